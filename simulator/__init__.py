@@ -1,0 +1,57 @@
+"""What learning-rate warmup really does, in models small enough for theory to be exact.
+
+Names are loaded on first use: ``import simulator`` costs nothing, and so does ``warmup --help``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulator.checks import InputError
+    from simulator.curvature import sharpness
+    from simulator.data import Data, load_data
+    from simulator.models import MLP, UV, Model, Quadratic
+    from simulator.optimizers import GD, Momentum, Optimizer
+    from simulator.schedules import Warmup
+    from simulator.sweep import sweep
+    from simulator.training import Run, critical_eta, simulate
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "InputError": "checks",
+    "sharpness": "curvature",
+    "Data": "data",
+    "load_data": "data",
+    "MLP": "models",
+    "UV": "models",
+    "Model": "models",
+    "Quadratic": "models",
+    "GD": "optimizers",
+    "Momentum": "optimizers",
+    "Optimizer": "optimizers",
+    "Warmup": "schedules",
+    "sweep": "sweep",
+    "Run": "training",
+    "critical_eta": "training",
+    "simulate": "training",
+}
+
+__all__ = [
+    "GD", "MLP", "UV", "Data", "InputError", "Model", "Momentum", "Optimizer", "Quadratic", "Run",
+    "Warmup", "critical_eta", "load_data", "sharpness", "simulate", "sweep",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'simulator' has no attribute {name!r}")
+    value = getattr(import_module(f"simulator.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,292 @@
+"""Data sets: what is trained on, and where it came from. Nothing is downloaded or unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simulator.checks import InputError
+from simulator.seeding import generator
+
+__all__ = ["LOADERS", "Data", "load_data"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Inputs and targets of one training problem, checked once.
+
+    Parameters
+    ----------
+    x : array, shape (m, d)
+        Inputs.
+    y : array, shape (m,) or (m, k)
+        Integer labels 0 ... k-1, or k real targets a sample.
+    x_test, y_test : arrays, optional
+        A held-out split in the same form.
+    source : mapping, optional
+        How to make the same data again; kept in stores.
+
+    Raises
+    ------
+    InputError
+        For shapes that do not match, values that are not finite, labels that are not 0 ... k-1.
+    """
+
+    x: Floats
+    y: NDArray[Any]
+    x_test: Floats | None = None
+    y_test: NDArray[Any] | None = None
+    source: Mapping[str, Any] = field(default_factory=lambda: {"name": "arrays"})
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "x", _inputs("x", self.x))
+        set_(self, "y", _targets("y", self.y, self.samples))
+        if (self.x_test is None) != (self.y_test is None):
+            given = "y_test" if self.x_test is None else "x_test"
+            raise InputError(given, "alone", "a test split needs both x_test and y_test")
+        if self.x_test is not None and self.y_test is not None:
+            set_(self, "x_test", _inputs("x_test", self.x_test))
+            set_(self, "y_test", _targets("y_test", self.y_test, len(self.x_test)))
+            self._check_test_split()
+
+    def _check_test_split(self) -> None:
+        assert self.x_test is not None
+        assert self.y_test is not None
+        if self.x_test.shape[1] != self.inputs:
+            raise InputError(
+                "x_test",
+                f"of shape {self.x_test.shape}",
+                f"x has {self.inputs} columns; give as many",
+            )
+        same_kind = self.y_test.ndim == self.y.ndim
+        if not same_kind or (self.y.ndim == 2 and self.y_test.shape[1] != self.outputs):
+            raise InputError(
+                "y_test", f"of shape {self.y_test.shape}", f"y has shape {self.y.shape}; match it"
+            )
+        if self.classes and int(self.y_test.max()) >= self.classes:
+            raise InputError(
+                "y_test", f"with label {int(self.y_test.max())}",
+                f"y has the classes 0 to {self.classes - 1} only",
+            )  # fmt: skip
+
+    @property
+    def samples(self) -> int:
+        """Number of training samples m."""
+        return len(self.x)
+
+    @property
+    def inputs(self) -> int:
+        """Input dimension d."""
+        return self.x.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """Output dimension k: the number of classes, or of targets a sample."""
+        return self.classes or self.y.shape[1]
+
+    @cached_property
+    def classes(self) -> int:
+        """Number of classes; 0 where the targets are real numbers."""
+        return int(self.y.max()) + 1 if self.y.ndim == 1 else 0
+
+    @property
+    def is_distribution(self) -> bool:
+        """Whether every row of targets is a distribution over the outputs, as xent needs."""
+        rows = self.targets
+        return bool((rows >= 0).all() and np.allclose(rows.sum(axis=1), 1.0, rtol=0, atol=1e-12))
+
+    @cached_property
+    def targets(self) -> Floats:
+        """Targets (m, k): one-hot where there are classes."""
+        return np.eye(self.classes)[self.y] if self.classes else self.y
+
+    @cached_property
+    def test(self) -> Data | None:
+        """The held-out split as a data set of its own."""
+        if self.x_test is None or self.y_test is None:
+            return None
+        y = np.eye(self.classes)[self.y_test] if self.classes else self.y_test
+        return Data(self.x_test, y)  # one-hot: the test split may lack the last class
+
+    @cached_property
+    def digest(self) -> str:
+        """A fingerprint of every number in it."""
+        sha = hashlib.sha256()
+        for array in (self.x, self.y, self.x_test, self.y_test):
+            if array is not None:
+                sha.update(f"{array.shape}{array.dtype.str}".encode())
+                sha.update(np.ascontiguousarray(array).tobytes())
+        return sha.hexdigest()
+
+
+def _inputs(name: str, value: ArrayLike) -> Floats:
+    array = np.asarray(value)
+    if array.ndim != 2 or 0 in array.shape:
+        raise InputError(name, f"of shape {array.shape}", "give shape (samples, inputs)")
+    return _finite(name, array)
+
+
+def _targets(name: str, value: ArrayLike, samples: int) -> NDArray[Any]:
+    array = np.asarray(value)
+    if array.ndim not in (1, 2) or 0 in array.shape:
+        raise InputError(
+            name, f"of shape {array.shape}", "give labels (samples,) or targets (samples, outputs)"
+        )
+    if len(array) != samples:
+        raise InputError(
+            name, f"of length {len(array)}", f"x has {samples} samples; give one row for each"
+        )
+    if array.ndim == 2:
+        return _finite(name, array)
+    if array.dtype.kind not in "iu":
+        raise InputError(
+            name, f"of type {array.dtype}",
+            "labels are integers; give real targets the shape (samples, outputs)",
+        )  # fmt: skip
+    if array.min() < 0 or array.max() >= 1_000_000:
+        raise InputError(name, f"with label {array.min()}", "labels are 0, 1, ... up to a million")
+    return array.astype(np.int64)
+
+
+def _finite(name: str, array: NDArray[Any]) -> Floats:
+    if array.dtype.kind not in "fiub":
+        raise InputError(name, f"of type {array.dtype}", "give numbers")
+    result = np.ascontiguousarray(array, dtype=np.float64)
+    if not np.isfinite(result).all():
+        raise InputError(name, "with NaN or infinite values", "remove or replace them")
+    return result
+
+
+def standardize(images: Floats) -> Floats:
+    """Each sample to mean 0 and standard deviation 1 over its inputs, as the paper's code does."""
+    centred = images - images.mean(axis=1, keepdims=True)
+    return centred / centred.std(axis=1, keepdims=True)
+
+
+def _split(
+    x: Floats, y: NDArray[Any], samples: int, name: str, data_seed: int
+) -> tuple[Floats, NDArray[Any], Floats | None, NDArray[Any] | None]:
+    """A shuffled training set of ``samples``, and the rest for testing."""
+    if samples > len(x):
+        raise InputError("samples", samples, f"{name} has {len(x)}; ask for at most that many")
+    order = generator(data_seed, "split").permutation(len(x))
+    train, test = order[:samples], order[samples:]
+    if not test.size:
+        return x[train], y[train], None, None
+    return x[train], y[train], x[test], y[test]
+
+
+def load_digits(samples: int, data_seed: int) -> Data:
+    """scikit-learn's handwritten digits: 1797 images of 8 x 8, 10 classes, standardised."""
+    from sklearn.datasets import load_digits as bundled
+
+    images, labels = bundled(return_X_y=True)
+    split = _split(standardize(images), labels, samples, "digits", data_seed)
+    return Data(*split, source={"name": "digits", "samples": samples, "data_seed": data_seed})
+
+
+def load_mnist1d(samples: int, data_seed: int) -> Data:
+    """MNIST-1D (Greydanus & Kobak 2020), generated: signals of 40 points, 10 classes."""
+    try:
+        from mnist1d.data import get_dataset_args, make_dataset
+    except ImportError:
+        raise InputError(
+            "data", "mnist1d", "needs the package mnist1d: pip install 'warmup-simulator[mnist1d]'"
+        ) from None
+    arguments = get_dataset_args()
+    arguments.num_samples, arguments.seed = 5000, data_seed
+    made = make_dataset(arguments)
+    x = np.concatenate([made["x"], made["x_test"]])
+    y = np.concatenate([made["y"], made["y_test"]])
+    split = _split(standardize(x), y, samples, "mnist1d", data_seed)
+    return Data(*split, source={"name": "mnist1d", "samples": samples, "data_seed": data_seed})
+
+
+def gaussian_teacher(samples: int, data_seed: int, inputs: int = 8) -> Data:
+    """Inputs x ~ N(0, I) in 8 dimensions, one target w.x / |w| of a random linear teacher w.
+
+    The test split is as large as the training set.
+    """
+    draw = generator(data_seed, "teacher")
+    teacher = draw.standard_normal(inputs)
+    teacher /= np.linalg.norm(teacher)
+    x = draw.standard_normal((2 * samples, inputs))
+    y = (x @ teacher)[:, None]
+    source = {"name": "teacher", "samples": samples, "data_seed": data_seed}
+    return Data(x[:samples], y[:samples], x[samples:], y[samples:], source=source)
+
+
+LOADERS = {"digits": load_digits, "mnist1d": load_mnist1d, "teacher": gaussian_teacher}
+
+
+def load_npz(path: Path, samples: int | None, data_seed: int) -> Data:
+    """A user's arrays: x and y, optional x_test and y_test. Objects are refused, not unpickled."""
+    name = str(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError("data", name, "is a single array; save x and y with numpy.savez")
+            wanted = ("x", "y", "x_test", "y_test")
+            arrays = {key: archive[key] for key in wanted if key in archive.files}
+    except FileNotFoundError:
+        raise InputError("data", name, "does not exist; name a .npz file") from None
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        unsafe = "allow_pickle" in str(error)
+        remedy = (
+            "holds Python objects; save plain numbers" if unsafe else "is not a whole .npz file"
+        )
+        raise InputError("data", name, remedy) from None
+    missing = [key for key in ("x", "y") if key not in arrays]
+    if missing:
+        raise InputError("data", name, f"has no array {missing[0]!r}; it needs x and y")
+    source = {"name": "file", "path": name, "samples": samples, "data_seed": data_seed}
+    try:
+        data = Data(**arrays, source=source)
+    except InputError as error:
+        raise InputError("data", name, f"its {error}") from None
+    if samples is None:
+        return data
+    x, y, x_rest, y_rest = _split(data.x, data.y, samples, name, data_seed)
+    if data.x_test is not None:
+        x_rest, y_rest = data.x_test, data.y_test
+    return Data(x, y, x_rest, y_rest, source=source)
+
+
+def load_data(name: str = "digits", samples: int | None = None, data_seed: int = 0) -> Data:
+    """Make or read a data set.
+
+    Parameters
+    ----------
+    name : str
+        ``digits``, ``mnist1d``, ``teacher``, or the path of a ``.npz`` file with ``x`` (m, d),
+        ``y`` (m,) or (m, k), and optionally ``x_test``, ``y_test``.
+    samples : int, optional
+        Size of the training set (default 512; all of a file). The rest becomes the test split.
+    data_seed : int
+        Chooses the split, or the generated data.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, a file that is missing or broken, more samples than there are.
+    """
+    if samples is not None and samples < 1:
+        raise InputError("samples", samples, "give at least 1")
+    if name in LOADERS:
+        return LOADERS[name](512 if samples is None else samples, data_seed)
+    if name.endswith(".npz"):
+        return load_npz(Path(name), samples, data_seed)
+    raise InputError("data", name, f"unknown; give {', '.join(LOADERS)} or a .npz file")

@@ -1,0 +1,144 @@
+"""The contract of a model.
+
+To add one:
+
+1. Write one file here: a frozen dataclass that subclasses `Model`, its fields being its options.
+2. Give it ``name``, ``init`` (theta from data and seed) and ``bind`` (an `Objective` on one data
+   set). Raise `InputError` from ``__post_init__`` for fields that cannot be.
+3. Add it to ``MODELS`` in ``simulator/models/__init__.py``, and to ``tests/test_models.py``.
+
+Everything else (gradients, products, sharpness, training, sweeps, the command line's ``--model``)
+works on the contract alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.checks import InputError
+from simulator.data import Data
+
+__all__ = ["Array", "Model", "Objective", "required"]
+
+Array = NDArray[Any]
+
+
+class Objective(ABC):
+    """A model's loss on one data set, as a function of theta (P,); it owns the buffers.
+
+    One objective serves one thread. ``hvp`` belongs to the theta last given to ``gradient``, whose
+    array must not have changed since: products then reuse what the gradient has computed.
+    """
+
+    def __init__(self, size: int, samples: int, dtype: str) -> None:
+        self.size, self.samples, self.dtype = size, samples, np.dtype(dtype)
+
+    @abstractmethod
+    def loss(self, theta: Array) -> float:
+        """The loss alone."""
+
+    @abstractmethod
+    def gradient(self, theta: Array, out: Array) -> float:
+        """The gradient into ``out`` (P,); returns the loss."""
+
+    @abstractmethod
+    def hvp(self, v: Array, out: Array) -> None:
+        """Hessian times ``v`` (P,) into ``out`` (P,), exactly: never by finite differences."""
+
+    def select(self, rows: NDArray[np.intp] | None) -> None:
+        """Restrict the loss to these samples of the data, or lift the restriction (None)."""
+        if rows is not None:
+            raise InputError("batch_size", rows.size, "this model has no samples; leave it out")
+
+    def outputs(self, theta: Array, x: Array) -> Array | None:
+        """Outputs (samples, k) on inputs x (samples, d), where the model has such a thing."""
+        return None
+
+    def eigenvalue_outside(self) -> float:
+        """The largest eigenvalue of the Hessian that theta's coordinates cannot show (-inf: none).
+
+        At the theta of the last ``gradient``. Only a model that steps in a subspace has any.
+        """
+        return -np.inf
+
+    def hessian(self) -> Array:
+        """The dense Hessian (P, P) at the theta of the last ``gradient``: P products."""
+        identity = np.eye(self.size, dtype=self.dtype)
+        result = np.empty_like(identity)
+        for row, direction in zip(result, identity, strict=True):
+            self.hvp(direction, row)
+        return 0.5 * (result + result.T)
+
+
+@dataclass(frozen=True)
+class Model(ABC):
+    """A loss landscape that can be trained; see the module for how to add one."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
+        """Initial parameters theta (P,) for this seed."""
+
+    @abstractmethod
+    def bind(self, data: Data | None = None, dtype: str = "float64") -> Objective:
+        """The loss on ``data``, with buffers for one thread."""
+
+    def options(self) -> dict[str, Any]:
+        """The arguments that make this model again."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def constant_loss(self, data: Data | None) -> float | None:
+        """Loss of the best constant output: what a dead network reaches. None where unknown."""
+        return None
+
+    def loss(self, theta: Array, data: Data | None = None) -> float:
+        """Loss at theta (P,)."""
+        objective, theta = self._at(theta, data)
+        return objective.loss(theta)
+
+    def gradient(self, theta: Array, data: Data | None = None) -> Array:
+        """Gradient (P,) of the loss at theta (P,)."""
+        objective, theta = self._at(theta, data)
+        out = np.empty_like(theta)
+        objective.gradient(theta, out)
+        return out
+
+    def hvp(self, theta: Array, v: Array, data: Data | None = None) -> Array:
+        """Hessian of the loss at theta (P,) times v (P,), by the exact R-operator."""
+        objective, theta = self._at(theta, data)
+        v = _vector("v", v, objective)
+        out = np.empty_like(theta)
+        objective.gradient(theta, out)
+        objective.hvp(v, out)
+        return out
+
+    def hessian(self, theta: Array, data: Data | None = None) -> Array:
+        """Dense Hessian (P, P) of the loss at theta (P,); P Hessian-vector products."""
+        objective, theta = self._at(theta, data)
+        objective.gradient(theta, np.empty_like(theta))
+        return objective.hessian()
+
+    def _at(self, theta: Array, data: Data | None) -> tuple[Objective, Array]:
+        dtype = "float32" if np.asarray(theta).dtype == np.float32 else "float64"
+        objective = self.bind(data, dtype)
+        return objective, _vector("theta", theta, objective)
+
+
+def _vector(name: str, value: Array, objective: Objective) -> Array:
+    vector = np.ascontiguousarray(value, dtype=objective.dtype)
+    if vector.shape != (objective.size,):
+        raise InputError(name, f"of shape {vector.shape}", f"give shape ({objective.size},)")
+    return vector
+
+
+def required(data: Data | None, model: str) -> Data:
+    """The data of a model that cannot do without."""
+    if data is None:
+        raise InputError("data", None, f"the model {model} needs data; see load_data")
+    return data

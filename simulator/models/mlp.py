@@ -1,0 +1,133 @@
+"""Multilayer perceptrons in standard, NTK and maximal-update parameterisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from simulator.checks import InputError, at_least, one_of, positive
+from simulator.data import Data
+from simulator.models.base import Array, Model, required
+from simulator.models.network import Architecture, NetworkObjective, constant_loss, split
+from simulator.numerics.activations import CODES
+from simulator.numerics.dense import LOSSES
+from simulator.parameterizations import PARAMETERIZATIONS
+from simulator.seeding import generator
+
+__all__ = ["MLP"]
+
+# Standard deviation of a standard normal that is cut at two standard deviations.
+_STD_WHEN_CUT = 0.8796256610342398
+
+
+@dataclass(frozen=True, init=False)
+class MLP(Model):
+    """A fully connected network z_l = m_l (h_{l-1} W_l + b_l), h_l = act(z_l), output z_L.
+
+    Parameters
+    ----------
+    width : int
+        Hidden width n.
+    depth : int
+        Number of weight layers L, the readout included; at least 2.
+    activation : {"relu", "tanh", "gelu", "erf", "linear"}
+        ``gelu`` is the exact z Phi(z).
+    parameterization : {"sp", "ntp", "mup"}
+        See `simulator.parameterizations`.
+    loss : {"mse", "xent"}
+        ``mse``: 0.5 * mean over samples and outputs of the squared error; ``xent``: mean softmax
+        cross-entropy.
+    bias : bool
+        Whether layers have biases, which start at 0.
+    var_w : float
+        Gain of the hidden weights' variance.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
+    """
+
+    name: ClassVar[str] = "mlp"
+
+    width: int
+    depth: int
+    activation: str
+    parameterization: str
+    criterion: str
+    bias: bool
+    var_w: float
+
+    def __init__(
+        self,
+        width: int = 64,
+        depth: int = 3,
+        activation: str = "relu",
+        parameterization: str = "sp",
+        loss: str = "mse",
+        bias: bool = False,
+        var_w: float = 2.0,
+    ) -> None:
+        # Written out because ``loss`` names the option here and the method of every model.
+        fields = {
+            "width": at_least("width", width, 1),
+            "depth": at_least("depth", depth, 2),
+            "activation": one_of("activation", activation, CODES),
+            "parameterization": one_of("parameterization", parameterization, PARAMETERIZATIONS),
+            "criterion": one_of("loss", loss, LOSSES),
+            "bias": bool(bias),
+            "var_w": positive("var_w", var_w),
+        }
+        for field, value in fields.items():
+            object.__setattr__(self, field, value)
+
+    def options(self) -> dict[str, Any]:
+        options = super().options()
+        return {("loss" if key == "criterion" else key): value for key, value in options.items()}
+
+    def widths(self, data: Data) -> tuple[int, ...]:
+        """(d, n, ..., n, k)."""
+        return (data.inputs, *(self.width,) * (self.depth - 1), data.outputs)
+
+    def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
+        """Initial theta (P,): weights from a normal cut at 2 standard deviations, biases 0.
+
+        The variance is exact after the cut, as in the paper's code.
+        """
+        widths = self.widths(required(data, self.name))
+        draw = generator(seed, "init")
+        theta = np.zeros(self._architecture(data).size)
+        for layer, (weights, _) in enumerate(split(theta, widths, self.bias)):
+            variance, _ = self._layer(widths, layer)
+            weights[:] = np.sqrt(variance) * _cut_normal(draw, weights.shape)
+        return theta.astype(dtype)
+
+    def bind(self, data: Data | None = None, dtype: str = "float64") -> NetworkObjective:
+        data = required(data, self.name)
+        if self.criterion == "xent" and not data.is_distribution:
+            raise InputError("loss", "xent", "needs labels or rows of probabilities; give mse")
+        return NetworkObjective(self._architecture(data), data, dtype)
+
+    def constant_loss(self, data: Data | None) -> float | None:
+        return constant_loss(self.criterion, required(data, self.name))
+
+    def _layer(self, widths: tuple[int, ...], layer: int) -> tuple[float, float]:
+        readout = layer == self.depth - 1
+        gain = 1.0 if readout else self.var_w
+        rule = PARAMETERIZATIONS[self.parameterization]
+        return rule(widths[layer], widths[layer + 1], gain, readout)
+
+    def _architecture(self, data: Data | None) -> Architecture:
+        widths = self.widths(required(data, self.name))
+        multipliers = tuple(self._layer(widths, layer)[1] for layer in range(self.depth))
+        return Architecture(widths, multipliers, self.activation, self.criterion, self.bias)
+
+
+def _cut_normal(draw: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Unit-variance normal cut at two of its uncut standard deviations, by inversion."""
+    low, high = ndtr(-2.0), ndtr(2.0)
+    normal: Array = ndtri(draw.uniform(low, high, shape))
+    return normal / _STD_WHEN_CUT

@@ -1,0 +1,149 @@
+"""The UV model: two-layer linear networks at any width, without ever forming the width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from simulator.checks import at_least, nonnegative, one_of, positive
+from simulator.data import Data
+from simulator.models.base import Array, Model, required
+from simulator.models.network import Architecture, NetworkObjective, constant_loss, split
+from simulator.seeding import generator
+
+__all__ = ["UV"]
+
+
+@dataclass(frozen=True)
+class UV(Model):
+    r"""f(x) = c V U x with U (n, d), V (k, n), c = n^(-(1-s)/2), all weights ~ N(0, var_w / n^s).
+
+    Gradients are W = [U, V^T] (n, d + k) times a small matrix, so training never leaves the
+    column space of the initial W = Q R: only R (r, d + k), r = min(n, d + k), moves, and a UV
+    model of width r with this R and the c of width n *is* the model of width n. ``"gram"`` steps
+    R; the name is for the Gram matrix K = W^T W = R^T R, which is all that any output depends on.
+    R of Gaussian weights is drawn directly (Bartlett's decomposition), so width 10^12 costs what
+    width 10 costs. Directions outside Q see the Hessian eigenvalues +-c sigma_i(G), G the
+    derivative of the loss with respect to the end-to-end matrix V U / c.
+
+    Loss: 0.5 * mean over samples and outputs of the squared error.
+
+    Parameters
+    ----------
+    width : int
+        n.
+    s : float in [0, 1]
+        0 is the NTK parameterisation, 1 is muP.
+    var_w : float
+        Weight variance at s = 0.
+    representation : {"gram", "parameters"}
+        What theta holds: the r columns' worth of R, or the n of W. For one seed both are the same
+        function, weight for weight: W = Q R with a random frame Q.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
+    """
+
+    name: ClassVar[str] = "uv"
+
+    width: int = 512
+    s: float = 0.0
+    var_w: float = 1.0
+    representation: str = "gram"
+
+    def __post_init__(self) -> None:
+        at_least("width", self.width, 1)
+        if nonnegative("s", self.s) > 1:
+            one_of("s", str(self.s), ("a number from 0 (NTP) to 1 (muP)",))
+        positive("var_w", self.var_w)
+        one_of("representation", self.representation, ("gram", "parameters"))
+
+    @property
+    def c(self) -> float:
+        """The output multiplier n^(-(1-s)/2)."""
+        return float(self.width) ** (-0.5 * (1.0 - self.s))
+
+    def rank(self, data: Data) -> int:
+        """R = min(n, d + k), the largest rank that W can have."""
+        return min(self.width, data.inputs + data.outputs)
+
+    def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
+        """Initial theta (P,): U^T (d, r) then V^T (r, k), in gram space; n for r otherwise."""
+        data = required(data, self.name)
+        columns, rank = data.inputs + data.outputs, self.rank(data)
+        factor = _gaussian_factor(self.width, columns, generator(seed, "init"))
+        factor *= np.sqrt(self.var_w) * float(self.width) ** (-0.5 * self.s)
+        if self.representation == "parameters":
+            draws = generator(seed, "frame").standard_normal((self.width, rank))
+            factor = np.linalg.qr(draws)[0] @ factor
+        return self._flatten(factor, data).astype(dtype)
+
+    def to_gram(self, theta: Array, data: Data) -> Array:
+        """The gram-space theta of a parameter-space one: the same function, the same training."""
+        weights = self._columns(theta, data, self.width)
+        if self.width > weights.shape[1]:
+            weights = np.linalg.qr(weights)[1]
+        return self._flatten(weights, data)
+
+    def gram(self, theta: Array, data: Data) -> Array:
+        """K = W^T W (d + k, d + k) of a theta in this model's representation."""
+        weights = self._columns(theta, data, self._stepped(data))
+        return weights.T @ weights
+
+    def bind(self, data: Data | None = None, dtype: str = "float64") -> NetworkObjective:
+        data = required(data, self.name)
+        stepped = self._stepped(data)
+        widths = (data.inputs, stepped, data.outputs)
+        architecture = Architecture(widths, (1.0, self.c))
+        return _UVObjective(architecture, data, dtype, outside=self.width > stepped)
+
+    def constant_loss(self, data: Data | None) -> float | None:
+        return constant_loss("mse", required(data, self.name))
+
+    def _stepped(self, data: Data) -> int:
+        return self.width if self.representation == "parameters" else self.rank(data)
+
+    @staticmethod
+    def _flatten(factor: Array, data: Data) -> Array:
+        u, v = factor[:, : data.inputs], factor[:, data.inputs :]
+        return np.concatenate([u.T.ravel(), v.ravel()])
+
+    @staticmethod
+    def _columns(theta: Array, data: Data, rows: int) -> Array:
+        (u_t, _), (v_t, _) = split(theta, (data.inputs, rows, data.outputs))
+        return np.concatenate([u_t.T, v_t], axis=1)
+
+
+class _UVObjective(NetworkObjective):
+    """A linear network of the stepped width, and the curvature that leaves its column space."""
+
+    def __init__(
+        self, architecture: Architecture, data: Data, dtype: str, *, outside: bool
+    ) -> None:
+        super().__init__(architecture, data, dtype)
+        self._outside = outside
+
+    def eigenvalue_outside(self) -> float:
+        if not self._outside:
+            return -np.inf
+        # The output layer's delta already carries the multiplier c.
+        delta = self._delta[-self._output.size :].reshape(self._output.shape)
+        return float(np.linalg.norm(delta.T @ self._x, ord=2))
+
+
+def _gaussian_factor(rows: int, columns: int, draw: np.random.Generator) -> Array:
+    """R (min(rows, columns), columns) of a standard normal matrix = Q R, in law.
+
+    Bartlett: the diagonal is chi-distributed with rows, rows - 1, ... degrees of freedom and the
+    rest of the upper triangle standard normal. Fewer rows than columns are simply drawn.
+    """
+    if rows <= columns:
+        return draw.standard_normal((rows, columns))
+    factor = np.triu(draw.standard_normal((columns, columns)), 1)
+    freedom = rows - np.arange(columns, dtype=float)
+    np.fill_diagonal(factor, np.sqrt(draw.chisquare(freedom)))
+    return factor
