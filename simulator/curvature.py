@@ -1,0 +1,222 @@
+"""Sharpness: the top eigenvalue of the Hessian, followed along training.
+
+The solver keeps the leading Ritz vectors from one measurement to the next and spends
+Hessian-vector products only where the residual asks for them. One vector more than wanted is
+kept, and held to a coarse accuracy of its own: a single warm-started vector stays locked on an
+eigenvalue that another one has overtaken, with a small residual, and says nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.checks import at_least, positive
+from simulator.data import Data
+from simulator.models import Array, Model, Objective
+from simulator.numerics import eigen
+from simulator.seeding import generator
+
+__all__ = ["REFERENCE_ACCURACY", "Estimate", "Tracker", "sharpness"]
+
+# Up to this many parameters the dense Hessian is cheaper than following it.
+DENSE_LIMIT = 48
+REFERENCE_ACCURACY = 1e-10
+# Estimated relative error at which the vector kept beyond the wanted ones is good enough.
+_COARSE = 1e-1
+# Every so many measurements a random direction joins: nothing may stay unseen by symmetry.
+_FRESH_EVERY = 32
+_CAPACITY = 64
+_MOST_PRODUCTS = 2000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The top eigenvalues at one theta, and how well they are known.
+
+    Attributes
+    ----------
+    values : array, shape (top_k,)
+        Largest first.
+    residual : float
+        |H u - value u| of the first, in its units: an eigenvalue lies within it. 0 if dense.
+    products : int
+        Hessian-vector products spent.
+    converged : bool
+        Whether the estimated relative error of every value reached the accuracy asked for.
+    """
+
+    values: Array
+    residual: float
+    products: int
+    converged: bool
+
+
+class Tracker:
+    """Follows the top of an objective's Hessian; call ``measure`` after each ``gradient``.
+
+    Parameters
+    ----------
+    objective : Objective
+        Whose last ``gradient`` set the theta.
+    top_k : int
+        Eigenvalues wanted.
+    accuracy : float
+        Relative error aimed at in each, estimated from its residual r and the gap to the next
+        Ritz value as r^2 / gap (Kato-Temple), or r where the gap is smaller. The first
+        measurement is held to ``REFERENCE_ACCURACY``: learning rates are measured in it.
+    seed : int
+        Chooses the random start vectors.
+    preconditioner : array, shape (P,), optional
+        P of the pre-conditioned sharpness: the top of P^-1 H, through its symmetric form
+        P^-1/2 H P^-1/2. May be changed between measurements.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        top_k: int = 1,
+        accuracy: float = 1e-5,
+        seed: int = 0,
+        preconditioner: Array | None = None,
+    ) -> None:
+        self._objective = objective
+        self._wanted = min(at_least("top_k", top_k, 1), objective.size)
+        self._top_k = top_k
+        self._floor = 50 * float(np.finfo(objective.dtype).eps)
+        self._accuracy = positive("accuracy", accuracy)
+        self._rng = generator(seed, "curvature")
+        self.preconditioner = preconditioner
+        self._measured = self._kept = 0
+        if objective.size > DENSE_LIMIT:
+            # Two random rows, the Ritz vectors kept, and the residual row beyond the last product.
+            rows = min(_CAPACITY, objective.size) + 1
+            self._basis = np.empty((rows, objective.size), dtype=objective.dtype)
+            self._images = np.empty_like(self._basis)
+            self._gram = np.zeros((rows, rows), dtype=objective.dtype)
+
+    def measure(self) -> Estimate:
+        """The top eigenvalues where the objective stands now."""
+        with np.errstate(all="ignore"):
+            estimate = self._dense() if self._objective.size <= DENSE_LIMIT else self._follow()
+        outside = self._objective.eigenvalue_outside()
+        if outside > estimate.values[-1]:
+            values = np.sort(np.append(estimate.values, outside))[::-1][: self._top_k]
+            return Estimate(values, estimate.residual, estimate.products, estimate.converged)
+        return estimate
+
+    def _product(self, v: Array, out: Array) -> None:
+        if self.preconditioner is None:
+            self._objective.hvp(v, out)
+        else:
+            root = np.sqrt(self.preconditioner)
+            self._objective.hvp(v / root, out)
+            out /= root
+
+    def _padded(self, values: Array) -> Array:
+        return np.pad(values, (0, self._top_k - values.size), constant_values=np.nan)
+
+    def _dense(self) -> Estimate:
+        hessian = self._objective.hessian()
+        if self.preconditioner is not None:
+            root = np.sqrt(self.preconditioner)
+            hessian = hessian / root / root[:, None]
+        finite = np.isfinite(hessian).all()
+        values = np.linalg.eigvalsh(hessian)[::-1] if finite else np.full(len(hessian), np.nan)
+        products = self._objective.size
+        return Estimate(self._padded(values[: self._wanted]), 0.0, products, bool(finite))
+
+    def _follow(self) -> Estimate:
+        basis, images, gram = self._basis, self._images, self._gram
+        start = self._start()
+        size = spent = 0
+        while True:
+            self._product(basis[size], images[size])
+            size, spent = size + 1, spent + 1
+            eigen.project(basis, images, gram, size)
+            if size < start:
+                continue
+            if not np.isfinite(gram[:size, :size]).all():
+                self._kept = 0
+                return Estimate(np.full(self._top_k, np.nan), np.nan, spent, False)
+            values, vectors = np.linalg.eigh(gram[:size, :size])
+            values, vectors = values[::-1], np.ascontiguousarray(vectors[:, ::-1])
+            first, pending = self._residuals(values, vectors, size)
+            if pending is None or spent >= _MOST_PRODUCTS or size == self._objective.size:
+                break
+            if size == len(basis) - 1:
+                # Full: go on from the best third, and the residual just made.
+                direction = basis[size].copy()
+                best = size // 3
+                eigen.restart(basis, images, gram, vectors[:, :best], values[:best], size)
+                size = best
+                basis[size] = direction
+            if eigen.orthonormalize(basis, size) < 1e-8:
+                basis[size] = self._rng.standard_normal(basis.shape[1])
+                eigen.orthonormalize(basis, size)
+        self._kept = min(self._wanted + 1, size)
+        leading = vectors[:, : self._kept]
+        eigen.restart(basis, images, gram, leading, values[: self._kept], size)
+        self._measured += 1
+        return Estimate(values[: self._wanted].copy(), first, spent, pending is None)
+
+    def _start(self) -> int:
+        """Put the vectors to begin with into the basis, orthonormal; returns their number."""
+        basis, wanted = self._basis, self._wanted + 1
+        fresh = self._measured % _FRESH_EVERY == 0
+        start = min(wanted + (fresh and self._kept > 0), len(basis) - 1)
+        for row in range(start):
+            if row >= self._kept:
+                basis[row] = self._rng.standard_normal(basis.shape[1])
+            while eigen.orthonormalize(basis, row) < 1e-8:
+                basis[row] = self._rng.standard_normal(basis.shape[1])
+        return start
+
+    def _residuals(self, values: Array, vectors: Array, size: int) -> tuple[float, int | None]:
+        """Residual norm of the first pair, and the first pair that is not good enough, if any.
+
+        Leaves the residual of that pair in ``basis[size]``.
+        """
+        scale = np.abs(values).max()
+        accuracy = self._accuracy if self._measured else min(self._accuracy, REFERENCE_ACCURACY)
+        accuracy = max(accuracy, self._floor)
+        first: float = 0.0
+        for pair in range(min(self._wanted + 1, size)):
+            vector = np.ascontiguousarray(vectors[:, pair])
+            r = eigen.residual(self._basis, self._images, vector, values[pair], size)
+            first = r if pair == 0 else first
+            gap = values[pair] - values[pair + 1] if pair + 1 < size else 0.0
+            error = r * r / gap if gap > r else r
+            if error > (accuracy if pair < self._wanted else _COARSE) * scale:
+                return first, pair
+        return first, None
+
+
+def sharpness(
+    model: Model,
+    theta: Array,
+    data: Data | None = None,
+    *,
+    preconditioner: Array | None = None,
+    accuracy: float = REFERENCE_ACCURACY,
+    seed: int = 0,
+) -> float:
+    """Top eigenvalue of the Hessian of the loss at theta.
+
+    Parameters
+    ----------
+    theta : array, shape (P,)
+        Where.
+    preconditioner : array, shape (P,), optional
+        With it, the top eigenvalue of P^-1 H.
+    accuracy : float
+        Relative error aimed at.
+    seed : int
+        Chooses the random start vectors.
+    """
+    objective = model.bind(data)
+    theta = np.ascontiguousarray(theta, dtype=objective.dtype)
+    objective.gradient(theta, np.empty_like(theta))
+    tracker = Tracker(objective, 1, accuracy, seed, preconditioner)
+    return float(tracker.measure().values[0])

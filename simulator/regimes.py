@@ -1,0 +1,135 @@
+"""What happened in a run: the definitions, each in one place, as functions of its curves.
+
+Curves are per step and hold values before that step's update; a sharpness that was not measured
+is NaN. ``ratio`` is sharpness / threshold, the distance to instability: a quadratic with this
+Hessian is unstable where it exceeds 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "NATURAL_PHASES", "OUTCOMES", "Catapult", "catapults", "natural_phase", "outcome", "trainable",
+]  # fmt: skip
+
+Curve = NDArray[np.float64]
+
+OUTCOMES = {
+    "stable": "trained, and at the end below the threshold; never left it by a catapult",
+    "catapult": "trained, and at the end below the threshold, after one catapult or more",
+    "edge_of_stability": "trained, and at the end still hovering at the threshold",
+    "diverged": "the loss stopped being finite",
+    "stuck": "finite but not trained, or frozen at an unstable minimum by a vanished gradient",
+    "unknown": "trained, but no sharpness was measured to judge its stability by",
+}
+
+NATURAL_PHASES = {
+    "progressive_sharpening": "before the first crossing of the threshold the sharpness rose",
+    "sharpness_reduction": "before the first crossing of the threshold the sharpness fell",
+    "constant": "before the first crossing of the threshold it stayed within 5 %",
+    "unknown": "the threshold was crossed from the start, or no sharpness was measured",
+}
+
+# A rise of the loss by 10 % makes a catapult: the delta of Kalra & Barkeshli's search.
+_RISE = 0.1
+_TREND = 0.05
+# A late ratio above this, once 1 was crossed, is hovering: physics of the edge has 0.91 to 2.1.
+_EDGE = 0.9
+_LAST_LOSSES = 32
+# Below this fraction of the initial loss nothing is left but rounding, in any precision.
+_VANISHED = 1e-20
+
+
+@dataclass(frozen=True)
+class Catapult:
+    """The loss leaves its running minimum at ``start``, peaks, and is back at ``end``."""
+
+    start: int
+    peak: int
+    end: int
+
+
+def catapults(loss: Curve, ratio: Curve | None = None) -> list[Catapult]:
+    """Excursions of the loss by more than 10 % above its running minimum that come back to it.
+
+    Where the ratio was measured between start and end it must have exceeded 1: momentum and
+    minibatches make the loss rise below the threshold too, and that is no catapult. Nor is an
+    excursion that has not come back by the last step, or that killed the network: a dead one comes
+    back as well, to the loss of its constant output, and never moves again.
+
+    Parameters
+    ----------
+    loss, ratio : arrays, shape (steps,)
+    """
+    found = []
+    start = peak = 0
+    for step in range(1, len(loss)):
+        if loss[step] > loss[start]:
+            peak = step if peak == start or loss[step] > loss[peak] else peak
+            continue
+        if peak > start and loss[peak] > (1 + _RISE) * loss[start]:
+            seen = np.array([]) if ratio is None else ratio[start : step + 1]
+            seen = seen[np.isfinite(seen)]
+            dead = step + 1 < len(loss) and (loss[step:] == loss[step]).all()
+            if not dead and (not seen.size or seen.max() > 1):
+                found.append(Catapult(start, peak, step))
+        start = peak = step
+    return found
+
+
+def natural_phase(sharpness: Curve, ratio: Curve) -> str:
+    """The trend of the sharpness from the start to the last measurement before ratio exceeds 1.
+
+    One of ``NATURAL_PHASES``. It speaks for the stretch of training that this run spent below the
+    threshold, however short: a fast warmup shows only the first steps.
+    """
+    measured = np.isfinite(sharpness) & np.isfinite(ratio)
+    values, above = sharpness[measured], ratio[measured] > 1
+    before = values[: int(np.argmax(above))] if above.any() else values
+    if len(before) < 2 or not before[0] > 0:
+        return "unknown"
+    change = before[-1] / before[0] - 1
+    if abs(change) <= _TREND:
+        return "constant"
+    return "progressive_sharpening" if change > 0 else "sharpness_reduction"
+
+
+def trainable(loss: Curve, baseline: float | None) -> bool:
+    """Finite, and the median of the last 32 losses is 10 % below the best constant output's.
+
+    ``baseline`` is that output's loss. The initial loss would not do: a dead network has the loss
+    of the zero output, which may be a small fraction of the initial one. It serves only where no
+    constant is worth anything (None) or where a constant is already perfect (0).
+    """
+    if not np.isfinite(loss).all():
+        return False
+    reference = baseline if baseline else loss[0]
+    return bool(np.median(loss[-_LAST_LOSSES:]) < 0.9 * reference)
+
+
+def outcome(loss: Curve, ratio: Curve, *, diverged: bool, trained: bool, n_catapults: int) -> str:
+    """One of ``OUTCOMES``. "Late" is the last quarter of the measured steps.
+
+    Stability is judged by the late ratio, never by a finite loss: a deterministic run whose
+    residual has underflowed to nothing sits still at a minimum that the slightest noise would
+    leave.
+    """
+    if diverged:
+        return "diverged"
+    if not trained:
+        return "stuck"
+    measured = np.flatnonzero(np.isfinite(ratio))
+    if not measured.size:
+        return "unknown"
+    late = measured[-max(1, len(measured) // 4) :]
+    level = np.median(ratio[late])
+    vanished = loss[late[0] :].max() <= _VANISHED * loss[0]
+    if vanished and level > 1:
+        return "stuck"
+    if not vanished and level > _EDGE and ratio[measured].max() > 1:
+        return "edge_of_stability"
+    return "catapult" if n_catapults else "stable"

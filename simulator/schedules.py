@@ -1,0 +1,63 @@
+"""Learning-rate schedules: eta_t for every update, counted from t = 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.checks import at_least, nonnegative, one_of, positive
+
+__all__ = ["DECAYS", "Warmup"]
+
+DECAYS = ("none", "cosine")
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """Polynomial warmup from eta_init to eta_trgt, then constant, or decaying to eta_trgt / 10.
+
+    eta_t = eta_init + (eta_trgt - eta_init) (t / t_wrm)^exponent for t = 1 ... t_wrm, so the first
+    update already takes a step of the ramp and update t_wrm takes eta_trgt; t_wrm = 1 is no
+    warmup (Kalra & Barkeshli 2024, eq. 7 and code). Then eta_trgt, or with ``decay="cosine"``
+    half a cosine from eta_trgt at t_wrm to eta_trgt / 10 at the last update.
+
+    Parameters
+    ----------
+    eta_init, eta_trgt : float
+        Learning rates before the first update and at the end of warmup.
+    t_wrm : int
+        Updates of warmup, at least 1.
+    exponent : float
+        1 is linear.
+    decay : {"none", "cosine"}
+        What follows.
+    """
+
+    eta_init: float = 0.0
+    eta_trgt: float = 1.0
+    t_wrm: int = 1
+    exponent: float = 1.0
+    decay: str = "none"
+
+    def __post_init__(self) -> None:
+        nonnegative("eta_init", self.eta_init)
+        positive("eta_trgt", self.eta_trgt)
+        at_least("t_wrm", self.t_wrm, 1)
+        positive("warmup_exponent", self.exponent)
+        one_of("decay", self.decay, DECAYS)
+
+    def values(self, steps: int) -> NDArray[np.float64]:
+        """eta_t for t = 1 ... steps, shape (steps,)."""
+        t = np.arange(1, steps + 1)
+        ramp = np.minimum(t / self.t_wrm, 1.0) ** self.exponent
+        eta = self.eta_init + (self.eta_trgt - self.eta_init) * ramp
+        after = t >= self.t_wrm
+        # Exact: eta_init + (eta_trgt - eta_init) may round away from eta_trgt.
+        eta[after] = self.eta_trgt
+        if self.decay == "cosine" and steps > self.t_wrm:
+            progress = (t[after] - self.t_wrm) / (steps - self.t_wrm)
+            floor = 0.1 * self.eta_trgt
+            eta[after] = floor + (self.eta_trgt - floor) * 0.5 * (1.0 + np.cos(np.pi * progress))
+        return eta
