@@ -1,0 +1,13 @@
+"""Grids of runs: what is asked (spec), doing it (execute), where it is kept (store)."""
+
+from __future__ import annotations
+
+from simulator.sweep.boundary import boundary
+from simulator.sweep.execute import execute, run_cell, sweep
+from simulator.sweep.spec import AXES, Spec
+from simulator.sweep.store import check_output, open_store, save_run
+
+__all__ = [
+    "AXES", "Spec", "boundary", "check_output", "execute", "open_store", "run_cell", "save_run",
+    "sweep",
+]  # fmt: skip

@@ -1,0 +1,257 @@
+"""Doing the runs: threads over chunks of the grid, one run at a time on each."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from simulator.blas import one_blas_thread
+from simulator.checks import InputError, at_least
+from simulator.data import Data
+from simulator.models import Model
+from simulator.optimizers import GD, Optimizer
+from simulator.sweep.spec import Region, Spec
+from simulator.sweep.store import ResultStore, check_output
+from simulator.training import Interrupted, Run, critical_eta, simulate
+
+__all__ = ["execute", "run_cell", "sweep"]
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int], None]
+
+
+def sweep(
+    model: Model,
+    data: Data | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    eta_trgt: Sequence[float],
+    eta_init: Sequence[float] = (0.0,),
+    t_wrm: Sequence[int] = (1,),
+    seeds: int = 1,
+    steps: int = 512,
+    eta_unit: str = "absolute",
+    warmup_exponent: float = 1.0,
+    decay: str = "none",
+    batch_size: int | None = None,
+    sharpness_every: int = 16,
+    accuracy: float = 1e-5,
+    curves: bool = False,
+    dtype: str = "float64",
+    workers: int | None = None,
+    output: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> xr.Dataset:
+    """Train on every cell of a grid.
+
+    A cell's values depend on its own coordinates only, bit for bit: not on the rest of the grid,
+    nor on the number of workers, nor on what ran before.
+
+    Parameters
+    ----------
+    model, data, optimizer, steps, batch_size, accuracy, dtype
+        As in `simulate`.
+    eta_trgt, eta_init, t_wrm : sequences of numbers
+        The grid, each rising.
+    seeds : int
+        Seeds 0 ... seeds - 1.
+    eta_unit : {"absolute", "critical"}
+        ``critical``: learning rates are multiples of the optimizer's instability threshold at
+        initialisation, per seed (GD: 2 / sharpness).
+    warmup_exponent, decay
+        As ``exponent`` and ``decay`` of `Warmup`.
+    sharpness_every : int
+        Measure before every so many updates and after the last; 0 is never.
+    curves : bool
+        Keep loss, sharpness, eta and threshold of every step.
+    workers : int, optional
+        Threads; default one for every core this process may use.
+    output : path, optional
+        Write a Zarr store there while running; default in memory.
+    resume, overwrite : bool
+        Continue, or replace, a store that exists.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions seed, eta_init, eta_trgt, t_wrm (and step), one variable for each property of
+        a run.
+
+    Raises
+    ------
+    InputError
+        For input that cannot be used, before anything is written.
+    """
+    spec = Spec(
+        model=model,
+        optimizer=optimizer or GD(),
+        eta_trgt=tuple(np.atleast_1d(eta_trgt)),
+        eta_init=tuple(np.atleast_1d(eta_init)),
+        t_wrm=tuple(np.atleast_1d(t_wrm)),
+        seeds=tuple(range(at_least("seeds", seeds, 1))),
+        steps=steps,
+        eta_unit=eta_unit,
+        warmup_exponent=warmup_exponent,
+        decay=decay,
+        batch_size=batch_size,
+        sharpness_every=sharpness_every,
+        accuracy=accuracy,
+        curves=curves,
+        dtype=dtype,
+    )
+    path = None if output is None else Path(output)
+    return execute(
+        spec, data, path=path, workers=workers, resume=resume, overwrite=overwrite
+    ).load()
+
+
+def execute(
+    spec: Spec,
+    data: Data | None,
+    *,
+    path: Path | None = None,
+    workers: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    chunk_cells: int | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Run what a spec asks for and is not in the store yet; the results as a lazy dataset.
+
+    ``chunk_cells``: about how many cells a task computes and writes at once. ``progress`` is told,
+    from any thread, how many more runs are done or found done.
+
+    On `KeyboardInterrupt` running cells are given up, whole chunks are kept.
+    """
+    workers = _cores() if workers is None else at_least("workers", workers, 1)
+    _rehearse(spec, data)
+    if resume and path is not None and path.exists():
+        store = ResultStore.reopen(path, spec, data)
+    else:
+        if path is not None:
+            check_output(path, spec, overwrite=overwrite)
+        store = ResultStore.create(path, spec, data, spec.chunk_shape(chunk_cells))
+    tell = progress or (lambda runs: None)
+    with one_blas_thread():
+        _run_all(_missing(store, tell), store, data, workers, tell)
+    if all(map(store.is_complete, store.regions())):
+        store.finish()
+    return store.dataset()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _rehearse(spec: Spec, data: Data | None) -> None:
+    """Refuse now what every run would refuse: nothing may be half-written."""
+    objective = spec.model.bind(data, spec.dtype)
+    if spec.batch_size is not None and spec.batch_size > objective.samples:
+        raise InputError(
+            "batch_size", spec.batch_size, f"there are {objective.samples} samples; give fewer"
+        )
+    spec.model.init(data, 0, spec.dtype)
+
+
+def _missing(store: ResultStore, tell: Progress) -> Iterator[Region]:
+    for region in store.regions():
+        if store.is_complete(region):
+            tell(_cells(region))
+        else:
+            yield region
+
+
+def _cells(region: Region) -> int:
+    return int(np.prod([part.stop - part.start for part in region]))
+
+
+def _run_all(
+    regions: Iterator[Region], store: ResultStore, data: Data | None, workers: int, tell: Progress
+) -> None:
+    """Keep every worker busy, with a bounded number of chunks in flight."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(workers) as pool:
+        running: dict[Future[dict[str, NDArray[Any]]], Region] = {}
+        work = partial(_run_chunk, store, data, stop=stop.is_set, tell=tell)
+        try:
+            for region in itertools.islice(regions, 2 * workers):
+                running[pool.submit(work, region)] = region
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    store.write(running.pop(future), future.result())
+                    for region in itertools.islice(regions, 1):
+                        running[pool.submit(work, region)] = region
+        except BaseException:
+            stop.set()
+            raise
+
+
+def _run_chunk(
+    store: ResultStore,
+    data: Data | None,
+    region: Region,
+    *,
+    stop: Callable[[], bool],
+    tell: Progress,
+) -> dict[str, NDArray[Any]]:
+    """All cells of a chunk, as one array for each variable."""
+    spec = store.spec
+    shape = tuple(part.stop - part.start for part in region)
+    chunk = store.blank(shape)
+    for at in np.ndindex(shape):
+        cell = tuple(part.start + offset for part, offset in zip(region, at, strict=True))
+        try:
+            if not any(at[1:]):
+                seed = spec.seeds[cell[0]]
+                eta_critical = critical_eta(spec.model, data, spec.optimizer, seed, spec.dtype)
+            run = run_cell(spec, data, cell, eta_critical, stop=stop)
+        except Interrupted:
+            raise
+        except Exception as error:
+            # A cell that fails is a result too, once it is named; the others go on.
+            log.warning("the run at %s failed: %r", spec.coordinates_of(cell), error)
+            log.debug("its traceback", exc_info=True)
+            chunk["status"][at] = "failed"
+            continue
+        store.fill(chunk, at, run, eta_critical)
+        tell(1)
+    return chunk
+
+
+def run_cell(
+    spec: Spec,
+    data: Data | None,
+    cell: Sequence[int],
+    eta_critical: float,
+    *,
+    top_k: int = 1,
+    stop: Callable[[], bool] | None = None,
+) -> Run:
+    """The run at these indices along ``AXES``; ``eta_critical`` is its seed's."""
+    return simulate(
+        spec.model,
+        data,
+        optimizer=spec.optimizer,
+        schedule=spec.schedule(cell, eta_critical),
+        steps=spec.steps,
+        seed=spec.seeds[cell[0]],
+        batch_size=spec.batch_size,
+        sharpness_every=spec.sharpness_every,
+        top_k=top_k,
+        accuracy=spec.accuracy,
+        dtype=spec.dtype,
+        stop=stop,
+    )

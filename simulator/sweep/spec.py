@@ -1,0 +1,220 @@
+"""What a sweep is asked to do: validated, and complete enough to do it again."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from simulator.checks import InputError, at_least, nonnegative, one_of, positive
+from simulator.models import MODELS, Model
+from simulator.optimizers import OPTIMIZERS, Optimizer
+from simulator.schedules import DECAYS, Warmup
+from simulator.training import DTYPES
+
+__all__ = ["AXES", "CONVENTIONS", "ETA_UNITS", "Region", "Spec"]
+
+AXES = ("seed", "eta_init", "eta_trgt", "t_wrm")
+ETA_UNITS = ("absolute", "critical")
+
+CONVENTIONS = {
+    "loss": "mse: 0.5 * mean over samples and outputs of the squared error; xent: mean softmax "
+    "cross-entropy; quadratic: 0.5 * sum_i c_i theta_i^2",
+    "step": "updates count from t = 1; curves hold values before their update, so index i belongs "
+    "to t = i + 1; eta_t = eta_init + (eta_trgt - eta_init) (t / t_wrm)^exponent up to t_wrm",
+    "sharpness": "top eigenvalue of the Hessian of the loss of the samples that the update sees",
+    "eta_critical": "learning rate whose stability threshold is the sharpness at initialisation",
+}
+
+# A chunk is what one task computes and one write commits: big enough to be worth a file for each
+# variable, small enough that many workers share a sweep and a kill loses little.
+_CHUNKS_WANTED = 64
+_MOST_CELLS = 16384
+_MOST_BYTES = 2**25
+
+Region = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A grid of runs: the product of ``seeds``, ``eta_init``, ``eta_trgt`` and ``t_wrm``.
+
+    The fields are the arguments of `simulator.sweep` with the same names, the seeds one by one.
+    """
+
+    model: Model
+    optimizer: Optimizer
+    eta_trgt: tuple[float, ...]
+    eta_init: tuple[float, ...] = (0.0,)
+    t_wrm: tuple[int, ...] = (1,)
+    seeds: tuple[int, ...] = (0,)
+    steps: int = 512
+    eta_unit: str = "absolute"
+    warmup_exponent: float = 1.0
+    decay: str = "none"
+    batch_size: int | None = None
+    sharpness_every: int = 16
+    accuracy: float = 1e-5
+    curves: bool = False
+    dtype: str = "float64"
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "eta_trgt", _axis("eta_trgt", self.eta_trgt, positive))
+        set_(self, "eta_init", _axis("eta_init", self.eta_init, nonnegative))
+        set_(
+            self, "t_wrm", _axis("t_wrm", self.t_wrm, lambda name, value: at_least(name, value, 1))
+        )
+        set_(
+            self, "seeds", _axis("seeds", self.seeds, lambda name, value: at_least(name, value, 0))
+        )
+        at_least("steps", self.steps, 1)
+        at_least("sharpness_every", self.sharpness_every, 0)
+        positive("accuracy", self.accuracy)
+        positive("warmup_exponent", self.warmup_exponent)
+        one_of("eta_unit", self.eta_unit, ETA_UNITS)
+        one_of("decay", self.decay, DECAYS)
+        one_of("dtype", self.dtype, DTYPES)
+        if self.batch_size is not None:
+            at_least("batch_size", self.batch_size, 1)
+        if max(self.t_wrm) > self.steps:
+            raise InputError(
+                "t_wrm", max(self.t_wrm), f"longer than the {self.steps} steps; give more steps"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Cells along each of ``AXES``."""
+        return len(self.seeds), len(self.eta_init), len(self.eta_trgt), len(self.t_wrm)
+
+    @property
+    def cells(self) -> int:
+        """Number of runs."""
+        return math.prod(self.shape)
+
+    def coordinates(self) -> dict[str, Sequence[float]]:
+        """The values along each of ``AXES``."""
+        return {
+            "seed": self.seeds,
+            "eta_init": self.eta_init,
+            "eta_trgt": self.eta_trgt,
+            "t_wrm": self.t_wrm,
+        }
+
+    def coordinates_of(self, index: Sequence[int]) -> dict[str, float]:
+        """The coordinates of one cell."""
+        axes = self.coordinates().items()
+        return {name: values[i] for (name, values), i in zip(axes, index, strict=True)}
+
+    def locate(self, coordinates: Mapping[str, float]) -> tuple[int, ...]:
+        """Indices of the cell at these coordinates, within a thousandth; the inverse.
+
+        An axis with one value need not be named.
+        """
+        unknown = set(coordinates) - set(AXES)
+        if unknown:
+            one_of("cell", sorted(unknown)[0], AXES)
+        indices = []
+        for name, values in self.coordinates().items():
+            if name not in coordinates and len(values) > 1:
+                raise InputError(
+                    "cell", f"without {name}", f"give {name}=…, one of {_some(values)}"
+                )
+            wanted = coordinates.get(name, values[0])
+            nearest = min(range(len(values)), key=lambda i: abs(values[i] - wanted))
+            if abs(values[nearest] - wanted) > 1e-3 * abs(wanted):
+                raise InputError("cell", f"{name}={wanted:g}", f"not on the grid {_some(values)}")
+            indices.append(nearest)
+        return tuple(indices)
+
+    def schedule(self, index: Sequence[int], eta_critical: float) -> Warmup:
+        """The schedule of one cell, in absolute learning rates."""
+        unit = eta_critical if self.eta_unit == "critical" else 1.0
+        _, init, trgt, wrm = index
+        return Warmup(
+            eta_init=self.eta_init[init] * unit,
+            eta_trgt=self.eta_trgt[trgt] * unit,
+            t_wrm=self.t_wrm[wrm],
+            exponent=self.warmup_exponent,
+            decay=self.decay,
+        )
+
+    def chunk_shape(self, cells: int | None = None) -> tuple[int, ...]:
+        """Cells along each of ``AXES`` that one task computes; about ``cells`` in all.
+
+        Neighbours in eta_trgt first, then in t_wrm, then in eta_init, and one seed a chunk as long
+        as that makes chunks enough.
+        """
+        if cells is None:
+            cells = min(max(1, self.cells // _CHUNKS_WANTED), _MOST_CELLS)
+            if self.curves:
+                cells = min(cells, max(1, _MOST_BYTES // (self.steps * 32)))
+        shape = {}
+        for axis in ("eta_trgt", "t_wrm", "eta_init", "seed"):
+            length = self.shape[AXES.index(axis)]
+            shape[axis] = min(length, max(1, cells))
+            cells //= shape[axis]
+        return tuple(shape[axis] for axis in AXES)
+
+    def regions(self, chunk_shape: Sequence[int]) -> Iterator[Region]:
+        """The slices of the grid that the chunks cover, in order."""
+        starts = (range(0, n, c) for n, c in zip(self.shape, chunk_shape, strict=True))
+        for start in itertools.product(*starts):
+            yield tuple(
+                slice(at, min(at + length, n))
+                for at, length, n in zip(start, chunk_shape, self.shape, strict=True)
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, as plain JSON values."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name in ("model", "optimizer"):
+            plain[name] = {"name": plain[name].name, **plain[name].options()}
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Spec:
+        """Inverse of `as_dict`; unknown names and wrong values are refused."""
+        arguments = dict(plain)
+        unknown = set(arguments) - {field.name for field in fields(cls)}
+        if unknown:
+            raise InputError("spec", sorted(unknown)[0], "no such entry; another version wrote it")
+        arguments["model"] = _rebuild("model", MODELS, arguments.get("model"))
+        arguments["optimizer"] = _rebuild("optimizer", OPTIMIZERS, arguments.get("optimizer"))
+        try:
+            return cls(**arguments)
+        except TypeError:
+            raise InputError("spec", "incomplete", "another version wrote it") from None
+
+
+def _some(values: Sequence[float]) -> str:
+    """A grid for a sentence: all of a short one, the ends of a long one."""
+    texts = [f"{value:.6g}" for value in values]
+    return ", ".join(texts if len(texts) <= 20 else [*texts[:3], "...", *texts[-3:]])
+
+
+def _rebuild(kind: str, registry: Mapping[str, type[Any]], plain: object) -> Any:
+    if not isinstance(plain, Mapping):
+        raise InputError("spec", f"without {kind}", "another version wrote it")
+    options = dict(plain)
+    name = one_of(kind, options.pop("name", None), registry)
+    try:
+        return registry[name](**options)
+    except TypeError:
+        raise InputError(kind, name, "has options that this version does not know") from None
+
+
+def _axis(name: str, values: Any, check: Any) -> tuple[Any, ...]:
+    """A grid axis: rising values, each checked."""
+    try:
+        axis = tuple(check(name, value) for value in values)
+    except TypeError:
+        axis = (check(name, values),)
+    if not axis:
+        raise InputError(name, "empty", "give one value or more")
+    for before, after in itertools.pairwise(axis):
+        if not after > before:
+            raise InputError(name, f"{before:g},{after:g}", "values must rise, each only once")
+    return axis

@@ -1,0 +1,336 @@
+"""The result store: a Zarr v3 group that ``xarray.open_zarr`` opens, its layout as data.
+
+Each chunk of each variable is one file with a checksum. A chunk's ``status`` is written after
+everything else of it, so ``done`` means that the whole cell is there; a chunk that was never
+written reads as ``not_run``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.storage import MemoryStore
+
+from simulator.checks import InputError
+from simulator.data import Data
+from simulator.regimes import NATURAL_PHASES, OUTCOMES
+from simulator.sweep.spec import AXES, CONVENTIONS, Region, Spec
+from simulator.training import Run
+
+__all__ = ["CURVES", "STATUS", "VARIABLES", "ResultStore", "Variable", "open_store"]
+
+STATUS = ("not_run", "done", "failed")
+_FORMAT = 1
+_PACKAGES = ("warmup-simulator", "numpy", "scipy", "numba", "zarr", "xarray")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One array of the store: its name, type, meaning, and where a run keeps it."""
+
+    name: str
+    dtype: str
+    units: str
+    long_name: str
+    of: Callable[[Run], Any] | None = None
+    needs: str = ""
+    missing: Any = np.nan
+
+
+def _names(vocabulary: Mapping[str, str]) -> str:
+    return ", ".join(vocabulary)
+
+
+ETA_CRITICAL = Variable(
+    "eta_critical", "float64", "1",
+    "learning rate whose threshold is the sharpness at initialisation",
+)  # fmt: skip
+
+VARIABLES = (
+    ETA_CRITICAL,
+    Variable("loss_init", "float64", "1", "training loss before the first update", lambda r: r.loss_init),
+    Variable("loss_max", "float64", "1", "largest finite loss", lambda r: r.loss_max),
+    Variable("loss_final", "float64", "1", "training loss after the last update", lambda r: r.loss_final),
+    Variable("sharpness_init", "float64", "1", "top Hessian eigenvalue before the first update", lambda r: r.sharpness_init),
+    Variable("sharpness_max", "float64", "1", "largest top Hessian eigenvalue measured", lambda r: r.sharpness_max),
+    Variable("sharpness_final", "float64", "1", "top Hessian eigenvalue after the last update", lambda r: r.sharpness_final),
+    Variable("diverged", "bool", "1", "whether the loss stopped being finite", lambda r: r.diverged, missing=False),
+    Variable("diverged_step", "int64", "updates", "updates after which the loss was not finite; -1: it was", lambda r: r.diverged_step, missing=-1),
+    Variable("n_catapults", "int64", "1", "catapults: excursions of the loss above threshold that came back", lambda r: r.n_catapults, missing=-1),
+    Variable("natural_phase", "str", "1", f"trend of the sharpness before the first crossing: {_names(NATURAL_PHASES)}", lambda r: r.natural_phase, missing=""),
+    Variable("outcome", "str", "1", f"how the run ended: {_names(OUTCOMES)}", lambda r: r.outcome, missing=""),
+    Variable("trainable", "bool", "1", "finite, and 10 % better than the best constant output", lambda r: r.trainable, missing=False),
+    Variable("accuracy_final", "float64", "1", "training accuracy after the last update", lambda r: r.accuracy_final, needs="classes"),
+    Variable("test_loss_final", "float64", "1", "test loss after the last update", lambda r: r.test_loss_final, needs="test"),
+    Variable("test_accuracy_final", "float64", "1", "test accuracy after the last update", lambda r: r.test_accuracy_final, needs="classes test"),
+)  # fmt: skip
+
+CURVES = (
+    Variable("loss", "float64", "1", "loss before each update", lambda r: r.loss),
+    Variable("sharpness", "float64", "1", "top Hessian eigenvalue before each update", lambda r: r.sharpness),
+    Variable("eta", "float64", "1", "learning rate of each update", lambda r: r.eta),
+    Variable("threshold", "float64", "1", "sharpness above which a quadratic is unstable", lambda r: r.threshold),
+)  # fmt: skip
+
+_STATUS = Variable(
+    "status", "str", "1", f"what this cell holds: {', '.join(STATUS)}", missing=STATUS[0]
+)
+
+
+def variables(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
+    """The per-run variables that this sweep can fill."""
+    has = {"classes": bool(data and data.classes), "test": bool(data and data.test)}
+    return tuple(v for v in VARIABLES if all(has[need] for need in v.needs.split()))
+
+
+class ResultStore:
+    """A sweep's results, on disk or in memory; one writer at a time."""
+
+    def __init__(self, group: zarr.Group, spec: Spec, data: Data | None) -> None:
+        self._group, self.spec = group, spec
+        self.variables = variables(spec, data)
+        self.curves = CURVES if spec.curves else ()
+
+    @classmethod
+    def create(
+        cls, path: Path | None, spec: Spec, data: Data | None, chunk_shape: tuple[int, ...]
+    ) -> ResultStore:
+        """A new store at ``path``, or in memory, with every array declared and none written.
+
+        What is there already is replaced: see `check_output`.
+        """
+        attributes: dict[str, Any] = {
+            "spec": json.dumps(spec.as_dict()),
+            "data": json.dumps(describe(data)),
+            "conventions": json.dumps(CONVENTIONS),
+            "versions": json.dumps(_versions()),
+            "chunk_shape": list(chunk_shape),
+            "format": _FORMAT,
+            "complete": False,
+        }
+        try:
+            if path is not None and path.exists():
+                shutil.rmtree(path)
+            target = MemoryStore() if path is None else str(path)
+            group = zarr.open_group(target, mode="w-", zarr_format=3, attributes=attributes)
+            store = cls(group, spec, data)
+            store._declare(chunk_shape)
+        except OSError as error:
+            raise InputError("output", path, f"cannot be written: {error.strerror}") from None
+        return store
+
+    @classmethod
+    def reopen(cls, path: Path, spec: Spec, data: Data | None) -> ResultStore:
+        """An existing store of the same sweep, to be continued."""
+        group = _open_group(path, mode="r+")
+        for key, ours in (("spec", spec.as_dict()), ("data", describe(data))):
+            theirs = json.loads(str(group.attrs[key]))
+            for name, value in json.loads(json.dumps(ours)).items():
+                if theirs.get(name) != value:
+                    raise InputError(
+                        "resume", path,
+                        f"was made with {name} {theirs.get(name)}, not {value}; "
+                        "use the same, or another output",
+                    )  # fmt: skip
+        return cls(group, spec, data)
+
+    def regions(self) -> Iterator[Region]:
+        """The chunks, each as slices of the grid."""
+        return self.spec.regions(self._group.attrs["chunk_shape"])  # type: ignore[arg-type]
+
+    def _declare(self, chunk_shape: tuple[int, ...]) -> None:
+        spec = self.spec
+        for name, values in spec.coordinates().items():
+            self._coordinate(name, np.array(values))
+        for variable in (*self.variables, _STATUS):
+            self._array(variable, spec.shape, chunk_shape, AXES)
+        if self.curves:
+            self._coordinate("step", np.arange(spec.steps))
+            for variable in self.curves:
+                shape, chunks = (*spec.shape, spec.steps), (*chunk_shape, spec.steps)
+                self._array(variable, shape, chunks, (*AXES, "step"))
+        self._consolidate()
+
+    def _coordinate(self, name: str, values: NDArray[Any]) -> None:
+        array = self._group.create_array(
+            name, shape=values.shape, dtype=values.dtype, dimension_names=(name,),
+            compressors=[Crc32cCodec()], attributes=self._coordinate_attributes(name),
+        )  # fmt: skip
+        array[:] = values
+
+    def _coordinate_attributes(self, name: str) -> dict[str, Any]:
+        unit = "eta_critical" if self.spec.eta_unit == "critical" else "1"
+        texts = {
+            "seed": ("1", "seed of initial parameters and batches"),
+            "eta_init": (unit, "learning rate before the first update"),
+            "eta_trgt": (unit, "learning rate at the end of warmup"),
+            "t_wrm": ("updates", "length of warmup; 1 is none"),
+            "step": ("updates", "updates done before"),
+        }
+        units, long_name = texts[name]
+        return {"units": units, "long_name": long_name}
+
+    def _array(
+        self,
+        variable: Variable,
+        shape: tuple[int, ...],
+        chunks: tuple[int, ...],
+        dimensions: tuple[str, ...],
+    ) -> None:
+        self._group.create_array(
+            variable.name,
+            shape=shape,
+            chunks=chunks,
+            dtype=variable.dtype,
+            fill_value=variable.missing,
+            compressors=[ZstdCodec(), Crc32cCodec()],
+            dimension_names=dimensions,
+            attributes={"units": variable.units, "long_name": variable.long_name},
+        )
+
+    def _consolidate(self) -> None:
+        with warnings.catch_warnings():
+            # Zarr warns that the specification does not have this yet; xarray asks for it.
+            warnings.filterwarnings("ignore", message="Consolidated metadata")
+            zarr.consolidate_metadata(self._group.store)
+
+    def blank(self, shape: tuple[int, ...]) -> dict[str, NDArray[Any]]:
+        """Arrays for a chunk of this shape, nothing in them yet."""
+        chunk = {}
+        for variable in (*self.variables, *self.curves, _STATUS):
+            full = (*shape, self.spec.steps) if variable in self.curves else shape
+            dtype = object if variable.dtype == "str" else variable.dtype
+            chunk[variable.name] = np.full(full, variable.missing, dtype)
+        return chunk
+
+    def fill(
+        self, chunk: dict[str, NDArray[Any]], at: tuple[int, ...], run: Run, eta_critical: float
+    ) -> None:
+        """Put one run into its place in a chunk."""
+        chunk[ETA_CRITICAL.name][at] = eta_critical
+        for variable in (*self.variables, *self.curves):
+            if variable.of is not None:
+                chunk[variable.name][at] = variable.of(run)
+        chunk[_STATUS.name][at] = "done"
+
+    def write(self, region: Region, values: Mapping[str, NDArray[Any]]) -> None:
+        """Commit one chunk: its variables, then its status."""
+        for name in sorted(values, key=lambda name: name == _STATUS.name):
+            self._group[name][region] = values[name]  # type: ignore[index]
+
+    def is_complete(self, region: Region) -> bool:
+        """Whether every cell of this chunk is done, readable, and as it was written."""
+        try:
+            status = self._group[_STATUS.name][region]  # type: ignore[index]
+            if (np.asarray(status) != "done").any():
+                return False
+            for variable in (*self.variables, *self.curves):
+                self._group[variable.name][region]  # type: ignore[index]
+        except (ValueError, OSError, RuntimeError):
+            return False
+        return True
+
+    def finish(self) -> None:
+        """Say that every cell has been run."""
+        self._group.attrs["complete"] = True
+        self._consolidate()
+
+    def dataset(self) -> xr.Dataset:
+        """The store as xarray sees it."""
+        return xr.open_zarr(self._group.store, chunks=None)
+
+
+def describe(data: Data | None) -> dict[str, Any]:
+    """Where the data came from, and its fingerprint."""
+    if data is None:
+        return {"name": "none"}
+    shape = [data.samples, data.inputs, data.outputs]
+    return {**data.source, "shape": shape, "digest": data.digest}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _open_group(path: Path, mode: Any) -> zarr.Group:
+    if not path.exists():
+        raise InputError("store", path, "does not exist; make one with warmup sweep")
+    try:
+        group = zarr.open_group(str(path), mode=mode, zarr_format=3)
+    except (OSError, ValueError, KeyError):
+        raise InputError("store", path, "is no Zarr store") from None
+    if group.attrs.get("format") != _FORMAT:
+        raise InputError("store", path, "was not made by this version of warmup sweep")
+    return group
+
+
+def open_store(path: Path) -> tuple[xr.Dataset, Spec, dict[str, Any]]:
+    """The results at ``path``, the spec that made them, and the description of their data."""
+    attributes = _open_group(path, mode="r").attrs
+    try:
+        spec = Spec.from_dict(json.loads(str(attributes["spec"])))
+        description = json.loads(str(attributes["data"]))
+    except (KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("store", path, "has no readable spec") from None
+    return xr.open_zarr(str(path), chunks=None), spec, description
+
+
+def estimated_bytes(spec: Spec) -> int:
+    """Uncompressed size of the results."""
+    cell = 8 * (len(VARIABLES) + 2)
+    if spec.curves:
+        cell += 8 * len(CURVES) * spec.steps
+    return cell * spec.cells
+
+
+def check_output(path: Path, spec: Spec, *, overwrite: bool) -> None:
+    """Refuse a path at which no new store can be made. Only a store may be overwritten."""
+    if path.exists():
+        if not overwrite:
+            raise InputError(
+                "output", path, "exists; --resume continues it, --overwrite replaces it"
+            )
+        _open_group(path, mode="r")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InputError("output", path, f"there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise InputError("output", path, f"the folder {folder} cannot be written to")
+    needed, free = estimated_bytes(spec), shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            "output", path,
+            f"needs {needed / 1e9:.3g} GB and {free / 1e9:.3g} GB are free; "
+            "give a smaller grid, fewer steps, or no curves",
+        )  # fmt: skip
+
+
+def save_run(path: Path, spec: Spec, data: Data | None, run: Run, eta_critical: float) -> None:
+    """A store of one run, the only cell of ``spec``, with its curves."""
+    one = (1, 1, 1, 1)
+    store = ResultStore.create(path, spec, data, one)
+    chunk = store.blank(one)
+    store.fill(chunk, (0, 0, 0, 0), run, eta_critical)
+    store.write(next(store.regions()), chunk)
+    store.finish()
