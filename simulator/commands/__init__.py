@@ -1,0 +1,63 @@
+"""The program ``warmup``: one file a command, and the way errors leave it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from simulator.checks import InputError
+from simulator.commands.info import info
+from simulator.commands.plot import plot
+from simulator.commands.run import run
+from simulator.commands.sweep import sweep
+
+__all__ = ["main", "warmup"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="warmup-simulator", prog_name="warmup")
+def warmup() -> None:
+    """What learning-rate warmup really does, in models small enough for exact theory.
+
+    Start with: warmup sweep
+    """
+
+
+for _command in (run, sweep, plot, info):
+    warmup.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and exit: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    try:
+        code = warmup.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="warmup",
+            standalone_mode=False,
+        )
+    except InputError as error:
+        _leave(f"{_label(error.option)} {error.value}: {error.remedy}.", 2)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.ClickException as error:
+        _leave(" ".join(error.format_message().split()), 2)
+    except (click.Abort, KeyboardInterrupt):
+        _leave("Interrupted.", 130)
+    except OSError as error:
+        _leave(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _label(option: str) -> str:
+    """The option as it is typed, if it is one."""
+    typed = "--" + option.replace("_", "-")
+    known = {o for command in warmup.commands.values() for p in command.params for o in p.opts}
+    return typed if typed in known else option
+
+
+def _leave(message: str, code: int) -> None:
+    click.echo(f"warmup: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,224 @@
+"""The option groups that commands share, and how they become models, data and specs.
+
+Nothing heavy is imported before a command runs: ``--help`` must be instant. Defaults that belong
+to the library are shown here as text and applied there; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from simulator.checks import InputError, one_of
+from simulator.commands.grids import Grid
+
+if TYPE_CHECKING:
+    from simulator.data import Data
+    from simulator.models import Model
+    from simulator.optimizers import Optimizer
+
+__all__ = [
+    "GroupedCommand", "curvature_options", "data_of", "data_options", "model_of", "model_options",
+    "optimizer_of", "optimizer_options", "option", "output_options", "schedule_options",
+]  # fmt: skip
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Command], Command]
+
+GROUPS = (
+    "model", "data", "loss", "optimizer", "schedule", "curvature", "seeds", "execution", "output",
+    "config", "help",
+)  # fmt: skip
+
+
+class GroupedOption(click.Option):
+    """An option that knows its group."""
+
+    def __init__(self, *args: Any, group: str, **kwargs: Any) -> None:
+        self.group = group
+        super().__init__(*args, **kwargs)
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists the options group by group, and that reads ``--config``."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(parameter, "group", "help"), []).append(record)
+        for name in sorted(groups, key=GROUPS.index):
+            with formatter.section(name.capitalize()):
+                formatter.write_dl(groups[name])
+
+
+def option(group: str, *names: str, **kwargs: Any) -> Callable[[Any], Any]:
+    """A click option in a group; ``default_text`` shows a default that the library applies."""
+    shown = kwargs.pop("default_text", None)
+    if shown is not None:
+        kwargs["help"] += f"  [default: {shown}]"
+    elif kwargs.get("default") is not None:
+        kwargs.setdefault("show_default", True)
+    return click.option(*names, cls=GroupedOption, group=group, **kwargs)
+
+
+def _together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+model_options = _together(
+    option("model", "--model", default="mlp", metavar="mlp|uv|quadratic", help="What is trained."),
+    option("model", "--width", type=int, default_text="64; uv 512", help="Hidden units a layer."),
+    option("model", "--depth", type=int, default_text="3", help="Weight layers, readout included; mlp."),
+    option("model", "--activation", metavar="relu|tanh|gelu|erf|linear", default_text="relu", help="Nonlinearity; mlp."),
+    option("model", "--param", metavar="sp|ntp|mup", default_text="sp", help="Parameterization; mlp."),
+    option("model", "--s", type=float, default_text="0", help="From 0 (NTP) to 1 (muP); uv."),
+    option("model", "--var-w", type=float, default_text="2; uv 1", help="Gain of the hidden weights' variance."),
+    option("model", "--bias/--no-bias", default=None, default_text="no-bias", help="Biases; mlp."),
+    option("model", "--representation", metavar="gram|parameters", default_text="gram", help="What is stepped; uv."),
+    option("model", "--curvatures", type=Grid(), metavar="GRID", default_text="1", help="Eigenvalues; quadratic."),
+    option("loss", "--loss", metavar="mse|xent", default_text="mse", help="0.5 * mean squared error over samples and outputs, or mean cross-entropy; mlp."),
+)  # fmt: skip
+
+data_options = _together(
+    option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="What is learnt; the quadratic needs none."),
+    option("data", "--samples", type=int, default_text="512; all of a file", help="Training samples."),
+    option("data", "--data-seed", type=int, default=0, help="Chooses the split, or the generated data."),
+)  # fmt: skip
+
+optimizer_options = _together(
+    option("optimizer", "--optimizer", default="gd", metavar="gd|momentum", help="Update rule."),
+    option("optimizer", "--momentum", type=float, default_text="0.9", help="Beta; momentum."),
+    option("optimizer", "--batch-size", type=int, default_text="full batch", help="Samples an update sees."),
+)  # fmt: skip
+
+
+def schedule_options(eta_trgt: str, t_wrm: str, *, grid: bool) -> Callable[[Any], Any]:
+    """The schedule group, for one run or for a grid of them."""
+    real: Any = Grid() if grid else float
+    whole: Any = Grid(whole=True) if grid else int
+    shape = {"metavar": "GRID"} if grid else {}
+    return _together(
+        option("schedule", "--eta-init", type=real, default="0", help="Learning rate before the first update.", **shape),
+        option("schedule", "--eta-trgt", type=real, default=eta_trgt, help="Learning rate at the end of warmup.", **shape),
+        option("schedule", "--t-wrm", type=whole, default=t_wrm, help="Updates of warmup; 1 is none.", **shape),
+        option("schedule", "--steps", type=int, default=512, help="Updates in all."),
+        option("schedule", "--warmup-exponent", type=float, default=1.0, help="Shape of the ramp; 1 is linear."),
+        option("schedule", "--decay", default="none", metavar="none|cosine", help="After warmup; cosine ends at eta_trgt / 10."),
+        option("schedule", "--eta-unit", default="critical", metavar="absolute|critical", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness)."),
+    )  # fmt: skip
+
+
+def curvature_options(every: int) -> Callable[[Any], Any]:
+    """The curvature group; runs measure more often than sweeps."""
+    return _together(
+        option("curvature", "--sharpness-every", type=int, default=every, help="Updates between measurements; 0 is never."),
+        option("curvature", "--accuracy", type=float, default=1e-5, help="Relative error aimed at in eigenvalues."),
+    )  # fmt: skip
+
+
+def output_options(figure: str) -> Callable[[Any], Any]:
+    """Figure, JSON and config."""
+    return _together(
+        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="Where to draw."),
+        option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout; everything else on stderr."),
+        option("config", "--config", type=click.Path(path_type=Path), metavar="FILE.toml", is_eager=True, expose_value=False, callback=_read_config, help="Options by name (dashes as underscores); the command line wins."),
+    )  # fmt: skip
+
+
+def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
+    """Make the entries of a TOML file the command's defaults."""
+    if path is None:
+        return
+    import tomllib
+
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError("config", path, f"cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError("config", path, f"is not TOML: {error}") from None
+    known = {
+        (p.opts[-1].lstrip("-").replace("-", "_")): p
+        for p in ctx.command.params
+        if isinstance(p, click.Option) and p.name != "config"
+    }
+    defaults: dict[str, Any] = {}
+    for key, value in entries.items():
+        one_of("config", key, known)
+        name = known[key].name
+        assert name is not None
+        defaults[name] = _as_typed(key, value)
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+
+
+def _as_typed(key: str, value: object) -> object:
+    """A TOML value as it would be typed: what the command line checks, it checks here too."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float, str)):
+        return str(value)
+    if isinstance(value, list) and all(type(entry) in (int, float) for entry in value):
+        return ",".join(map(str, value))
+    raise InputError("config", key, "give a number, a text, or a list of numbers")
+
+
+def _given(names: dict[str, str], chosen: str, accepted: set[str], kind: str) -> dict[str, Any]:
+    """The options of ``names`` (option to argument) that were given, if the choice takes them."""
+    ctx = click.get_current_context()
+    arguments = {}
+    for name, argument in names.items():
+        value = ctx.params.get(name)
+        if value is None:
+            continue
+        if argument not in accepted:
+            raise InputError(name, value, f"{kind} {chosen} has no such option; leave it out")
+        arguments[argument] = value
+    return arguments
+
+
+def model_of() -> Model:
+    """The model that the current command's options describe."""
+    import inspect
+
+    from simulator.models import MODELS
+
+    chosen = one_of("model", click.get_current_context().params["model"], MODELS)
+    names = {
+        name: name
+        for name in ("width", "depth", "activation", "s", "var_w", "bias", "representation",
+                     "curvatures", "loss")
+    }  # fmt: skip
+    names["param"] = "parameterization"
+    accepted = set(inspect.signature(MODELS[chosen]).parameters)
+    return MODELS[chosen](**_given(names, chosen, accepted, "the model"))
+
+
+def optimizer_of() -> Optimizer:
+    """The optimizer that the current command's options describe."""
+    import inspect
+
+    from simulator.optimizers import OPTIMIZERS
+
+    chosen = one_of("optimizer", click.get_current_context().params["optimizer"], OPTIMIZERS)
+    accepted = set(inspect.signature(OPTIMIZERS[chosen]).parameters)
+    return OPTIMIZERS[chosen](**_given({"momentum": "beta"}, chosen, accepted, "the optimizer"))
+
+
+def data_of() -> Data | None:
+    """The data that the current command's options describe; None for a model without."""
+    params = click.get_current_context().params
+    if params["model"] == "quadratic":
+        return None
+    from simulator.data import load_data
+
+    return load_data(params["data"], params["samples"], params["data_seed"])

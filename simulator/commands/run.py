@@ -1,0 +1,216 @@
+"""``warmup run``: one training run, new or replayed from a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simulator.checks import InputError
+from simulator.commands import options
+from simulator.commands.options import option
+from simulator.commands.terminal import announce_compilation, emit, say
+
+if TYPE_CHECKING:
+    from simulator.data import Data
+    from simulator.sweep import Spec
+    from simulator.training import Run
+
+__all__ = ["run"]
+
+# What may be given together with --replay; everything else comes from the store.
+_WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "data", "sharpness_every"}
+
+
+@click.command(cls=options.GroupedCommand)
+@options.model_options
+@options.data_options
+@options.optimizer_options
+@options.schedule_options("8", "64", grid=False)
+@options.curvature_options(every=1)
+@option("curvature", "--top-k", type=int, default=1, help="Eigenvalues to follow.")
+@option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
+@option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
+@option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Do a run of this store again, bit for bit.")  # fmt: skip
+@option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of --replay.")
+@option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
+@option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="none", help="Keep the run and its curves in a store.")  # fmt: skip
+@option("output", "--curves/--no-curves", default=False, help="Curves in the JSON document too.")
+@options.output_options("run.png")
+def run(**given: Any) -> None:
+    """Train once and follow loss, sharpness and its threshold.
+
+    Without any option: an SP network on handwritten digits, warmed up to an eta_trgt that it would
+    not survive from the start.
+    """
+    from simulator import figures
+    from simulator.sweep import check_output, run_cell, save_run
+    from simulator.training import critical_eta
+
+    figure: Path = given["figure"] or Path("run.png")
+    figures.check_format(figure)
+    if given["replay"] is not None:
+        spec, data, cell, stored = _from_store(given)
+    elif given["cell"] is not None:
+        raise InputError("cell", given["cell"], "belongs to --replay; name a store with it")
+    else:
+        spec, data, cell, stored = _new_spec(given), options.data_of(), (0, 0, 0, 0), None
+
+    if given["output"] is not None:
+        check_output(given["output"], spec, overwrite=given["overwrite"])
+
+    announce_compilation()
+    seed = spec.seeds[cell[0]]
+    eta_critical = critical_eta(spec.model, data, spec.optimizer, seed, spec.dtype)
+    result = run_cell(spec, data, cell, eta_critical, top_k=given["top_k"])
+    if given["output"] is not None:
+        save_run(given["output"], spec, data, result, eta_critical)
+    figures.save(figures.trajectory(result), figure)
+
+    found = _results(spec, data, result, eta_critical)
+    if stored is not None:
+        found["identical"] = all(_same(found[name], stored[name]) for name in stored)
+    if given["as_json"]:
+        document = {"command": "run", "spec": spec.as_dict(), "cell": spec.coordinates_of(cell)}
+        document |= {"result": found, "figure": str(figure)}
+        if given["curves"]:
+            document["curves"] = _curves(result)
+        emit(document)
+    else:
+        _tell(spec, cell, result, found, figure)
+
+
+def _new_spec(given: dict[str, Any]) -> Spec:
+    from simulator.sweep import Spec
+
+    same = (
+        "steps", "eta_unit", "warmup_exponent", "decay", "batch_size", "sharpness_every",
+        "accuracy", "dtype",
+    )  # fmt: skip
+    return Spec(
+        model=options.model_of(),
+        optimizer=options.optimizer_of(),
+        eta_init=(given["eta_init"],),
+        eta_trgt=(given["eta_trgt"],),
+        t_wrm=(given["t_wrm"],),
+        seeds=(given["seed"],),
+        curves=True,
+        **{name: given[name] for name in same},
+    )
+
+
+def _from_store(
+    given: dict[str, Any],
+) -> tuple[Spec, Data | None, tuple[int, ...], dict[str, Any]]:
+    """Spec, data and indices of the run to replay, and what the store says of it."""
+    from dataclasses import replace
+
+    from simulator.sweep import AXES, open_store
+
+    ctx = click.get_current_context()
+    for name, value in given.items():
+        typed = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if typed and name not in _WITH_REPLAY:
+            raise InputError(name.removeprefix("as_"), value, "comes from the store; leave it out")
+    dataset, spec, description = open_store(given["replay"])
+    data = _data_again(given, description)
+    cell = spec.locate(_coordinates(given["cell"]))
+    here = dataset.isel(dict(zip(AXES, cell, strict=True)))
+    if here["status"].item() != "done":
+        raise InputError("cell", given["cell"], f"is {here['status'].item()} in {given['replay']}")
+    stored = {
+        str(name): here[name].item() for name in here.data_vars if "step" not in here[name].dims
+    }
+    del stored["status"]
+    typed = ctx.get_parameter_source("sharpness_every") is click.core.ParameterSource.COMMANDLINE
+    if typed and given["sharpness_every"] != spec.sharpness_every:
+        # Measuring more often changes no step of the training, only what is seen of it.
+        spec = replace(spec, sharpness_every=given["sharpness_every"])
+        stored = {name: stored[name] for name in stored if name.startswith("loss") or "acc" in name}
+    return spec, data, cell, stored
+
+
+def _coordinates(text: str | None) -> dict[str, float]:
+    """Parse ``eta_trgt=8,t_wrm=64``."""
+    coordinates = {}
+    for part in filter(None, (text or "").split(",")):
+        name, _, value = part.partition("=")
+        try:
+            coordinates[name.strip()] = float(value)
+        except ValueError:
+            raise InputError("cell", part, "give NAME=NUMBER, as in eta_trgt=8") from None
+    return coordinates
+
+
+def _data_again(given: dict[str, Any], description: dict[str, Any]) -> Data | None:
+    """The data of a store: made again, or given again, and the same to the last bit."""
+    from simulator.data import LOADERS, load_data
+
+    name = description.get("name")
+    if name == "none":
+        return None
+    ctx = click.get_current_context()
+    if ctx.get_parameter_source("data") is click.core.ParameterSource.COMMANDLINE:
+        data = load_data(given["data"], description.get("samples"), description.get("data_seed", 0))
+    elif name in LOADERS:
+        data = load_data(name, description["samples"], description["data_seed"])
+    else:
+        # A store is somebody else's file: the path it names is not followed.
+        raise InputError("replay", given["replay"], "was made from a file; name it with --data")
+    if data.digest != description.get("digest"):
+        raise InputError("data", name, "is not the data that the store was made from")
+    return data
+
+
+def _results(spec: Spec, data: Data | None, result: Run, eta_critical: float) -> dict[str, Any]:
+    from simulator.sweep.store import ETA_CRITICAL, variables
+
+    found = {ETA_CRITICAL.name: eta_critical}
+    found |= {v.name: v.of(result) for v in variables(spec, data) if v.of is not None}
+    return found | {"hessian_vector_products": result.products}
+
+
+def _same(ours: Any, stored: Any) -> bool:
+    return bool(ours == stored or (ours != ours and stored != stored))
+
+
+def _curves(result: Run) -> dict[str, Any]:
+    curves: dict[str, Any] = {
+        "loss": result.loss,
+        "sharpness": result.sharpness,
+        "eta": result.eta,
+        "threshold": result.threshold,
+    }
+    if result.eigenvalues.shape[1] > 1:
+        curves["eigenvalues"] = result.eigenvalues
+    return curves
+
+
+def _tell(
+    spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any], figure: Path
+) -> None:
+    from simulator.regimes import NATURAL_PHASES, OUTCOMES
+
+    where = ", ".join(f"{name} {value:g}" for name, value in spec.coordinates_of(cell).items())
+    click.echo(f"{spec.model.name}, {spec.optimizer.name}, {where}")
+    if spec.eta_unit == "critical":
+        click.echo(f"(eta in units of eta_c = {found['eta_critical']:.4g})")
+    click.echo(f"\nOutcome        {result.outcome}: {OUTCOMES[result.outcome]}")
+    if result.diverged:
+        click.echo(f"Diverged       at step {result.diverged_step}")
+    click.echo(f"Natural phase  {result.natural_phase}: {NATURAL_PHASES[result.natural_phase]}")
+    click.echo(f"Catapults      {result.n_catapults}")
+    click.echo(f"Loss           {result.loss_init:.4g} at first, {result.loss_final:.4g} at last")
+    click.echo(
+        f"Sharpness      {result.sharpness_init:.4g} at first, {result.sharpness_final:.4g} at "
+        f"last; the threshold then was {result.threshold[-1]:.4g}"
+    )
+    if result.test_accuracy_final == result.test_accuracy_final:
+        click.echo(f"Test accuracy  {result.test_accuracy_final:.1%}")
+    if "identical" in found:
+        same = "bit for bit" if found["identical"] else "NOT bit for bit"
+        click.echo(f"Replay         agrees with the store {same}")
+        if not found["identical"]:
+            say("Another processor or other package versions may round differently.")
+    click.echo(f"Figure         {figure}")

@@ -1,0 +1,208 @@
+"""``warmup sweep``: a grid of runs, a store, a phase diagram, and what was found."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simulator.commands import options
+from simulator.commands.options import option
+from simulator.commands.terminal import announce_compilation, emit, progress, say
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from simulator.sweep import Spec
+
+__all__ = ["sweep"]
+
+
+@click.command(cls=options.GroupedCommand)
+@options.model_options
+@options.data_options
+@options.optimizer_options
+@options.schedule_options("1:256:13:log", "1,4,16,64,256", grid=True)
+@options.curvature_options(every=16)
+@option("seeds", "--seeds", type=int, default=3, help="Runs each cell with seeds 0 to N - 1.")
+@option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
+@option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
+@option("execution", "--resume", is_flag=True, help="Continue the store named by -o.")
+@option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
+@option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="sweep.zarr, or the next free name", help="Where results go while running.")  # fmt: skip
+@option("output", "--curves/--no-curves", default=False, help="Keep the curves of every run.")
+@options.output_options("beside the store")
+def sweep(**given: Any) -> None:
+    """Train on a grid of eta_init, eta_trgt, t_wrm and seeds, and draw the phase diagram.
+
+    GRID is one value, a list 1,2,4, or a range START:STOP:COUNT or START:STOP:COUNT:log with both
+    ends. Without any option: SP networks on handwritten digits, where the longest warmup survives
+    an eta_trgt many times larger than none.
+    """
+    from simulator import figures
+    from simulator.checks import InputError
+    from simulator.sweep import execute
+
+    if given["resume"] and given["overwrite"]:
+        raise InputError("resume", "with --overwrite", "give one of the two")
+    if given["resume"] and given["output"] is None:
+        raise InputError("resume", "without --output", "name the store to continue with -o")
+    spec, data = _spec(given), options.data_of()
+    store: Path = given["output"] or _free_name()
+    figure: Path = given["figure"] or store.with_suffix(".png")
+    figures.check_format(figure)
+
+    announce_compilation()
+    began = time.monotonic()
+    try:
+        with progress(spec.cells) as tell:
+            dataset = execute(
+                spec,
+                data,
+                path=store,
+                workers=given["workers"],
+                resume=given["resume"],
+                overwrite=given["overwrite"],
+                progress=tell,
+            ).load()
+    except KeyboardInterrupt:
+        say(f"Interrupted; what is finished is in {store}. To go on:")
+        say(f"  {_resume_line(store)}")
+        raise click.exceptions.Exit(130) from None
+    seconds = time.monotonic() - began
+    figures.save(figures.phase_diagram(dataset), figure)
+
+    rows = _boundaries(dataset)
+    if given["as_json"]:
+        emit(_document(spec, dataset, rows, store, figure, seconds))
+    else:
+        _tell(spec, dataset, rows, store, figure, seconds)
+    if (dataset["status"] == "failed").any():
+        say("Some runs failed; see above. --resume tries them again.")
+        raise click.exceptions.Exit(1)
+
+
+def _spec(given: dict[str, Any]) -> Spec:
+    from simulator.checks import at_least
+    from simulator.sweep import Spec
+
+    same = (
+        "eta_init", "eta_trgt", "t_wrm", "steps", "eta_unit", "warmup_exponent", "decay",
+        "batch_size", "sharpness_every", "accuracy", "curves", "dtype",
+    )  # fmt: skip
+    return Spec(
+        model=options.model_of(),
+        optimizer=options.optimizer_of(),
+        seeds=tuple(range(at_least("seeds", given["seeds"], 1))),
+        **{name: given[name] for name in same},
+    )
+
+
+def _free_name() -> Path:
+    """sweep.zarr, or sweep-2.zarr and so on: a sweep without a name replaces nothing."""
+    names = itertools.chain(["sweep.zarr"], (f"sweep-{n}.zarr" for n in itertools.count(2)))
+    return next(path for path in map(Path, names) if not path.exists())
+
+
+def _resume_line(store: Path) -> str:
+    arguments = [word for word in sys.argv[1:] if word != "--overwrite"]
+    named = any(word in ("-o", "--output") or word.startswith("--output=") for word in arguments)
+    return shlex.join(["warmup", *arguments, *([] if named else ["-o", str(store)]), "--resume"])
+
+
+def _boundaries(dataset: xr.Dataset) -> list[dict[str, Any]]:
+    """The largest trainable eta_trgt of each eta_init and t_wrm: median and range over seeds."""
+    from simulator.sweep.boundary import boundary
+
+    edges = boundary(dataset)
+    top = float(dataset["eta_trgt"][-1])
+    rows = []
+    for init in dataset["eta_init"].values:
+        for t_wrm in dataset["t_wrm"].values:
+            found = edges.sel(eta_init=init, t_wrm=t_wrm)
+            middle = float(found.quantile(0.5, method="higher"))
+            rows.append(
+                {
+                    "eta_init": float(init),
+                    "t_wrm": int(t_wrm),
+                    "eta_trgt_max": middle,
+                    "smallest": float(found.min()),
+                    "largest": float(found.max()),
+                    "at_grid_end": middle == top,
+                }
+            )
+    return rows
+
+
+def _document(
+    spec: Spec,
+    dataset: xr.Dataset,
+    rows: list[dict[str, Any]],
+    store: Path,
+    figure: Path,
+    seconds: float,
+) -> dict[str, Any]:
+    outcomes = dataset["outcome"].values.ravel().tolist()
+    return {
+        "command": "sweep",
+        "store": str(store),
+        "figure": str(figure),
+        "spec": spec.as_dict(),
+        "runs": spec.cells,
+        "seconds": seconds,
+        "outcomes": {name: outcomes.count(name) for name in sorted(set(outcomes))},
+        "boundary": rows,
+    }
+
+
+def _tell(
+    spec: Spec,
+    dataset: xr.Dataset,
+    rows: list[dict[str, Any]],
+    store: Path,
+    figure: Path,
+    seconds: float,
+) -> None:
+    unit = ", in units of eta_c" if spec.eta_unit == "critical" else ""
+    seeds = len(spec.seeds)
+    spread = f", median and range of {seeds} seeds" if seeds > 1 else ""
+    click.echo(f"{spec.cells} runs in {seconds:.1f} s.")
+    for init, group in itertools.groupby(rows, key=lambda row: row["eta_init"]):
+        from_init = f" from eta_init {init:g}" if len(spec.eta_init) > 1 else ""
+        click.echo(f"\nLargest trainable eta_trgt{from_init}{unit}{spread}:\n")
+        click.echo("    t_wrm   eta_trgt")
+        lines = list(group)
+        for row in lines:
+            end = "  or more: the grid ends here" if row["at_grid_end"] else ""
+            value = _number(row["eta_trgt_max"])
+            span = f"   [{_number(row['smallest'])} to {_number(row['largest'])}]" * (seeds > 1)
+            click.echo(f"  {row['t_wrm']:7d}   {value:>8}{span}{end}")
+        click.echo(f"\n{_sentence(lines)}")
+    click.echo(f"\nResults  {store}\nDiagram  {figure}")
+
+
+def _number(value: float) -> str:
+    return "none" if value != value else f"{value:.3g}"
+
+
+def _sentence(rows: list[dict[str, Any]]) -> str:
+    """What warmup did, in words."""
+    first, last = rows[0], rows[-1]
+    before, after = first["eta_trgt_max"], last["eta_trgt_max"]
+    if len(rows) < 2:
+        return "One t_wrm only: give several to see what warmup does."
+    if before != before or after != after:
+        return "Some t_wrm trains at no eta_trgt of this grid: give smaller ones."
+    gain = after / before
+    spans = f"t_wrm {first['t_wrm']} to {last['t_wrm']}"
+    if gain > 1:
+        least = "at least " if last["at_grid_end"] else ""
+        return f"From {spans} the boundary moves right by {least}a factor {gain:.3g}."
+    if gain < 1:
+        return f"From {spans} the boundary moves left, by a factor {1 / gain:.3g}."
+    return f"From {spans} the boundary does not move."

@@ -1,0 +1,71 @@
+"""What a person sees while a command works, and what a program reads when it is done."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+__all__ = ["announce_compilation", "emit", "progress", "say"]
+
+# Without a terminal a bar is noise in a log; a line now and then is a sign of life.
+_LINE_EVERY_SECONDS = 30.0
+
+
+def say(message: str = "") -> None:
+    """A line for the person, on stderr."""
+    click.echo(message, err=True)
+
+
+def emit(document: dict[str, Any]) -> None:
+    """One JSON document on stdout; NaN and infinity become null."""
+    click.echo(json.dumps(_plain(document), indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def announce_compilation() -> None:
+    """Say so if the first run is going to wait for the compiler."""
+    from simulator.numerics.jit import cache_is_cold
+
+    if cache_is_cold():
+        say("Compiling the kernels: once on this machine, about ten seconds.")
+
+
+@contextmanager
+def progress(runs: int) -> Iterator[Callable[[int], None]]:
+    """A bar with the time left, or now and then a line where stderr is no terminal."""
+    from tqdm import tqdm
+
+    done, last = 0, time.monotonic()
+    lock = threading.Lock()
+    shape = "{percentage:3.0f} %|{bar}| {n}/{total} runs [{elapsed} < {remaining}]"
+    with tqdm(total=runs, bar_format=shape, disable=None, leave=False, file=sys.stderr) as bar:
+
+        def tell(more: int) -> None:
+            nonlocal done, last
+            with lock:
+                done += more
+                bar.update(more)
+                if bar.disable and time.monotonic() - last > _LINE_EVERY_SECONDS:
+                    last = time.monotonic()
+                    say(f"{done} of {runs} runs done")
+
+        yield tell
