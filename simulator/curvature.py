@@ -64,8 +64,7 @@ class Tracker:
         Eigenvalues wanted.
     accuracy : float
         Relative error aimed at in each, estimated from its residual r and the gap to the next
-        Ritz value as r^2 / gap (Kato-Temple), or r where the gap is smaller. The first
-        measurement is held to ``REFERENCE_ACCURACY``: learning rates are measured in it.
+        Ritz value as r^2 / gap (Kato-Temple), or r where the gap is smaller.
     seed : int
         Chooses the random start vectors.
     preconditioner : array, shape (P,), optional
@@ -84,8 +83,8 @@ class Tracker:
         self._objective = objective
         self._wanted = min(at_least("top_k", top_k, 1), objective.size)
         self._top_k = top_k
-        self._floor = 50 * float(np.finfo(objective.dtype).eps)
-        self._accuracy = positive("accuracy", accuracy)
+        attainable = 50 * float(np.finfo(objective.dtype).eps)
+        self._accuracy = max(positive("accuracy", accuracy), attainable)
         self._rng = generator(seed, "curvature")
         self.preconditioner = preconditioner
         self._measured = self._kept = 0
@@ -179,8 +178,6 @@ class Tracker:
         Leaves the residual of that pair in ``basis[size]``.
         """
         scale = np.abs(values).max()
-        accuracy = self._accuracy if self._measured else min(self._accuracy, REFERENCE_ACCURACY)
-        accuracy = max(accuracy, self._floor)
         first: float = 0.0
         for pair in range(min(self._wanted + 1, size)):
             vector = np.ascontiguousarray(vectors[:, pair])
@@ -188,7 +185,7 @@ class Tracker:
             first = r if pair == 0 else first
             gap = values[pair] - values[pair + 1] if pair + 1 < size else 0.0
             error = r * r / gap if gap > r else r
-            if error > (accuracy if pair < self._wanted else _COARSE) * scale:
+            if error > (self._accuracy if pair < self._wanted else _COARSE) * scale:
                 return first, pair
         return first, None
 

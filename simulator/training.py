@@ -183,7 +183,7 @@ def simulate(
     top_k : int
         Eigenvalues to follow.
     accuracy : float
-        Relative error aimed at in them; the first is held to ``REFERENCE_ACCURACY``.
+        Relative error aimed at in them.
     dtype : {"float64", "float32"}
         Precision of everything.
     stop : callable, optional

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -182,10 +182,11 @@ def _run_all(
     regions: Iterator[Region], store: ResultStore, data: Data | None, workers: int, tell: Progress
 ) -> None:
     """Keep every worker busy, with a bounded number of chunks in flight."""
-    stop = threading.Event()
+    spec, stop = store.spec, threading.Event()
     with ThreadPoolExecutor(workers) as pool:
         running: dict[Future[dict[str, NDArray[Any]]], Region] = {}
-        work = partial(_run_chunk, store, data, stop=stop.is_set, tell=tell)
+        unit = cache(partial(critical_eta, spec.model, data, spec.optimizer, dtype=spec.dtype))
+        work = partial(_run_chunk, store, data, unit, stop=stop.is_set, tell=tell)
         try:
             for region in itertools.islice(regions, 2 * workers):
                 running[pool.submit(work, region)] = region
@@ -202,21 +203,20 @@ def _run_all(
 def _run_chunk(
     store: ResultStore,
     data: Data | None,
+    unit: Callable[[int], float],
     region: Region,
     *,
     stop: Callable[[], bool],
     tell: Progress,
 ) -> dict[str, NDArray[Any]]:
-    """All cells of a chunk, as one array for each variable."""
+    """All cells of a chunk, as one array for each variable; ``unit`` is eta_critical of a seed."""
     spec = store.spec
     shape = tuple(part.stop - part.start for part in region)
     chunk = store.blank(shape)
     for at in np.ndindex(shape):
         cell = tuple(part.start + offset for part, offset in zip(region, at, strict=True))
         try:
-            if not any(at[1:]):
-                seed = spec.seeds[cell[0]]
-                eta_critical = critical_eta(spec.model, data, spec.optimizer, seed, spec.dtype)
+            eta_critical = unit(spec.seeds[cell[0]])
             run = run_cell(spec, data, cell, eta_critical, stop=stop)
         except Interrupted:
             raise
