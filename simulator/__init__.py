@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulator.models import MLP, UV, Model, Quadratic
     from simulator.optimizers import GD, Momentum, Optimizer
     from simulator.schedules import Warmup
-    from simulator.sweep import sweep
+    from simulator.sweeps import sweep
     from simulator.training import Run, critical_eta, simulate
 
 __version__ = "0.1.0"
@@ -33,7 +33,7 @@ _HOMES = {
     "Momentum": "optimizers",
     "Optimizer": "optimizers",
     "Warmup": "schedules",
-    "sweep": "sweep",
+    "sweep": "sweeps",
     "Run": "training",
     "critical_eta": "training",
     "simulate": "training",

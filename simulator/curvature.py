@@ -23,7 +23,8 @@ __all__ = ["REFERENCE_ACCURACY", "Estimate", "Tracker", "sharpness"]
 # Up to this many parameters the dense Hessian is cheaper than following it.
 DENSE_LIMIT = 48
 REFERENCE_ACCURACY = 1e-10
-# Estimated relative error at which the vector kept beyond the wanted ones is good enough.
+# The vector kept beyond the wanted ones is good enough at this estimated relative error, if its
+# eigenvalue can then lie no higher than theirs.
 _COARSE = 1e-1
 # Every so many measurements a random direction joins: nothing may stay unseen by symmetry.
 _FRESH_EVERY = 32
@@ -185,7 +186,11 @@ class Tracker:
             first = r if pair == 0 else first
             gap = values[pair] - values[pair + 1] if pair + 1 < size else 0.0
             error = r * r / gap if gap > r else r
-            if error > (self._accuracy if pair < self._wanted else _COARSE) * scale:
+            if error > self._accuracy * scale and (
+                pair < self._wanted
+                or error > _COARSE * scale
+                or values[pair] + r > values[pair - 1]
+            ):
                 return first, pair
         return first, None
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.checks import InputError
-from simulator.sweep.boundary import boundary
+from simulator.sweeps.boundary import boundary, survived
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,6 +25,8 @@ FORMATS = (".png", ".svg", ".pdf")
 
 # Told apart by lightness alone, so that they survive a greyscale print.
 _LOSS, _SHARPNESS, _ETA, _THRESHOLD = "#08519c", "#a63603", "#238b45", "#252525"
+# A loss may pass through 1e300 on its way out; nothing else would be seen beside that.
+_BLOW_UP = 1e15
 _DIVERGED, _STUCK = "#ffffff", "#e2e2e2"
 
 
@@ -57,32 +59,12 @@ def trajectory(run: Run, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     step = np.arange(len(run.loss))
 
     loss.plot(step, run.loss, color=_LOSS, lw=1.4)
+    positive = run.loss[run.loss > 0]
+    if positive.size:
+        loss.set_ylim(0.5 * positive.min(), 2 * min(positive.max(), _BLOW_UP * positive[0]))
     loss.set(yscale="log", ylabel="loss")
 
-    measured = np.isfinite(run.sharpness)
-    few = np.diff(np.flatnonzero(measured)).max(initial=1) > 1
-    sharpness.plot(
-        step[measured], run.sharpness[measured], color=_SHARPNESS, lw=1.4,
-        marker="." if few else "", label="sharpness",
-    )  # fmt: skip
-    if measured.any():
-        # The threshold starts at infinity where eta starts at 0: show it where the sharpness is.
-        # A blow-up may pass through 1e100: nothing else would be seen beside it.
-        top = 1.6 * min(run.sharpness_max, 20 * max(run.sharpness_init, run.threshold[-1]))
-        shown = np.where(run.threshold <= top, run.threshold, np.nan)
-        scaled = float(run.threshold[-1] * run.eta[-1])
-        sharpness.plot(
-            step,
-            shown,
-            color=_THRESHOLD,
-            lw=1.2,
-            ls="--",
-            label=rf"threshold {scaled:.3g} / $\eta_t$",
-        )
-        sharpness.set_ylim(0, top)
-        sharpness.legend(loc="best", frameon=False)
-    else:
-        sharpness.text(0.5, 0.5, "not measured", transform=sharpness.transAxes, ha="center")
+    _draw_sharpness(run, sharpness)
     sharpness.set(ylabel=r"sharpness $\lambda$")
 
     eta.plot(step, run.eta, color=_ETA, lw=1.4)
@@ -103,6 +85,30 @@ def trajectory(run: Run, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
         )  # fmt: skip
     loss.set_title(_run_title(run), fontsize="medium")
     return axes
+
+
+def _draw_sharpness(run: Run, ax: Axes) -> None:
+    """The measured sharpness, and the dashed threshold where it is near it."""
+    step = np.arange(len(run.loss))
+    measured = np.isfinite(run.sharpness)
+    if not measured.any():
+        ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center")
+        return
+    apart = np.diff(np.flatnonzero(measured)).max(initial=1) > 1
+    ax.plot(
+        step[measured], run.sharpness[measured], color=_SHARPNESS, lw=1.4,
+        marker="." if apart else "", label="sharpness",
+    )  # fmt: skip
+    # The threshold starts at infinity where eta starts at 0.
+    top = 1.6 * min(run.sharpness_max, 20 * max(run.sharpness_init, run.threshold[-1]))
+    shown = np.where(run.threshold <= top, run.threshold, np.nan)
+    limit = float(run.threshold[-1] * run.eta[-1])
+    ax.plot(
+        step, shown, color=_THRESHOLD, lw=1.2, ls="--", label=rf"threshold {limit:.3g} / $\eta_t$"
+    )
+    if top > 0:
+        ax.set_ylim(0, top)
+    ax.legend(loc="best", frameon=False)
 
 
 def _run_title(run: Run) -> str:
@@ -144,7 +150,7 @@ def phase_diagram(
     sheet = dataset.isel(eta_init=eta_init).transpose("seed", "t_wrm", "eta_trgt", ...)
     x, y = sheet["eta_trgt"].values, sheet["t_wrm"].values
     done = (sheet["status"] == "done").values
-    trained = sheet["trainable"].values & done
+    trained = survived(sheet).values & done
     diverged = sheet["diverged"].values & done
     most = 0.5 * done.sum(axis=0)
 

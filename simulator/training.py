@@ -248,6 +248,15 @@ def critical_eta(
         return optimizer.critical_eta(sharpness(model, theta, data, seed=seed))
 
 
+def check_batch_size(size: int, samples: int) -> None:
+    """Refuse a batch that so many samples cannot fill."""
+    at_least("batch_size", size, 1)
+    if not samples:
+        raise InputError("batch_size", size, "this model has no samples; leave it out")
+    if size > samples:
+        raise InputError("batch_size", size, f"there are {samples} samples; give at most those")
+
+
 def _start(theta0: ArrayLike, dtype: str) -> Array:
     theta = np.array(theta0, dtype=dtype)
     if not np.isfinite(theta).all():
@@ -260,9 +269,7 @@ class _Batches:
 
     def __init__(self, samples: int, size: int | None, seed: int) -> None:
         if size is not None:
-            at_least("batch_size", size, 1)
-            if samples and size > samples:
-                raise InputError("batch_size", size, f"there are {samples} samples; give fewer")
+            check_batch_size(size, samples)
         self._samples, self._seed = samples, seed
         self._size = None if size == samples else size
         self._epoch, self._order = -1, np.empty(0, dtype=np.intp)

@@ -20,7 +20,7 @@ __all__ = ["info"]
 @option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def info(store: Path, as_json: bool) -> None:
     """Say what a store holds, and the spec that made it."""
-    from simulator.sweep import open_store
+    from simulator.sweeps import open_store
 
     dataset, spec, data = open_store(store)
     status = dataset["status"].values.ravel().tolist()

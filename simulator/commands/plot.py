@@ -23,7 +23,7 @@ def plot(store: Path, color: str, eta_init: int, **given: Any) -> None:
     """Draw the phase diagram of a store: eta_trgt against t_wrm."""
     from simulator import figures
     from simulator.checks import InputError
-    from simulator.sweep import open_store
+    from simulator.sweeps import open_store
 
     figure: Path = given["figure"] or store.with_suffix(".png")
     figures.check_format(figure)

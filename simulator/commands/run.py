@@ -14,7 +14,7 @@ from simulator.commands.terminal import announce_compilation, emit, say
 
 if TYPE_CHECKING:
     from simulator.data import Data
-    from simulator.sweep import Spec
+    from simulator.sweeps import Spec
     from simulator.training import Run
 
 __all__ = ["run"]
@@ -45,7 +45,7 @@ def run(**given: Any) -> None:
     not survive from the start.
     """
     from simulator import figures
-    from simulator.sweep import check_output, run_cell, save_run
+    from simulator.sweeps import check_output, run_cell, save_run
     from simulator.training import critical_eta
 
     figure: Path = given["figure"] or Path("run.png")
@@ -82,7 +82,7 @@ def run(**given: Any) -> None:
 
 
 def _new_spec(given: dict[str, Any]) -> Spec:
-    from simulator.sweep import Spec
+    from simulator.sweeps import Spec
 
     same = (
         "steps", "eta_unit", "warmup_exponent", "decay", "batch_size", "sharpness_every",
@@ -106,7 +106,7 @@ def _from_store(
     """Spec, data and indices of the run to replay, and what the store says of it."""
     from dataclasses import replace
 
-    from simulator.sweep import AXES, open_store
+    from simulator.sweeps import AXES, open_store
 
     ctx = click.get_current_context()
     for name, value in given.items():
@@ -164,7 +164,7 @@ def _data_again(given: dict[str, Any], description: dict[str, Any]) -> Data | No
 
 
 def _results(spec: Spec, data: Data | None, result: Run, eta_critical: float) -> dict[str, Any]:
-    from simulator.sweep.store import ETA_CRITICAL, variables
+    from simulator.sweeps.store import ETA_CRITICAL, variables
 
     found = {ETA_CRITICAL.name: eta_critical}
     found |= {v.name: v.of(result) for v in variables(spec, data) if v.of is not None}

@@ -18,7 +18,7 @@ from simulator.commands.terminal import announce_compilation, emit, progress, sa
 if TYPE_CHECKING:
     import xarray as xr
 
-    from simulator.sweep import Spec
+    from simulator.sweeps import Spec
 
 __all__ = ["sweep"]
 
@@ -46,7 +46,7 @@ def sweep(**given: Any) -> None:
     """
     from simulator import figures
     from simulator.checks import InputError
-    from simulator.sweep import execute
+    from simulator.sweeps import execute
 
     if given["resume"] and given["overwrite"]:
         raise InputError("resume", "with --overwrite", "give one of the two")
@@ -89,7 +89,7 @@ def sweep(**given: Any) -> None:
 
 def _spec(given: dict[str, Any]) -> Spec:
     from simulator.checks import at_least
-    from simulator.sweep import Spec
+    from simulator.sweeps import Spec
 
     same = (
         "eta_init", "eta_trgt", "t_wrm", "steps", "eta_unit", "warmup_exponent", "decay",
@@ -117,7 +117,7 @@ def _resume_line(store: Path) -> str:
 
 def _boundaries(dataset: xr.Dataset) -> list[dict[str, Any]]:
     """The largest trainable eta_trgt of each eta_init and t_wrm: median and range over seeds."""
-    from simulator.sweep.boundary import boundary
+    from simulator.sweeps.boundary import boundary
 
     edges = boundary(dataset)
     top = float(dataset["eta_trgt"][-1])

@@ -17,13 +17,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from simulator.blas import one_blas_thread
-from simulator.checks import InputError, at_least
+from simulator.checks import at_least
 from simulator.data import Data
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
-from simulator.sweep.spec import Region, Spec
-from simulator.sweep.store import ResultStore, check_output
-from simulator.training import Interrupted, Run, critical_eta, simulate
+from simulator.sweeps.spec import Region, Spec
+from simulator.sweeps.store import ResultStore, check_output
+from simulator.training import Interrupted, Run, check_batch_size, critical_eta, simulate
 
 __all__ = ["execute", "run_cell", "sweep"]
 
@@ -159,10 +159,8 @@ def _cores() -> int:
 def _rehearse(spec: Spec, data: Data | None) -> None:
     """Refuse now what every run would refuse: nothing may be half-written."""
     objective = spec.model.bind(data, spec.dtype)
-    if spec.batch_size is not None and spec.batch_size > objective.samples:
-        raise InputError(
-            "batch_size", spec.batch_size, f"there are {objective.samples} samples; give fewer"
-        )
+    if spec.batch_size is not None:
+        check_batch_size(spec.batch_size, objective.samples)
     spec.model.init(data, 0, spec.dtype)
 
 

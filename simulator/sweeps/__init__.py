@@ -1,0 +1,12 @@
+"""Grids of runs: what is asked (spec), doing it (execute), where it is kept (store)."""
+
+from __future__ import annotations
+
+from simulator.sweeps.execute import execute, run_cell, sweep
+from simulator.sweeps.spec import AXES, Spec
+from simulator.sweeps.store import check_output, open_store, save_run
+
+__all__ = [
+    "AXES", "Spec", "check_output", "execute", "open_store", "run_cell", "save_run",
+    "sweep",
+]  # fmt: skip

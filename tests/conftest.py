@@ -1,0 +1,26 @@
+"""Settings that every test shares."""
+
+import os
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck
+
+# The first call of a kernel compiles: a deadline would time the compiler.
+_SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+hypothesis.settings.register_profile("ci", max_examples=40, derandomize=True, **_SHARED)
+hypothesis.settings.register_profile("thorough", max_examples=10_000, **_SHARED)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _double_precision():
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    from simulator import load_data
+
+    return load_data("digits", samples=128)

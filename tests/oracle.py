@@ -1,0 +1,79 @@
+"""An independent account of the same networks: JAX, written from the definitions alone."""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_ACTIVATIONS = {
+    "linear": lambda z: z,
+    "relu": jax.nn.relu,
+    "tanh": jnp.tanh,
+    "erf": jax.scipy.special.erf,
+    "gelu": lambda z: jax.nn.gelu(z, approximate=False),
+}
+
+
+def multipliers(parameterization, widths, var_w=2.0):
+    """m_l of each layer, in the order of the layers."""
+    found = []
+    for layer, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        readout = layer == len(widths) - 2
+        gain = 1.0 if readout else var_w
+        if parameterization == "sp":
+            found.append(1.0)
+        elif parameterization == "ntp":
+            found.append(np.sqrt(gain / fan_in))
+        else:
+            found.append(np.sqrt(1 / fan_in) if readout else np.sqrt(fan_out / fan_in))
+    return np.array(found)
+
+
+@cache
+def network_loss(activation, loss, bias, widths):
+    """L(theta, x, y, m): the loss as a function of flat parameters, data and multipliers."""
+
+    def function(theta, x, y, m):
+        h, at = x, 0
+        for layer, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            z = h @ theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
+            at += fan_in * fan_out
+            if bias:
+                z = z + theta[at : at + fan_out]
+                at += fan_out
+            z = m[layer] * z
+            h = _ACTIVATIONS[activation](z)
+        if loss == "mse":
+            return 0.5 * jnp.mean((z - y) ** 2)
+        return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(z), axis=1))
+
+    return function
+
+
+@cache
+def derivatives(activation, loss, bias, widths):
+    """(loss, gradient, hvp), jitted."""
+    function = network_loss(activation, loss, bias, widths)
+    gradient = jax.grad(function)
+
+    def everything(theta, v, x, y, m):
+        g, hv = jax.jvp(lambda t: gradient(t, x, y, m), (theta,), (v,))
+        return function(theta, x, y, m), g, hv
+
+    return jax.jit(everything)
+
+
+def of_model(model, data):
+    """The loss of an MLP or a parameter-space UV on its data, as a function of theta only."""
+    if model.name == "uv":
+        widths = (data.inputs, model.width, data.outputs)
+        options = ("linear", "mse", False)
+        m = np.array([1.0, model.width ** (-0.5 * (1 - model.s))])
+    else:
+        widths = (data.inputs, *(model.width,) * (model.depth - 1), data.outputs)
+        options = (model.activation, model.criterion, model.bias)
+        m = multipliers(model.parameterization, widths, model.var_w)
+    function = network_loss(*options, widths)
+    x, y = jnp.asarray(data.x), jnp.asarray(data.targets)
+    return lambda theta: function(theta, x, y, jnp.asarray(m))

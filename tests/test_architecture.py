@@ -1,0 +1,90 @@
+"""The plan of CONTRIBUTING: arrows go one way, and importing costs nothing."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import simulator
+
+PACKAGE = Path(simulator.__file__).parent
+
+# Each room may import from rooms below it only.
+FLOORS = [
+    {"checks", "blas"},
+    {"seeding", "schedules", "regimes", "parameterizations", "numerics"},
+    {"data"},
+    {"models", "optimizers"},
+    {"curvature"},
+    {"training"},
+    {"sweeps"},
+    {"figures"},
+    {"commands"},
+]
+
+
+def _floor(room):
+    return next(level for level, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def _room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(path):
+    """The rooms that a file imports, type-checking imports aside."""
+    tree = ast.parse(path.read_text())
+    hidden = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in hidden:
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("simulator"):
+            parts = node.module.split(".")
+            yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.name)
+def test_arrows_point_downwards(path):
+    if path.parent == PACKAGE and path.stem == "__init__":
+        return
+    for target in _imports(path):
+        if target != _room(path):
+            assert _floor(target) < _floor(_room(path)), f"{path.name} imports {target}"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.name)
+def test_a_file_can_be_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 450
+
+
+@pytest.mark.parametrize("name", simulator.__all__)
+def test_every_public_name_is_documented(name):
+    documented = inspect.getdoc(getattr(simulator, name))
+    assert documented
+    assert not documented.startswith(f"{name}(")
+
+
+def test_everything_public_can_be_reached_and_nothing_else():
+    assert set(simulator._HOMES) == set(simulator.__all__) <= set(dir(simulator))
+    with pytest.raises(AttributeError, match="nonsense"):
+        simulator.nonsense  # noqa: B018
+
+
+def test_no_module_hides_a_public_name():
+    """A submodule, once imported, is an attribute of its package: simulator.sweep must stay ours."""
+    modules = {path.stem for path in PACKAGE.iterdir()}
+    assert not modules & set(simulator.__all__)
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import simulator, sys; print({'numpy', 'numba', 'xarray'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"

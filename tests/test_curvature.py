@@ -1,0 +1,196 @@
+"""The eigenvalue solver, against dense linear algebra it knows nothing of."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import simulator as sim
+from simulator import curvature
+from simulator.curvature import Tracker
+from simulator.models import Objective
+
+
+class Matrix(Objective):
+    """0.5 theta.H theta for any symmetric H; counts the products it is asked for."""
+
+    def __init__(self, hessian, dtype="float64"):
+        super().__init__(len(hessian), 0, dtype)
+        self.matrix, self.products = np.asarray(hessian, dtype=dtype), 0
+
+    def loss(self, theta):
+        return 0.5 * theta @ self.matrix @ theta
+
+    def gradient(self, theta, out):
+        out[:] = self.matrix @ theta
+        return self.loss(theta)
+
+    def hvp(self, v, out):
+        self.products += 1
+        out[:] = self.matrix @ v
+
+
+def _symmetric(rng, eigenvalues):
+    frame = np.linalg.qr(rng.standard_normal((len(eigenvalues),) * 2))[0]
+    return frame * eigenvalues @ frame.T
+
+
+spectra = st.sampled_from(
+    ["normal", "indefinite", "decaying", "degenerate", "clustered", "rank one"]
+)
+
+
+def _eigenvalues(rng, kind, size):
+    values = {
+        "normal": rng.standard_normal(size),
+        "indefinite": -np.abs(rng.standard_normal(size)) * 50,
+        "decaying": 2.0 ** -np.arange(size),
+        "degenerate": np.where(np.arange(size) < 2, 3.0, rng.uniform(-1, 1, size)),
+        "clustered": 1 - 1e-4 * np.arange(size),
+        "rank one": np.where(np.arange(size) == 0, 2.0, 0.0),
+    }[kind]
+    values[0] = max(values[0], 1.0)
+    return values
+
+
+@given(seed=st.integers(0, 1000), size=st.integers(2, 150), kind=spectra, top_k=st.integers(1, 3))
+def test_the_top_of_any_spectrum_is_found_cold(seed, size, kind, top_k):
+    """Also where the most negative eigenvalue is the largest in size: sharpness is the top one."""
+    rng = np.random.default_rng(seed)
+    matrix = _symmetric(rng, _eigenvalues(rng, kind, size))
+    top_k = min(top_k, size)
+    estimate = Tracker(Matrix(matrix), top_k, accuracy=1e-9).measure()
+    exact = np.linalg.eigvalsh(matrix)[::-1][:top_k]
+    assert estimate.converged
+    np.testing.assert_allclose(estimate.values, exact, rtol=1e-8, atol=1e-8 * np.abs(matrix).max())
+
+
+@given(seed=st.integers(0, 1000), size=st.integers(50, 120), kind=spectra)
+def test_an_eigenvalue_lies_within_the_residual(seed, size, kind):
+    rng = np.random.default_rng(seed)
+    matrix = _symmetric(rng, _eigenvalues(rng, kind, size))
+    estimate = Tracker(Matrix(matrix), accuracy=1e-3).measure()
+    distance = np.abs(np.linalg.eigvalsh(matrix) - estimate.values[0]).min()
+    assert distance <= estimate.residual + 1e-12 * np.abs(matrix).max() * size
+
+
+@given(seed=st.integers(0, 1000), size=st.integers(10, 100))
+def test_preconditioned_sharpness_is_the_top_of_the_unsymmetric_product(seed, size):
+    rng = np.random.default_rng(seed)
+    curvatures = rng.standard_normal(size) + 0.5
+    curvatures[0] = 2.0
+    p = rng.uniform(0.1, 10, size)
+    found = sim.sharpness(sim.Quadratic(curvatures), np.zeros(size), preconditioner=p)
+    assert found == pytest.approx(np.linalg.eigvals(np.diag(curvatures / p)).real.max(), rel=1e-8)
+
+
+def test_a_basis_that_is_full_restarts_and_goes_on():
+    """A spectrum so dense at the top that 64 directions are not enough."""
+    rng = np.random.default_rng(0)
+    matrix = _symmetric(rng, np.linspace(1, 2, 600) ** 0.1)
+    objective = Matrix(matrix)
+    estimate = Tracker(objective, accuracy=1e-10).measure()
+    assert estimate.products > 2 * curvature._CAPACITY
+    assert estimate.products == objective.products
+    assert estimate.converged
+    assert estimate.values[0] == pytest.approx(np.linalg.eigvalsh(matrix)[-1], rel=1e-9)
+
+
+@given(seed=st.integers(0, 200))
+def test_an_eigenvalue_that_overtakes_is_noticed(seed):
+    """Two eigenvalues cross while the matrix turns; what is followed must change over."""
+    rng = np.random.default_rng(seed)
+    size = 80
+    frame = np.linalg.qr(rng.standard_normal((size, size)))[0]
+    generator = rng.standard_normal((size, size)) * 0.003
+    turn = np.linalg.solve(
+        np.eye(size) - (generator - generator.T), np.eye(size) + (generator - generator.T)
+    )
+    values = rng.uniform(0, 0.7, size)
+    objective = Matrix(np.zeros((size, size)))
+    tracker = Tracker(objective, accuracy=1e-5)
+    for step in range(40):
+        values[0], values[1] = 1.0, 0.8 + 0.01 * step
+        frame = turn @ frame
+        objective.matrix = frame * values @ frame.T
+        estimate = tracker.measure()
+        assert estimate.values[0] == pytest.approx(max(values), rel=1e-4)
+
+
+def test_an_eigenvalue_of_another_symmetry_is_noticed_in_time():
+    """In a diagonal matrix nothing turns, so nothing but a fresh direction can show a newcomer."""
+    curvatures = np.full(80, 0.1)
+    curvatures[0] = 1.0
+    objective = Matrix(np.diag(curvatures))
+    tracker = Tracker(objective)
+    tracker.measure()
+    curvatures[7] = 2.0
+    objective.matrix = np.diag(curvatures)
+    found = [tracker.measure().values[0] for _ in range(curvature._FRESH_EVERY + 1)]
+    assert found[-1] == pytest.approx(2.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 48, 49, 50, 64, 65])
+def test_zero_and_identity_need_no_luck(size):
+    for matrix, top in ((np.zeros((size, size)), 0.0), (np.eye(size), 1.0), (-np.eye(size), -1.0)):
+        estimate = Tracker(Matrix(matrix)).measure()
+        assert estimate.converged
+        assert estimate.values[0] == pytest.approx(top, abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [3, 60])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_hessian_that_is_not_finite_has_no_sharpness(size, bad):
+    estimate = Tracker(Matrix(np.full((size, size), bad))).measure()
+    assert not estimate.converged
+    assert np.isnan(estimate.values).all()
+
+
+def test_eigenvalues_beyond_the_dimension_are_nan():
+    estimate = Tracker(Matrix(np.diag([1.0, 3.0])), top_k=4).measure()
+    np.testing.assert_array_equal(estimate.values, [3, 1, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("size", [20, 200])
+def test_single_precision_stops_where_its_digits_end(size):
+    rng = np.random.default_rng(size)
+    matrix = _symmetric(rng, _eigenvalues(rng, "normal", size))
+    estimate = Tracker(Matrix(matrix, "float32"), accuracy=1e-12).measure()
+    assert estimate.converged
+    assert estimate.values[0] == pytest.approx(np.linalg.eigvalsh(matrix)[-1], rel=1e-5)
+
+
+SETTINGS = {
+    # parameterization, activation, loss, largest eta over 2 / lambda_0
+    "SP ReLU, catapults": ("sp", "relu", "mse", 16),
+    "SP tanh": ("sp", "tanh", "mse", 2.2),
+    "muP ReLU, edge of stability": ("mup", "relu", "mse", 3),
+    "SP ReLU cross-entropy": ("sp", "relu", "xent", 4),
+    "muP tanh cross-entropy": ("mup", "tanh", "xent", 4),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_sharpness_along_a_run_is_that_of_dense_algebra(setting, digits):
+    """Median 1e-5 and maximum 1e-4 at the default accuracy, 1e-9 at the reference accuracy."""
+    parameterization, activation, loss, multiple = SETTINGS[setting]
+    model = sim.MLP(10, 3, activation, parameterization, loss)
+    eta = multiple * sim.critical_eta(model, digits, sim.GD())
+    theta, objective = model.init(digits), model.bind(digits)
+    gradient = np.empty_like(theta)
+    trackers = [Tracker(objective), Tracker(objective, accuracy=1e-10)]
+    errors, crossed = [], False
+    for step, rate in enumerate(sim.Warmup(eta_trgt=eta, t_wrm=100).values(160)):
+        objective.gradient(theta, gradient)
+        values = [tracker.measure().values[0] for tracker in trackers]
+        crossed |= values[1] * rate > 2
+        if step % 4 == 0:
+            exact = np.linalg.eigvalsh(objective.hessian())[-1]
+            errors.append(np.abs(np.array(values) - exact) / abs(exact))
+        theta -= rate * gradient
+    default, reference = np.array(errors).T
+    assert crossed
+    assert np.median(default) <= 1e-5
+    assert default.max() <= 1e-4
+    assert reference.max() <= 1e-9

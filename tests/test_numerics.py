@@ -1,0 +1,91 @@
+"""How kernels are compiled and kept, and what they leave alone."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import simulator
+from simulator.numerics.jit import kernel
+
+PACKAGE = Path(simulator.__file__).parent
+
+
+def _python(code, tmp_path, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), **environment},
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+
+
+SLOPE = """
+import numpy as np
+from simulator.numerics.updates import gd
+theta = np.zeros(1)
+gd(theta, np.ones(1), 1.0)
+print(theta[0])
+"""
+
+
+@pytest.mark.slow
+def test_an_edited_kernel_is_never_served_from_the_cache(tmp_path):
+    """Numba itself would: it does not look at callees in other files."""
+    shutil.copytree(PACKAGE, tmp_path / "simulator")
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    assert _python(SLOPE, tmp_path, **cache) == "-1.0"
+    first = set((tmp_path / "cache").iterdir())
+    assert len(first) == 1
+    assert _python(SLOPE, tmp_path, **cache) == "-1.0"
+    assert set((tmp_path / "cache").iterdir()) == first
+    source = tmp_path / "simulator" / "numerics" / "updates.py"
+    source.write_text(source.read_text().replace("theta[i] -= eta *", "theta[i] -= 3.0 * eta *"))
+    assert _python(SLOPE, tmp_path, **cache) == "-3.0"
+    assert len(set((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_without_a_place_to_write_kernels_compile_anew(tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "simulator")
+    (tmp_path / "file").write_text("")
+    assert _python(SLOPE, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "file")) == "-1.0"
+    code = "from simulator.numerics.jit import cache_is_cold as c; print(c())"
+    assert _python(code, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "file")) == "True"
+
+
+@pytest.mark.slow
+def test_our_cache_directory_is_not_forced_on_other_peoples_kernels(tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "simulator")
+    code = (
+        "import simulator.numerics.dense\n"
+        "from numba.core import config\n"
+        "print(repr(config.CACHE_DIR))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    home = {"XDG_CACHE_HOME": str(tmp_path / "home"), "NUMBA_CACHE_DIR": ""}
+    assert _python(code, tmp_path, **{**environment, **home}) == "''"
+    assert list((tmp_path / "home").rglob("kernels-*"))
+
+
+def test_the_decorator_keeps_nan_and_infinity():
+    @kernel
+    def quotient(a, b):
+        return a / b
+
+    with np.errstate(all="ignore"):
+        assert np.isinf(quotient(np.float64(1.0), np.float64(0.0)))
+        assert np.isnan(quotient(np.float64(0.0), np.float64(0.0)))
+
+
+def test_a_nan_passes_through_every_activation():
+    from simulator.numerics.activations import CODES, activate
+
+    for code in CODES.values():
+        h, slope, bend = np.array([[np.nan, 1.0]] * 3)
+        activate(code, h, slope, bend)
+        assert np.isnan(h[0])
+        assert np.isfinite(h[1])
