@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.checks import InputError
-from simulator.sweeps.boundary import boundary, survived
+from simulator.sweeps.boundary import boundary, median, survived
+from simulator.sweeps.spec import AXES
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -143,7 +144,7 @@ def phase_diagram(
     from matplotlib.patches import Patch
 
     plt = _pyplot()
-    if color not in dataset or dataset[color].dtype.kind != "f":
+    if color not in dataset or dataset[color].dtype.kind != "f" or dataset[color].dims != AXES:
         raise InputError("color", color, "give a variable of real numbers, loss_final say")
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
@@ -198,7 +199,7 @@ def _draw_boundary(
     """The right edge of the last trainable cell of each row, as one line up the diagram."""
     from matplotlib import patheffects
 
-    edge = boundary(sheet).quantile(0.5, "seed", method="higher").transpose("t_wrm").values
+    edge = median(boundary(sheet)).transpose("t_wrm").values
     x = sheet["eta_trgt"].values
     right = np.where(
         np.isnan(edge), x_edges[0], x_edges[np.searchsorted(x, np.nan_to_num(edge), side="right")]
@@ -261,6 +262,8 @@ def _plain_ticks(ax: Axes, x: NDArray[Any], y: NDArray[Any]) -> None:
 
 def check_format(path: Path) -> None:
     """Refuse a figure file that could not be written."""
+    if path.is_dir():
+        raise InputError("figure", path, "is a folder")
     if path.suffix.lower() not in FORMATS:
         raise InputError("figure", path, f"unknown format; end the name in {', '.join(FORMATS)}")
     if not path.absolute().parent.is_dir():

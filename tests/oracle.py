@@ -1,6 +1,7 @@
 """An independent account of the same networks: JAX, written from the definitions alone."""
 
 from functools import cache
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ _ACTIVATIONS = {
 def multipliers(parameterization, widths, var_w=2.0):
     """m_l of each layer, in the order of the layers."""
     found = []
-    for layer, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
         readout = layer == len(widths) - 2
         gain = 1.0 if readout else var_w
         if parameterization == "sp":
@@ -36,7 +37,7 @@ def network_loss(activation, loss, bias, widths):
 
     def function(theta, x, y, m):
         h, at = x, 0
-        for layer, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
             z = h @ theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
             at += fan_in * fan_out
             if bias:

@@ -79,7 +79,7 @@ def test_everything_public_can_be_reached_and_nothing_else():
 
 
 def test_no_module_hides_a_public_name():
-    """A submodule, once imported, is an attribute of its package: simulator.sweep must stay ours."""
+    """A submodule, once imported, becomes an attribute of its package, in place of a function."""
     modules = {path.stem for path in PACKAGE.iterdir()}
     assert not modules & set(simulator.__all__)
 

@@ -13,7 +13,11 @@ mpl.use("Agg")
 @pytest.fixture
 def dataset():
     return sim.sweep(
-        sim.Quadratic([1.03]), eta_trgt=[0.5, 1.0, 1.9, 4.0, 400.0], t_wrm=[1, 8], seeds=3, steps=300
+        sim.Quadratic([1.03]),
+        eta_trgt=[0.5, 1.0, 1.9, 4.0, 400.0],
+        t_wrm=[1, 8],
+        seeds=3,
+        steps=300,
     )
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from oracle import derivatives, multipliers, of_model
 
 import simulator as sim
-from oracle import derivatives, multipliers, of_model
 from simulator.models import MODELS
 from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simulator as sim
@@ -46,6 +46,7 @@ def test_training_is_powers_of_the_companion_matrix(optimizer, z, seed):
         state = matrix @ state
 
 
+@settings(max_examples=8)
 @given(optimizer=optimizers, curvature=st.floats(0.1, 10), seed=st.integers(0, 99))
 def test_a_thousandth_decides_between_decay_and_growth(optimizer, curvature, seed):
     model = sim.Quadratic([curvature, 0.3 * curvature])

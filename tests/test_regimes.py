@@ -1,5 +1,7 @@
 """Catapults, natural phases and outcomes on curves whose story is known."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -167,7 +169,7 @@ def test_any_curve_has_a_story(loss, ratio):
     curve, ratios = np.array(loss), np.array(ratio[: len(loss)])
     found = catapults(curve, ratios)
     assert all(c.start < c.peak < c.end for c in found)
-    assert all(a.end <= b.start for a, b in zip(found, found[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(found))
     assert natural_phase(ratios, ratios) in NATURAL_PHASES
     trained = trainable(curve, 0.1)
     assert (

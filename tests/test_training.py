@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle import of_model
 
 import simulator as sim
-from oracle import of_model
 from simulator.numerics.activations import CODES
 from simulator.seeding import generator
 from simulator.training import Interrupted
@@ -32,7 +32,7 @@ def _reference(model, data, optimizer, eta, theta):
 @pytest.mark.parametrize("loss", ["mse", "xent"])
 def test_three_hundred_steps_are_those_of_autograd(activation, loss, optimizer, digits):
     model = sim.MLP(8, 3, activation, "mup", loss, bias=True)
-    # Cross-entropy sharpens more than tenfold on its way: beyond the threshold nothing is repeatable.
+    # Cross-entropy sharpens more than tenfold, and beyond the threshold nothing is repeatable.
     eta = {"mse": 0.3, "xent": 0.02}[loss] * sim.critical_eta(model, digits, optimizer)
     schedule = sim.Warmup(0.1 * eta, eta, t_wrm=50, decay="cosine")
     run = sim.simulate(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from oracle import of_model
 
 import simulator as sim
-from oracle import of_model
 
 widths = st.integers(1, 40)
 scales = st.floats(0, 1)
@@ -189,7 +189,7 @@ def test_one_example_has_the_closed_form_sharpness(n, d, s, y, seed):
 
 @given(n=st.integers(1, 1000), s=scales, seed=seeds, z=st.floats(0.1, 6))
 def test_with_target_zero_training_diverges_exactly_beyond_four(n, s, seed, z):
-    """Lewkowycz: eta lambda_0 < 4 is bounded and the NTK trace never rises; above it diverges."""
+    """Lewkowycz et al.: eta lambda_0 below 4 is bounded, above it diverges, at every width."""
     data = _one_example(seed, 1, 0.0)
     model = sim.UV(n, s)
     theta = model.init(data, seed)

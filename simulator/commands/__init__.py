@@ -46,15 +46,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _leave(" ".join(error.format_message().split()), 2)
     except (click.Abort, KeyboardInterrupt):
         _leave("Interrupted.", 130)
+    except MemoryError as error:
+        _leave(f"Not enough memory: {error or 'give smaller sizes'}.", 2)
     except OSError as error:
         _leave(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1)
     sys.exit(code if isinstance(code, int) else 0)
 
 
+# Options that are typed otherwise than Python calls them.
+_TYPED = {"parameterization": "param"}
+
+
 def _label(option: str) -> str:
     """The option as it is typed, if it is one."""
-    typed = "--" + option.replace("_", "-")
-    known = {o for command in warmup.commands.values() for p in command.params for o in p.opts}
+    typed = "--" + _TYPED.get(option, option).replace("_", "-")
+    known = {
+        o
+        for command in warmup.commands.values()
+        for p in command.params
+        for o in (*p.opts, *p.secondary_opts)
+    }
     return typed if typed in known else option
 
 

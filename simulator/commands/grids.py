@@ -57,6 +57,8 @@ class Grid(click.ParamType[tuple[float, ...]]):
         else:
             values = [start + (stop - start) * p for p in position]
         values[-1] = stop if count > 1 else start
+        if not all(map(math.isfinite, values)):
+            raise ValueError("the range is too wide")
         return tuple(dict.fromkeys(round(v) for v in values)) if self._whole else tuple(values)
 
     def _number(self, text: str) -> float:

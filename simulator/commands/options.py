@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GroupedCommand", "curvature_options", "data_of", "data_options", "model_of", "model_options",
-    "optimizer_of", "optimizer_options", "option", "output_options", "schedule_options",
+    "optimizer_of", "optimizer_options", "option", "output_options", "schedule_options", "was_given",
 ]  # fmt: skip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -157,6 +157,8 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
         one_of("config", key, known)
         name = known[key].name
         assert name is not None
+        if isinstance(value, bool) and not getattr(known[key], "is_flag", False):
+            raise InputError(key, str(value).lower(), "give a number or a text")
         defaults[name] = _as_typed(key, value)
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
 
@@ -181,9 +183,20 @@ def _given(names: dict[str, str], chosen: str, accepted: set[str], kind: str) ->
         if value is None:
             continue
         if argument not in accepted:
-            raise InputError(name, value, f"{kind} {chosen} has no such option; leave it out")
+            shown = ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else value
+            typed = f"no_{name}" if value is False else name
+            raise InputError(typed, shown, f"{kind} {chosen} has no such option; leave it out")
         arguments[argument] = value
     return arguments
+
+
+def was_given(name: str) -> bool:
+    """Whether an option of the current command was typed, or is in its config."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source in (
+        click.core.ParameterSource.COMMANDLINE,
+        click.core.ParameterSource.DEFAULT_MAP,
+    )
 
 
 def model_of() -> Model:
@@ -218,6 +231,9 @@ def data_of() -> Data | None:
     """The data that the current command's options describe; None for a model without."""
     params = click.get_current_context().params
     if params["model"] == "quadratic":
+        for name in ("data", "samples"):
+            if was_given(name):
+                raise InputError(name, params[name], "the model quadratic needs none; leave it out")
         return None
     from simulator.data import load_data
 

@@ -25,9 +25,9 @@ def plot(store: Path, color: str, eta_init: int, **given: Any) -> None:
     from simulator.checks import InputError
     from simulator.sweeps import open_store
 
+    dataset, spec, _ = open_store(store)
     figure: Path = given["figure"] or store.with_suffix(".png")
     figures.check_format(figure)
-    dataset, spec, _ = open_store(store)
     if not 0 <= eta_init < len(spec.eta_init):
         raise InputError("eta_init", eta_init, f"give an index from 0 to {len(spec.eta_init) - 1}")
     figures.save(figures.phase_diagram(dataset, color=color, eta_init=eta_init), figure)

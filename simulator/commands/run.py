@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError
+from simulator.checks import InputError, at_least
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.terminal import announce_compilation, emit, say
@@ -45,7 +46,7 @@ def run(**given: Any) -> None:
     not survive from the start.
     """
     from simulator import figures
-    from simulator.sweeps import check_output, run_cell, save_run
+    from simulator.sweeps import check_output, rehearse, run_cell, save_run
     from simulator.training import critical_eta
 
     figure: Path = given["figure"] or Path("run.png")
@@ -60,6 +61,8 @@ def run(**given: Any) -> None:
     if given["output"] is not None:
         check_output(given["output"], spec, overwrite=given["overwrite"])
 
+    rehearse(spec, data)
+    at_least("top_k", given["top_k"], 1)
     announce_compilation()
     seed = spec.seeds[cell[0]]
     eta_critical = critical_eta(spec.model, data, spec.optimizer, seed, spec.dtype)
@@ -88,6 +91,7 @@ def _new_spec(given: dict[str, Any]) -> Spec:
         "steps", "eta_unit", "warmup_exponent", "decay", "batch_size", "sharpness_every",
         "accuracy", "dtype",
     )  # fmt: skip
+    at_least("seed", given["seed"], 0)
     return Spec(
         model=options.model_of(),
         optimizer=options.optimizer_of(),
@@ -108,12 +112,10 @@ def _from_store(
 
     from simulator.sweeps import AXES, open_store
 
-    ctx = click.get_current_context()
     for name, value in given.items():
-        typed = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if typed and name not in _WITH_REPLAY:
+        if options.was_given(name) and name not in _WITH_REPLAY:
             raise InputError(name.removeprefix("as_"), value, "comes from the store; leave it out")
-    dataset, spec, description = open_store(given["replay"])
+    dataset, spec, description = open_store(given["replay"], "replay")
     data = _data_again(given, description)
     cell = spec.locate(_coordinates(given["cell"]))
     here = dataset.isel(dict(zip(AXES, cell, strict=True)))
@@ -123,10 +125,10 @@ def _from_store(
         str(name): here[name].item() for name in here.data_vars if "step" not in here[name].dims
     }
     del stored["status"]
-    typed = ctx.get_parameter_source("sharpness_every") is click.core.ParameterSource.COMMANDLINE
-    if typed and given["sharpness_every"] != spec.sharpness_every:
+    every = given["sharpness_every"]
+    if options.was_given("sharpness_every") and every != spec.sharpness_every:
         # Measuring more often changes no step of the training, only what is seen of it.
-        spec = replace(spec, sharpness_every=given["sharpness_every"])
+        spec = replace(spec, sharpness_every=every)
         stored = {name: stored[name] for name in stored if name.startswith("loss") or "acc" in name}
     return spec, data, cell, stored
 
@@ -140,6 +142,8 @@ def _coordinates(text: str | None) -> dict[str, float]:
             coordinates[name.strip()] = float(value)
         except ValueError:
             raise InputError("cell", part, "give NAME=NUMBER, as in eta_trgt=8") from None
+    if not all(map(isfinite, coordinates.values())):
+        raise InputError("cell", text, "give finite numbers")
     return coordinates
 
 
@@ -150,8 +154,7 @@ def _data_again(given: dict[str, Any], description: dict[str, Any]) -> Data | No
     name = description.get("name")
     if name == "none":
         return None
-    ctx = click.get_current_context()
-    if ctx.get_parameter_source("data") is click.core.ParameterSource.COMMANDLINE:
+    if options.was_given("data"):
         data = load_data(given["data"], description.get("samples"), description.get("data_seed", 0))
     elif name in LOADERS:
         data = load_data(name, description["samples"], description["data_seed"])
@@ -159,7 +162,7 @@ def _data_again(given: dict[str, Any], description: dict[str, Any]) -> Data | No
         # A store is somebody else's file: the path it names is not followed.
         raise InputError("replay", given["replay"], "was made from a file; name it with --data")
     if data.digest != description.get("digest"):
-        raise InputError("data", name, "is not the data that the store was made from")
+        raise InputError("data", given["data"], "is not the data that the store was made from")
     return data
 
 

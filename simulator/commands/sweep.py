@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from simulator.checks import InputError
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.terminal import announce_compilation, emit, progress, say
@@ -32,7 +33,7 @@ __all__ = ["sweep"]
 @option("seeds", "--seeds", type=int, default=3, help="Runs each cell with seeds 0 to N - 1.")
 @option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
 @option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
-@option("execution", "--resume", is_flag=True, help="Continue the store named by -o.")
+@option("execution", "--resume", is_flag=True, help="Continue the store named by -o, or begin it.")
 @option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="sweep.zarr, or the next free name", help="Where results go while running.")  # fmt: skip
 @option("output", "--curves/--no-curves", default=False, help="Keep the curves of every run.")
@@ -45,8 +46,7 @@ def sweep(**given: Any) -> None:
     an eta_trgt many times larger than none.
     """
     from simulator import figures
-    from simulator.checks import InputError
-    from simulator.sweeps import execute
+    from simulator.sweeps import check, execute
 
     if given["resume"] and given["overwrite"]:
         raise InputError("resume", "with --overwrite", "give one of the two")
@@ -54,7 +54,10 @@ def sweep(**given: Any) -> None:
         raise InputError("resume", "without --output", "name the store to continue with -o")
     spec, data = _spec(given), options.data_of()
     store: Path = given["output"] or _free_name()
+    check(spec, data, store, given["workers"], resume=given["resume"], overwrite=given["overwrite"])
     figure: Path = given["figure"] or store.with_suffix(".png")
+    if figure.absolute() == store.absolute():
+        raise InputError("output", store, "is the figure's name too; end it in .zarr")
     figures.check_format(figure)
 
     announce_compilation()
@@ -88,8 +91,7 @@ def sweep(**given: Any) -> None:
 
 
 def _spec(given: dict[str, Any]) -> Spec:
-    from simulator.checks import at_least
-    from simulator.sweeps import Spec
+    from simulator.sweeps import Spec, first_seeds
 
     same = (
         "eta_init", "eta_trgt", "t_wrm", "steps", "eta_unit", "warmup_exponent", "decay",
@@ -98,7 +100,7 @@ def _spec(given: dict[str, Any]) -> Spec:
     return Spec(
         model=options.model_of(),
         optimizer=options.optimizer_of(),
-        seeds=tuple(range(at_least("seeds", given["seeds"], 1))),
+        seeds=first_seeds(given["seeds"]),
         **{name: given[name] for name in same},
     )
 
@@ -117,7 +119,7 @@ def _resume_line(store: Path) -> str:
 
 def _boundaries(dataset: xr.Dataset) -> list[dict[str, Any]]:
     """The largest trainable eta_trgt of each eta_init and t_wrm: median and range over seeds."""
-    from simulator.sweeps.boundary import boundary
+    from simulator.sweeps.boundary import boundary, median
 
     edges = boundary(dataset)
     top = float(dataset["eta_trgt"][-1])
@@ -125,7 +127,7 @@ def _boundaries(dataset: xr.Dataset) -> list[dict[str, Any]]:
     for init in dataset["eta_init"].values:
         for t_wrm in dataset["t_wrm"].values:
             found = edges.sel(eta_init=init, t_wrm=t_wrm)
-            middle = float(found.quantile(0.5, method="higher"))
+            middle = float(median(found))
             rows.append(
                 {
                     "eta_init": float(init),

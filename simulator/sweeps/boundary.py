@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-__all__ = ["boundary", "survived"]
+__all__ = ["boundary", "median", "survived"]
 
 
 def survived(dataset: xr.Dataset) -> xr.DataArray:
@@ -22,3 +22,9 @@ def boundary(dataset: xr.Dataset) -> xr.DataArray:
     lived = survived(dataset).astype(int).cumprod("eta_trgt").sum("eta_trgt")
     grid = np.concatenate([[np.nan], dataset["eta_trgt"].values])
     return lived.copy(data=grid[lived.values]).rename("boundary")
+
+
+def median(edges: xr.DataArray) -> xr.DataArray:
+    """The upper median over seeds; a seed that trains at nothing counts as the lowest."""
+    found = edges.fillna(-np.inf).quantile(0.5, "seed", method="higher")
+    return found.where(found > 0)

@@ -21,7 +21,7 @@ from simulator.checks import at_least
 from simulator.data import Data
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
-from simulator.sweeps.spec import Region, Spec
+from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore, check_output
 from simulator.training import Interrupted, Run, check_batch_size, critical_eta, simulate
 
@@ -101,7 +101,7 @@ def sweep(
         eta_trgt=tuple(np.atleast_1d(eta_trgt)),
         eta_init=tuple(np.atleast_1d(eta_init)),
         t_wrm=tuple(np.atleast_1d(t_wrm)),
-        seeds=tuple(range(at_least("seeds", seeds, 1))),
+        seeds=first_seeds(seeds),
         steps=steps,
         eta_unit=eta_unit,
         warmup_exponent=warmup_exponent,
@@ -136,13 +136,11 @@ def execute(
 
     On `KeyboardInterrupt` running cells are given up, whole chunks are kept.
     """
-    workers = _cores() if workers is None else at_least("workers", workers, 1)
-    _rehearse(spec, data)
+    check(spec, data, path, workers, resume=resume, overwrite=overwrite)
+    workers = workers or _cores()
     if resume and path is not None and path.exists():
         store = ResultStore.reopen(path, spec, data)
     else:
-        if path is not None:
-            check_output(path, spec, overwrite=overwrite)
         store = ResultStore.create(path, spec, data, spec.chunk_shape(chunk_cells))
     tell = progress or (lambda runs: None)
     with one_blas_thread():
@@ -156,12 +154,33 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _rehearse(spec: Spec, data: Data | None) -> None:
+def check(
+    spec: Spec,
+    data: Data | None,
+    path: Path | None = None,
+    workers: int | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Refuse what `execute` would refuse; nothing is written."""
+    if workers is not None:
+        at_least("workers", workers, 1)
+    rehearse(spec, data)
+    if path is not None:
+        if resume and path.exists():
+            ResultStore.reopen(path, spec, data)
+        else:
+            check_output(path, spec, overwrite=overwrite)
+
+
+def rehearse(spec: Spec, data: Data | None) -> None:
     """Refuse now what every run would refuse: nothing may be half-written."""
     objective = spec.model.bind(data, spec.dtype)
     if spec.batch_size is not None:
         check_batch_size(spec.batch_size, objective.samples)
-    spec.model.init(data, 0, spec.dtype)
+    spec.model.init(data, spec.seeds[-1], spec.dtype)
+    spec.schedule((0, 0, 0, 0), 1.0).values(spec.steps)
 
 
 def _missing(store: ResultStore, tell: Progress) -> Iterator[Region]:

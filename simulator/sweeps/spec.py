@@ -14,7 +14,7 @@ from simulator.optimizers import OPTIMIZERS, Optimizer
 from simulator.schedules import DECAYS, Warmup
 from simulator.training import DTYPES
 
-__all__ = ["AXES", "CONVENTIONS", "ETA_UNITS", "Region", "Spec"]
+__all__ = ["AXES", "CONVENTIONS", "ETA_UNITS", "Region", "Spec", "first_seeds"]
 
 AXES = ("seed", "eta_init", "eta_trgt", "t_wrm")
 ETA_UNITS = ("absolute", "critical")
@@ -131,6 +131,12 @@ class Spec:
 
     def schedule(self, index: Sequence[int], eta_critical: float) -> Warmup:
         """The schedule of one cell, in absolute learning rates."""
+        if self.eta_unit == "critical" and not math.isfinite(eta_critical):
+            raise InputError(
+                "eta_unit",
+                "critical",
+                "the sharpness at initialisation is not positive; give absolute",
+            )
         unit = eta_critical if self.eta_unit == "critical" else 1.0
         _, init, trgt, wrm = index
         return Warmup(
@@ -187,6 +193,13 @@ class Spec:
             return cls(**arguments)
         except TypeError:
             raise InputError("spec", "incomplete", "another version wrote it") from None
+
+
+def first_seeds(count: int) -> tuple[int, ...]:
+    """The seeds 0 ... count - 1."""
+    if at_least("seeds", count, 1) > 1_000_000:
+        raise InputError("seeds", count, "give at most 1000000")
+    return tuple(range(count))
 
 
 def _some(values: Sequence[float]) -> str:

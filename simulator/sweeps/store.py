@@ -99,8 +99,8 @@ def variables(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
 class ResultStore:
     """A sweep's results, on disk or in memory; one writer at a time."""
 
-    def __init__(self, group: zarr.Group, spec: Spec, data: Data | None) -> None:
-        self._group, self.spec = group, spec
+    def __init__(self, group: zarr.Group, path: Path | None, spec: Spec, data: Data | None) -> None:
+        self._group, self._path, self.spec = group, path, spec
         self.variables = variables(spec, data)
         self.curves = CURVES if spec.curves else ()
 
@@ -126,16 +126,18 @@ class ResultStore:
                 shutil.rmtree(path)
             target = MemoryStore() if path is None else str(path)
             group = zarr.open_group(target, mode="w-", zarr_format=3, attributes=attributes)
-            store = cls(group, spec, data)
+            store = cls(group, path, spec, data)
             store._declare(chunk_shape)
         except OSError as error:
-            raise InputError("output", path, f"cannot be written: {error.strerror}") from None
+            raise InputError(
+                "output", path, f"cannot be written: {error.strerror or error}"
+            ) from None
         return store
 
     @classmethod
     def reopen(cls, path: Path, spec: Spec, data: Data | None) -> ResultStore:
         """An existing store of the same sweep, to be continued."""
-        group = _open_group(path, mode="r+")
+        group = _open_group(path, "r+", "output")
         for key, ours in (("spec", spec.as_dict()), ("data", describe(data))):
             theirs = json.loads(str(group.attrs[key]))
             for name, value in json.loads(json.dumps(ours)).items():
@@ -145,7 +147,7 @@ class ResultStore:
                         f"was made with {name} {theirs.get(name)}, not {value}; "
                         "use the same, or another output",
                     )  # fmt: skip
-        return cls(group, spec, data)
+        return cls(group, path, spec, data)
 
     def regions(self) -> Iterator[Region]:
         """The chunks, each as slices of the grid."""
@@ -229,19 +231,33 @@ class ResultStore:
     def write(self, region: Region, values: Mapping[str, NDArray[Any]]) -> None:
         """Commit one chunk: its variables, then its status."""
         for name in sorted(values, key=lambda name: name == _STATUS.name):
-            self._group[name][region] = values[name]  # type: ignore[index]
+            # A chunk of missing values is written too: one that is not there has been lost.
+            array = self._group[name].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
+            array[region] = values[name]
 
     def is_complete(self, region: Region) -> bool:
         """Whether every cell of this chunk is done, readable, and as it was written."""
+        if self._path is None:
+            return bool(np.all(self._group[_STATUS.name][region] == "done"))  # type: ignore[index]
         try:
             status = self._group[_STATUS.name][region]  # type: ignore[index]
             if (np.asarray(status) != "done").any():
                 return False
             for variable in (*self.variables, *self.curves):
+                if not self._file(variable, region).is_file():
+                    return False
                 self._group[variable.name][region]  # type: ignore[index]
         except (ValueError, OSError, RuntimeError):
             return False
         return True
+
+    def _file(self, variable: Variable, region: Region) -> Path:
+        """Where a chunk lies: Zarr reads one that is lost as one of missing values."""
+        assert self._path is not None
+        chunks = self._group[variable.name].chunks  # type: ignore[union-attr]
+        starts = [*(part.start for part in region), 0]
+        index = [str(start // c) for start, c in zip(starts, chunks, strict=False)]
+        return self._path.joinpath(variable.name, "c", *index)
 
     def finish(self) -> None:
         """Say that every cell has been run."""
@@ -271,21 +287,21 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _open_group(path: Path, mode: Any) -> zarr.Group:
+def _open_group(path: Path, mode: Any, option: str = "store") -> zarr.Group:
     if not path.exists():
-        raise InputError("store", path, "does not exist; make one with warmup sweep")
+        raise InputError(option, path, "does not exist; make one with warmup sweep")
     try:
         group = zarr.open_group(str(path), mode=mode, zarr_format=3)
     except (OSError, ValueError, KeyError):
-        raise InputError("store", path, "is no Zarr store") from None
+        raise InputError(option, path, "is no Zarr store") from None
     if group.attrs.get("format") != _FORMAT:
-        raise InputError("store", path, "was not made by this version of warmup sweep")
+        raise InputError(option, path, "was not made by this version of warmup sweep")
     return group
 
 
-def open_store(path: Path) -> tuple[xr.Dataset, Spec, dict[str, Any]]:
+def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dict[str, Any]]:
     """The results at ``path``, the spec that made them, and the description of their data."""
-    attributes = _open_group(path, mode="r").attrs
+    attributes = _open_group(path, "r", option).attrs
     try:
         spec = Spec.from_dict(json.loads(str(attributes["spec"])))
         description = json.loads(str(attributes["data"]))
@@ -311,7 +327,7 @@ def check_output(path: Path, spec: Spec, *, overwrite: bool) -> None:
             raise InputError(
                 "output", path, "exists; --resume continues it, --overwrite replaces it"
             )
-        _open_group(path, mode="r")
+        _open_group(path, "r", "output")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise InputError("output", path, f"there is no folder {folder}; make it first")

@@ -1,0 +1,41 @@
+"""README says what is true, and its example runs as printed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import simulator
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_python_example_runs_as_printed(capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert len(example.strip().splitlines()) == 5
+    exec(example, {})
+    outcome, catapults, first, _, last = capsys.readouterr().out.split()
+    assert outcome in simulator.regimes.OUTCOMES
+    assert int(catapults) >= 1
+    assert float(last) < 0.5 * float(first)
+
+
+@pytest.mark.parametrize("path", re.findall(r"`((?:studies|tests|simulator)/[\w./]+)`", README))
+def test_files_that_readme_names_exist(path):
+    assert (ROOT / path).exists()
+
+
+def test_commands_and_options_that_readme_names_exist():
+    from simulator.commands import warmup
+
+    for name, rest in re.findall(r"`warmup (\w+)([^`]*)`", README):
+        known = {o for p in warmup.commands[name].params for o in p.opts}
+        assert set(re.findall(r"--[\w-]+", rest)) <= known
+
+
+def test_the_version_is_said_once():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == simulator.__version__
