@@ -168,7 +168,8 @@ def _targets(name: str, value: ArrayLike, samples: int) -> NDArray[Any]:
 def _finite(name: str, array: NDArray[Any]) -> Floats:
     if array.dtype.kind not in "fiub":
         raise InputError(name, f"of type {array.dtype}", "give numbers")
-    result = np.ascontiguousarray(array, dtype=np.float64)
+    # A copy: what a digest was taken of must not change behind it.
+    result = np.array(array, dtype=np.float64, order="C")
     if not np.isfinite(result).all():
         raise InputError(name, "with NaN or infinite values", "remove or replace them")
     return result

@@ -201,9 +201,8 @@ def _draw_boundary(
 
     edge = median(boundary(sheet)).transpose("t_wrm").values
     x = sheet["eta_trgt"].values
-    right = np.where(
-        np.isnan(edge), x_edges[0], x_edges[np.searchsorted(x, np.nan_to_num(edge), side="right")]
-    )
+    right = x_edges[np.searchsorted(x, np.nan_to_num(edge), side="right")]
+    right[np.isnan(edge)] = np.nan
     (line,) = ax.plot(
         np.repeat(right, 2), np.repeat(y_edges, 2)[1:-1], color="black", lw=2.2,
         label="trainability boundary",

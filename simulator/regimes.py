@@ -21,7 +21,7 @@ Curve = NDArray[np.float64]
 OUTCOMES = {
     "stable": "trained, and at the end below the threshold; never left it by a catapult",
     "catapult": "trained, and at the end below the threshold, after one catapult or more",
-    "edge_of_stability": "trained, and at the end still hovering at the threshold",
+    "edge_of_stability": "trained, and at the end still at the threshold or crossing it",
     "diverged": "the loss stopped being finite",
     "stuck": "finite but not trained, or frozen at an unstable minimum by a vanished gradient",
     "unknown": "trained, but no sharpness was measured to judge its stability by",
@@ -40,7 +40,7 @@ _TREND = 0.05
 # A late ratio above this, once 1 was crossed, is hovering: physics of the edge has 0.91 to 2.1.
 _EDGE = 0.9
 _LAST_LOSSES = 32
-# Below this fraction of the initial loss nothing is left but rounding, in any precision.
+# Below this fraction of the initial loss nothing is left but rounding; so where it stands still.
 _VANISHED = 1e-20
 
 
@@ -56,8 +56,9 @@ class Catapult:
 def catapults(loss: Curve, ratio: Curve | None = None) -> list[Catapult]:
     """Excursions of the loss by more than 10 % above its running minimum that come back to it.
 
-    Where the ratio was measured between start and end it must have exceeded 1: momentum and
-    minibatches make the loss rise below the threshold too, and that is no catapult. Nor is an
+    In the measurements from the last one before the start to the first one after the end the ratio
+    must have exceeded 1: momentum and minibatches make the loss rise below the threshold too, and
+    that is no catapult. Where it was never measured, the loss alone must do. Nor is a catapult an
     excursion that has not come back by the last step, or that killed the network: a dead one comes
     back as well, to the loss of its constant output, and never moves again.
 
@@ -67,15 +68,18 @@ def catapults(loss: Curve, ratio: Curve | None = None) -> list[Catapult]:
     """
     found = []
     start = peak = 0
+    measured = np.flatnonzero(np.isfinite(ratio)) if ratio is not None else np.empty(0, dtype=int)
     for step in range(1, len(loss)):
+        if not np.isfinite(loss[step]):
+            break
         if loss[step] > loss[start]:
             peak = step if peak == start or loss[step] > loss[peak] else peak
             continue
         if peak > start and loss[peak] > (1 + _RISE) * loss[start]:
-            seen = np.array([]) if ratio is None else ratio[start : step + 1]
-            seen = seen[np.isfinite(seen)]
+            before = max(int(np.searchsorted(measured, start, "right")) - 1, 0)
+            around = measured[before : int(np.searchsorted(measured, step)) + 1]
             dead = step + 1 < len(loss) and (loss[step:] == loss[step]).all()
-            if not dead and (not seen.size or seen.max() > 1):
+            if not dead and (ratio is None or not around.size or ratio[around].max() > 1):
                 found.append(Catapult(start, peak, step))
         start = peak = step
     return found
@@ -105,7 +109,7 @@ def trainable(loss: Curve, baseline: float | None) -> bool:
     of the zero output, which may be a small fraction of the initial one. It serves only where no
     constant is worth anything (None) or where a constant is already perfect (0).
     """
-    if not np.isfinite(loss).all():
+    if not np.isfinite(loss).all() or loss.min() < 0:
         return False
     reference = baseline if baseline else loss[0]
     return bool(np.median(loss[-_LAST_LOSSES:]) < 0.9 * reference)
@@ -114,9 +118,9 @@ def trainable(loss: Curve, baseline: float | None) -> bool:
 def outcome(loss: Curve, ratio: Curve, *, diverged: bool, trained: bool, n_catapults: int) -> str:
     """One of ``OUTCOMES``. "Late" is the last quarter of the measured steps.
 
-    Stability is judged by the late ratio, never by a finite loss: a deterministic run whose
+    Stability is judged by the late ratios, never by a finite loss: a deterministic run whose
     residual has underflowed to nothing sits still at a minimum that the slightest noise would
-    leave.
+    leave. Such a run is stuck if its last ratio exceeds 1.
     """
     if diverged:
         return "diverged"
@@ -126,10 +130,10 @@ def outcome(loss: Curve, ratio: Curve, *, diverged: bool, trained: bool, n_catap
     if not measured.size:
         return "unknown"
     late = measured[-max(1, len(measured) // 4) :]
-    level = np.median(ratio[late])
-    vanished = loss[late[0] :].max() <= _VANISHED * loss[0]
-    if vanished and level > 1:
-        return "stuck"
-    if not vanished and level > _EDGE and ratio[measured].max() > 1:
+    end = loss[late[0] :]
+    if end.max() <= _VANISHED * loss[0] or (len(end) > 1 and np.ptp(end) == 0):
+        if ratio[measured[-1]] > 1:
+            return "stuck"
+    elif ratio[late].max() > 1 or (np.median(ratio[late]) > _EDGE and ratio[measured].max() > 1):
         return "edge_of_stability"
     return "catapult" if n_catapults else "stable"

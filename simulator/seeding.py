@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.checks import InputError
+from simulator.checks import InputError, at_least
 
 __all__ = ["generator"]
 
@@ -14,7 +14,7 @@ _STREAMS = ("split", "teacher", "init", "batches", "curvature", "frame")
 
 def generator(seed: int, stream: str, *indices: int) -> np.random.Generator:
     """A generator for one purpose of one seed, and for one index (an epoch, say) within it."""
-    if not 0 <= seed < 2**63:
+    if at_least("seed", seed, 0) >= 2**63:
         raise InputError("seed", seed, "give a whole number from 0 to 2^63 - 1")
     key = (_STREAMS.index(stream), *indices)
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=key)))

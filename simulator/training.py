@@ -200,6 +200,7 @@ def simulate(
     """
     at_least("steps", steps, 1)
     at_least("sharpness_every", sharpness_every, 0)
+    at_least("top_k", top_k, 1)
     one_of("dtype", dtype, DTYPES)
     theta = model.init(data, seed, dtype) if theta0 is None else _start(theta0, dtype)
     objective = model.bind(data, dtype)

@@ -450,7 +450,7 @@ def test_a_sweep_gives_one_json_document_and_nothing_else(run):
 def test_a_sweep_on_which_nothing_trains_is_told_without_a_warning(run):
     result = run(f"sweep {QUADRATIC} --eta-trgt 100,1000 --t-wrm 1,4 --seeds 2 --json")
     assert (result.code, result.err) == (0, "")
-    assert {row["eta_trgt_max"] for row in strict_json(result.out)["boundary"]} == {None}
+    assert {row["eta_trgt_max"] for row in strict_json(result.out)["boundary"]} == {0.0}
 
 
 def test_a_sweep_without_a_name_replaces_nothing(run, folder):

@@ -194,3 +194,40 @@ def test_sharpness_along_a_run_is_that_of_dense_algebra(setting, digits):
     assert np.median(default) <= 1e-5
     assert default.max() <= 1e-4
     assert reference.max() <= 1e-9
+
+
+def test_many_eigenvalues_at_once_are_as_good_as_one():
+    rng = np.random.default_rng(4)
+    matrix = _symmetric(rng, rng.uniform(-1, 1, 400))
+    exact = np.linalg.eigvalsh(matrix)[::-1]
+    for top_k in (22, 70):
+        estimate = Tracker(Matrix(matrix), top_k, accuracy=1e-8).measure()
+        np.testing.assert_allclose(estimate.values, exact[:top_k], atol=1e-7)
+
+
+@pytest.mark.parametrize("bottom", [-1e3, -1e6])
+def test_the_accuracy_is_relative_to_the_sharpness_not_to_what_lies_far_below(bottom):
+    rng = np.random.default_rng(5)
+    values = rng.uniform(0, 0.5, 100)
+    values[:2] = 1.0, bottom
+    matrix = _symmetric(rng, values)
+    estimate = Tracker(Matrix(matrix)).measure()
+    assert estimate.values[0] == pytest.approx(np.linalg.eigvalsh(matrix)[-1], rel=1e-4)
+
+
+def test_a_hessian_near_overflow_costs_no_more_than_another():
+    rng = np.random.default_rng(6)
+    huge = _symmetric(rng, _eigenvalues(rng, "normal", 80)) * 1e160
+    assert Tracker(Matrix(huge)).measure().products < 90
+
+
+def test_vectors_that_do_not_fit_are_refused(digits):
+    model = sim.MLP(4)
+    theta = model.init(digits)
+    for arguments in (
+        {"theta": theta[:-1]},
+        {"theta": theta, "preconditioner": np.ones(3)},
+        {"theta": theta, "preconditioner": -np.ones_like(theta)},
+    ):
+        with pytest.raises(sim.InputError):
+            sim.sharpness(model, data=digits, **arguments)

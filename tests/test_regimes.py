@@ -56,14 +56,22 @@ def test_below_the_threshold_a_rise_is_no_catapult():
     loss = _bump(20.0)
     assert catapults(loss, np.full(100, 0.9)) == []
     assert len(catapults(loss, np.full(100, 1.1))) == 1
-    # Not measured anywhere near it: the loss alone must do.
+    # Never measured: the loss alone must do.
     sparse = np.full(100, np.nan)
+    assert len(catapults(loss, sparse)) == 1
+    # Measured before and after it: that decides.
     sparse[::99] = 0.5
+    assert catapults(loss, sparse) == []
+    sparse[99] = 1.5
     assert len(catapults(loss, sparse)) == 1
 
 
 def test_a_rise_that_has_not_come_back_is_not_counted_yet():
     assert catapults(np.concatenate([decay[:50], np.linspace(decay[50], 1, 50)])) == []
+
+
+def test_a_divergence_is_no_catapult():
+    assert catapults(np.array([1.0, 3.0, 1e9, np.nan, np.nan])) == []
 
 
 def test_a_death_is_no_catapult():
@@ -139,6 +147,20 @@ def test_a_vanished_residual_at_an_unstable_minimum_is_stuck_not_stable():
     loss = np.r_[decay[:20], np.zeros(80)]
     assert _outcome(loss, np.full(100, 3.0)) == "stuck"
     assert _outcome(loss, np.r_[np.full(20, 3.0), np.full(80, 0.97)]) == "stable"
+    # A ramp that has only just crossed: the last ratio decides, not the median.
+    assert _outcome(loss, np.linspace(0, 1.05, 100)) == "stuck"
+    # In single precision rounding leaves more than nothing, but it stands still.
+    assert _outcome(np.maximum(loss, 1e-14), np.full(100, 1.5)) == "stuck"
+
+
+def test_chaos_beyond_the_edge_is_the_edge():
+    """Late ratios on both sides of 1, their median below: still crossing (UV at 1 < |mu| < 2)."""
+    ratio = np.tile([0.3, 0.4, 2.2], 34)[:100]
+    assert _outcome(decay * (1 + 0.01 * np.sin(np.arange(100))), ratio) == "edge_of_stability"
+
+
+def test_a_loss_without_a_floor_is_never_trained():
+    assert not trainable(np.linspace(1, -100, 50), baseline=None)
 
 
 def test_a_run_that_rounding_has_frozen_is_not_called_stable():

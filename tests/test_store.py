@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from simulator import GD, MLP, UV, InputError, Momentum, Quadratic, load_data, sweep
 from simulator.sweeps import AXES, Spec, execute, open_store, run_cell
-from simulator.sweeps.boundary import boundary
+from simulator.sweeps.boundary import boundary, median
 from simulator.sweeps.spec import ETA_UNITS
 from simulator.sweeps.store import ResultStore
 from simulator.training import DTYPES, critical_eta
@@ -255,7 +255,7 @@ def test_a_store_of_another_sweep_or_other_data_is_not_resumed(store, data):
     other = Spec.from_dict({**CURVES.as_dict(), "steps": 13})
     with pytest.raises(InputError, match="was made with steps 12, not 13"):
         execute(other, data, path=store, resume=True)
-    with pytest.raises(InputError, match="was made with data_seed 0, not 1"):
+    with pytest.raises(InputError, match="was made with digest"):
         execute(CURVES, load_data("digits", 16, 1), path=store, resume=True)
 
 
@@ -377,7 +377,11 @@ def diagram(*trainable, outcome="stable"):
     values = np.array(trainable, bool)[:, None, :, None]
     coordinates = {"seed": range(len(trainable)), "eta_init": [0.0], "t_wrm": [1]}
     return xr.Dataset(
-        {"trainable": (AXES, values), "outcome": (AXES, np.where(values, outcome, "diverged"))},
+        {
+            "trainable": (AXES, values),
+            "outcome": (AXES, np.where(values, outcome, "diverged")),
+            "status": (AXES, np.full(values.shape, "done", dtype=object)),
+        },
         {**coordinates, "eta_trgt": [1.0, 2.0, 4.0, 8.0]},
     )
 
@@ -385,7 +389,7 @@ def diagram(*trainable, outcome="stable"):
 def test_the_boundary_is_the_last_eta_trgt_before_the_first_that_does_not_train():
     edges = boundary(diagram([1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 0]))
     assert edges.dims == ("seed", "eta_init", "t_wrm")
-    np.testing.assert_array_equal(edges[:, 0, 0], [2.0, 8.0, 1.0, np.nan, np.nan])
+    np.testing.assert_array_equal(edges[:, 0, 0], [2.0, 8.0, 1.0, 0.0, 0.0])
 
 
 def test_the_boundary_is_found_for_each_t_wrm_on_its_own():
@@ -396,5 +400,21 @@ def test_the_boundary_is_found_for_each_t_wrm_on_its_own():
 
 
 def test_a_run_that_is_stuck_has_not_survived():
-    assert boundary(diagram([1, 1, 1, 1], outcome="stuck")).isnull().all()
+    assert (boundary(diagram([1, 1, 1, 1], outcome="stuck")) == 0).all()
     assert (boundary(diagram([1, 1, 1, 1], outcome="edge_of_stability")) == 8.0).all()
+
+
+def test_what_was_not_run_decides_no_boundary():
+    """Not a cell: a gap before the first failure leaves it open, one behind it does not matter."""
+    for gap, expected in ((0, np.nan), (1, np.nan), (2, np.nan), (3, 2.0)):
+        dataset = diagram([1, 1, 0, 0])
+        dataset["status"][0, 0, gap, 0] = "not_run"
+        dataset["trainable"][0, 0, gap, 0] = False
+        np.testing.assert_equal(boundary(dataset).item(), expected)
+
+
+def test_the_median_counts_a_seed_that_trains_at_nothing_as_lowest():
+    edges = boundary(diagram([1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]))
+    assert median(edges).item() == 0
+    assert np.isnan(median(edges.where(False)).item())
+    assert median(edges.where(edges > 0)).item() == 2

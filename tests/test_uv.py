@@ -143,7 +143,7 @@ def test_initial_kernel_has_the_moments_of_gaussian_weights(width, s):
     etas=st.lists(st.floats(0, 2.2), min_size=20, max_size=20),
 )  # fmt: skip
 def test_one_example_follows_the_exact_map(n, d, s, y, seed, etas):
-    """Delta' = Delta (1 - eta l + eta^2 k^2 Delta f), l' = l + eta k^2 Delta (eta l Delta - 4 f)."""
+    """Delta' = Delta (1 - eta l + eta^2 k^2 Delta f), l' = l + eta k^2 Delta (eta l Delta - 4f)."""
     data = _one_example(seed, d, y)
     model = sim.UV(n, s, representation="parameters")
     theta = model.init(data, seed)
@@ -230,3 +230,17 @@ def test_a_wide_catapult_costs_width_in_loss():
         assert not run.diverged
         assert 0.005 * cap < run.loss_max <= cap * (1 + 1e-6)
         assert run.sharpness_final * run.eta[-1] < 2
+
+
+@given(width=st.integers(1, 12), seed=seeds, d=st.integers(1, 3), k=st.integers(1, 2))
+def test_the_leading_eigenvalues_in_gram_space_are_those_of_the_full_hessian(width, seed, d, k):
+    """With their multiplicities: each direction across the column space counts."""
+    data = _data(seed, d, 4, k)
+    gram, parameters = _pair(width, 0.0)
+    theta = parameters.init(data, seed)
+    full = np.linalg.eigvalsh(parameters.hessian(theta, data))[::-1]
+    run = sim.simulate(gram, data, theta0=gram.to_gram(theta, data), steps=1, top_k=5)
+    found = run.eigenvalues[0]
+    found = found[np.isfinite(found)]
+    np.testing.assert_allclose(found, full[: len(found)], atol=1e-4 * np.abs(full).max())
+    assert len(found) == min(5, len(full))

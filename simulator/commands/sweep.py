@@ -72,7 +72,8 @@ def sweep(**given: Any) -> None:
                 resume=given["resume"],
                 overwrite=given["overwrite"],
                 progress=tell,
-            ).load()
+            )
+        dataset = dataset.drop_dims("step", errors="ignore").load()
     except KeyboardInterrupt:
         say(f"Interrupted; what is finished is in {store}. To go on:")
         say(f"  {_resume_line(store)}")
@@ -189,7 +190,9 @@ def _tell(
 
 
 def _number(value: float) -> str:
-    return "none" if value != value else f"{value:.3g}"
+    if value != value:
+        return "not run"
+    return f"{value:.3g}" if value else "none"
 
 
 def _sentence(rows: list[dict[str, Any]]) -> str:
@@ -198,7 +201,7 @@ def _sentence(rows: list[dict[str, Any]]) -> str:
     before, after = first["eta_trgt_max"], last["eta_trgt_max"]
     if len(rows) < 2:
         return "One t_wrm only: give several to see what warmup does."
-    if before != before or after != after:
+    if not before > 0 or not after > 0:
         return "Some t_wrm trains at no eta_trgt of this grid: give smaller ones."
     gain = after / before
     spans = f"t_wrm {first['t_wrm']} to {last['t_wrm']}"

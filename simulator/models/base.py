@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from simulator.checks import InputError
 from simulator.data import Data
 
-__all__ = ["Array", "Model", "Objective", "required"]
+__all__ = ["Array", "Model", "Objective", "checked_vector", "required"]
 
 Array = NDArray[Any]
 
@@ -59,12 +59,12 @@ class Objective(ABC):
         """Outputs (samples, k) on inputs x (samples, d), where the model has such a thing."""
         return None
 
-    def eigenvalue_outside(self) -> float:
-        """The largest eigenvalue of the Hessian that theta's coordinates cannot show (-inf: none).
+    def eigenvalues_outside(self, count: int) -> Array:
+        """The largest ``count`` eigenvalues of the Hessian that theta's coordinates cannot show.
 
         At the theta of the last ``gradient``. Only a model that steps in a subspace has any.
         """
-        return -np.inf
+        return np.empty(0)
 
     def hessian(self) -> Array:
         """The dense Hessian (P, P) at the theta of the last ``gradient``: P products."""
@@ -112,7 +112,7 @@ class Model(ABC):
     def hvp(self, theta: Array, v: Array, data: Data | None = None) -> Array:
         """Hessian of the loss at theta (P,) times v (P,), by the exact R-operator."""
         objective, theta = self._at(theta, data)
-        v = _vector("v", v, objective)
+        v = checked_vector("v", v, objective)
         out = np.empty_like(theta)
         objective.gradient(theta, out)
         objective.hvp(v, out)
@@ -127,11 +127,13 @@ class Model(ABC):
     def _at(self, theta: Array, data: Data | None) -> tuple[Objective, Array]:
         dtype = "float32" if np.asarray(theta).dtype == np.float32 else "float64"
         objective = self.bind(data, dtype)
-        return objective, _vector("theta", theta, objective)
+        return objective, checked_vector("theta", theta, objective)
 
 
-def _vector(name: str, value: Array, objective: Objective) -> Array:
-    vector = np.ascontiguousarray(value, dtype=objective.dtype)
+def checked_vector(name: str, value: Array, objective: Objective) -> Array:
+    """``value`` as an array of the shape and type of theta."""
+    # Writeable, so that every caller meets the same compiled kernel.
+    vector = np.require(value, objective.dtype, ["C", "W"])
     if vector.shape != (objective.size,):
         raise InputError(name, f"of shape {vector.shape}", f"give shape ({objective.size},)")
     return vector

@@ -99,7 +99,7 @@ class UV(Model):
         stepped = self._stepped(data)
         widths = (data.inputs, stepped, data.outputs)
         architecture = Architecture(widths, (1.0, self.c))
-        return _UVObjective(architecture, data, dtype, outside=self.width > stepped)
+        return _UVObjective(architecture, data, dtype, across=self.width - stepped)
 
     def constant_loss(self, data: Data | None) -> float | None:
         return constant_loss("mse", required(data, self.name))
@@ -119,20 +119,20 @@ class UV(Model):
 
 
 class _UVObjective(NetworkObjective):
-    """A linear network of the stepped width, and the curvature that leaves its column space."""
+    """A linear network of the stepped width, and the curvature in the directions across it."""
 
-    def __init__(
-        self, architecture: Architecture, data: Data, dtype: str, *, outside: bool
-    ) -> None:
+    def __init__(self, architecture: Architecture, data: Data, dtype: str, *, across: int) -> None:
         super().__init__(architecture, data, dtype)
-        self._outside = outside
+        self._across = across
 
-    def eigenvalue_outside(self) -> float:
-        if not self._outside:
-            return -np.inf
+    def eigenvalues_outside(self, count: int) -> Array:
+        if not self._across:
+            return np.empty(0)
         # The output layer's delta already carries the multiplier c.
         delta = self._delta[-self._output.size :].reshape(self._output.shape)
-        return float(np.linalg.norm(delta.T @ self._x, ord=2))
+        return np.repeat(
+            np.linalg.svd(delta.T @ self._x, compute_uv=False), min(count, self._across)
+        )
 
 
 def _gaussian_factor(rows: int, columns: int, draw: np.random.Generator) -> Array:

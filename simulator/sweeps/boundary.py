@@ -14,17 +14,24 @@ def survived(dataset: xr.Dataset) -> xr.DataArray:
 
 
 def boundary(dataset: xr.Dataset) -> xr.DataArray:
-    """The largest eta_trgt up to which every one on the grid survives; NaN if not the first.
+    """The largest eta_trgt up to which every one on the grid survives; 0 if not even the first.
 
-    Dimensions seed, eta_init, t_wrm; in the unit of eta_trgt. Above it there may be islands that
-    train again: near the boundary training is chaotic.
+    Dimensions seed, eta_init, t_wrm; in the unit of eta_trgt. NaN where the run that would decide
+    has not been done. Above it there may be islands that train again: near the boundary training
+    is chaotic.
     """
-    lived = survived(dataset).astype(int).cumprod("eta_trgt").sum("eta_trgt")
-    grid = np.concatenate([[np.nan], dataset["eta_trgt"].values])
-    return lived.copy(data=grid[lived.values]).rename("boundary")
+    done = dataset["status"] == "done"
+    lived = (survived(dataset) & done).astype(int).cumprod("eta_trgt").sum("eta_trgt")
+    settled = done.astype(int).cumprod("eta_trgt").sum("eta_trgt")
+    grid = np.concatenate([[0.0], dataset["eta_trgt"].values])
+    edge = lived.copy(data=grid[lived.values])
+    decided = (settled > lived) | (lived == dataset.sizes["eta_trgt"])
+    return edge.where(decided).rename("boundary")
 
 
 def median(edges: xr.DataArray) -> xr.DataArray:
-    """The upper median over seeds; a seed that trains at nothing counts as the lowest."""
-    found = edges.fillna(-np.inf).quantile(0.5, "seed", method="higher")
-    return found.where(found > 0)
+    """The upper median over the seeds that are decided; NaN where none is."""
+    ordered = np.sort(edges.transpose("seed", ...).values, axis=0)
+    counts = np.isfinite(ordered).sum(axis=0)
+    middle = np.take_along_axis(ordered, np.maximum(counts // 2, 0)[None], axis=0)[0]
+    return edges.isel(seed=0, drop=True).copy(data=np.where(counts > 0, middle, np.nan))

@@ -144,8 +144,8 @@ def execute(
         store = ResultStore.create(path, spec, data, spec.chunk_shape(chunk_cells))
     tell = progress or (lambda runs: None)
     with one_blas_thread():
-        _run_all(_missing(store, tell), store, data, workers, tell)
-    if all(map(store.is_complete, store.regions())):
+        failed = _run_all(_missing(store, tell), store, data, workers, tell)
+    if not failed:
         store.finish()
     return store.dataset()
 
@@ -197,9 +197,9 @@ def _cells(region: Region) -> int:
 
 def _run_all(
     regions: Iterator[Region], store: ResultStore, data: Data | None, workers: int, tell: Progress
-) -> None:
-    """Keep every worker busy, with a bounded number of chunks in flight."""
-    spec, stop = store.spec, threading.Event()
+) -> bool:
+    """Keep every worker busy, with a bounded number of chunks in flight; whether a run failed."""
+    spec, stop, failed = store.spec, threading.Event(), False
     with ThreadPoolExecutor(workers) as pool:
         running: dict[Future[dict[str, NDArray[Any]]], Region] = {}
         unit = cache(partial(critical_eta, spec.model, data, spec.optimizer, dtype=spec.dtype))
@@ -209,12 +209,18 @@ def _run_all(
                 running[pool.submit(work, region)] = region
             while running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    store.write(running.pop(future), future.result())
+                    chunk = future.result()
+                    store.write(running.pop(future), chunk)
+                    failed |= bool((chunk["status"] == "failed").any())
                     for region in itertools.islice(regions, 1):
                         running[pool.submit(work, region)] = region
         except BaseException:
             stop.set()
+            for future, region in running.items():
+                if not future.cancel() and future.exception() is None:
+                    store.write(region, future.result())
             raise
+    return failed
 
 
 def _run_chunk(
@@ -242,8 +248,8 @@ def _run_chunk(
             log.warning("the run at %s failed: %r", spec.coordinates_of(cell), error)
             log.debug("its traceback", exc_info=True)
             chunk["status"][at] = "failed"
-            continue
-        store.fill(chunk, at, run, eta_critical)
+        else:
+            store.fill(chunk, at, run, eta_critical)
         tell(1)
     return chunk
 

@@ -31,7 +31,7 @@ CONVENTIONS = {
 # A chunk is what one task computes and one write commits: big enough to be worth a file for each
 # variable, small enough that many workers share a sweep and a kill loses little.
 _CHUNKS_WANTED = 64
-_MOST_CELLS = 16384
+_MOST_CELLS = 4096
 _MOST_BYTES = 2**25
 
 Region = tuple[slice, ...]

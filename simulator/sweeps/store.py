@@ -138,9 +138,11 @@ class ResultStore:
     def reopen(cls, path: Path, spec: Spec, data: Data | None) -> ResultStore:
         """An existing store of the same sweep, to be continued."""
         group = _open_group(path, "r+", "output")
-        for key, ours in (("spec", spec.as_dict()), ("data", describe(data))):
-            theirs = json.loads(str(group.attrs[key]))
-            for name, value in json.loads(json.dumps(ours)).items():
+        _, their_spec, their_data = _described(path, group, "output")
+        # Where the data came from may have another path by now: the digest is what counts.
+        digest = {"digest": describe(data).get("digest")}
+        for theirs, ours in ((their_spec.as_dict(), spec.as_dict()), (their_data, digest)):
+            for name, value in ours.items():
                 if theirs.get(name) != value:
                     raise InputError(
                         "resume", path,
@@ -301,15 +303,21 @@ def _open_group(path: Path, mode: Any, option: str = "store") -> zarr.Group:
 
 def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dict[str, Any]]:
     """The results at ``path``, the spec that made them, and the description of their data."""
-    attributes = _open_group(path, "r", option).attrs
-    try:
-        spec = Spec.from_dict(json.loads(str(attributes["spec"])))
-        description = json.loads(str(attributes["data"]))
-    except (KeyError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError("store", path, "has no readable spec") from None
+    _, spec, description = _described(path, _open_group(path, "r", option), option)
     return xr.open_zarr(str(path), chunks=None), spec, description
+
+
+def _described(
+    path: Path, group: zarr.Group, option: str
+) -> tuple[list[int], Spec, dict[str, Any]]:
+    """Chunk shape, spec and data of a store, as it says itself."""
+    try:
+        spec = Spec.from_dict(json.loads(str(group.attrs["spec"])))
+        return list(group.attrs["chunk_shape"]), spec, json.loads(str(group.attrs["data"]))  # type: ignore[arg-type]
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError):
+        raise InputError(option, path, "has no readable spec") from None
 
 
 def estimated_bytes(spec: Spec) -> int:
