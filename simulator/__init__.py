@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from simulator.data import Data, load_data
     from simulator.models import MLP, UV, Model, Quadratic
     from simulator.optimizers import GD, Momentum, Optimizer
+    from simulator.runs import Run
     from simulator.schedules import Warmup
     from simulator.sweeps import sweep
-    from simulator.training import Run, critical_eta, simulate
+    from simulator.training import critical_eta, simulate
 
 __version__ = "0.1.0"
 
@@ -34,7 +35,7 @@ _HOMES = {
     "Optimizer": "optimizers",
     "Warmup": "schedules",
     "sweep": "sweeps",
-    "Run": "training",
+    "Run": "runs",
     "critical_eta": "training",
     "simulate": "training",
 }

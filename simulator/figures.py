@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from simulator.training import Run
+    from simulator.runs import Run
 
 __all__ = ["phase_diagram", "save", "trajectory"]
 
@@ -161,8 +161,11 @@ def phase_diagram(
     middle[shown] = np.nanmedian(values[:, shown], axis=0)
 
     x_edges, y_edges = _edges(x), _edges(y)
-    norm = _norm(middle, logarithmic=color.startswith("loss") or color.endswith("loss_final"))
-    mesh = ax.pcolormesh(x_edges, y_edges, middle, cmap="viridis_r", norm=norm)
+    is_loss = "loss" in color
+    mesh = ax.pcolormesh(
+        x_edges, y_edges, middle, norm=_norm(middle, logarithmic=is_loss),
+        cmap="viridis_r" if is_loss else "viridis",  # a small loss is as bright as a high accuracy
+    )  # fmt: skip
     ax.figure.colorbar(mesh, ax=ax, label=_label(dataset, color), pad=0.02)
 
     failed = ~shown & done.any(axis=0)

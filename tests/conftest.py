@@ -19,6 +19,14 @@ def _double_precision():
     jax.config.update("jax_enable_x64", True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_kernels():
+    """Compile before the first test: later ones may count what is printed and how long it takes."""
+    import simulator as sim
+
+    sim.simulate(sim.UV(4), sim.load_data("teacher", samples=4), steps=1)
+
+
 @pytest.fixture(scope="session")
 def digits():
     from simulator import load_data

@@ -16,7 +16,7 @@ PACKAGE = Path(simulator.__file__).parent
 FLOORS = [
     {"checks", "blas"},
     {"seeding", "schedules", "regimes", "parameterizations", "numerics"},
-    {"data"},
+    {"data", "runs"},
     {"models", "optimizers"},
     {"curvature"},
     {"training"},

@@ -15,8 +15,8 @@ from simulator.commands.terminal import announce_compilation, emit, say
 
 if TYPE_CHECKING:
     from simulator.data import Data
+    from simulator.runs import Run
     from simulator.sweeps import Spec
-    from simulator.training import Run
 
 __all__ = ["run"]
 

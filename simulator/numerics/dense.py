@@ -28,6 +28,36 @@ LOSSES = {"mse": 0, "xent": 1}
 
 
 @kernel
+def _scale(rows: Any, m: float) -> None:
+    if m != 1.0:
+        for i in range(rows.shape[0]):
+            for j in range(rows.shape[1]):
+                rows[i, j] *= m
+
+
+@kernel
+def _add(rows: Any, more: Any) -> None:
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            rows[i, j] += more[i, j]
+
+
+@kernel
+def _add_to_rows(rows: Any, row: Any) -> None:
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            rows[i, j] += row[j]
+
+
+@kernel
+def _column_sums(rows: Any, out: Any) -> None:
+    out[:] = 0.0
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            out[j] += rows[i, j]
+
+
+@kernel
 def forward(
     theta: Any,
     x: Any,
@@ -50,17 +80,10 @@ def forward(
         end = tape + samples * fan_out
         z = output if layer == layers - 1 else hidden[tape:end].reshape(samples, fan_out)
         np.dot(h, w, z)
-        m = multipliers[layer]
         if bias:
-            b = theta[at : at + fan_out]
+            _add_to_rows(z, theta[at : at + fan_out])
             at += fan_out
-            for i in range(samples):
-                for j in range(fan_out):
-                    z[i, j] = m * (z[i, j] + b[j])
-        elif m != 1.0:
-            for i in range(samples):
-                for j in range(fan_out):
-                    z[i, j] *= m
+        _scale(z, multipliers[layer])
         if layer < layers - 1:
             activate(activation, hidden[tape:end], slope[tape:end], bend[tape:end])
             h, tape = z, end
@@ -153,18 +176,10 @@ def gradient(
     _loss_slope(loss_code, output, y, d)
     for layer in range(layers - 1, -1, -1):
         fan_in, fan_out = widths[layer], widths[layer + 1]
-        m = multipliers[layer]
-        if m != 1.0:
-            for i in range(samples):
-                for j in range(fan_out):
-                    d[i, j] *= m
+        _scale(d, multipliers[layer])
         if bias:
             at -= fan_out
-            gb = out[at : at + fan_out]
-            gb[:] = 0.0
-            for i in range(samples):
-                for j in range(fan_out):
-                    gb[j] += d[i, j]
+            _column_sums(d, out[at : at + fan_out])
         at -= fan_in * fan_out
         gw = out[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         if layer == 0:
@@ -227,20 +242,13 @@ def hvp(
             rh = rhidden[tape - samples * fan_in : tape].reshape(samples, fan_in)
             more = scratch[: samples * fan_out].reshape(samples, fan_out)
             np.dot(rh, w, more)
-            for i in range(samples):
-                for j in range(fan_out):
-                    rz[i, j] += more[i, j]
+            _add(rz, more)
         if bias:
-            vb = v[at : at + fan_out]
+            _add_to_rows(rz, v[at : at + fan_out])
             at += fan_out
-            for i in range(samples):
-                for j in range(fan_out):
-                    rz[i, j] += vb[j]
         m = multipliers[layer]
         if layer == layers - 1:
-            for i in range(samples):
-                for j in range(fan_out):
-                    rz[i, j] *= m
+            _scale(rz, m)
             break
         # act''(z) R{z} dL/dh is due on the way back, but R{h} is about to take R{z}'s place.
         flat, s = rhidden[tape:end], slope[tape:end]
@@ -259,18 +267,10 @@ def hvp(
     at = theta.size
     for layer in range(layers - 1, -1, -1):
         fan_in, fan_out = widths[layer], widths[layer + 1]
-        m = multipliers[layer]
-        if m != 1.0:
-            for i in range(samples):
-                for j in range(fan_out):
-                    rd[i, j] *= m
+        _scale(rd, multipliers[layer])
         if bias:
             at -= fan_out
-            hb = out[at : at + fan_out]
-            hb[:] = 0.0
-            for i in range(samples):
-                for j in range(fan_out):
-                    hb[j] += rd[i, j]
+            _column_sums(rd, out[at : at + fan_out])
         at -= fan_in * fan_out
         hw = out[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         if layer == 0:
@@ -280,9 +280,7 @@ def hvp(
         np.dot(hidden[start:tape].reshape(samples, fan_in).T, rd, hw)
         more = weights[: fan_in * fan_out].reshape(fan_in, fan_out)
         np.dot(rhidden[start:tape].reshape(samples, fan_in).T, d, more)
-        for i in range(fan_in):
-            for j in range(fan_out):
-                hw[i, j] += more[i, j]
+        _add(hw, more)
         w = theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         vw = v[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         # R{e} replaces R{h}, whose last use is past; then R{delta} joins act''(z) R{z} e.

@@ -73,4 +73,6 @@ def kernel(function: Function) -> Function:
 
 def cache_is_cold() -> bool:
     """Whether the next kernel call is going to compile rather than load."""
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return False
     return _CACHE is None or next(_CACHE.rglob("*.nbc"), None) is None

@@ -21,9 +21,10 @@ from simulator.checks import at_least
 from simulator.data import Data
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
+from simulator.runs import Run
 from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore, check_output
-from simulator.training import Interrupted, Run, check_batch_size, critical_eta, simulate
+from simulator.training import Interrupted, check_batch_size, critical_eta, simulate
 
 __all__ = ["execute", "run_cell", "sweep"]
 

@@ -27,8 +27,8 @@ from zarr.storage import MemoryStore
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.regimes import NATURAL_PHASES, OUTCOMES
+from simulator.runs import Run
 from simulator.sweeps.spec import AXES, CONVENTIONS, Region, Spec
-from simulator.training import Run
 
 __all__ = ["CURVES", "STATUS", "VARIABLES", "ResultStore", "Variable", "open_store"]
 

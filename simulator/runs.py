@@ -1,0 +1,129 @@
+"""What one training run leaves behind: its curves, and what they say."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator import regimes
+
+__all__ = ["Run"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What one training run did. Curves hold values before the update of their step.
+
+    Attributes
+    ----------
+    loss : array, shape (steps,)
+        Of the samples that the update sees; NaN after a divergence.
+    eigenvalues : array, shape (steps, top_k)
+        Top Hessian eigenvalues of that loss, largest first; NaN where not measured.
+    eta, threshold : arrays, shape (steps,)
+        Learning rate, and the sharpness above which a quadratic would be unstable at it.
+    residual : array, shape (steps,)
+        Residual norm of the first eigenvalue: how well it is known.
+    theta : array, shape (P,)
+        After the last update.
+    loss_init, loss_final, sharpness_final : float
+        On all training samples, before the first and after the last update.
+    diverged_step : int
+        Number of updates after which the loss was no longer finite; -1 if it always was.
+    accuracy_final, test_loss_final, test_accuracy_final : float
+        NaN where the data has no classes or no test split.
+    products : int
+        Hessian-vector products spent on the eigenvalues.
+    constant_loss : float or None
+        Loss of the best constant output, which a dead network reaches.
+    """
+
+    loss: Array
+    eigenvalues: Array
+    eta: Array
+    threshold: Array
+    residual: Array
+    theta: Array
+    loss_init: float
+    loss_final: float
+    sharpness_final: float
+    diverged_step: int
+    accuracy_final: float
+    test_loss_final: float
+    test_accuracy_final: float
+    products: int
+    constant_loss: float | None
+
+    @property
+    def sharpness(self) -> Array:
+        """Top Hessian eigenvalue before each update (steps,); NaN where not measured."""
+        return self.eigenvalues[:, 0]
+
+    @property
+    def ratio(self) -> Array:
+        """Sharpness over threshold (steps,): above 1 a quadratic would be unstable."""
+        # At eta = 0 the threshold is infinite and the ratio 0, whatever the sharpness.
+        return self.sharpness / self.threshold
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being finite."""
+        return self.diverged_step >= 0
+
+    @property
+    def loss_max(self) -> float:
+        """Largest finite loss on the way."""
+        return _largest(np.append(self.loss, self.loss_final))
+
+    @property
+    def sharpness_init(self) -> float:
+        """Sharpness before the first update."""
+        return float(self.sharpness[0])
+
+    @property
+    def sharpness_max(self) -> float:
+        """Largest sharpness measured."""
+        return _largest(np.append(self.sharpness, self.sharpness_final))
+
+    @cached_property
+    def catapults(self) -> list[regimes.Catapult]:
+        """See `simulator.regimes.catapults`."""
+        return regimes.catapults(self.loss, self.ratio)
+
+    @property
+    def n_catapults(self) -> int:
+        """How many catapults there were."""
+        return len(self.catapults)
+
+    @property
+    def natural_phase(self) -> str:
+        """See `simulator.regimes.natural_phase`."""
+        return regimes.natural_phase(self.sharpness, self.ratio)
+
+    @property
+    def trainable(self) -> bool:
+        """See `simulator.regimes.trainable`."""
+        return regimes.trainable(np.append(self.loss, self.loss_final), self.constant_loss)
+
+    @property
+    def outcome(self) -> str:
+        """See `simulator.regimes.outcome`."""
+        return regimes.outcome(
+            self.loss,
+            self.ratio,
+            diverged=self.diverged,
+            trained=self.trainable,
+            n_catapults=self.n_catapults,
+        )
+
+
+def _largest(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if finite.size else math.nan
