@@ -1,6 +1,9 @@
 """Settings that every test shares."""
 
 import os
+import shlex
+import shutil
+from collections import namedtuple
 
 import hypothesis
 import pytest
@@ -32,3 +35,43 @@ def digits():
     from simulator import load_data
 
     return load_data("digits", samples=128)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory; with ``usefixtures`` for a whole file."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the program here: its exit code, stdout and stderr."""
+
+    from simulator.commands import main
+
+    def run(line):
+        with pytest.raises(SystemExit) as leaving:
+            main(shlex.split(line))
+        return namedtuple("Result", "code out err")(leaving.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory):
+    """A finished store of four runs with their curves."""
+    from program import GRID, QUADRATIC
+
+    from simulator.commands import main
+
+    path = tmp_path_factory.mktemp("stored") / "store.zarr"
+    line = f"sweep {QUADRATIC} {GRID} --curves --output {path}"
+    with pytest.raises(SystemExit, match="0"):
+        main(shlex.split(line))
+    return path
+
+
+@pytest.fixture
+def store(stored, folder):
+    return shutil.copytree(stored, folder / "store.zarr")

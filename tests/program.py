@@ -1,0 +1,38 @@
+"""Calling the program, and looking at what it made."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import xarray as xr
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = [sys.executable, "-c", "from simulator.commands import main; main()"]
+HEAVY = {"numpy", "scipy", "numba", "matplotlib", "xarray", "zarr", "sklearn"}
+
+QUADRATIC = "--model quadratic --steps 8"
+GRID = "--eta-trgt 0.25,0.5 --t-wrm 1,4 --seeds 1"
+NETWORK = "--width 4 --depth 2 --samples 16 --steps 16 --sharpness-every 4"
+
+
+def strict_json(text):
+    def refuse(literal):
+        raise AssertionError(f"{literal} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def content(folder):
+    return {p: p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+
+
+def opened(path):
+    return xr.open_zarr(path).load()
+
+
+def assert_refused(result, option, value):
+    """One line on stderr, with the option as typed and then its value; nothing on stdout."""
+    assert "Traceback" not in result.err
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1), result
+    assert re.search(rf"{re.escape(option)}\b\W*?{re.escape(value)}", result.err, re.I), result.err

@@ -1,0 +1,156 @@
+"""What the program says of itself, and how soon."""
+
+import inspect
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+from program import HEAVY, ROOT
+
+from simulator import load_data, simulate
+from simulator.commands import warmup
+from simulator.data import LOADERS
+from simulator.figures import FORMATS
+from simulator.models import MODELS
+from simulator.numerics.activations import CODES
+from simulator.numerics.dense import LOSSES
+from simulator.optimizers import OPTIMIZERS
+from simulator.parameterizations import PARAMETERIZATIONS
+from simulator.schedules import DECAYS
+from simulator.sweeps import Spec
+from simulator.sweeps.spec import ETA_UNITS
+from simulator.training import DTYPES
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+LIGHT = f"""
+import sys
+from simulator.commands import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "line", ["--help", "--version", "-h", *(f"{c} --help" for c in warmup.commands)]
+)
+def test_help_loads_nothing_heavy(line):
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *line.split()], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+
+
+def test_cli_py_is_the_same_program_and_loads_nothing_heavy():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", ROOT / "cli.py", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert "simulator" in loaded
+    assert not loaded & HEAVY
+    assert done.stdout.startswith("Usage: warmup ")
+
+
+def test_the_help_lists_every_command(run):
+    result = run("--help")
+    assert result.code == 0
+    for name in warmup.commands:
+        assert f"\n  {name} " in result.out
+
+
+OPTIONS = [
+    pytest.param(command, option, id=f"{name} {option.opts[-1]}")
+    for name, command in warmup.commands.items()
+    for option in command.params
+    if isinstance(option, click.Option)
+]
+CHOICES = {
+    "model": set(MODELS),
+    "activation": set(CODES),
+    "param": set(PARAMETERIZATIONS),
+    "loss": set(LOSSES),
+    "optimizer": set(OPTIMIZERS),
+    "decay": set(DECAYS),
+    "eta_unit": set(ETA_UNITS),
+    "dtype": set(DTYPES),
+    "data": {*LOADERS, "FILE.npz"},
+    "representation": {"gram", "parameters"},
+    "figure": {"FILE.png", *(ending.lstrip(".") for ending in FORMATS if ending != ".png")},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("run", "Model Data Loss Optimizer Schedule Curvature Seeds Execution Output Config"),
+        ("sweep", "Model Data Loss Optimizer Schedule Curvature Seeds Execution Output Config"),
+        ("plot", "Schedule Output Config"),
+        ("info", "Output"),
+    ],
+)
+def test_the_help_of_a_command_lists_its_options_group_by_group(run, name, groups):
+    result = run(f"{name} --help")
+    assert result.code == 0
+    assert re.findall(r"^(\w+):$", result.out, re.M) == [*groups.split(), "Help"]
+    for option in warmup.commands[name].params:
+        if isinstance(option, click.Option):
+            assert option.opts[-1] in result.out
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_an_option_shows_its_default_and_the_choices_that_there_are(command, option):
+    _, text = option.get_help_record(click.Context(command, show_default=None))
+    without = option.is_flag and not option.secondary_opts
+    assert ("[default: " in text) != (without or option.name in ("replay", "cell", "config"))
+    if option.name in CHOICES:
+        assert set(option.metavar.split("|")) == CHOICES[option.name]
+
+
+def shown(option):
+    return re.search(r"\[default: (.*)\]", option.help)[1]
+
+
+def as_text(default):
+    if isinstance(default, bool):
+        return "bias" if default else "no-bias"
+    if isinstance(default, tuple):
+        return ",".join(f"{value:g}" for value in default)
+    return default if isinstance(default, str) else f"{default:g}"
+
+
+@pytest.mark.parametrize("command", ["run", "sweep"])
+def test_a_default_that_is_shown_as_text_is_the_constructor_s(command):
+    options = {option.name: option for option in warmup.commands[command].params}
+    arguments = {"param": "parameterization"}
+    for name in ("width", "depth", "activation", "param", "s", "var_w", "bias", "representation",
+                 "curvatures", "loss"):  # fmt: skip
+        found = {}
+        for model, made in MODELS.items():
+            taken = inspect.signature(made).parameters.get(arguments.get(name, name))
+            if taken is not None:
+                found[model] = as_text(taken.default)
+        first, *others = found.items()
+        expected = [first[1], *(f"{model} {text}" for model, text in others if text != first[1])]
+        assert shown(options[name]) == "; ".join(expected)
+    assert shown(options["momentum"]) == as_text(OPTIMIZERS["momentum"]().beta)
+    assert shown(options["samples"]) == f"{load_data('digits').samples}; all of a file"
+
+
+@pytest.mark.parametrize(("command", "function"), [("run", simulate), ("sweep", Spec)])
+def test_a_default_that_the_library_has_too_is_the_same(command, function):
+    parameters = inspect.signature(function).parameters
+    both = [option for option in warmup.commands[command].params if option.name in parameters]
+    compared = 0
+    for option in both:
+        theirs = parameters[option.name].default
+        # The command line's unit is critical: a first sweep must not need to know the sharpness.
+        if isinstance(theirs, (int, float, str)) and option.name != "eta_unit":
+            assert option.default == theirs, option.name
+            compared += 1
+    assert compared >= 5
