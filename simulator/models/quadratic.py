@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,7 +29,7 @@ class Quadratic(Model):
 
     name: ClassVar[str] = "quadratic"
 
-    curvatures: tuple[float, ...] = (1.0,)
+    curvatures: Sequence[float] = (1.0,)
 
     def __post_init__(self) -> None:
         curvatures = tuple(float(c) for c in self.curvatures)

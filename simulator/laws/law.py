@@ -1,0 +1,146 @@
+"""What a law is: a prediction of `simulator.theory` beside a measurement on random instances.
+
+To add one, write a function of a random generator in the file of its topic:
+
+1. Its docstring's first paragraph states the law; the rest says where it is from and how it is
+   measured.
+2. It draws instances, measures them through the simulator or dense algebra, never through the
+   formula that it tests, and returns `equal`, `match` or `at_most`.
+3. ``@law(tolerance)`` registers it under its own name; ``picture=`` a function that draws it.
+
+``warmup theory`` lists it and ``tests/test_laws.py`` holds it from then on.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["LAWS", "Finding", "Law", "Reading", "at_most", "equal", "law", "match"]
+
+Measurement = Callable[[np.random.Generator], "Reading"]
+Picture = Callable[["Axes", np.random.Generator], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Prediction and measurement, one entry an instance, and how far apart they are.
+
+    Attributes
+    ----------
+    predicted, measured : arrays, shape (instances,)
+    difference : array, shape (instances,)
+        Relative; of a bound, by how much it is broken.
+    relation : {"=", "iff", "<="}
+        What is claimed of measured and predicted.
+    """
+
+    predicted: NDArray[Any]
+    measured: NDArray[Any]
+    difference: NDArray[np.float64]
+    relation: str
+
+
+def equal(predicted: ArrayLike, measured: ArrayLike, scale: ArrayLike | None = None) -> Reading:
+    """Claim that numbers agree, relative to ``scale`` (default: the prediction's size)."""
+    p, m = _flat(predicted, measured)
+    size = np.abs(p) if scale is None else np.broadcast_to(np.asarray(scale, float), p.shape)
+    return Reading(p, m, np.abs(m - p) / size, "=")
+
+
+def match(predicted: ArrayLike, measured: ArrayLike) -> Reading:
+    """Claim that yes or no, or a count, is the same; each mismatch counts 1."""
+    p, m = _flat(predicted, measured)
+    return Reading(p, m, (p != m).astype(float), "iff")
+
+
+def at_most(bound: ArrayLike, measured: ArrayLike) -> Reading:
+    """Claim that what is measured does not exceed a bound above 0."""
+    p, m = _flat(bound, measured)
+    return Reading(p, m, np.maximum(m / p - 1.0, 0.0), "<=")
+
+
+def _flat(predicted: ArrayLike, measured: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    p, m = np.broadcast_arrays(np.atleast_1d(predicted), np.atleast_1d(measured))
+    return p.ravel(), m.ravel()
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What became of a law on one set of instances.
+
+    ``predicted`` and ``measured`` are those of the worst instance.
+    """
+
+    law: Law
+    instances: int
+    predicted: float
+    measured: float
+    difference: float
+    relation: str
+    holds: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Law:
+    """A statement, and the measurement that could refute it."""
+
+    name: str
+    topic: str
+    statement: str
+    source: str
+    tolerance: float
+    measure: Measurement
+    picture: Picture | None = None
+
+    def check(self, seed: int = 0) -> Finding:
+        """Measure on the instances of this seed. A difference that is not a number fails."""
+        began = time.perf_counter()
+        reading = self.measure(self.generator(seed))
+        worst = int(np.argmax(np.nan_to_num(reading.difference, nan=np.inf)))
+        difference = float(reading.difference[worst])
+        return Finding(
+            law=self,
+            instances=reading.difference.size,
+            predicted=reading.predicted[worst].item(),
+            measured=reading.measured[worst].item(),
+            difference=difference,
+            relation=reading.relation,
+            holds=difference <= self.tolerance,
+            seconds=time.perf_counter() - began,
+        )
+
+    def generator(self, seed: int) -> np.random.Generator:
+        """The law's own random instances: another law beside it changes none of them."""
+        name = int.from_bytes(self.name.encode(), "big")
+        return np.random.default_rng([seed, name])
+
+
+LAWS: dict[str, Law] = {}
+
+
+def law(tolerance: float, picture: Picture | None = None) -> Callable[[Measurement], Measurement]:
+    """Register a measurement as a law under its function's name."""
+
+    def register(measure: Measurement) -> Measurement:
+        name = measure.__name__.replace("_", "-")
+        statement, _, source = inspect.getdoc(measure).partition("\n\n")  # type: ignore[union-attr]
+        topic = measure.__module__.rpartition(".")[2]
+        if name in LAWS:
+            raise ValueError(f"two laws are called {name}")
+        LAWS[name] = Law(
+            name, topic, " ".join(statement.split()), source, tolerance, measure, picture
+        )
+        return measure
+
+    return register

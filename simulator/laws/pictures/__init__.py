@@ -1,0 +1,1 @@
+"""Pictures of laws: functions (Axes, generator) -> None, for where a picture says more."""

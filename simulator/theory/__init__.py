@@ -1,0 +1,27 @@
+"""Closed forms: plain functions of numbers and arrays, each with its equation and its source.
+
+Nothing here simulates. ``simulator.laws`` holds each prediction beside a measurement, and
+``tests/theory`` each function to the property that could refute it.
+
+Notation: lambda is a Hessian eigenvalue, z = eta lambda; everything broadcasts.
+"""
+
+from __future__ import annotations
+
+from simulator.theory import (
+    adaptive,
+    catapult,
+    edge,
+    linear,
+    noise,
+    quadratics,
+    stabilization,
+    uv,
+    warmup,
+    widths,
+)
+
+__all__ = [
+    "adaptive", "catapult", "edge", "linear", "noise", "quadratics", "stabilization", "uv",
+    "warmup", "widths",
+]  # fmt: skip
