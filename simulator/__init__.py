@@ -9,11 +9,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from simulator import testing, theory
     from simulator.checks import InputError
     from simulator.curvature import sharpness
     from simulator.data import Data, load_data
     from simulator.models import MLP, UV, Model, Quadratic
-    from simulator.optimizers import GD, Momentum, Optimizer
+    from simulator.optimizers import (
+        GD,
+        Adam,
+        AdamW,
+        GIAdam,
+        Momentum,
+        Nesterov,
+        Optimizer,
+        RAdam,
+        RIAdam,
+        RMSProp,
+    )
     from simulator.runs import Run
     from simulator.schedules import Warmup
     from simulator.sweeps import sweep
@@ -30,9 +42,21 @@ _HOMES = {
     "UV": "models",
     "Model": "models",
     "Quadratic": "models",
-    "GD": "optimizers",
-    "Momentum": "optimizers",
-    "Optimizer": "optimizers",
+    **dict.fromkeys(
+        (
+            "GD",
+            "Momentum",
+            "Nesterov",
+            "RMSProp",
+            "Adam",
+            "AdamW",
+            "GIAdam",
+            "RIAdam",
+            "RAdam",
+            "Optimizer",
+        ),
+        "optimizers",
+    ),
     "Warmup": "schedules",
     "sweep": "sweeps",
     "Run": "runs",
@@ -40,13 +64,19 @@ _HOMES = {
     "simulate": "training",
 }
 
+# Modules that are public names themselves.
+_MODULES = ("testing", "theory")
+
 __all__ = [
-    "GD", "MLP", "UV", "Data", "InputError", "Model", "Momentum", "Optimizer", "Quadratic", "Run",
-    "Warmup", "critical_eta", "load_data", "sharpness", "simulate", "sweep",
+    "GD", "MLP", "UV", "Adam", "AdamW", "Data", "GIAdam", "InputError", "Model", "Momentum",
+    "Nesterov", "Optimizer", "Quadratic", "RAdam", "RIAdam", "RMSProp", "Run", "Warmup",
+    "critical_eta", "load_data", "sharpness", "simulate", "sweep", "testing", "theory",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"simulator.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'simulator' has no attribute {name!r}")
     value = getattr(import_module(f"simulator.{_HOMES[name]}"), name)

@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable
 
-__all__ = ["InputError", "at_least", "nonnegative", "one_of", "positive"]
+__all__ = ["InputError", "at_least", "fraction", "nonnegative", "one_of", "positive"]
 
 
 class InputError(ValueError):
@@ -54,6 +54,13 @@ def nonnegative(option: str, value: object) -> float:
     """A finite number, 0 or above."""
     if not _is_number(value) or float(value) < 0:  # type: ignore[arg-type]
         raise InputError(option, value, "give a number of at least 0")
+    return float(value)  # type: ignore[arg-type]
+
+
+def fraction(option: str, value: object) -> float:
+    """A number from 0 to below 1."""
+    if not _is_number(value) or not 0 <= float(value) < 1:  # type: ignore[arg-type]
+        raise InputError(option, value, "give a number from 0 to below 1")
     return float(value)  # type: ignore[arg-type]
 
 

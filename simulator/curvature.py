@@ -232,7 +232,7 @@ def sharpness(
     theta : array, shape (P,)
         Where.
     preconditioner : array, shape (P,), optional
-        With it, the top eigenvalue of P^-1 H.
+        With it, the top eigenvalue of P^-1 H; infinite entries hold their parameters still.
     accuracy : float
         Relative error aimed at.
     seed : int
@@ -241,11 +241,14 @@ def sharpness(
     Raises
     ------
     InputError
-        For a theta or preconditioner of another shape, and a preconditioner that is not positive.
+        For a theta or preconditioner of another shape, a preconditioner that is not positive, and
+        one for a model that does not step its weights.
     """
     objective = model.bind(data)
     theta = checked_vector("theta", theta, objective)
     if preconditioner is not None:
+        if not model.steps_weights:
+            raise InputError("representation", "gram", "P is one for each weight; give parameters")
         preconditioner = checked_vector("preconditioner", preconditioner, objective)
         if not (preconditioner > 0).all():
             raise InputError("preconditioner", preconditioner.min(), "give positive entries")

@@ -27,13 +27,17 @@ class Run:
         Of the samples that the update sees; NaN after a divergence.
     eigenvalues : array, shape (steps, top_k)
         Top Hessian eigenvalues of that loss, largest first; NaN where not measured.
+    preconditioned_sharpness : array, shape (steps,), or None
+        Top eigenvalue of P^-1 H, P the preconditioner of the update about to be taken; for adaptive
+        optimizers, and where parameters have rates of their own.
     eta, threshold : arrays, shape (steps,)
-        Learning rate, and the sharpness above which a quadratic would be unstable at it.
+        Learning rate, and the sharpness (pre-conditioned, if there is such a thing) above which a
+        quadratic would be unstable at it.
     residual : array, shape (steps,)
-        Residual norm of the first eigenvalue: how well it is known.
+        Residual norm of the first Hessian eigenvalue: how well it is known.
     theta : array, shape (P,)
         After the last update.
-    loss_init, loss_final, sharpness_final : float
+    loss_init, loss_final, sharpness_final, preconditioned_sharpness_final : float
         On all training samples, before the first and after the last update.
     diverged_step : int
         Number of updates after which the loss was no longer finite; -1 if it always was.
@@ -47,6 +51,7 @@ class Run:
 
     loss: Array
     eigenvalues: Array
+    preconditioned_sharpness: Array | None
     eta: Array
     threshold: Array
     residual: Array
@@ -54,6 +59,7 @@ class Run:
     loss_init: float
     loss_final: float
     sharpness_final: float
+    preconditioned_sharpness_final: float
     diverged_step: int
     accuracy_final: float
     test_loss_final: float
@@ -67,10 +73,17 @@ class Run:
         return self.eigenvalues[:, 0]
 
     @property
+    def decisive_sharpness(self) -> Array:
+        """The sharpness that the threshold speaks of: the pre-conditioned one if there is one."""
+        if self.preconditioned_sharpness is None:
+            return self.sharpness
+        return self.preconditioned_sharpness
+
+    @property
     def ratio(self) -> Array:
-        """Sharpness over threshold (steps,): above 1 a quadratic would be unstable."""
+        """Decisive sharpness over threshold (steps,): above 1 a quadratic would be unstable."""
         # At eta = 0 the threshold is infinite and the ratio 0, whatever the sharpness.
-        return self.sharpness / self.threshold
+        return self.decisive_sharpness / self.threshold
 
     @property
     def diverged(self) -> bool:
@@ -92,6 +105,20 @@ class Run:
         """Largest sharpness measured."""
         return _largest(np.append(self.sharpness, self.sharpness_final))
 
+    @property
+    def preconditioned_sharpness_init(self) -> float:
+        """Pre-conditioned sharpness of the first update; NaN where there is no such thing."""
+        curve = self.preconditioned_sharpness
+        return math.nan if curve is None else float(curve[0])
+
+    @property
+    def preconditioned_sharpness_max(self) -> float:
+        """Largest pre-conditioned sharpness measured."""
+        curve = self.preconditioned_sharpness
+        return _largest(
+            np.append([] if curve is None else curve, self.preconditioned_sharpness_final)
+        )
+
     @cached_property
     def catapults(self) -> list[regimes.Catapult]:
         """See `simulator.regimes.catapults`."""
@@ -105,7 +132,7 @@ class Run:
     @property
     def natural_phase(self) -> str:
         """See `simulator.regimes.natural_phase`."""
-        return regimes.natural_phase(self.sharpness, self.ratio)
+        return regimes.natural_phase(self.decisive_sharpness, self.ratio)
 
     @property
     def trainable(self) -> bool:

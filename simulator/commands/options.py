@@ -28,6 +28,11 @@ __all__ = [
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
 
+# Written out: importing the optimizers would cost the help its speed.
+OPTIMIZER_NAMES = (
+    "gd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "gi-adam", "ri-adam", "radam",
+)  # fmt: skip
+
 GROUPS = (
     "model", "data", "loss", "optimizer", "schedule", "curvature", "seeds", "execution", "output",
     "config", "help",
@@ -96,8 +101,15 @@ data_options = _together(
 )  # fmt: skip
 
 optimizer_options = _together(
-    option("optimizer", "--optimizer", default="gd", metavar="gd|momentum", help="Update rule."),
-    option("optimizer", "--momentum", type=float, default_text="0.9", help="Beta; momentum."),
+    option("optimizer", "--optimizer", default="gd", metavar="|".join(OPTIMIZER_NAMES), help="Update rule."),
+    option("optimizer", "--momentum", type=float, default_text="0.9", help="Beta; momentum, nesterov."),
+    option("optimizer", "--dampening", type=float, default_text="0", help="m = beta m + (1 - dampening) g; momentum."),
+    option("optimizer", "--ema/--no-ema", default=None, default_text="no-ema", help="m = beta m + (1 - beta) g from 0; momentum."),
+    option("optimizer", "--beta1", type=float, default_text="0.9", help="Memory of gradients; adam and its kin."),
+    option("optimizer", "--beta2", type=float, default_text="0.999", help="Memory of their squares; rmsprop, adam and its kin."),
+    option("optimizer", "--eps", type=float, default_text="1e-08", help="Added to the root; rmsprop, adam and its kin."),
+    option("optimizer", "--weight-decay", type=float, default_text="0.01", help="Decoupled, times eta; adamw."),
+    option("optimizer", "--layer-rates/--no-layer-rates", default=False, help="muP's learning-rate factor for each layer under an adaptive optimizer; mlp, mup."),
     option("optimizer", "--batch-size", type=int, default_text="full batch", help="Samples an update sees."),
 )  # fmt: skip
 
@@ -114,7 +126,7 @@ def schedule_options(eta_trgt: str, t_wrm: str, *, grid: bool) -> Callable[[Any]
         option("schedule", "--steps", type=int, default=512, help="Updates in all."),
         option("schedule", "--warmup-exponent", type=float, default=1.0, help="Shape of the ramp; 1 is linear."),
         option("schedule", "--decay", default="none", metavar="none|cosine", help="After warmup; cosine ends at eta_trgt / 10."),
-        option("schedule", "--eta-unit", default="critical", metavar="absolute|critical", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness)."),
+        option("schedule", "--eta-unit", default="critical", metavar="absolute|critical", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness; adam: of the pre-conditioned one)."),
     )  # fmt: skip
 
 
@@ -224,7 +236,10 @@ def optimizer_of() -> Optimizer:
 
     chosen = one_of("optimizer", click.get_current_context().params["optimizer"], OPTIMIZERS)
     accepted = set(inspect.signature(OPTIMIZERS[chosen]).parameters)
-    return OPTIMIZERS[chosen](**_given({"momentum": "beta"}, chosen, accepted, "the optimizer"))
+    names = {"momentum": "beta"} | {
+        name: name for name in ("dampening", "ema", "beta1", "beta2", "eps", "weight_decay")
+    }
+    return OPTIMIZERS[chosen](**_given(names, chosen, accepted, "the optimizer"))
 
 
 def data_of() -> Data | None:

@@ -46,8 +46,7 @@ def run(**given: Any) -> None:
     not survive from the start.
     """
     from simulator import figures
-    from simulator.sweeps import check_output, rehearse, run_cell, save_run
-    from simulator.training import critical_eta
+    from simulator.sweeps import check_output, foreknowledge, rehearse, run_cell, save_run
 
     figure: Path = given["figure"] or Path("run.png")
     figures.check_format(figure)
@@ -64,21 +63,20 @@ def run(**given: Any) -> None:
     rehearse(spec, data)
     at_least("top_k", given["top_k"], 1)
     announce_compilation()
-    seed = spec.seeds[cell[0]]
-    eta_critical = critical_eta(spec.model, data, spec.optimizer, seed, spec.dtype)
-    result = run_cell(spec, data, cell, eta_critical, top_k=given["top_k"])
+    known = foreknowledge(spec, data, spec.seeds[cell[0]])
+    result = run_cell(spec, data, cell, known["eta_critical"], top_k=given["top_k"])
     if given["output"] is not None:
-        save_run(given["output"], spec, data, result, eta_critical)
+        save_run(given["output"], spec, data, result, known)
     figures.save(figures.trajectory(result), figure)
 
-    found = _results(spec, data, result, eta_critical)
+    found = _results(spec, data, result, known)
     if stored is not None:
         found["identical"] = all(_same(found[name], stored[name]) for name in stored)
     if given["as_json"]:
         document = {"command": "run", "spec": spec.as_dict(), "cell": spec.coordinates_of(cell)}
         document |= {"result": found, "figure": str(figure)}
         if given["curves"]:
-            document["curves"] = _curves(result)
+            document["curves"] = _curves(spec, data, result)
         emit(document)
     else:
         _tell(spec, cell, result, found, figure)
@@ -88,7 +86,7 @@ def _new_spec(given: dict[str, Any]) -> Spec:
     from simulator.sweeps import Spec
 
     same = (
-        "steps", "eta_unit", "warmup_exponent", "decay", "batch_size", "sharpness_every",
+        "steps", "eta_unit", "warmup_exponent", "decay", "batch_size", "layer_rates", "sharpness_every",
         "accuracy", "dtype",
     )  # fmt: skip
     at_least("seed", given["seed"], 0)
@@ -166,11 +164,10 @@ def _data_again(given: dict[str, Any], description: dict[str, Any]) -> Data | No
     return data
 
 
-def _results(spec: Spec, data: Data | None, result: Run, eta_critical: float) -> dict[str, Any]:
-    from simulator.sweeps.store import ETA_CRITICAL, variables
+def _results(spec: Spec, data: Data | None, result: Run, known: dict[str, float]) -> dict[str, Any]:
+    from simulator.sweeps.store import variables
 
-    found = {ETA_CRITICAL.name: eta_critical}
-    found |= {v.name: v.of(result) for v in variables(spec, data) if v.of is not None}
+    found = known | {v.name: v.of(result) for v in variables(spec, data) if v.of is not None}
     return found | {"hessian_vector_products": result.products}
 
 
@@ -178,16 +175,21 @@ def _same(ours: Any, stored: Any) -> bool:
     return bool(ours == stored or (ours != ours and stored != stored))
 
 
-def _curves(result: Run) -> dict[str, Any]:
-    curves: dict[str, Any] = {
-        "loss": result.loss,
-        "sharpness": result.sharpness,
-        "eta": result.eta,
-        "threshold": result.threshold,
-    }
+def _curves(spec: Spec, data: Data | None, result: Run) -> dict[str, Any]:
+    from simulator.sweeps.store import curves
+
+    found = {v.name: v.of(result) for v in curves(spec, data) if v.of is not None}
     if result.eigenvalues.shape[1] > 1:
-        curves["eigenvalues"] = result.eigenvalues
-    return curves
+        found["eigenvalues"] = result.eigenvalues
+    return found
+
+
+def _from_to(result: Run, name: str, of_no_consequence: bool) -> str:
+    """First and last value of a sharpness, beside the threshold where it is that one's."""
+    first, last = getattr(result, f"{name}_init"), getattr(result, f"{name}_final")
+    values = f"{first:.4g} at first, {last:.4g} at last"
+    threshold = f"; the threshold then was {result.threshold[-1]:.4g}"
+    return values if of_no_consequence else values + threshold
 
 
 def _tell(
@@ -205,10 +207,9 @@ def _tell(
     click.echo(f"Natural phase  {result.natural_phase}: {NATURAL_PHASES[result.natural_phase]}")
     click.echo(f"Catapults      {result.n_catapults}")
     click.echo(f"Loss           {result.loss_init:.4g} at first, {result.loss_final:.4g} at last")
-    click.echo(
-        f"Sharpness      {result.sharpness_init:.4g} at first, {result.sharpness_final:.4g} at "
-        f"last; the threshold then was {result.threshold[-1]:.4g}"
-    )
+    click.echo(f"Sharpness      {_from_to(result, 'sharpness', spec.preconditions)}")
+    if spec.preconditions:
+        click.echo(f"  of P^-1 H    {_from_to(result, 'preconditioned_sharpness', False)}")
     if result.test_accuracy_final == result.test_accuracy_final:
         click.echo(f"Test accuracy  {result.test_accuracy_final:.1%}")
     if "identical" in found:

@@ -96,7 +96,7 @@ def _spec(given: dict[str, Any]) -> Spec:
 
     same = (
         "eta_init", "eta_trgt", "t_wrm", "steps", "eta_unit", "warmup_exponent", "decay",
-        "batch_size", "sharpness_every", "accuracy", "curves", "dtype",
+        "batch_size", "layer_rates", "sharpness_every", "accuracy", "curves", "dtype",
     )  # fmt: skip
     return Spec(
         model=options.model_of(),

@@ -97,6 +97,20 @@ class Model(ABC):
         """Loss of the best constant output: what a dead network reaches. None where unknown."""
         return None
 
+    @property
+    def steps_weights(self) -> bool:
+        """Whether theta holds the weights themselves: what acts on each of them needs to know."""
+        return True
+
+    def layer_rates(self, data: Data | None, *, adaptive: bool) -> Array:
+        """Learning-rate factor (P,) of each parameter that this parameterization asks for.
+
+        ``adaptive``: under an optimizer that divides by a preconditioner.
+        """
+        raise InputError(
+            "layer_rates", "", "only mlp in mup has a rate for each layer; leave it out"
+        )
+
     def loss(self, theta: Array, data: Data | None = None) -> float:
         """Loss at theta (P,)."""
         objective, theta = self._at(theta, data)

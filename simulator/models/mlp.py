@@ -14,7 +14,7 @@ from simulator.models.base import Array, Model, required
 from simulator.models.network import Architecture, NetworkObjective, constant_loss, split
 from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES
-from simulator.parameterizations import PARAMETERIZATIONS
+from simulator.parameterizations import ADAPTIVE_RATES, PARAMETERIZATIONS
 from simulator.seeding import generator
 
 __all__ = ["MLP"]
@@ -110,6 +110,26 @@ class MLP(Model):
         if self.criterion == "xent" and not data.is_distribution:
             raise InputError("loss", "xent", "needs labels or rows of probabilities; give mse")
         return NetworkObjective(self._architecture(data), data, dtype)
+
+    def layer_rates(self, data: Data | None, *, adaptive: bool) -> Array:
+        """Learning-rate factor (P,) of each parameter, for muP; all 1 unless ``adaptive``.
+
+        1 / sqrt(fan_out) for the first layer, 1 / fan_in for hidden ones, 1 / sqrt(fan_in) for the
+        readout (Tensor Programs V, in the form of `simulator.parameterizations`).
+        """
+        if self.parameterization not in ADAPTIVE_RATES:
+            raise InputError(
+                "layer_rates", f"with {self.parameterization}", "only mup has them; leave it out"
+            )
+        widths = self.widths(required(data, self.name))
+        rates = np.ones(self._architecture(data).size)
+        if adaptive:
+            rule = ADAPTIVE_RATES[self.parameterization]
+            for layer, views in enumerate(split(rates, widths, self.bias)):
+                readout = layer == self.depth - 1
+                for view in views:
+                    view[...] = rule(widths[layer], widths[layer + 1], layer == 0, readout)
+        return rates
 
     def constant_loss(self, data: Data | None) -> float | None:
         return constant_loss(self.criterion, required(data, self.name))

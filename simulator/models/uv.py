@@ -67,6 +67,10 @@ class UV(Model):
         """The output multiplier n^(-(1-s)/2)."""
         return float(self.width) ** (-0.5 * (1.0 - self.s))
 
+    @property
+    def steps_weights(self) -> bool:
+        return self.representation == "parameters"
+
     def rank(self, data: Data) -> int:
         """R = min(n, d + k), the largest rank that W can have."""
         return min(self.width, data.inputs + data.outputs)

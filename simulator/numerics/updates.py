@@ -4,21 +4,54 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from simulator.numerics.jit import kernel
 
-__all__ = ["gd", "heavy_ball"]
+__all__ = [
+    "accumulate", "accumulate_squares", "descend", "descend_at_rates", "divide_by_root",
+    "look_ahead",
+]  # fmt: skip
 
 
 @kernel
-def gd(theta: Any, gradient: Any, eta: Any) -> None:
-    """Theta <- theta - eta g."""
+def descend(theta: Any, update: Any, eta: Any) -> None:
+    """Theta <- theta - eta u."""
     for i in range(theta.size):
-        theta[i] -= eta * gradient[i]
+        theta[i] -= eta * update[i]
 
 
 @kernel
-def heavy_ball(theta: Any, gradient: Any, velocity: Any, eta: Any, beta: Any) -> None:
-    """M <- beta m + g; theta <- theta - eta m."""
+def descend_at_rates(theta: Any, update: Any, eta: Any, rates: Any) -> None:
+    """Theta_i <- theta_i - eta e_i u_i."""
     for i in range(theta.size):
-        velocity[i] = beta * velocity[i] + gradient[i]
-        theta[i] -= eta * velocity[i]
+        theta[i] -= eta * rates[i] * update[i]
+
+
+@kernel
+def accumulate(average: Any, gradient: Any, keep: Any, take: Any) -> None:
+    """M <- keep m + take g."""
+    for i in range(average.size):
+        average[i] = keep * average[i] + take * gradient[i]
+
+
+@kernel
+def accumulate_squares(average: Any, gradient: Any, keep: Any, take: Any) -> None:
+    """V <- keep v + take g^2."""
+    for i in range(average.size):
+        average[i] = keep * average[i] + take * (gradient[i] * gradient[i])
+
+
+@kernel
+def look_ahead(velocity: Any, gradient: Any, beta: Any, out: Any) -> None:
+    """U <- g + beta m."""
+    for i in range(out.size):
+        out[i] = gradient[i] + beta * velocity[i]
+
+
+@kernel
+def divide_by_root(m: Any, v: Any, first: Any, second: Any, eps: Any, out: Any) -> None:
+    """U <- first m / (sqrt(second v) + eps), and 0 for 0 / 0."""
+    for i in range(out.size):
+        root = np.sqrt(second * v[i]) + eps
+        out[i] = first * m[i] / root if root != 0.0 else 0.0

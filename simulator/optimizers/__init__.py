@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from simulator.optimizers.base import Optimizer
+from simulator.optimizers.adam import Adam
+from simulator.optimizers.adamw import AdamW
+from simulator.optimizers.base import Limit, Optimizer
 from simulator.optimizers.gd import GD
+from simulator.optimizers.gi_adam import GIAdam
 from simulator.optimizers.momentum import Momentum
+from simulator.optimizers.nesterov import Nesterov
+from simulator.optimizers.radam import RAdam
+from simulator.optimizers.ri_adam import RIAdam
+from simulator.optimizers.rmsprop import RMSProp
 
-__all__ = ["GD", "OPTIMIZERS", "Momentum", "Optimizer"]
+__all__ = [
+    "GD", "OPTIMIZERS", "Adam", "AdamW", "GIAdam", "Limit", "Momentum", "Nesterov", "Optimizer",
+    "RAdam", "RIAdam", "RMSProp",
+]  # fmt: skip
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {rule.name: rule for rule in (GD, Momentum)}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    rule.name: rule
+    for rule in (GD, Momentum, Nesterov, RMSProp, Adam, AdamW, GIAdam, RIAdam, RAdam)
+}

@@ -4,58 +4,94 @@ To add one:
 
 1. Write one file here: a frozen dataclass that subclasses `Optimizer`, its fields being its
    options. A loop over all parameters belongs in ``numerics/updates.py``.
-2. Give it ``name``, ``vectors`` (how many vectors like theta its state holds), ``step`` and
-   ``threshold``.
-3. Add it to ``OPTIMIZERS`` in ``simulator/optimizers/__init__.py`` and to the table in
-   ``tests/test_optimizers.py``, which holds it to its threshold on quadratics.
+2. Give it ``name``, ``vectors`` (how many vectors like theta its state holds), ``direction``,
+   and its stability ``limit`` and ``first_limit``. One that divides by a preconditioner says so by
+   ``adaptive``, and gives ``preconditioner``.
+3. Add it to ``OPTIMIZERS`` in ``simulator/optimizers/__init__.py`` and to the tables in
+   ``tests/test_optimizers.py``, which hold it to another library and to its limits.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Array", "Optimizer"]
+__all__ = ["Array", "Limit", "Optimizer"]
 
 Array = NDArray[Any]
 
 
+class Limit(NamedTuple):
+    """The sharpness that is borne at a learning rate eta: ``over_eta`` / eta - ``decay``."""
+
+    over_eta: float
+    decay: float = 0.0
+
+    def sharpness(self, eta: ArrayLike) -> Array:
+        """The largest stable sharpness; inf where eta is 0."""
+        with np.errstate(divide="ignore"):
+            return np.divide(self.over_eta, np.asarray(eta, dtype=float)) - self.decay
+
+    def eta(self, sharpness: float) -> float:
+        """The largest stable learning rate; inf where any is stable."""
+        borne = sharpness + self.decay
+        return self.over_eta / borne if borne > 0 else np.inf
+
+
 @dataclass(frozen=True)
 class Optimizer(ABC):
-    """An update rule and the sharpness that it can bear."""
+    """An update rule theta_{t+1} = theta_t - eta_t u_t and the sharpness that it can bear.
+
+    For adaptive optimizers "sharpness" means the pre-conditioned one, the top eigenvalue of
+    P^-1 H with the P of ``preconditioner``.
+    """
 
     name: ClassVar[str]
     vectors: ClassVar[int]
+    adaptive: ClassVar[bool] = False
 
-    @abstractmethod
-    def step(self, theta: Array, gradient: Array, state: Array, eta: float, t: int) -> None:
-        """Do update number ``t`` (from 1) in place: theta, gradient (P,), state (vectors, P)."""
-
-    @abstractmethod
-    def threshold(self, eta: ArrayLike) -> Array:
-        """Sharpness above which a quadratic is unstable at learning rate ``eta``; inf at eta 0."""
-
-    def start(self, theta: Array) -> Array:
-        """State (vectors, P) before the first update."""
+    def start(self, theta: Array, gradient: Array, seed: int) -> Array:
+        """State (vectors, P) before the first update, whose gradient (P,) this is."""
         return np.zeros((self.vectors, theta.size), dtype=theta.dtype)
 
-    def critical_eta(self, sharpness: float) -> float:
-        """The learning rate whose threshold is this sharpness; inf where it is not positive.
+    @abstractmethod
+    def direction(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
+        """Fill ``out`` (P,) with u_t of update number ``t`` (from 1), and advance the state."""
 
-        Holds for every threshold that is proportional to 1 / eta.
+    def preconditioner(self, gradient: Array, state: Array, t: int) -> Array:
+        """P (P,) of the update that ``direction`` would make now; the state stays as it is.
+
+        For adaptive optimizers only: theta_{t+1} = theta_t - eta_t m_t / P, with m_t the moving
+        average of gradients before any correction.
         """
-        return float(self.threshold(1.0)) / sharpness if sharpness > 0 else np.inf
+        raise NotImplementedError(f"{self.name} has no preconditioner")
+
+    @property
+    @abstractmethod
+    def limit(self) -> Limit:
+        """What a quadratic bears for ever."""
+
+    @property
+    @abstractmethod
+    def first_limit(self) -> Limit:
+        """What it bears in the first update, from an empty momentum: beyond it the loss rises."""
+
+    def threshold(self, eta: ArrayLike) -> Array:
+        """Sharpness above which a quadratic is unstable at learning rate ``eta``; inf at eta 0."""
+        return self.limit.sharpness(eta)
+
+    def first_threshold(self, eta: ArrayLike) -> Array:
+        """Sharpness above which the first update at ``eta`` raises a quadratic; inf at eta 0."""
+        return self.first_limit.sharpness(eta)
+
+    def critical_eta(self, sharpness: float) -> float:
+        """The learning rate whose threshold is this sharpness; inf where there is none."""
+        return self.limit.eta(sharpness)
 
     def options(self) -> dict[str, Any]:
         """The arguments that make this optimizer again."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-def over_eta(numerator: float, eta: ArrayLike) -> Array:
-    """Numerator / eta, and inf where eta is 0."""
-    with np.errstate(divide="ignore"):
-        return np.divide(numerator, np.asarray(eta, dtype=float))

@@ -5,42 +5,64 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from numpy.typing import ArrayLike
-
-from simulator.checks import InputError, nonnegative
+from simulator.checks import InputError, fraction
 from simulator.numerics import updates
-from simulator.optimizers.base import Array, Optimizer, over_eta
+from simulator.optimizers.base import Array, Limit, Optimizer
+from simulator.theory.quadratics import heavy_ball_limit
 
 __all__ = ["Momentum"]
 
 
 @dataclass(frozen=True)
 class Momentum(Optimizer):
-    """m_t = beta m_{t-1} + g_t, theta_{t+1} = theta_t - eta_t m_t, m_0 = 0 (PyTorch's form).
+    """m_t = beta m_{t-1} + (1 - dampening) g_t, u_t = m_t: PyTorch's form.
 
-    The companion matrix [[1 + beta - z, -beta], [1, 0]] of an eigenvalue z / eta has both roots
-    inside the unit circle iff 0 < z < 2 + 2 beta. The first update is a plain gradient step, so
-    the loss may rise from z = 2 on without any instability.
+    The companion matrix of an eigenvalue z / eta has both roots inside the unit circle iff
+    0 < z < (2 + 2 beta) / (1 - dampening). The first update is a plain gradient step, so the loss
+    may rise from z = 2 on without any instability.
 
     Parameters
     ----------
     beta : float in [0, 1)
         Momentum.
+    dampening : float in [0, 1)
+        As in PyTorch the first gradient is spared: m_1 = g_1.
+    ema : bool
+        The moving average m_t = beta m_{t-1} + (1 - beta) g_t from m_0 = 0 instead, as in Adam
+        before its bias correction; no gradient is spared. The trajectory is that of the plain form
+        at eta (1 - beta). Leave ``dampening`` out.
     """
 
     name: ClassVar[str] = "momentum"
     vectors: ClassVar[int] = 1
 
     beta: float = 0.9
+    dampening: float = 0.0
+    ema: bool = False
 
     def __post_init__(self) -> None:
-        if nonnegative("momentum", self.beta) >= 1:
-            raise InputError("momentum", self.beta, "give a number from 0 to below 1")
+        fraction("momentum", self.beta)
+        fraction("dampening", self.dampening)
+        if self.ema and self.dampening:
+            raise InputError("dampening", self.dampening, "is fixed by ema; leave it out")
 
-    def step(self, theta: Array, gradient: Array, state: Array, eta: float, t: int) -> None:
+    @property
+    def _dampening(self) -> float:
+        return self.beta if self.ema else self.dampening
+
+    def _share(self, t: int) -> float:
+        """What part of gradient number t enters the momentum."""
+        return 1.0 if t == 1 and not self.ema else 1.0 - self._dampening
+
+    def direction(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
         real = theta.dtype.type
-        updates.heavy_ball(theta, gradient, state[0], real(eta), real(self.beta))
+        updates.accumulate(state[0], gradient, real(self.beta), real(self._share(t)))
+        out[:] = state[0]
 
-    def threshold(self, eta: ArrayLike) -> Array:
-        """(2 + 2 beta) / eta."""
-        return over_eta(2.0 + 2.0 * self.beta, eta)
+    @property
+    def limit(self) -> Limit:
+        return Limit(float(heavy_ball_limit(self.beta, self._dampening)))
+
+    @property
+    def first_limit(self) -> Limit:
+        return Limit(2.0 / self._share(1))

@@ -6,7 +6,7 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache, partial
 from pathlib import Path
@@ -22,9 +22,10 @@ from simulator.data import Data
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
+from simulator.sweeps.foreknowledge import foreknowledge
 from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore, check_output
-from simulator.training import Interrupted, check_batch_size, critical_eta, simulate
+from simulator.training import Interrupted, Rule, check_batch_size, simulate
 
 __all__ = ["execute", "run_cell", "sweep"]
 
@@ -47,6 +48,7 @@ def sweep(
     warmup_exponent: float = 1.0,
     decay: str = "none",
     batch_size: int | None = None,
+    layer_rates: bool = False,
     sharpness_every: int = 16,
     accuracy: float = 1e-5,
     curves: bool = False,
@@ -74,6 +76,9 @@ def sweep(
         initialisation, per seed (GD: 2 / sharpness).
     warmup_exponent, decay
         As ``exponent`` and ``decay`` of `Warmup`.
+    layer_rates : bool
+        Each layer at the learning-rate factor of the model's parameterization: muP under an
+        adaptive optimizer.
     sharpness_every : int
         Measure before every so many updates and after the last; 0 is never.
     curves : bool
@@ -108,6 +113,7 @@ def sweep(
         warmup_exponent=warmup_exponent,
         decay=decay,
         batch_size=batch_size,
+        layer_rates=layer_rates,
         sharpness_every=sharpness_every,
         accuracy=accuracy,
         curves=curves,
@@ -182,6 +188,7 @@ def rehearse(spec: Spec, data: Data | None) -> None:
         check_batch_size(spec.batch_size, objective.samples)
     spec.model.init(data, spec.seeds[-1], spec.dtype)
     spec.schedule((0, 0, 0, 0), 1.0).values(spec.steps)
+    Rule(spec.optimizer, spec.model, objective, spec.rates(data), spec.seeds[0])
 
 
 def _missing(store: ResultStore, tell: Progress) -> Iterator[Region]:
@@ -203,8 +210,8 @@ def _run_all(
     spec, stop, failed = store.spec, threading.Event(), False
     with ThreadPoolExecutor(workers) as pool:
         running: dict[Future[dict[str, NDArray[Any]]], Region] = {}
-        unit = cache(partial(critical_eta, spec.model, data, spec.optimizer, dtype=spec.dtype))
-        work = partial(_run_chunk, store, data, unit, stop=stop.is_set, tell=tell)
+        known = cache(partial(foreknowledge, spec, data))
+        work = partial(_run_chunk, store, data, known, stop=stop.is_set, tell=tell)
         try:
             for region in itertools.islice(regions, 2 * workers):
                 running[pool.submit(work, region)] = region
@@ -227,21 +234,21 @@ def _run_all(
 def _run_chunk(
     store: ResultStore,
     data: Data | None,
-    unit: Callable[[int], float],
+    known: Callable[[int], Mapping[str, float]],
     region: Region,
     *,
     stop: Callable[[], bool],
     tell: Progress,
 ) -> dict[str, NDArray[Any]]:
-    """All cells of a chunk, as one array for each variable; ``unit`` is eta_critical of a seed."""
+    """All cells of a chunk, as one array for each variable; ``known`` is of a seed."""
     spec = store.spec
     shape = tuple(part.stop - part.start for part in region)
     chunk = store.blank(shape)
     for at in np.ndindex(shape):
         cell = tuple(part.start + offset for part, offset in zip(region, at, strict=True))
         try:
-            eta_critical = unit(spec.seeds[cell[0]])
-            run = run_cell(spec, data, cell, eta_critical, stop=stop)
+            before = known(spec.seeds[cell[0]])
+            run = run_cell(spec, data, cell, before["eta_critical"], stop=stop)
         except Interrupted:
             raise
         except Exception as error:
@@ -250,7 +257,7 @@ def _run_chunk(
             log.debug("its traceback", exc_info=True)
             chunk["status"][at] = "failed"
         else:
-            store.fill(chunk, at, run, eta_critical)
+            store.fill(chunk, at, run, before)
         tell(1)
     return chunk
 
@@ -273,6 +280,7 @@ def run_cell(
         steps=spec.steps,
         seed=spec.seeds[cell[0]],
         batch_size=spec.batch_size,
+        rates=spec.rates(data),
         sharpness_every=spec.sharpness_every,
         top_k=top_k,
         accuracy=spec.accuracy,

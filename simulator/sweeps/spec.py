@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from simulator.checks import InputError, at_least, nonnegative, one_of, positive
-from simulator.models import MODELS, Model
+from simulator.data import Data
+from simulator.models import MODELS, Array, Model
 from simulator.optimizers import OPTIMIZERS, Optimizer
 from simulator.schedules import DECAYS, Warmup
 from simulator.training import DTYPES
@@ -25,7 +26,11 @@ CONVENTIONS = {
     "step": "updates count from t = 1; curves hold values before their update, so index i belongs "
     "to t = i + 1; eta_t = eta_init + (eta_trgt - eta_init) (t / t_wrm)^exponent up to t_wrm",
     "sharpness": "top eigenvalue of the Hessian of the loss of the samples that the update sees",
-    "eta_critical": "learning rate whose stability threshold is the sharpness at initialisation",
+    "preconditioned_sharpness": "top eigenvalue of P^-1 H, P the preconditioner of the update "
+    "about to be taken: adam (1 - beta1^t)(sqrt(v_t / (1 - beta2^t)) + eps), v_t with this "
+    "gradient in it; rmsprop sqrt(v_t) + eps; divided by layers' learning-rate factors, if any",
+    "eta_critical": "learning rate whose stability threshold is the sharpness (pre-conditioned, "
+    "where there is such a thing) at initialisation",
 }
 
 # A chunk is what one task computes and one write commits: big enough to be worth a file for each
@@ -55,6 +60,7 @@ class Spec:
     warmup_exponent: float = 1.0
     decay: str = "none"
     batch_size: int | None = None
+    layer_rates: bool = False
     sharpness_every: int = 16
     accuracy: float = 1e-5
     curves: bool = False
@@ -88,6 +94,17 @@ class Spec:
     def shape(self) -> tuple[int, int, int, int]:
         """Cells along each of ``AXES``."""
         return len(self.seeds), len(self.eta_init), len(self.eta_trgt), len(self.t_wrm)
+
+    @property
+    def preconditions(self) -> bool:
+        """Whether its runs have a pre-conditioned sharpness."""
+        return self.optimizer.adaptive or self.layer_rates
+
+    def rates(self, data: Data | None) -> Array | None:
+        """Learning-rate factor of each parameter (P,), if any."""
+        if not self.layer_rates:
+            return None
+        return self.model.layer_rates(data, adaptive=self.optimizer.adaptive)
 
     @property
     def cells(self) -> int:

@@ -39,7 +39,10 @@ _PACKAGES = ("warmup-simulator", "numpy", "scipy", "numba", "zarr", "xarray")
 
 @dataclass(frozen=True)
 class Variable:
-    """One array of the store: its name, type, meaning, and where a run keeps it."""
+    """One array of the store: its name, type, meaning, and where a run keeps it.
+
+    Without ``of`` it is the seed's: see `foreknowledge`. ``needs`` names what a sweep must have.
+    """
 
     name: str
     dtype: str
@@ -54,19 +57,17 @@ def _names(vocabulary: Mapping[str, str]) -> str:
     return ", ".join(vocabulary)
 
 
-ETA_CRITICAL = Variable(
-    "eta_critical", "float64", "1",
-    "learning rate whose threshold is the sharpness at initialisation",
-)  # fmt: skip
-
 VARIABLES = (
-    ETA_CRITICAL,
+    Variable("eta_critical", "float64", "1", "learning rate whose threshold is the sharpness at initialisation"),
     Variable("loss_init", "float64", "1", "training loss before the first update", lambda r: r.loss_init),
     Variable("loss_max", "float64", "1", "largest finite loss", lambda r: r.loss_max),
     Variable("loss_final", "float64", "1", "training loss after the last update", lambda r: r.loss_final),
     Variable("sharpness_init", "float64", "1", "top Hessian eigenvalue before the first update", lambda r: r.sharpness_init),
     Variable("sharpness_max", "float64", "1", "largest top Hessian eigenvalue measured", lambda r: r.sharpness_max),
     Variable("sharpness_final", "float64", "1", "top Hessian eigenvalue after the last update", lambda r: r.sharpness_final),
+    Variable("preconditioned_sharpness_init", "float64", "1", "top eigenvalue of P^-1 H of the first update", lambda r: r.preconditioned_sharpness_init, needs="preconditioner"),
+    Variable("preconditioned_sharpness_max", "float64", "1", "largest top eigenvalue of P^-1 H measured", lambda r: r.preconditioned_sharpness_max, needs="preconditioner"),
+    Variable("preconditioned_sharpness_final", "float64", "1", "top eigenvalue of P^-1 H after the last update", lambda r: r.preconditioned_sharpness_final, needs="preconditioner"),
     Variable("diverged", "bool", "1", "whether the loss stopped being finite", lambda r: r.diverged, missing=False),
     Variable("diverged_step", "int64", "updates", "updates after which the loss was not finite; -1: it was", lambda r: r.diverged_step, missing=-1),
     Variable("n_catapults", "int64", "1", "catapults: excursions of the loss above threshold that came back", lambda r: r.n_catapults, missing=-1),
@@ -81,8 +82,9 @@ VARIABLES = (
 CURVES = (
     Variable("loss", "float64", "1", "loss before each update", lambda r: r.loss),
     Variable("sharpness", "float64", "1", "top Hessian eigenvalue before each update", lambda r: r.sharpness),
+    Variable("preconditioned_sharpness", "float64", "1", "top eigenvalue of P^-1 H of each update", lambda r: r.preconditioned_sharpness, needs="preconditioner"),
     Variable("eta", "float64", "1", "learning rate of each update", lambda r: r.eta),
-    Variable("threshold", "float64", "1", "sharpness above which a quadratic is unstable", lambda r: r.threshold),
+    Variable("threshold", "float64", "1", "sharpness (pre-conditioned, if there is such a thing) above which a quadratic is unstable", lambda r: r.threshold),
 )  # fmt: skip
 
 _STATUS = Variable(
@@ -92,8 +94,21 @@ _STATUS = Variable(
 
 def variables(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
     """The per-run variables that this sweep can fill."""
-    has = {"classes": bool(data and data.classes), "test": bool(data and data.test)}
-    return tuple(v for v in VARIABLES if all(has[need] for need in v.needs.split()))
+    return _possible(VARIABLES, spec, data)
+
+
+def curves(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
+    """The curves that this sweep can fill."""
+    return _possible(CURVES, spec, data)
+
+
+def _possible(wanted: tuple[Variable, ...], spec: Spec, data: Data | None) -> tuple[Variable, ...]:
+    has = {
+        "classes": bool(data and data.classes),
+        "test": bool(data and data.test),
+        "preconditioner": spec.preconditions,
+    }
+    return tuple(v for v in wanted if all(has[need] for need in v.needs.split()))
 
 
 class ResultStore:
@@ -102,7 +117,7 @@ class ResultStore:
     def __init__(self, group: zarr.Group, path: Path | None, spec: Spec, data: Data | None) -> None:
         self._group, self._path, self.spec = group, path, spec
         self.variables = variables(spec, data)
-        self.curves = CURVES if spec.curves else ()
+        self.curves = curves(spec, data) if spec.curves else ()
 
     @classmethod
     def create(
@@ -221,13 +236,16 @@ class ResultStore:
         return chunk
 
     def fill(
-        self, chunk: dict[str, NDArray[Any]], at: tuple[int, ...], run: Run, eta_critical: float
+        self,
+        chunk: dict[str, NDArray[Any]],
+        at: tuple[int, ...],
+        run: Run,
+        known: Mapping[str, float],
     ) -> None:
-        """Put one run into its place in a chunk."""
-        chunk[ETA_CRITICAL.name][at] = eta_critical
+        """Put one run into its place in a chunk, and beside it what was known before."""
         for variable in (*self.variables, *self.curves):
-            if variable.of is not None:
-                chunk[variable.name][at] = variable.of(run)
+            of = variable.of
+            chunk[variable.name][at] = known[variable.name] if of is None else of(run)
         chunk[_STATUS.name][at] = "done"
 
     def write(self, region: Region, values: Mapping[str, NDArray[Any]]) -> None:
@@ -350,11 +368,13 @@ def check_output(path: Path, spec: Spec, *, overwrite: bool) -> None:
         )  # fmt: skip
 
 
-def save_run(path: Path, spec: Spec, data: Data | None, run: Run, eta_critical: float) -> None:
+def save_run(
+    path: Path, spec: Spec, data: Data | None, run: Run, known: Mapping[str, float]
+) -> None:
     """A store of one run, the only cell of ``spec``, with its curves."""
     one = (1, 1, 1, 1)
     store = ResultStore.create(path, spec, data, one)
     chunk = store.blank(one)
-    store.fill(chunk, (0, 0, 0, 0), run, eta_critical)
+    store.fill(chunk, (0, 0, 0, 0), run, known)
     store.write(next(store.regions()), chunk)
     store.finish()

@@ -1,0 +1,187 @@
+"""Hypothesis strategies: random models, data, optimizers and schedules for your own properties.
+
+A conjecture is a test of three lines::
+
+    from hypothesis import given
+    import simulator as sim
+
+    @given(problem=sim.testing.problems("mlp", "uv"))
+    def test_the_sharpness_is_at_least_the_mean_curvature(problem):
+        hessian = problem.model.hessian(problem.theta, problem.data)
+        assert sim.sharpness(*problem) >= hessian.trace() / len(hessian) - 1e-9
+
+Numbers that should look like nature (inputs, weights) are Gaussian from a drawn seed; numbers that
+should look for trouble (learning rates, widths, betas) are drawn by hypothesis, ends included. The
+first call of a kernel compiles: register a profile with ``deadline=None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from simulator.checks import one_of
+from simulator.data import Data
+from simulator.models import MLP, MODELS, UV, Array, Model, Quadratic
+from simulator.numerics.activations import CODES
+from simulator.numerics.dense import LOSSES
+from simulator.optimizers import (
+    GD,
+    OPTIMIZERS,
+    Adam,
+    AdamW,
+    GIAdam,
+    Momentum,
+    Nesterov,
+    Optimizer,
+    RAdam,
+    RIAdam,
+    RMSProp,
+)
+from simulator.parameterizations import PARAMETERIZATIONS
+from simulator.schedules import DECAYS, Warmup
+
+__all__ = [
+    "Problem", "data_sets", "models", "one_example", "optimizers", "problems", "schedules", "seeds",
+]  # fmt: skip
+
+
+class Problem(NamedTuple):
+    """A model, where it stands, and the data it is trained on: the arguments of `sharpness`."""
+
+    model: Model
+    theta: Array
+    data: Data | None
+
+
+def seeds() -> SearchStrategy[int]:
+    """Seeds for ``model.init``, ``simulate`` or NumPy."""
+    return st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def data_sets(
+    draw: st.DrawFn,
+    samples: SearchStrategy[int] = st.integers(1, 8),
+    inputs: SearchStrategy[int] = st.integers(1, 4),
+    outputs: SearchStrategy[int] = st.integers(1, 3),
+    *,
+    labels: bool = False,
+) -> Data:
+    """Gaussian inputs x (m, d) with Gaussian targets (m, k), or with labels of 2 to k + 1 classes.
+
+    Parameters
+    ----------
+    samples, inputs, outputs : strategies of int
+        m, d and k.
+    labels : bool
+        Integer labels y (m,), for cross-entropy; every class occurs, so m is at least their number.
+    """
+    rng = np.random.default_rng(draw(seeds()))
+    m, d, k = draw(samples), draw(inputs), draw(outputs)
+    if not labels:
+        return Data(rng.standard_normal((m, d)), rng.standard_normal((m, k)))
+    m = max(m, k + 1)
+    return Data(rng.standard_normal((m, d)), rng.permutation(np.arange(m) % (k + 1)))
+
+
+def models(*names: str) -> SearchStrategy[Model]:
+    """Small models of these names (default: all), every option drawn; xent needs labels."""
+    return st.one_of(_chosen(names, MODELS, _MODELS))
+
+
+def optimizers(*names: str) -> SearchStrategy[Optimizer]:
+    """Optimizers of these names (default: all), every option drawn; betas up to 0.99."""
+    return st.one_of(_chosen(names, OPTIMIZERS, _OPTIMIZERS))
+
+
+def schedules(
+    eta: SearchStrategy[float] = st.floats(1e-3, 2.0),
+    t_wrm: SearchStrategy[int] = st.integers(1, 64),
+) -> SearchStrategy[Warmup]:
+    """Warmups to an ``eta`` drawn as eta_trgt, from 0, from less, or from more than it."""
+    return st.builds(
+        lambda trgt, start, wrm, exponent, decay: Warmup(start * trgt, trgt, wrm, exponent, decay),
+        eta,
+        st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0]),
+        t_wrm,
+        st.sampled_from([0.5, 1.0, 2.0]),
+        st.sampled_from(DECAYS),
+    )
+
+
+@st.composite
+def problems(draw: st.DrawFn, *names: str) -> Problem:
+    """A model of these names (default: all) at initialisation, on data that suits it."""
+    model = draw(models(*names))
+    if isinstance(model, Quadratic):
+        return Problem(model, model.init(seed=draw(seeds())), None)
+    labels = isinstance(model, MLP) and model.criterion == "xent"
+    data = draw(data_sets(labels=labels))
+    return Problem(model, model.init(data, draw(seeds())), data)
+
+
+@st.composite
+def one_example(
+    draw: st.DrawFn,
+    width: SearchStrategy[int] = st.integers(1, 64),
+    target: SearchStrategy[float] = st.floats(-4.0, 4.0),
+    representation: str = "gram",
+) -> Problem:
+    """A UV model on one example with one output, where theory is exact (`theory.uv`)."""
+    rng = np.random.default_rng(draw(seeds()))
+    x = rng.standard_normal((1, draw(st.integers(1, 4))))
+    data = Data(x, np.array([[draw(target)]]))
+    model = UV(draw(width), draw(st.floats(0, 1)), draw(st.floats(0.1, 4.0)), representation)
+    return Problem(model, model.init(data, draw(seeds())), data)
+
+
+_widths = st.integers(1, 8)
+_betas = st.floats(0.0, 0.99)
+_eps = st.sampled_from([0.0, 1e-8, 1e-3])
+_adam = {"beta1": _betas, "beta2": st.floats(0.5, 0.9999), "eps": _eps}
+
+_MODELS = {
+    "mlp": st.builds(
+        MLP,
+        width=_widths,
+        depth=st.integers(2, 4),
+        activation=st.sampled_from(list(CODES)),
+        parameterization=st.sampled_from(list(PARAMETERIZATIONS)),
+        loss=st.sampled_from(list(LOSSES)),
+        bias=st.booleans(),
+        var_w=st.floats(0.5, 4.0),
+    ),
+    "uv": st.builds(
+        UV,
+        width=st.integers(1, 64),
+        s=st.floats(0, 1),
+        var_w=st.floats(0.1, 4.0),
+        representation=st.sampled_from(["gram", "parameters"]),
+    ),
+    "quadratic": st.lists(st.floats(0.01, 10.0), min_size=1, max_size=8).map(Quadratic),
+}
+_OPTIMIZERS = {
+    "gd": st.just(GD()),
+    "momentum": st.one_of(
+        st.builds(Momentum, beta=_betas, dampening=st.sampled_from([0.0, 0.3, 0.9])),
+        st.builds(Momentum, beta=_betas, ema=st.just(True)),
+    ),
+    "nesterov": st.builds(Nesterov, beta=_betas),
+    "rmsprop": st.builds(RMSProp, beta2=_adam["beta2"], eps=_eps),
+    "adam": st.builds(Adam, **_adam),
+    "adamw": st.builds(AdamW, **_adam, weight_decay=st.sampled_from([0.0, 0.01, 0.5])),
+    "gi-adam": st.builds(GIAdam, **_adam),
+    "ri-adam": st.builds(RIAdam, **_adam),
+    "radam": st.builds(RAdam, **_adam),
+}
+
+
+def _chosen(
+    names: tuple[str, ...], known: Mapping[str, object], table: dict[str, SearchStrategy[Any]]
+) -> list[SearchStrategy[Any]]:
+    return [table[one_of("name", name, known)] for name in names or known]

@@ -1,0 +1,9 @@
+"""Training: the one loop, what it records, and the unit of its learning rate."""
+
+from __future__ import annotations
+
+from simulator.training.batches import check_batch_size
+from simulator.training.loop import DTYPES, Interrupted, simulate
+from simulator.training.rule import Rule, critical_eta
+
+__all__ = ["DTYPES", "Interrupted", "Rule", "check_batch_size", "critical_eta", "simulate"]

@@ -1,0 +1,46 @@
+"""Which samples each update sees."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.checks import InputError, at_least
+from simulator.models import Objective
+from simulator.seeding import generator
+
+__all__ = ["Batches", "check_batch_size"]
+
+
+def check_batch_size(size: int, samples: int) -> None:
+    """Refuse a batch that so many samples cannot fill."""
+    at_least("batch_size", size, 1)
+    if not samples:
+        raise InputError("batch_size", size, "this model has no samples; leave it out")
+    if size > samples:
+        raise InputError("batch_size", size, f"there are {samples} samples; give at most those")
+
+
+class Batches:
+    """Which samples each update sees: a new shuffle every epoch, or all of them."""
+
+    def __init__(self, samples: int, size: int | None, seed: int) -> None:
+        if size is not None:
+            check_batch_size(size, samples)
+        self._samples, self._seed = samples, seed
+        self._size = None if size == samples else size
+        self._epoch, self._order = -1, np.empty(0, dtype=np.intp)
+
+    @property
+    def full(self) -> bool:
+        """Whether every update sees every sample."""
+        return self._size is None
+
+    def select(self, objective: Objective, step: int) -> None:
+        """Show the objective the samples of this step."""
+        if self._size is None:
+            return
+        epoch, position = divmod(step, -(-self._samples // self._size))
+        if epoch != self._epoch:
+            shuffle = generator(self._seed, "batches", epoch)
+            self._epoch, self._order = epoch, shuffle.permutation(self._samples)
+        objective.select(self._order[position * self._size : (position + 1) * self._size])

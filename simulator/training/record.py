@@ -1,0 +1,93 @@
+"""The curves of a run as they come."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simulator.curvature import Estimate, Tracker
+from simulator.models import Array, Objective
+from simulator.training.rule import Rule
+
+__all__ = ["Record"]
+
+
+class Record:
+    """Loss, gradient and curvature at each step, and the curves that they make."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        rule: Rule,
+        steps: int,
+        top_k: int,
+        every: int,
+        accuracy: float,
+        seed: int,
+    ) -> None:
+        self._objective, self._rule, self._every = objective, rule, every
+        self._tracker = Tracker(objective, top_k, accuracy, seed) if every else None
+        self._preconditioned_tracker = None
+        self.preconditioned: Array | None = None
+        if rule.preconditions:
+            self.preconditioned = np.full(steps, np.nan)
+            if every:
+                self._preconditioned_tracker = Tracker(objective, 1, accuracy, seed)
+        self.gradient = np.empty(objective.size, dtype=objective.dtype)
+        self.loss, self.residual = np.full(steps, np.nan), np.full(steps, np.nan)
+        self.eigenvalues = np.full((steps, top_k), np.nan)
+        self.sharpness_final = self.preconditioned_final = math.nan
+        self.products = 0
+
+    def loss_at(self, step: int, theta: Array) -> float:
+        """Gradient and loss before this update; returns the loss."""
+        loss = self.loss[step] = self._objective.gradient(theta, self.gradient)
+        return float(loss)
+
+    def curvature_at(self, step: int) -> None:
+        """Where it is due, the curvature that this update meets."""
+        if self._every and step % self._every == 0:
+            self._measure_at(step)
+
+    def repeat(self, step: int) -> None:
+        """Fill the curves as theta will stay where it is from this step on."""
+        self.loss[step:] = self.loss[step]
+        due = -(-step // self._every) * self._every if self._every else len(self.loss)
+        if due < len(self.loss):
+            if due > step:
+                self._measure_at(due)
+            self.eigenvalues[due :: self._every] = self.eigenvalues[due]
+            self.residual[due :: self._every] = self.residual[due]
+            if self.preconditioned is not None:
+                self.preconditioned[due :: self._every] = self.preconditioned[due]
+
+    def finish(self, theta: Array) -> float:
+        """Gradient, loss and curvature after the last update; returns the loss."""
+        loss = self._objective.gradient(theta, self.gradient)
+        if self._every and math.isfinite(loss):
+            self.sharpness_final = float(self._measure().values[0])
+            self.preconditioned_final = self._measure_preconditioned(len(self.loss) + 1)
+        return loss
+
+    def _measure_at(self, step: int) -> None:
+        estimate = self._measure()
+        self.eigenvalues[step], self.residual[step] = estimate.values, estimate.residual
+        if self.preconditioned is not None:
+            self.preconditioned[step] = self._measure_preconditioned(step + 1)
+
+    def _measure(self) -> Estimate:
+        assert self._tracker is not None
+        estimate = self._tracker.measure()
+        self.products += estimate.products
+        return estimate
+
+    def _measure_preconditioned(self, t: int) -> float:
+        """Top eigenvalue of P^-1 H, P that of update ``t``; NaN where there is no P."""
+        tracker = self._preconditioned_tracker
+        if tracker is None:
+            return math.nan
+        tracker.preconditioner = self._rule.preconditioner(self.gradient, t)
+        estimate = tracker.measure()
+        self.products += estimate.products
+        return float(estimate.values[0])

@@ -1,0 +1,97 @@
+"""How one run updates: its optimizer, with state and rates; and the unit of its learning rate."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from simulator.blas import one_blas_thread
+from simulator.checks import InputError
+from simulator.curvature import sharpness
+from simulator.data import Data
+from simulator.models import Array, Model, Objective
+from simulator.models.base import checked_vector
+from simulator.numerics import updates
+from simulator.optimizers import Optimizer
+from simulator.optimizers.rmsprop import held_where_zero
+
+__all__ = ["Rule", "critical_eta"]
+
+
+class Rule:
+    """The update rule of one run: an optimizer, its state, and each parameter's own rate."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        model: Model,
+        objective: Objective,
+        rates: ArrayLike | None,
+        seed: int,
+    ) -> None:
+        self.optimizer, self._seed = optimizer, seed
+        self._rates = None if rates is None else checked_vector("rates", rates, objective)  # type: ignore[arg-type]
+        self.preconditions = optimizer.adaptive or rates is not None
+        if self.preconditions and not model.steps_weights:
+            raise InputError(
+                "representation", "gram", f"{optimizer.name} acts on each weight; give parameters"
+            )
+        if self._rates is not None and not (np.isfinite(self._rates) & (self._rates >= 0)).all():
+            raise InputError("rates", self._rates.min(), "give finite numbers of at least 0")
+        self._update = np.empty(objective.size, dtype=objective.dtype)
+        self._state = np.empty((0, objective.size))
+
+    def start(self, theta: Array, gradient: Array) -> None:
+        """Make the state before the first update, whose gradient this is."""
+        self._state = self.optimizer.start(theta, gradient, self._seed)
+
+    def preconditioner(self, gradient: Array, t: int) -> Array:
+        """P (P,) of the update about to be taken, infinite where nothing moves."""
+        if self.optimizer.adaptive:
+            p = self.optimizer.preconditioner(gradient, self._state, t)
+        else:
+            p = np.ones_like(gradient)
+        if self._rates is None:
+            return p
+        with np.errstate(divide="ignore"):
+            return held_where_zero(p / self._rates)
+
+    def rests(self, gradient: Array) -> bool:
+        """Whether no update will ever move theta again while this is the gradient."""
+        return not (self.optimizer.adaptive or gradient.any() or self._state.any())
+
+    def step(self, theta: Array, gradient: Array, eta: float, t: int) -> None:
+        """Update theta in place."""
+        self.optimizer.direction(theta, gradient, self._state, t, self._update)
+        rate = theta.dtype.type(eta)
+        if self._rates is None:
+            updates.descend(theta, self._update, rate)
+        else:
+            updates.descend_at_rates(theta, self._update, rate, self._rates)
+
+
+def critical_eta(
+    model: Model,
+    data: Data | None,
+    optimizer: Optimizer,
+    seed: int = 0,
+    dtype: str = "float64",
+    rates: ArrayLike | None = None,
+) -> float:
+    """The learning rate at which this optimizer's threshold is the sharpness at initialisation.
+
+    For GD 2 / sharpness: the unit of ``--eta-unit critical``. For adaptive optimizers, and with
+    ``rates``, the sharpness is the pre-conditioned one of the first update on all samples.
+    """
+    with one_blas_thread():
+        theta = model.init(data, seed, dtype)
+        objective = model.bind(data, dtype)
+        rule = Rule(optimizer, model, objective, rates, seed)
+        preconditioner = None
+        if rule.preconditions:
+            gradient = np.empty_like(theta)
+            objective.gradient(theta, gradient)
+            rule.start(theta, gradient)
+            preconditioner = rule.preconditioner(gradient, 1)
+        top = sharpness(model, theta, data, preconditioner=preconditioner, seed=seed)
+        return optimizer.critical_eta(top)
