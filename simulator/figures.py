@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from simulator.runs import Run
 
-__all__ = ["phase_diagram", "save", "trajectory"]
+__all__ = ["new_axes", "phase_diagram", "save", "trajectory"]
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -40,6 +40,12 @@ def _pyplot() -> Any:
     import matplotlib.pyplot as plt
 
     return plt
+
+
+def new_axes() -> Axes:
+    """Empty Axes in a figure of their own."""
+    axes: Axes = _pyplot().subplots(figsize=(7.5, 4.8), layout="constrained")[1]
+    return axes
 
 
 def trajectory(run: Run, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
@@ -66,7 +72,8 @@ def trajectory(run: Run, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     loss.set(yscale="log", ylabel="loss")
 
     _draw_sharpness(run, sharpness)
-    sharpness.set(ylabel=r"sharpness $\lambda$")
+    adaptive = run.preconditioned_sharpness is not None
+    sharpness.set(ylabel=r"$\lambda(P^{-1}H)$" if adaptive else r"sharpness $\lambda$")
 
     eta.plot(step, run.eta, color=_ETA, lw=1.4)
     eta.set(ylabel=r"$\eta_t$", xlabel="step (updates done before)", xlim=(0, len(step)))
@@ -89,25 +96,31 @@ def trajectory(run: Run, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
 
 
 def _draw_sharpness(run: Run, ax: Axes) -> None:
-    """The measured sharpness, and the dashed threshold where it is near it."""
+    """The sharpness that decides, and the dashed threshold where it is near it."""
     step = np.arange(len(run.loss))
-    measured = np.isfinite(run.sharpness)
+    curve, adaptive = run.decisive_sharpness, run.preconditioned_sharpness is not None
+    measured = np.isfinite(curve)
     if not measured.any():
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center")
         return
     apart = np.diff(np.flatnonzero(measured)).max(initial=1) > 1
     ax.plot(
-        step[measured], run.sharpness[measured], color=_SHARPNESS, lw=1.4,
-        marker="." if apart else "", label="sharpness",
+        step[measured], curve[measured], color=_SHARPNESS, lw=1.4, marker="." if apart else "",
+        label=r"pre-conditioned sharpness" if adaptive else "sharpness",
     )  # fmt: skip
     # The threshold starts at infinity where eta starts at 0.
-    top = 1.6 * min(run.sharpness_max, 20 * max(run.sharpness_init, run.threshold[-1]))
+    values = curve[measured]
+    top = 1.6 * min(values.max(), 20 * max(values[0], run.threshold[-1]))
     shown = np.where(run.threshold <= top, run.threshold, np.nan)
     limit = float(run.threshold[-1] * run.eta[-1])
     ax.plot(
         step, shown, color=_THRESHOLD, lw=1.2, ls="--", label=rf"threshold {limit:.3g} / $\eta_t$"
     )
-    if top > 0:
+    positive = values[values > 0]
+    if adaptive and positive.size:
+        # It falls by decades within the first updates.
+        ax.set(yscale="log", ylim=(0.5 * positive.min(), top))
+    elif top > 0:
         ax.set_ylim(0, top)
     ax.legend(loc="best", frameon=False)
 

@@ -90,6 +90,7 @@ CHOICES = {
     [
         ("run", "Model Data Loss Optimizer Schedule Curvature Seeds Execution Output Config"),
         ("sweep", "Model Data Loss Optimizer Schedule Curvature Seeds Execution Output Config"),
+        ("theory", "Law Seeds Output Config"),
         ("plot", "Schedule Output Config"),
         ("info", "Output"),
     ],
@@ -116,9 +117,9 @@ def shown(option):
     return re.search(r"\[default: (.*)\]", option.help)[1]
 
 
-def as_text(default):
+def as_text(default, name="bias"):
     if isinstance(default, bool):
-        return "bias" if default else "no-bias"
+        return name if default else f"no-{name}"
     if isinstance(default, tuple):
         return ",".join(f"{value:g}" for value in default)
     return default if isinstance(default, str) else f"{default:g}"
@@ -138,7 +139,10 @@ def test_a_default_that_is_shown_as_text_is_the_constructor_s(command):
         first, *others = found.items()
         expected = [first[1], *(f"{model} {text}" for model, text in others if text != first[1])]
         assert shown(options[name]) == "; ".join(expected)
-    assert shown(options["momentum"]) == as_text(OPTIMIZERS["momentum"]().beta)
+    for name in ("momentum", "dampening", "ema", "beta1", "beta2", "eps", "weight_decay"):
+        argument = "beta" if name == "momentum" else name
+        taken = [inspect.signature(rule).parameters.get(argument) for rule in OPTIMIZERS.values()]
+        assert {as_text(t.default, name) for t in taken if t} == {shown(options[name])}
     assert shown(options["samples"]) == f"{load_data('digits').samples}; all of a file"
 
 

@@ -12,6 +12,7 @@ from simulator.commands.info import info
 from simulator.commands.plot import plot
 from simulator.commands.run import run
 from simulator.commands.sweep import sweep
+from simulator.commands.theory import theory
 
 __all__ = ["main", "warmup"]
 
@@ -25,7 +26,7 @@ def warmup() -> None:
     """
 
 
-for _command in (run, sweep, plot, info):
+for _command in (run, sweep, theory, plot, info):
     warmup.add_command(_command)
 
 

@@ -34,7 +34,7 @@ OPTIMIZER_NAMES = (
 )  # fmt: skip
 
 GROUPS = (
-    "model", "data", "loss", "optimizer", "schedule", "curvature", "seeds", "execution", "output",
+    "law", "model", "data", "loss", "optimizer", "schedule", "curvature", "seeds", "execution", "output",
     "config", "help",
 )  # fmt: skip
 

@@ -50,14 +50,14 @@ def announce_compilation() -> None:
 
 
 @contextmanager
-def progress(runs: int) -> Iterator[Callable[[int], None]]:
+def progress(total: int, what: str = "runs") -> Iterator[Callable[[int], None]]:
     """A bar with the time left, or now and then a line where stderr is no terminal."""
     from tqdm import tqdm
 
     done, last = 0, time.monotonic()
     lock = threading.Lock()
-    shape = "{percentage:3.0f} %|{bar}| {n}/{total} runs [{elapsed} < {remaining}]"
-    with tqdm(total=runs, bar_format=shape, disable=None, leave=False, file=sys.stderr) as bar:
+    shape = "{percentage:3.0f} %|{bar}| {n}/{total} " + what + " [{elapsed} < {remaining}]"
+    with tqdm(total=total, bar_format=shape, disable=None, leave=False, file=sys.stderr) as bar:
 
         def tell(more: int) -> None:
             nonlocal done, last
@@ -66,6 +66,6 @@ def progress(runs: int) -> Iterator[Callable[[int], None]]:
                 bar.update(more)
                 if bar.disable and time.monotonic() - last > _LINE_EVERY_SECONDS:
                     last = time.monotonic()
-                    say(f"{done} of {runs} runs done")
+                    say(f"{done} of {total} {what} done")
 
         yield tell

@@ -78,11 +78,13 @@ def _flat(predicted: ArrayLike, measured: ArrayLike) -> tuple[NDArray[Any], NDAr
 class Finding:
     """What became of a law on one set of instances.
 
-    ``predicted`` and ``measured`` are those of the worst instance.
+    ``predicted``, ``measured`` and ``difference`` are those of the worst instance; ``agreeing``
+    counts the instances within the tolerance.
     """
 
     law: Law
     instances: int
+    agreeing: int
     predicted: float
     measured: float
     difference: float
@@ -112,6 +114,7 @@ class Law:
         return Finding(
             law=self,
             instances=reading.difference.size,
+            agreeing=int(np.sum(reading.difference <= self.tolerance)),
             predicted=reading.predicted[worst].item(),
             measured=reading.measured[worst].item(),
             difference=difference,

@@ -108,7 +108,7 @@ class Model(ABC):
         ``adaptive``: under an optimizer that divides by a preconditioner.
         """
         raise InputError(
-            "layer_rates", "", "only mlp in mup has a rate for each layer; leave it out"
+            "layer_rates", f"with {self.name}", "only mlp in mup has them; leave it out"
         )
 
     def loss(self, theta: Array, data: Data | None = None) -> float:

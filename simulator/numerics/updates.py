@@ -16,42 +16,42 @@ __all__ = [
 
 @kernel
 def descend(theta: Any, update: Any, eta: Any) -> None:
-    """Theta <- theta - eta u."""
+    """theta <- theta - eta u."""
     for i in range(theta.size):
         theta[i] -= eta * update[i]
 
 
 @kernel
 def descend_at_rates(theta: Any, update: Any, eta: Any, rates: Any) -> None:
-    """Theta_i <- theta_i - eta e_i u_i."""
+    """theta_i <- theta_i - eta e_i u_i."""
     for i in range(theta.size):
         theta[i] -= eta * rates[i] * update[i]
 
 
 @kernel
 def accumulate(average: Any, gradient: Any, keep: Any, take: Any) -> None:
-    """M <- keep m + take g."""
+    """m <- keep m + take g."""
     for i in range(average.size):
         average[i] = keep * average[i] + take * gradient[i]
 
 
 @kernel
 def accumulate_squares(average: Any, gradient: Any, keep: Any, take: Any) -> None:
-    """V <- keep v + take g^2."""
+    """v <- keep v + take g^2."""
     for i in range(average.size):
         average[i] = keep * average[i] + take * (gradient[i] * gradient[i])
 
 
 @kernel
 def look_ahead(velocity: Any, gradient: Any, beta: Any, out: Any) -> None:
-    """U <- g + beta m."""
+    """u <- g + beta m."""
     for i in range(out.size):
         out[i] = gradient[i] + beta * velocity[i]
 
 
 @kernel
 def divide_by_root(m: Any, v: Any, first: Any, second: Any, eps: Any, out: Any) -> None:
-    """U <- first m / (sqrt(second v) + eps), and 0 for 0 / 0."""
+    """u <- first m / (sqrt(second v) + eps), and 0 for 0 / 0."""
     for i in range(out.size):
         root = np.sqrt(second * v[i]) + eps
         out[i] = first * m[i] / root if root != 0.0 else 0.0

@@ -1,0 +1,151 @@
+"""``warmup theory``: every closed form beside a measurement of it, and one law with its picture."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simulator.checks import InputError, one_of
+from simulator.commands import options
+from simulator.commands.options import option
+from simulator.commands.terminal import announce_compilation, emit, progress
+
+if TYPE_CHECKING:
+    from simulator.laws import Finding, Law
+
+__all__ = ["theory"]
+
+
+@click.command(cls=options.GroupedCommand)
+@option("law", "--law", metavar="NAME", default_text="all of them", help="One law: what it says, where it is from, its picture.")  # fmt: skip
+@option("seeds", "--seed", type=int, default=0, help="Chooses the random instances.")
+@options.output_options("NAME.png, for a law that has a picture")
+def theory(**given: Any) -> None:
+    """Measure what theory predicts, law by law, on fresh random instances.
+
+    Exit code 1 if a law fails. The numbers shown are those of the worst instance.
+    """
+    from simulator.laws import LAWS
+    from simulator.seeding import generator
+
+    chosen = [LAWS[one_of("law", given["law"], LAWS)]] if given["law"] else list(LAWS.values())
+    generator(given["seed"], "init")  # refuses a seed that cannot be
+    figure = _figure_of(chosen, given["figure"])
+
+    announce_compilation()
+    began = time.monotonic()
+    found = []
+    with progress(len(chosen), "laws") as tell:
+        for law in chosen:
+            found.append(law.check(given["seed"]))
+            tell(1)
+    seconds = time.monotonic() - began
+    if figure is not None:
+        _draw(chosen[0], given["seed"], figure)
+
+    if given["as_json"]:
+        emit(_document(found, given["seed"], figure, seconds))
+    elif given["law"]:
+        _tell_one(found[0], figure)
+    else:
+        _tell_all(found, seconds)
+    if not all(finding.holds for finding in found):
+        raise click.exceptions.Exit(1)
+
+
+def _figure_of(chosen: list[Law], wanted: Path | None) -> Path | None:
+    """Where to draw, if there is something to draw."""
+    from simulator.figures import check_format
+
+    pictured = len(chosen) == 1 and chosen[0].picture is not None
+    if wanted is not None and len(chosen) > 1:
+        raise InputError("figure", wanted, "belongs to one law; name it with --law")
+    if wanted is not None and not pictured:
+        raise InputError("figure", wanted, f"{chosen[0].name} has no picture; leave it out")
+    if not pictured:
+        return None
+    path = wanted or Path(f"{chosen[0].name}.png")
+    check_format(path)
+    return path
+
+
+def _draw(law: Law, seed: int, path: Path) -> None:
+    from simulator.figures import new_axes, save
+
+    assert law.picture is not None
+    axes = new_axes()
+    law.picture(axes, law.generator(seed))
+    save(axes, path)
+
+
+def _document(
+    found: list[Finding], seed: int, figure: Path | None, seconds: float
+) -> dict[str, Any]:
+    def plain(finding: Finding) -> dict[str, Any]:
+        law = finding.law
+        described = {"name": law.name, "topic": law.topic, "statement": law.statement}
+        numbers = {k: v for k, v in vars(finding).items() if k != "law"}
+        return described | {"tolerance": law.tolerance} | numbers
+
+    return {
+        "command": "theory",
+        "seed": seed,
+        "laws": [plain(finding) for finding in found],
+        "holding": sum(finding.holds for finding in found),
+        "failing": [finding.law.name for finding in found if not finding.holds],
+        "figure": figure and str(figure),
+        "seconds": seconds,
+    }
+
+
+_ROW = "  {:34} {:>12} {:>2} {:>12}  {:>8} {:>8}  {}"
+
+
+def _tell_all(found: list[Finding], seconds: float) -> None:
+    click.echo(_ROW.format("law", "measured", "", "predicted", "off by", "allowed", "").rstrip())
+    topic = ""
+    for finding in found:
+        if finding.law.topic != topic:
+            topic = finding.law.topic
+            click.echo(f"\n{topic}")
+        click.echo(_ROW.format(finding.law.name, *_cells(finding)))
+    failing = [finding.law.name for finding in found if not finding.holds]
+    instances = sum(finding.instances for finding in found)
+    click.echo(
+        f"\n{len(found) - len(failing)} laws hold on {instances} instances; {seconds:.0f} s."
+    )
+    if failing:
+        click.echo(f"{len(failing)} fail: {', '.join(failing)}.")
+    click.echo(
+        "warmup theory --law NAME says what one means, and draws it where there is a picture."
+    )
+
+
+def _cells(finding: Finding) -> tuple[str, ...]:
+    """Measured, relation, predicted, difference, tolerance, verdict."""
+    verdict = "holds" if finding.holds else "FAILS"
+    allowed = f"{finding.law.tolerance:.0e}" if finding.law.tolerance else "0"
+    off = f"{finding.difference:.1e}" if finding.difference else "0"
+    if finding.relation == "iff":
+        return f"{finding.agreeing} agree", "of", str(finding.instances), off, allowed, verdict
+    return (
+        f"{finding.measured:.6g}", finding.relation, f"{finding.predicted:.6g}", off, allowed,
+        verdict,
+    )  # fmt: skip
+
+
+def _tell_one(finding: Finding, figure: Path | None) -> None:
+    law = finding.law
+    click.echo(f"{law.name} ({law.topic})\n\n{law.statement}\n")
+    if law.source:
+        click.echo(f"{law.source}\n")
+    measured, relation, predicted, off, allowed, verdict = _cells(finding)
+    click.echo(f"Measured    {measured} {relation} {predicted}")
+    click.echo(f"Off by      {off}, where {allowed} is allowed")
+    click.echo(f"Instances   {finding.instances}, {finding.seconds:.1f} s; the worst is shown")
+    click.echo(f"Verdict     {verdict}")
+    if figure is not None:
+        click.echo(f"Figure      {figure}")

@@ -1,0 +1,122 @@
+"""Every law holds, on instances it has not seen; and one that is wrong is found out."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from program import strict_json
+
+from simulator import theory
+from simulator.laws import LAWS, TOPICS
+from simulator.laws.law import Law, at_most, equal, law, match
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAWS)
+def test_every_law_holds(name):
+    finding = LAWS[name].check(seed=1)
+    assert finding.holds, finding
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_every_law_says_what_it_means_in_one_line(name):
+    stated = LAWS[name]
+    assert stated.name == name
+    assert re.fullmatch(r"[a-z0-9-]{4,34}", name)
+    assert stated.statement.endswith(".")
+    assert len(stated.statement) <= 240
+    assert 0 <= stated.tolerance <= 0.5
+
+
+def test_there_are_laws_of_every_topic_of_theory():
+    assert {stated.topic for stated in LAWS.values()} == set(TOPICS) == set(theory.__all__)
+    assert len(LAWS) >= 45
+
+
+def test_instances_are_the_seed_s_and_the_law_s_own():
+    numbers = {
+        (name, seed): LAWS[name].generator(seed).standard_normal()
+        for name in list(LAWS)[:2]
+        for seed in (0, 1)
+    }
+    assert len(set(numbers.values())) == 4
+    name = next(iter(LAWS))
+    assert LAWS[name].generator(0).standard_normal() == numbers[name, 0]
+
+
+def _law(reading, tolerance=0.1):
+    return Law("made-up", "here", "It is so.", "", tolerance, lambda rng: reading)
+
+
+@pytest.mark.parametrize(
+    ("reading", "holds", "difference", "agreeing"),
+    [
+        (equal([1.0, 2.0], [1.05, 2.0]), True, 0.05, 2),
+        (equal([1.0, 2.0], [1.2, 2.0]), False, 0.2, 1),
+        (equal([0.0], [0.05], scale=1.0), True, 0.05, 1),
+        (equal([1.0, 1.0], [1.0, np.nan]), False, np.nan, 1),
+        (match([True, False], [True, False]), True, 0.0, 2),
+        (match([True, False], [True, True]), False, 1.0, 1),
+        (match([3], [4]), False, 1.0, 0),
+        (at_most(2.0, [1.0, 2.1]), True, 0.05, 2),
+        (at_most(2.0, [1.0, 3.0]), False, 0.5, 1),
+        (at_most(2.0, np.nan), False, np.nan, 0),
+    ],
+)
+def test_the_worst_instance_decides(reading, holds, difference, agreeing):
+    finding = _law(reading).check()
+    assert finding.holds is holds
+    assert finding.difference == pytest.approx(difference, nan_ok=True)
+    assert finding.agreeing == agreeing
+    assert finding.instances == reading.difference.size
+
+
+def test_a_name_is_taken_once():
+    def warmup_decay(rng):
+        """It is so."""
+
+    with pytest.raises(ValueError, match="warmup-decay"):
+        law(0.1)(warmup_decay)
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_laws(monkeypatch):
+    """Only two laws, one of them false."""
+    true = replace(LAWS["warmup-decay"], picture=lambda ax, rng: ax.plot([rng.uniform()]))
+    false = replace(_law(equal(2.0, 1.0)), name="nonsense")
+    monkeypatch.setattr("simulator.laws.LAWS", {"warmup-decay": true, "nonsense": false})
+
+
+@pytest.mark.usefixtures("two_laws", "folder")
+def test_the_table_names_what_fails_and_the_exit_code_says_so(run):
+    result = run("theory")
+    assert result.code == 1
+    assert re.search(r"nonsense +1 += +2 +5.0e-01 +1e-01 +FAILS", result.out)
+    assert re.search(r"warmup-decay .*holds", result.out)
+    assert "1 fail: nonsense." in result.out
+
+
+@pytest.mark.usefixtures("two_laws")
+def test_one_law_is_stated_measured_and_drawn(run, folder):
+    result = run("theory --law warmup-decay")
+    assert result.code == 0
+    assert LAWS["warmup-decay"].statement in result.out
+    assert "Verdict     holds" in result.out
+    assert [path.name for path in folder.iterdir()] == ["warmup-decay.png"]
+    assert run("theory --law nonsense").code == 1
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.usefixtures("two_laws", "folder")
+def test_a_program_reads_the_same_as_json(run):
+    document = strict_json(run("theory --json --seed 3").out)
+    assert (document["command"], document["seed"], document["holding"]) == ("theory", 3, 1)
+    assert document["failing"] == ["nonsense"]
+    first = document["laws"][0]
+    assert {"name", "topic", "statement", "predicted", "measured", "difference"} <= set(first)
+    assert first["holds"] is True
+    assert first["difference"] <= first["tolerance"]
