@@ -21,10 +21,13 @@ def held(optimizer, preconditioner):
     return optimizer, state, 10**16
 
 
-def trajectory(optimizer, gradient, theta, preconditioner, eta, steps):
-    """theta (steps + 1, P) under a fixed preconditioner, from an empty momentum."""
+def trajectory(optimizer, gradient, minimum, nudge, preconditioner, eta, steps=50):
+    """theta (steps + 1, P) from beside a minimum, under a fixed preconditioner."""
     optimizer, state, t = held(optimizer, preconditioner)
-    path, u = [theta.copy()], np.empty_like(theta)
+    if getattr(optimizer, "weight_decay", 0.0):
+        # The decay is balanced by an average gradient that does not vanish.
+        state[0] = gradient(minimum)
+    path, u = [minimum + nudge], np.empty_like(minimum)
     for step in range(steps):
         optimizer.direction(path[-1], gradient(path[-1]), state, t + step, u)
         path.append(path[-1] - eta * u)
