@@ -1,5 +1,7 @@
 """The pre-conditioned sharpness: that of the update about to be taken, by dense algebra."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -8,6 +10,7 @@ from profiles import fewer
 
 import simulator as sim
 from simulator import testing
+from simulator.sweeps import Spec, execute, open_store
 
 ADAPTIVE = ("rmsprop", "adam", "adamw", "gi-adam", "ri-adam", "radam")
 
@@ -212,3 +215,23 @@ def test_layer_rates_are_those_of_mup_only(model, digits):
     with pytest.raises(sim.InputError, match="leave it out") as error:
         sim.sweep(model, digits, eta_trgt=[0.1], steps=1, layer_rates=True)
     assert error.value.option == "layer_rates"
+
+
+def test_a_sweep_of_adam_keeps_the_pre_conditioned_sharpness(tmp_path, digits):
+    spec = Spec(
+        model=sim.MLP(4, 2, parameterization="mup"), optimizer=sim.GIAdam(beta2=0.99),
+        eta_trgt=(0.5, 2.0), steps=6, eta_unit="critical", sharpness_every=2, curves=True,
+        layer_rates=True,
+    )  # fmt: skip
+    assert Spec.from_dict(json.loads(json.dumps(spec.as_dict()))) == spec
+    execute(spec, digits, path=tmp_path / "adam.zarr")
+    found, again, _ = open_store(tmp_path / "adam.zarr")
+    assert again == spec
+    names = {f"preconditioned_sharpness{end}" for end in ("", "_init", "_max", "_final")}
+    assert names <= set(found.data_vars)
+    curve = found["preconditioned_sharpness"].values
+    np.testing.assert_array_equal(np.isfinite(curve).all(axis=(0, 1, 2, 3)), np.arange(6) % 2 == 0)
+    np.testing.assert_array_equal(curve[..., 0], found["preconditioned_sharpness_init"])
+    # In units of eta_critical the first ratio is the multiple itself.
+    ratio = curve[..., 0] * found["eta"].values[..., 0] / (2 * 1.9 / 0.1)
+    np.testing.assert_allclose(ratio.ravel(), [0.5, 2.0], rtol=1e-4)

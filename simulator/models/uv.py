@@ -98,6 +98,17 @@ class UV(Model):
         weights = self._columns(theta, data, self._stepped(data))
         return weights.T @ weights
 
+    def one_example(self, theta: Array, data: Data) -> tuple[float, float, float, float]:
+        """(delta, lam, kappa, y) of `simulator.theory.uv`, on data of one example and one output.
+
+        The residual f - y; the NTK trace |df/dtheta|^2; c |x|; the target.
+        """
+        x, y, d = data.x[0], float(data.targets[0, 0]), data.inputs
+        gram = self.gram(theta, data)
+        delta = self.c * float(x @ gram[:d, d]) - y
+        lam = self.c**2 * float(x @ gram[:d, :d] @ x + (x @ x) * gram[d, d])
+        return delta, lam, self.c * float(np.linalg.norm(x)), y
+
     def bind(self, data: Data | None = None, dtype: str = "float64") -> NetworkObjective:
         data = required(data, self.name)
         stepped = self._stepped(data)

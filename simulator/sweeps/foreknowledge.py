@@ -1,15 +1,40 @@
-"""What is known of a seed before any run: the unit of its learning rates."""
+"""What is known of a seed before any run: the unit of its learning rates, and closed forms."""
 
 from __future__ import annotations
 
 from simulator.data import Data
+from simulator.models import UV, Quadratic
+from simulator.optimizers import GD
 from simulator.sweeps.spec import Spec
+from simulator.theory import uv
 from simulator.training import critical_eta
 
-__all__ = ["foreknowledge"]
+__all__ = ["foreknowledge", "is_linear", "is_one_example"]
+
+
+def is_linear(spec: Spec) -> bool:
+    """Whether training is a linear recurrence, stable or not by the spectrum alone."""
+    return isinstance(spec.model, Quadratic) and not spec.preconditions
+
+
+def is_one_example(spec: Spec, data: Data | None) -> bool:
+    """Whether training is gradient descent on one example, exact by `simulator.theory.uv`."""
+    one = data is not None and (data.samples, data.outputs) == (1, 1)
+    return one and isinstance(spec.model, UV) and isinstance(spec.optimizer, GD)
 
 
 def foreknowledge(spec: Spec, data: Data | None, seed: int) -> dict[str, float]:
     """The values that all runs of a seed share, by the names of their variables in the store."""
     unit = critical_eta(spec.model, data, spec.optimizer, seed, spec.dtype, spec.rates(data))
-    return {"eta_critical": unit}
+    known = {"eta_critical": unit}
+    if is_linear(spec):
+        # Along a negative curvature nothing is stable.
+        known["theory_eta_max"] = unit if min(spec.model.options()["curvatures"]) >= 0 else 0.0
+    elif is_one_example(spec, data):
+        assert isinstance(spec.model, UV)
+        assert data is not None
+        state = spec.model.one_example(spec.model.init(data, seed), data)
+        known["theory_eta_max"] = float(uv.eta_max(*state))
+        known["theory_eta_ceiling"] = float(uv.eta_ceiling(*state[2:]))
+        known["theory_sharpness_flow"] = float(uv.flow_limit(*state))
+    return known

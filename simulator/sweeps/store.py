@@ -28,6 +28,7 @@ from simulator.checks import InputError
 from simulator.data import Data
 from simulator.regimes import NATURAL_PHASES, OUTCOMES
 from simulator.runs import Run
+from simulator.sweeps.foreknowledge import is_linear, is_one_example
 from simulator.sweeps.spec import AXES, CONVENTIONS, Region, Spec
 
 __all__ = ["CURVES", "STATUS", "VARIABLES", "ResultStore", "Variable", "open_store"]
@@ -77,6 +78,9 @@ VARIABLES = (
     Variable("accuracy_final", "float64", "1", "training accuracy after the last update", lambda r: r.accuracy_final, needs="classes"),
     Variable("test_loss_final", "float64", "1", "test loss after the last update", lambda r: r.test_loss_final, needs="test"),
     Variable("test_accuracy_final", "float64", "1", "test accuracy after the last update", lambda r: r.test_accuracy_final, needs="classes test"),
+    Variable("theory_eta_max", "float64", "1", "largest constant learning rate that is survived, in closed form", needs="closed_form"),
+    Variable("theory_eta_ceiling", "float64", "1", "learning rate beyond which no warmup helps, in closed form", needs="one_example"),
+    Variable("theory_sharpness_flow", "float64", "1", "sharpness at the end of gradient flow, in closed form", needs="one_example"),
 )  # fmt: skip
 
 CURVES = (
@@ -107,6 +111,8 @@ def _possible(wanted: tuple[Variable, ...], spec: Spec, data: Data | None) -> tu
         "classes": bool(data and data.classes),
         "test": bool(data and data.test),
         "preconditioner": spec.preconditions,
+        "closed_form": is_linear(spec) or is_one_example(spec, data),
+        "one_example": is_one_example(spec, data),
     }
     return tuple(v for v in wanted if all(has[need] for need in v.needs.split()))
 
