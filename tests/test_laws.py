@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.pyplot import close
 from program import strict_json
 
 from simulator import theory
+from simulator.figures import new_axes
 from simulator.laws import LAWS, TOPICS
 from simulator.laws.law import Law, at_most, equal, law, match
 
@@ -17,6 +19,18 @@ from simulator.laws.law import Law, at_most, equal, law, match
 def test_every_law_holds(name):
     finding = LAWS[name].check(seed=1)
     assert finding.holds, finding
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in LAWS if LAWS[name].picture])
+def test_every_picture_says_what_its_axes_are(name):
+    axes = new_axes()
+    LAWS[name].picture(axes, LAWS[name].generator(0))
+    panels = axes.figure.axes
+    assert all(panel.get_ylabel() for panel in panels)
+    assert any(panel.get_xlabel() for panel in panels)
+    assert any(panel.lines or panel.collections or panel.images for panel in panels)
+    close(axes.figure)
 
 
 @pytest.mark.parametrize("name", LAWS)
