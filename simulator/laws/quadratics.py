@@ -2,31 +2,356 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 
-from simulator.laws.law import Reading, equal, law
-from simulator.models import Quadratic
+from simulator.laws.bisection import (
+    cycle_repels,
+    late_growth,
+    measured_threshold,
+    threshold_by_bisection,
+)
+from simulator.laws.law import Reading, at_most, equal, law
+from simulator.models import Array, Quadratic
+from simulator.optimizers import (
+    GD,
+    Adam,
+    AdamW,
+    GIAdam,
+    Momentum,
+    Nesterov,
+    Optimizer,
+    RAdam,
+    RIAdam,
+    RMSProp,
+)
 from simulator.schedules import Warmup
 from simulator.theory import quadratics
 from simulator.training import simulate
 
-__all__ = ["warmup_decay"]
+__all__ = [
+    "adam_cycle_repels", "catapult_search", "first_updates", "heavy_ball_decay",
+    "moving_average_momentum", "no_gain_on_quadratics", "product_of_a_schedule",
+    "rates_of_parameters", "rmsprop_cycle", "threshold_of_adam", "threshold_of_adamw",
+    "threshold_of_descent", "threshold_of_momentum", "threshold_of_nesterov",
+    "threshold_of_rmsprop", "warmup_decay",
+]  # fmt: skip
+
+
+def _hessian(rng: np.random.Generator, p: Array) -> Array:
+    """H (3, 3) such that P^-1 H has well separated eigenvalues: no slow transient hides a root."""
+    frame = np.linalg.qr(rng.standard_normal((3, 3)))[0] * np.sqrt(p)[:, None]
+    return frame * (rng.uniform(0.5, 5.0) * np.array([1.0, 0.6, 0.2])) @ frame.T
+
+
+def _thresholds(rng: np.random.Generator, cases: Sequence[tuple[Optimizer, float]]) -> Reading:
+    """Critical eta of each optimizer, whose limit on eta lambda at no decay comes with it."""
+    predicted, measured = [], []
+    for optimizer, limit in cases:
+        p = rng.uniform(0.3, 3.0, 3) if optimizer.adaptive else np.ones(3)
+        hessian = _hessian(rng, p)
+        predicted.append(limit / quadratics.preconditioned_sharpness(hessian, p))
+        measured.append(measured_threshold(optimizer, hessian, p))
+    return equal(predicted, measured)
+
+
+@law(1e-6)
+def threshold_of_descent(rng: np.random.Generator) -> Reading:
+    """Gradient descent is stable on a quadratic iff eta lambda < 2.
+
+    By bisection on whether 3-dimensional iterates grow.
+    """
+    return _thresholds(rng, [(GD(), 2.0)] * 4)
+
+
+@law(1e-6)
+def threshold_of_momentum(rng: np.random.Generator) -> Reading:
+    """Momentum is stable iff eta lambda < (2 + 2 beta) / (1 - dampening).
+
+    PyTorch's form, plain and dampened, and the moving average, whose dampening is beta. By
+    bisection on whether 3-dimensional iterates grow.
+    """
+    cases: list[tuple[Optimizer, float]] = []
+    for beta in rng.uniform(0.0, 0.95, 3):
+        dampening = rng.uniform(0.0, 0.9)
+        cases += [
+            (Momentum(beta), float(quadratics.heavy_ball_limit(beta))),
+            (Momentum(beta, dampening), float(quadratics.heavy_ball_limit(beta, dampening))),
+            (Momentum(beta, ema=True), float(quadratics.heavy_ball_limit(beta, beta))),
+        ]
+    return _thresholds(rng, cases)
+
+
+@law(1e-6)
+def threshold_of_nesterov(rng: np.random.Generator) -> Reading:
+    """Nesterov's method is stable iff eta lambda < (2 + 2 beta) / (1 + 2 beta), less than descent.
+
+    By bisection on whether 3-dimensional iterates grow (Cohen et al. 2103.00065, appendix B).
+    """
+    betas = rng.uniform(0.0, 0.95, 5)
+    return _thresholds(rng, [(Nesterov(b), float(quadratics.nesterov_limit(b))) for b in betas])
+
+
+@law(1e-6)
+def threshold_of_rmsprop(rng: np.random.Generator) -> Reading:
+    """RMSProp with its preconditioner held is stable iff eta times the top of P^-1 H is below 2.
+
+    By bisection on whether 3-dimensional iterates grow, in the limit of a long memory of squares.
+    """
+    return _thresholds(rng, [(RMSProp(), 2.0)] * 4)
+
+
+@law(1e-6)
+def threshold_of_adam(rng: np.random.Generator) -> Reading:
+    """Adam and its kin, P held: stable iff eta lambda(P^-1 H) < (2 + 2 beta1) / (1 - beta1).
+
+    Cohen et al. 2207.14484; GI-Adam, RI-Adam and RAdam have the same late limit. By bisection on
+    whether 3-dimensional iterates grow, in the limit of a long memory of squares.
+    """
+    cases: list[tuple[Optimizer, float]] = []
+    for make in (Adam, GIAdam, RIAdam, RAdam):
+        beta1 = rng.uniform(0.0, 0.95)
+        cases.append((make(beta1=beta1), float(quadratics.heavy_ball_limit(beta1, beta1))))
+    return _thresholds(rng, cases)
+
+
+@law(1e-6)
+def threshold_of_adamw(rng: np.random.Generator) -> Reading:
+    """Decoupled decay kappa, P held: eta_c = 2 (1 + b1) / ((1 - b1) lambda + (1 + b1) kappa).
+
+    lambda is the top of P^-1 H. By bisection on whether 3-dimensional iterates grow, in the limit
+    of a long memory of squares.
+    """
+    predicted, measured = [], []
+    for _ in range(5):
+        beta1, p = rng.uniform(0.0, 0.95), rng.uniform(0.3, 3.0, 3)
+        hessian = _hessian(rng, p)
+        top = quadratics.preconditioned_sharpness(hessian, p)
+        # Of the size of its rival: far beyond it all eigenvalues would lie at their limits at once.
+        decay = rng.uniform(0.0, 0.5) * (1.0 - beta1) / (1.0 + beta1) * top
+        predicted.append(float(quadratics.critical_eta(top, decay, beta1, beta1)))
+        optimizer = AdamW(beta1=beta1, weight_decay=decay)
+        measured.append(measured_threshold(optimizer, hessian, p))
+    return equal(predicted, measured)
+
+
+@law(1e-6)
+def rates_of_parameters(rng: np.random.Generator) -> Reading:
+    """With a learning rate e_i for each parameter lambda is the top of E^1/2 H E^1/2.
+
+    Gradient descent and momentum, by bisection on whether 3-dimensional iterates grow.
+    """
+    predicted, measured = [], []
+    for optimizer in (GD(), Momentum(0.8), Nesterov(0.6)):
+        rates = rng.uniform(0.1, 3.0, 3)
+        hessian = _hessian(rng, 1.0 / rates)
+        top = quadratics.preconditioned_sharpness(hessian, 1.0 / rates)
+        predicted.append(optimizer.critical_eta(top))
+        measured.append(measured_threshold(optimizer, hessian, rates=rates))
+    return equal(predicted, measured)
+
+
+@law(1e-7)
+def first_updates(rng: np.random.Generator) -> Reading:
+    """The first update raises the loss from eta lambda = 2 / share on, share its part of g.
+
+    1 for momentum (so at 2, long before it is unstable: Kalra & Barkeshli 2406.09405, section 4.2),
+    1 + beta for Nesterov, 1 - beta for a moving average, 1 for Adam's D^-1 H. By bisection on
+    simulated first updates.
+    """
+    beta, curvature = rng.uniform(0.1, 0.95), rng.uniform(0.5, 5.0)
+    theta0 = np.array([rng.uniform(0.2, 2.0)])
+    d = curvature * abs(theta0[0])
+    cases = [
+        (GD(), 1.0), (Momentum(beta), 1.0), (Momentum(beta, ema=True), 1.0 - beta),
+        (Nesterov(beta), 1.0 + beta), (Adam(beta, eps=0.0), 1.0 / d),
+        (GIAdam(beta, eps=0.0), np.sqrt(1e-3) / d),
+    ]  # fmt: skip
+
+    def rises(optimizer: Optimizer, eta: float) -> bool:
+        run = simulate(
+            Quadratic([curvature]), optimizer=optimizer, schedule=Warmup(eta_trgt=eta), steps=1,
+            theta0=theta0, sharpness_every=0,
+        )  # fmt: skip
+        return run.loss_final > run.loss_init
+
+    return equal(
+        [float(quadratics.first_update_limit(share)) / curvature for _, share in cases],
+        [threshold_by_bisection(partial(rises, optimizer), 1e-3) for optimizer, _ in cases],
+    )
+
+
+@law(5e-3)
+def heavy_ball_decay(rng: np.random.Generator) -> Reading:
+    """Between (1 -+ sqrt beta)^2 heavy ball shrinks by sqrt(beta) an update, whatever the lambda.
+
+    Outside by the larger root of its companion matrix. ln of the factor, from late iterates.
+    """
+    predicted, measured = [], []
+    for _ in range(8):
+        beta = rng.uniform(0.5, 0.95)
+        z = rng.uniform(0.1, 0.99) * (2.0 + 2.0 * beta)
+        predicted.append(float(np.log(quadratics.heavy_ball_growth(z, beta))))
+        measured.append(late_growth(Momentum(beta), np.eye(1), z, np.ones(1), 1.0, transients=40))
+    return equal(predicted, measured, scale=1.0)
+
+
+@law(1e-9)
+def moving_average_momentum(rng: np.random.Generator) -> Reading:
+    """A moving average of gradients at eta goes where heavy ball goes at (1 - beta) eta.
+
+    Any schedule, any loss; here 60 updates of warmup on quadratics.
+    """
+    predicted: list[float] = []
+    measured: list[float] = []
+    for _ in range(6):
+        beta, eta = rng.uniform(0.0, 0.95), rng.uniform(0.05, 0.5)
+        model, theta0 = Quadratic(tuple(rng.uniform(0.1, 2.0, 3))), rng.standard_normal(3)
+        rate = float(quadratics.heavy_ball_eta(eta, beta))
+        for optimizer, trgt, ends in (
+            (Momentum(beta), rate, predicted),
+            (Momentum(beta, ema=True), eta, measured),
+        ):
+            schedule = Warmup(eta_trgt=trgt, t_wrm=30)
+            run = simulate(
+                model, optimizer=optimizer, schedule=schedule, steps=60, theta0=theta0,
+                sharpness_every=0,
+            )  # fmt: skip
+            ends += list(run.theta)
+    return equal(predicted, measured, scale=1.0)
+
+
+@law(1e-9)
+def product_of_a_schedule(rng: np.random.Generator) -> Reading:
+    """Gradient descent on a quadratic ends at theta_0 prod_t (1 - eta_t lambda).
+
+    Warmup to beyond 2 / lambda, then cosine decay.
+    """
+    predicted, measured = [], []
+    for _ in range(6):
+        curvatures = rng.uniform(0.1, 1.0, 3)
+        schedule = Warmup(0.0, rng.uniform(0.5, 3.0), int(rng.integers(1, 30)), decay="cosine")
+        run = simulate(
+            Quadratic(tuple(curvatures)),
+            schedule=schedule,
+            steps=40,
+            theta0=np.ones(3),
+            sharpness_every=0,
+        )
+        product = quadratics.schedule_product(schedule.values(40), curvatures)
+        predicted += [1.0] * 3
+        measured += list(run.theta / product)
+    return equal(predicted, measured)
 
 
 @law(1e-2)
 def warmup_decay(rng: np.random.Generator) -> Reading:
     """Linear warmup takes a quadratic to ln|theta/theta_0| = tau G(z), G = (z-1) ln|z-1| - z.
 
-    The sum of ln|1 - eta_t lambda| as an integral; tau = t_wrm / (eta_trgt lambda), here about 300.
+    The sum of ln|1 - eta_t lambda| as an integral; tau = t_wrm / (eta_trgt lambda), here about 600.
     """
     z = rng.uniform(0.3, 3.9, 8)
     curvatures = rng.uniform(0.1, 10.0, z.size)
     measured = np.empty(z.size)
     for i, curvature in enumerate(curvatures):
-        t_wrm = round(300 * z[i])
-        schedule = Warmup(eta_trgt=z[i] / curvature, t_wrm=t_wrm)
+        # Up to 500 e-folds down from 10^100: beyond them lies underflow.
+        t_wrm = round(min(600.0, 500.0 / -quadratics.warmup_decay(min(z[i], 2.0))) * z[i])
         run = simulate(
-            Quadratic([curvature]), theta0=[1.0], schedule=schedule, steps=t_wrm, sharpness_every=0
-        )
-        measured[i] = np.log(abs(run.theta[0])) * z[i] / t_wrm
+            Quadratic([curvature]), theta0=[1e100], sharpness_every=0, steps=t_wrm,
+            schedule=Warmup(eta_trgt=z[i] / curvature, t_wrm=t_wrm),
+        )  # fmt: skip
+        measured[i] = np.log(abs(run.theta[0]) / 1e100) * z[i] / t_wrm
     return equal(quadratics.warmup_decay(z), measured, scale=1.0)
+
+
+@law(1e-4)
+def no_gain_on_quadratics(rng: np.random.Generator) -> Reading:
+    """Warmup never changes the largest eta_trgt of a quadratic, 2 / lambda: the negative control.
+
+    By bisection on whether iterates grow after warmups of 1 to 300 updates.
+    """
+    predicted, measured = [], []
+    for t_wrm in (1, 10, 100, 300):
+        # No round number: where some eta_t lambda is exactly 1 nothing is left to grow.
+        curvature, start = rng.uniform(0.5, 5.0), rng.uniform(0.3, 0.4)
+
+        def grows(eta: float, t_wrm: int = t_wrm, curvature: float = curvature) -> bool:
+            run = simulate(
+                Quadratic([curvature]), schedule=Warmup(eta_trgt=eta, t_wrm=t_wrm), theta0=[1e100],
+                steps=t_wrm + 20, sharpness_every=0,
+            )  # fmt: skip
+            return run.diverged or run.loss[-1] > run.loss[t_wrm]
+
+        predicted.append(2.0 / curvature)
+        measured.append(threshold_by_bisection(grows, start / curvature, accuracy=1e-5))
+    return equal(predicted, measured)
+
+
+@law(1e-6)
+def rmsprop_cycle(rng: np.random.Generator) -> Reading:
+    """RMSProp at eps = 0 ends in |theta| = eta / 2, pre-conditioned sharpness 2 / eta exactly.
+
+    From any start on any curvature (derived here): not held at the threshold, but drawn to it.
+    """
+    predicted, measured = [], []
+    for _ in range(5):
+        eta, beta2 = rng.uniform(0.05, 0.5), rng.uniform(0.3, 0.95)
+        contraction = float(quadratics.rmsprop_cycle_contraction(beta2))
+        run = simulate(
+            Quadratic([rng.uniform(0.2, 5.0)]), optimizer=RMSProp(beta2, eps=0.0),
+            schedule=Warmup(eta_trgt=eta), steps=200 + round(40.0 / (1.0 - contraction)),
+            theta0=[rng.uniform(0.3, 2.0)], sharpness_every=1000,
+        )  # fmt: skip
+        predicted += [float(quadratics.adam_cycle_amplitude(eta)), 2.0 / eta]
+        measured += [abs(run.theta[0]), run.preconditioned_sharpness_final]
+    return equal(predicted, measured)
+
+
+@law(2e-2)
+def adam_cycle_repels(rng: np.random.Generator) -> Reading:
+    """Adam's cycle theta -> -theta repels where b2 b1^2 - 3 (1 + b2) b1 + 1 < 0: from 0.17 on.
+
+    So at beta1 = 0.9 Adam only hovers about its threshold (derived here). By bisection on whether
+    the update moves a small displacement away.
+    """
+    beta2 = rng.uniform(0.5, 0.99, 4)
+    measured = [
+        threshold_by_bisection(partial(cycle_repels, b2), 0.05, accuracy=1e-3) for b2 in beta2
+    ]
+    return equal(quadratics.adam_cycle_critical_beta1(beta2), measured)
+
+
+@law(1e-9)
+def catapult_search(rng: np.random.Generator) -> Reading:
+    """The search for eta_c ends at eta lambda between 2 and 1 + sqrt(1 + delta) on a quadratic.
+
+    Doubling until the loss rises, bisection until it rises by 1 + delta at most (Kalra & Barkeshli
+    2406.09405, algorithms 1 and 2), on the losses of the model itself.
+    """
+    bounds, measured = [], []
+    for _ in range(24):
+        model, delta = Quadratic([rng.uniform(0.1, 10.0)]), rng.uniform(0.01, 1.0)
+        theta = rng.standard_normal(1)
+        z = _searched(model, theta, delta) * model.options()["curvatures"][0]
+        least, most = quadratics.search_bracket(delta)
+        bounds += [float(most), 1.0 / float(least)]
+        measured += [z, 1.0 / z]
+    return at_most(bounds, measured)
+
+
+def _searched(model: Quadratic, theta: Array, delta: float) -> float:
+    gradient, before = model.gradient(theta), model.loss(theta)
+
+    def ratio(eta: float) -> float:
+        return model.loss(theta - eta * gradient) / before
+
+    upper = 1e-4
+    while ratio(upper) < 1.0:
+        upper *= 2.0
+    lower = upper / 2.0
+    while ratio(upper) > 1.0 + delta:
+        middle = 0.5 * (lower + upper)
+        lower, upper = (middle, upper) if ratio(middle) < 1.0 else (lower, middle)
+    return upper

@@ -1,5 +1,167 @@
-"""Adam and its kin: the first step, pre-conditioned sharpness, and GI-Adam's hidden warmup."""
+"""Adam and its kin: the first step, pre-conditioned sharpness, and GI-Adam's hidden warmup.
+
+theta' = theta - eta m^ / D, D = sqrt(v^) + eps; m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t).
+The pre-conditioned sharpness is that of P^-1 H with P = (1 - beta1^t) D, which makes the update
+eta m / P, a heavy ball of the plain moving average m. (Kalra & Barkeshli 2406.09405 print P without
+the root; their code has it.) So at t = 1 it is 1 / (1 - beta1) times the sharpness of D^-1 H, and
+its thresholds are those of a moving average.
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import lambertw
+
+from simulator.theory.quadratics import heavy_ball_limit
+
+__all__ = [
+    "first_critical_eta", "first_limit", "first_quadratic_sharpness", "first_sharpness",
+    "first_sharpness_margin", "first_update", "hidden_warmup", "hidden_warmup_time", "late_limit",
+    "primed_denominator", "primed_factor", "step_bound", "uncorrected_factor", "uncorrected_peak",
+]  # fmt: skip
+
+Array = NDArray[Any]
+Real = float | Array
+
+
+def first_update(gradient: Real, eta: Real, eps: Real = 0.0) -> Real:
+    """theta_2 - theta_1 = -eta g / (|g| + eps): at eps = 0 every parameter moves by eta.
+
+    m^ = g and v^ = g^2 at t = 1, whatever the betas.
+    """
+    gradient = gradient
+    denominator = np.abs(gradient) + eps
+    moves = denominator > 0
+    return np.where(moves, -eta * gradient / np.where(moves, denominator, 1.0), 0.0)
+
+
+def first_sharpness(gradient: Real, delta: Real, beta1: Real = 0.0, eps: Real = 0.0) -> Real:
+    """Gauss-Newton part of Adam's first pre-conditioned sharpness on one example.
+
+    sum_i J_i^2 / (|g_i| + eps) / (1 - beta1), which at eps = 0 is |g|_1 / delta^2 / (1 - beta1),
+    with g = delta J (..., P) the gradient of delta^2 / 2: the one eigenvalue of P^-1 J J^T. It
+    grows as sqrt(P) |J| / |delta|, so it is high even where the sharpness |J|^2 is low. Derived
+    here.
+    """
+    moved = np.abs(first_update(gradient, 1.0, eps))
+    total = np.sum(np.abs(gradient) * moved, axis=-1)
+    return total / np.square(delta) / (1.0 - beta1)
+
+
+def first_sharpness_margin(x: Real, hidden: Real, v: Real) -> Real:
+    """How far D^-1 H of a UV model may lie from `first_sharpness` at beta1 = 0, eps = 0.
+
+    max_i sqrt(|x|_1 / |v_i h_i|) with hidden units h = U x (..., n), v (..., n), x (..., d).
+    Weyl's inequality: delta times the Hessian of f couples U_ij to v_i only, and between the roots
+    of D its blocks have the eigenvalues +-sqrt(sum_j |x_j| / |v_i h_i|), without delta or the
+    width. Derived here.
+    """
+    weakest = np.min(np.abs(np.multiply(v, hidden)), axis=-1)
+    return np.sqrt(np.sum(np.abs(x), axis=-1) / weakest)
+
+
+def first_quadratic_sharpness(theta: Real, beta1: Real = 0.0) -> Real:
+    """Adam's first pre-conditioned sharpness on 0.5 sum c_i theta_i^2: max_i 1 / |theta_i|.
+
+    Divided by 1 - beta1; theta (..., P) where training starts. D_i = c_i |theta_i|, so the
+    curvature drops out: coordinate i overshoots iff eta > 2 |theta_i|.
+    """
+    return 1.0 / np.min(np.abs(theta), axis=-1) / (1.0 - beta1)
+
+
+def first_critical_eta(gradient: Real, delta: Real) -> Real:
+    """Learning rate above which Adam's first update raises one example's loss: 2 delta^2 / |g|_1.
+
+    Where f is linear: it moves by -eta |J|_1 sign(delta), and there delta' = -delta. That is where
+    `first_sharpness` meets `first_limit`, as the update is the top eigenvector. Derived here.
+    """
+    return 2.0 / first_sharpness(gradient, delta)
+
+
+def first_limit(beta1: Real) -> Real:
+    """Largest eta times pre-conditioned sharpness that Adam's first update bears: 2 / (1 - beta1).
+
+    The momentum is still empty, so the step is that of gradient descent on D^-1 H.
+    """
+    return 2.0 / (1.0 - beta1)
+
+
+def late_limit(beta1: Real) -> Real:
+    """Largest eta times pre-conditioned sharpness that Adam bears: (2 + 2 beta1) / (1 - beta1).
+
+    38 at beta1 = 0.9 (Cohen et al. 2207.14484), for a P that holds still.
+    """
+    return heavy_ball_limit(beta1, beta1)
+
+
+def primed_factor(t: Real, beta2: Real, a: Real = 1.0) -> Real:
+    """Step of an Adam that starts from v_0 = a g_0^2, over Adam's, for constant gradients.
+
+    sqrt((1 - beta2^t) / (1 - (1 - a) beta2^t)), as v_t = g^2 (1 - beta2^t + a beta2^t) is divided
+    by 1 - beta2^t all the same. At t = 1 no gradient has changed yet, so it is exact, and the
+    factor by which the first pre-conditioned sharpness is lower: sqrt(1 - beta2) for GI-Adam, a = 1
+    (Kalra & Barkeshli 2406.09405, section 6.2); 1 / 31.6 at beta2 = 0.999.
+    """
+    left = np.power(beta2, t)
+    return np.sqrt((1.0 - left) / (1.0 - (1.0 - a) * left))
+
+
+def primed_denominator(gradient: Real, beta2: Real, eps: Real, a: Real = 1.0) -> Real:
+    """D of the first update from v_0 = a g^2: |g| / `primed_factor` + eps.
+
+    The first pre-conditioned sharpness falls by less than `primed_factor` where gradients are not
+    far above eps: by (|g| + eps) / D, one entry a parameter.
+    """
+    return np.abs(gradient) / primed_factor(1, beta2, a) + eps
+
+
+def hidden_warmup(t: Real, beta2: Real) -> Real:
+    """sqrt(1 - beta2^t): the schedule that GI-Adam's needless bias correction amounts to.
+
+    At eps = 0 GI-Adam at eta is, for any gradients, Adam from v_0 = g_0^2 without correction of v
+    at eta times this: the correction is a factor on the step (Kalra & Barkeshli 2406.09405,
+    appendix I.2, in expectation; an identity).
+    """
+    return primed_factor(t, beta2)
+
+
+def hidden_warmup_time(fraction: Real, beta2: Real) -> Real:
+    """Update at which `hidden_warmup` is this fraction: ln(1 - fraction^2) / ln(beta2)."""
+    return np.log1p(-np.square(fraction)) / np.log(beta2)
+
+
+def uncorrected_factor(t: Real, beta1: Real, beta2: Real) -> Real:
+    """Step of Adam without bias corrections, over Adam's: (1 - beta1^t) / sqrt(1 - beta2^t).
+
+    For any gradients at eps = 0. Above 1 for usual betas: leaving the corrections out amplifies
+    early steps, 3.16-fold at t = 1 and 6.57-fold at t = 12 for (0.9, 0.999).
+    """
+    return (1.0 - np.power(beta1, t)) / np.sqrt(1.0 - np.power(beta2, t))
+
+
+def uncorrected_peak(beta1: Real) -> Real:
+    """Update at which `uncorrected_factor` is largest, for 1 - beta2 << 1 - beta1.
+
+    s / ln(1 / beta1), s = 1.2564: there 1 - beta2^t = t (1 - beta2), and (1 - e^-s) / sqrt(s) is
+    largest at e^s = 1 + 2 s.
+    """
+    s = -0.5 - lambertw(-0.5 * np.exp(-0.5), -1).real
+    return -s / np.log(beta1)
+
+
+def step_bound(t: Real, beta1: Real, beta2: Real) -> Real:
+    """Longest step |theta_{t+1} - theta_t| / eta that any gradients can make Adam take.
+
+    (1 - beta1) / (1 - beta1^t) sqrt((1 - beta2^t) / (1 - beta2) (1 - q^t) / (1 - q)), q = beta1^2 /
+    beta2: the Cauchy-Schwarz inequality between the weights of m^ and v^, with equality for
+    g_s ~ (beta2 / beta1)^s; 1 at t = 1, 7.27 for ever at (0.9, 0.999). A divergence to infinity
+    would need longer steps, so Adam fails without one. Derived here; v_0 > 0 only shortens steps.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_q = np.log(beta1**2 / beta2)
+        series = np.where(log_q == 0.0, t, np.expm1(t * log_q) / np.expm1(log_q))
+    seconds = (1.0 - beta2**t) / (1.0 - beta2)
+    return (1.0 - beta1) / (1.0 - beta1**t) * np.sqrt(seconds * series)

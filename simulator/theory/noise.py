@@ -1,5 +1,175 @@
-"""Minibatches on quadratics: mean-square stability, and how far noise spreads the parameters."""
+"""Minibatches on quadratics: mean-square stability, and how far noise spreads the parameters.
+
+Each sample i has a quadratic of its own, of curvature H_i (d, d) around the same minimum: what is
+said of an interpolating model. A batch of B samples has the mean curvature of its samples, so its
+update is linear, and E[theta theta^T] obeys a linear recurrence whose matrix is known exactly
+(for one update of SGD: Ma & Belkin 1712.06559; Wu et al. 2018, "How SGD selects the global
+minima"). The mean is stable where gradient descent is; the mean square needs more.
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "gaussian_curvature_variance", "gaussian_growth", "gradient_maps", "heavy_ball_gain",
+    "heavy_ball_maps", "mean_square_growth", "mean_square_limit", "mean_square_operator",
+    "nesterov_gain", "nesterov_maps", "share_of_variance", "stationary_variance",
+    "typical_growth",
+]  # fmt: skip
+
+Array = NDArray[Any]
+
+
+def share_of_variance(batch: ArrayLike, samples: ArrayLike = np.inf) -> Array:
+    """Variance of the mean of a batch over that of one sample: 1 / B, drawn with replacement.
+
+    Drawn without, (1 / B) (N - B) / (N - 1) with N = ``samples``: 0 for the full batch.
+    """
+    batch, samples = np.asarray(batch, dtype=float), np.asarray(samples, dtype=float)
+    with np.errstate(invalid="ignore"):
+        left = np.where(np.isinf(samples), 1.0, (samples - batch) / (samples - 1.0))
+    return left / batch
+
+
+def gradient_maps(curvatures: Array, eta: float) -> Array:
+    """I - eta H_i (N, d, d), the update of theta on each sample alone, from H (N, d, d)."""
+    return np.eye(curvatures.shape[-1]) - eta * curvatures
+
+
+def heavy_ball_maps(curvatures: Array, eta: float, beta: float) -> Array:
+    """[[(1 + beta) I - eta H_i, -beta I], [I, 0]] (N, 2d, 2d) on (theta_t, theta_{t-1}).
+
+    From H (N, d, d); m' = beta m + g, theta' = theta - eta m'.
+    """
+    identity = np.eye(curvatures.shape[-1])
+    return _companions((1.0 + beta) * identity - eta * curvatures, -beta * identity)
+
+
+def nesterov_maps(curvatures: Array, eta: float, beta: float) -> Array:
+    """One update of Nesterov's method (N, 2d, 2d) on (theta, eta m), from H (N, d, d).
+
+    [[I - (1 + beta) eta H_i, -beta^2 I], [eta H_i, beta I]]: m' = beta m + g,
+    theta' = theta - eta (g + beta m'). On (theta_t, theta_{t-1}) it would need the last batch.
+    """
+    z, identity = eta * curvatures, np.eye(curvatures.shape[-1])
+    diagonal = np.broadcast_to(identity, z.shape)
+    upper = np.concatenate([identity - (1.0 + beta) * z, -(beta**2) * diagonal], axis=-1)
+    return np.concatenate([upper, np.concatenate([z, beta * diagonal], axis=-1)], axis=-2)
+
+
+def _companions(first: Array, second: Array) -> Array:
+    """Stack [[first, second], [I, 0]] (N, 2d, 2d) from (N, d, d) and (d, d)."""
+    identity = np.broadcast_to(np.eye(first.shape[-1]), first.shape)
+    upper = np.concatenate([first, np.broadcast_to(second, first.shape)], axis=-1)
+    return np.concatenate([upper, np.concatenate([identity, 0.0 * identity], axis=-1)], axis=-2)
+
+
+def mean_square_operator(maps: Array, share: float) -> Array:
+    """Matrix (s^2, s^2) of E[x x^T] under one minibatch update, from each sample's map (N, s, s).
+
+    A (x) A + share (mean of A_i (x) A_i - A (x) A), A the mean map, ``share`` of
+    `share_of_variance`: a batch's map is the mean of its samples' maps, and E of a product of two
+    such means has the variance of one sample times that share (derived here).
+    """
+    mean = maps.mean(axis=0)
+    squares = np.mean([np.kron(sample, sample) for sample in maps], axis=0)
+    product = np.kron(mean, mean)
+    return product + share * (squares - product)
+
+
+def mean_square_growth(operator: Array) -> float:
+    """Factor by which one update multiplies E|x|^2 in the long run; stable in mean square iff < 1.
+
+    The spectral radius of a `mean_square_operator`.
+    """
+    return float(np.abs(np.linalg.eigvals(operator)).max())
+
+
+def heavy_ball_gain(eta: ArrayLike, sharpness: ArrayLike, beta: ArrayLike = 0.0) -> Array:
+    """Variance of theta for each unit of variance of white gradient noise, under heavy ball.
+
+    eta (1 + beta) / (lambda (1 - beta)(2 (1 + beta) - eta lambda)), the variance of the AR(2)
+    process theta_{t+1} = (1 + beta - z) theta_t - beta theta_{t-1} - eta xi_t; at beta = 0
+    eta / (lambda (2 - z)) (Mandt et al. 1704.04289 for small eta; derived here for any). A moving
+    average has it at (1 - beta) eta.
+    """
+    eta, sharpness, beta = map(np.asarray, (eta, sharpness, beta))
+    room = 2.0 * (1.0 + beta) - eta * sharpness
+    return eta * (1.0 + beta) / (sharpness * (1.0 - beta) * room)
+
+
+def nesterov_gain(eta: ArrayLike, sharpness: ArrayLike, beta: ArrayLike) -> Array:
+    """Variance of theta for each unit of variance of white gradient noise, under Nesterov's method.
+
+    eta^2 ((1 + 2 b + 2 b^2)(1 + b u) - 2 b (1 + b)^2 u) / (z (1 - b u)(1 + (1 + 2 b) u)) with
+    u = 1 - z: the variance of the ARMA(2, 1) process theta_{t+1} = (1 + b) u theta_t -
+    b u theta_{t-1} - eta ((1 + b) xi_t - b xi_{t-1}) (derived here).
+    """
+    eta, sharpness, beta = map(np.asarray, (eta, sharpness, beta))
+    z = eta * sharpness
+    u = 1.0 - z
+    top = (1.0 + 2.0 * beta + 2.0 * beta**2) * (1.0 + beta * u) - 2.0 * beta * (1.0 + beta) ** 2 * u
+    return eta**2 * top / (z * (1.0 - beta * u) * (1.0 + (1.0 + 2.0 * beta) * u))
+
+
+def stationary_variance(
+    gain: ArrayLike, noise: ArrayLike, curvature_variance: ArrayLike = 0.0
+) -> Array:
+    """Variance of theta that noise keeps up: gain s^2 / (1 - gain v); inf where it grows for ever.
+
+    ``noise`` s^2 is the variance of the gradient at the minimum, ``curvature_variance`` v that of a
+    batch's curvature, uncorrelated with it. The gradient noise at theta has variance
+    s^2 + v theta^2, and gain v = 1 is where mean-square stability ends (derived here).
+    """
+    gain, noise, v = map(np.asarray, (gain, noise, curvature_variance))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(gain * v < 1.0, gain * noise / (1.0 - gain * v), np.inf)
+
+
+def mean_square_limit(sharpness: ArrayLike, variance: ArrayLike, beta: ArrayLike = 0.0) -> Array:
+    """Largest eta at which E theta^2 does not grow, heavy ball in one dimension.
+
+    2 (1 + beta)(1 - beta) lambda / ((1 - beta) lambda^2 + (1 + beta) v), v = ``variance`` that of
+    the curvature of a batch: where `heavy_ball_gain` times v is 1. 2 lambda / (lambda^2 + v) for
+    SGD; v counts (1 + beta) / (1 - beta) times as much with momentum, so small batches take its
+    advantage away (derived here).
+    """
+    sharpness, v, beta = map(np.asarray, (sharpness, variance, beta))
+    room = (1.0 - beta) * sharpness**2 + (1.0 + beta) * v
+    return 2.0 * (1.0 + beta) * (1.0 - beta) * sharpness / room
+
+
+def gaussian_curvature_variance(sharpness: ArrayLike, dimensions: ArrayLike) -> Array:
+    """The v of one sample whose input x (d,) is Gaussian of variance lambda: (d + 1) lambda^2.
+
+    H = x x^T has E H = lambda I and E (H - lambda I)^2 = (d + 1) lambda^2 I, so E|theta|^2 obeys
+    the one-dimensional recurrence with this v / B (derived here: E (x x^T)^2 is
+    (d + 2) lambda^2 I).
+    """
+    return (np.asarray(dimensions) + 1.0) * np.asarray(sharpness) ** 2
+
+
+def gaussian_growth(
+    eta: ArrayLike, sharpness: ArrayLike, dimensions: ArrayLike, batch: ArrayLike
+) -> Array:
+    """E|theta'|^2 / |theta|^2 of SGD on B fresh Gaussian inputs: (1 - z)^2 + z^2 (d + 1) / B.
+
+    z = eta lambda, lambda the variance of an input's entries; below 1 iff z < 2 / (1 + (d + 1)/B).
+    """
+    z = np.asarray(eta) * np.asarray(sharpness)
+    return (1.0 - z) ** 2 + z**2 * (np.asarray(dimensions) + 1.0) / np.asarray(batch)
+
+
+def typical_growth(eta: ArrayLike, curvatures: Array) -> Array:
+    """Growth of |theta| a step in a typical run at B = 1: the geometric mean of |1 - eta a_i|.
+
+    In one dimension, from curvatures a (N,). With replacement it is what almost every run does in
+    the long run, at most the root of the mean square; a shuffled epoch does it to the power N
+    exactly, whatever the order: the factors commute (derived here).
+    """
+    factors = np.abs(1.0 - np.multiply.outer(np.asarray(eta, dtype=float), curvatures))
+    return np.prod(factors, axis=-1) ** (1.0 / factors.shape[-1])

@@ -3,6 +3,8 @@
 On an eigenvector a linear method maps (theta_t, theta_{t-1}) by its companion matrix, whose
 characteristic polynomial r^2 - T r + D has both roots inside the unit circle iff |D| < 1,
 p(1) > 0 and p(-1) > 0 (Jury). Every upper limit below is p(-1) = 0: an oscillation of period 2.
+With its preconditioner P held fixed an adaptive method is linear too, on P^-1 H. Without that, the
+last section has the period-2 cycles in which it ends.
 """
 
 from __future__ import annotations
@@ -11,9 +13,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigvalsh
+from scipy.special import lambertw
 
 __all__ = [
-    "companion", "heavy_ball_limit", "nesterov_companion", "nesterov_limit", "warmup_decay",
+    "adam_cycle_amplitude", "adam_cycle_critical_beta1", "adam_cycle_multipliers",
+    "adam_cycle_step", "companion", "coupled_critical_eta", "critical_eta",
+    "first_update_limit", "heavy_ball_eta", "heavy_ball_growth", "heavy_ball_limit",
+    "nesterov_companion", "nesterov_growth", "nesterov_limit", "oscillating_range",
+    "preconditioned_sharpness", "rmsprop_cycle_contraction", "schedule_product",
+    "search_bracket", "warmup_decay", "warmup_reach",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -43,6 +52,28 @@ def heavy_ball_limit(
     return (1.0 + beta) * (2.0 - decay) / (1.0 - dampening)
 
 
+def heavy_ball_growth(
+    z: ArrayLike, beta: ArrayLike = 0.0, dampening: ArrayLike = 0.0, decay: ArrayLike = 0.0
+) -> Array:
+    """Factor by which an update multiplies |theta| in the long run: the larger root of `companion`.
+
+    sqrt(a beta), whatever z is, while the roots are complex; |1 - z| for gradient descent. The
+    roots of r^2 - T r + D with T = a + beta - (1 - dampening) z, D = a beta.
+    """
+    z, beta, dampening, decay = map(np.asarray, (z, beta, dampening, decay))
+    a = 1.0 - decay
+    return _larger_root(a + beta - (1.0 - dampening) * z, a * beta)
+
+
+def oscillating_range(beta: ArrayLike) -> tuple[Array, Array]:
+    """Range of eta lambda where heavy ball's roots are complex: (1 - sqrt beta)^2 to (1 + ...)^2.
+
+    Both roots then have modulus sqrt(beta): where (1 + beta - z)^2 < 4 beta.
+    """
+    root = np.sqrt(beta)
+    return (1.0 - root) ** 2, (1.0 + root) ** 2
+
+
 def nesterov_companion(z: float, beta: float) -> Array:
     """Matrix (2, 2) of Nesterov's method on (theta_t, theta_{t-1}).
 
@@ -61,6 +92,85 @@ def nesterov_limit(beta: ArrayLike) -> Array:
     return (2.0 + 2.0 * beta) / (1.0 + 2.0 * beta)
 
 
+def nesterov_growth(z: ArrayLike, beta: ArrayLike) -> Array:
+    """Factor by which an update multiplies |theta| in the long run, for Nesterov's method.
+
+    The larger root of r^2 - (1 + beta)(1 - z) r + beta (1 - z), `nesterov_companion`'s.
+    """
+    z, beta = np.asarray(z), np.asarray(beta)
+    return _larger_root((1.0 + beta) * (1.0 - z), beta * (1.0 - z))
+
+
+def _larger_root(trace: Array, determinant: Array) -> Array:
+    """Largest modulus of the roots of r^2 - trace r + determinant."""
+    square = 0.25 * trace**2 - determinant
+    real = 0.5 * np.abs(trace) + np.sqrt(np.maximum(square, 0.0))
+    return np.where(square >= 0.0, real, np.sqrt(np.maximum(determinant, 0.0)))
+
+
+def critical_eta(
+    sharpness: ArrayLike, decay: ArrayLike = 0.0, beta: ArrayLike = 0.0, dampening: ArrayLike = 0.0
+) -> Array:
+    """Largest stable eta of heavy ball with decoupled weight decay kappa: theta -= eta kappa theta.
+
+    2 (1 + beta) / ((1 - dampening) lambda + (1 + beta) kappa): `heavy_ball_limit` at decay =
+    eta kappa, solved for eta. AdamW's is dampening = beta = beta1, with the sharpness of P^-1 H.
+    """
+    sharpness, decay, beta = map(np.asarray, (sharpness, decay, beta))
+    dampening = np.asarray(dampening)
+    return 2.0 * (1.0 + beta) / ((1.0 - dampening) * sharpness + (1.0 + beta) * decay)
+
+
+def coupled_critical_eta(
+    sharpness: ArrayLike, decay: ArrayLike = 0.0, beta: ArrayLike = 0.0, dampening: ArrayLike = 0.0
+) -> Array:
+    """Largest stable eta of heavy ball with an L2 penalty kappa |theta|^2 / 2 in the loss.
+
+    2 (1 + beta) / ((1 - dampening)(lambda + kappa)): every eigenvalue moves up by kappa.
+    """
+    return heavy_ball_limit(beta, dampening) / (np.asarray(sharpness) + np.asarray(decay))
+
+
+def preconditioned_sharpness(hessian: Array, preconditioner: Array) -> float:
+    """Top eigenvalue of P^-1 H, from H (P, P) and the diagonal P (P,); that of P^-1/2 H P^-1/2.
+
+    It takes the place of lambda in every limit here: theta' = theta - eta P^-1 g is plain in the
+    coordinates P^1/2 theta. With a learning rate for each parameter P is the inverse of its factor.
+    """
+    root = 1.0 / np.sqrt(preconditioner)
+    return float(eigvalsh(hessian * np.outer(root, root))[-1])
+
+
+def heavy_ball_eta(eta: ArrayLike, beta: ArrayLike) -> Array:
+    """Learning rate at which heavy ball goes where a moving average goes at eta: (1 - beta) eta.
+
+    From the same theta and an empty momentum, at every step and on any loss: the two momenta differ
+    by the constant 1 - beta.
+    """
+    return (1.0 - np.asarray(beta)) * np.asarray(eta)
+
+
+def first_update_limit(share: ArrayLike = 1.0) -> Array:
+    """Largest eta lambda at which the first update does not raise the loss: 2 / share.
+
+    ``share`` is what part of the gradient is in it. 1 for heavy ball and for every bias-corrected
+    method, so that these may rise first and still be stable up to `heavy_ball_limit` (Kalra &
+    Barkeshli 2406.09405, section 4.2); 1 + beta for Nesterov, 1 - beta for a bare moving average.
+    From |1 - share z| <= 1.
+    """
+    return 2.0 / np.asarray(share)
+
+
+def schedule_product(eta: ArrayLike, curvatures: ArrayLike) -> Array:
+    """theta_T / theta_0 of gradient descent at learning rates eta (T,): prod_t (1 - eta_t lambda).
+
+    ``curvatures`` has any shape, and so has the result. The order of the learning rates is of no
+    account, and no warmup changes the largest eta_trgt, 2 / lambda.
+    """
+    z = np.multiply.outer(np.asarray(curvatures, dtype=float), np.asarray(eta, dtype=float))
+    return np.prod(1.0 - z, axis=-1)
+
+
 def warmup_decay(z: ArrayLike) -> Array:
     """G(z) = (z - 1) ln|z - 1| - z: how far linear warmup from 0 has brought a quadratic.
 
@@ -72,3 +182,84 @@ def warmup_decay(z: ArrayLike) -> Array:
     away = z - 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(away == 0.0, 0.0, away * np.log(np.abs(away))) - z
+
+
+def warmup_reach(level: ArrayLike = 0.0) -> Array:
+    """The z >= 2 at which warmup has brought a quadratic back up to G(z) = level, level >= -2.
+
+    1 + exp(1 + W((1 + level) / e)) with Lambert's W: a ln a - a = 1 + level for a = z - 1. Level 0,
+    4.5911, is where theta is as large as it was (derived here).
+    """
+    level = np.asarray(level, dtype=float)
+    # At its branch point, where it is -1, scipy's W is not a number.
+    exponent = np.where(level == -2.0, -1.0, lambertw((1.0 + level) / np.e).real)
+    return 1.0 + np.exp(1.0 + exponent)
+
+
+def search_bracket(delta: ArrayLike) -> tuple[Array, Array]:
+    """Where the catapult search ends on one eigenvalue: eta lambda from 2 to 1 + sqrt(1 + delta).
+
+    The search doubles eta until the first update raises the loss, then bisects until it raises it
+    by a factor 1 + delta at most (Kalra & Barkeshli 2406.09405): 1 < (1 - z)^2 <= 1 + delta.
+    """
+    upper = 1.0 + np.sqrt(1.0 + np.asarray(delta, dtype=float))
+    return np.full_like(upper, 2.0), upper
+
+
+def adam_cycle_amplitude(eta: ArrayLike, beta1: ArrayLike = 0.0) -> Array:
+    """|theta| in the cycle theta -> -theta of Adam on a quadratic: eta (1 - beta1)/(2 (1 + beta1)).
+
+    At eps = 0, late enough for the biases to be gone; eta / 2 for RMSProp, beta1 = 0. Whatever the
+    curvature: v = (lambda theta)^2 and m = lambda theta (1 - beta1) / (1 + beta1), so the
+    pre-conditioned sharpness lambda / sqrt(v) = 1 / |theta| is the limit 2 (1 + beta1) /
+    ((1 - beta1) eta) exactly (derived here).
+    """
+    beta1 = np.asarray(beta1)
+    return 0.5 * np.asarray(eta) * (1.0 - beta1) / (1.0 + beta1)
+
+
+def adam_cycle_step(beta1: float, beta2: float) -> Array:
+    """Matrix (3, 3) by which one update maps a displacement from Adam's cycle, but for its sign.
+
+    On (theta / a, m / (lambda a), v / (lambda a)^2), a the amplitude. An update changes the sign of
+    theta and m: this is its derivative on the cycle, times diag(-1, -1, 1) (derived here).
+    """
+    return np.array([
+        [2.0 * beta1 + 2.0 * beta2 - 1.0, beta1, -beta2],
+        [-2.0 * (1.0 + beta1), -beta1, 0.0],
+        [2.0 * (1.0 - beta2), 0.0, beta2],
+    ])  # fmt: skip
+
+
+def adam_cycle_multipliers(beta1: float, beta2: float) -> Array:
+    """Roots (3,), largest first, of r^3 + (1 - b1 - 3 b2) r^2 + (3 b1 + b2 - b1 b2) r - b1 b2.
+
+    The characteristic polynomial of `adam_cycle_step`: by how much one update multiplies a small
+    displacement from Adam's cycle, which attracts iff all have modulus below 1 (derived here).
+    """
+    roots = np.roots([
+        1.0, 1.0 - beta1 - 3.0 * beta2, 3.0 * beta1 + beta2 - beta1 * beta2, -beta1 * beta2
+    ])  # fmt: skip
+    return roots[np.argsort(-np.abs(roots))]
+
+
+def adam_cycle_critical_beta1(beta2: ArrayLike) -> Array:
+    """The beta1 beyond which Adam's cycle repels: b2 b1^2 - 3 (1 + b2) b1 + 1 = 0.
+
+    Its smaller root, written 2 / (B + sqrt(B^2 - 4 b2)) with B = 3 (1 + b2): 1/3 at beta2 = 0,
+    0.1806 at 0.9, 3 - 2 sqrt 2 = 0.1716 at 1, so far below the usual 0.9. There the complex pair
+    of `adam_cycle_multipliers` is on the unit circle: c0^2 - c0 c2 + c1 = 1 (derived here).
+    """
+    beta2 = np.asarray(beta2)
+    half = 3.0 * (1.0 + beta2)
+    return 2.0 / (half + np.sqrt(half**2 - 4.0 * beta2))
+
+
+def rmsprop_cycle_contraction(beta2: ArrayLike) -> Array:
+    """Factor below 1 by which an update of RMSProp shrinks a displacement from its cycle.
+
+    For beta2 > 0: sqrt(beta2) from beta2 = 1/9 on, where the roots of r^2 + (1 - 3 b2) r + b2 are
+    complex, and the larger root below; `adam_cycle_multipliers` at beta1 = 0 (derived here).
+    """
+    beta2 = np.asarray(beta2)
+    return _larger_root(3.0 * beta2 - 1.0, beta2)

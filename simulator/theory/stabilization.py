@@ -1,5 +1,148 @@
-"""Self-stabilisation: the reduced model of one catapult, and what warmup adds to it."""
+"""Self-stabilisation: the reduced model of one catapult, and what warmup adds to it.
+
+Damian, Nichani & Lee (2209.15594) follow gradient descent where the sharpness S crosses 2 / eta:
+x is the displacement along the top eigenvector u, y = S - 2 / eta the excess sharpness,
+alpha = -grad L . grad S the rate at which training sharpens by itself, beta = |grad S|^2 (both
+across u). Then x' = -(1 + eta y) x and y' = y + eta (alpha - beta x^2 / 2): sharpness rises, x
+blows up, the cubic term of the loss brings the sharpness down, x falls. X = |x| throughout.
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import lambertw, xlogy
+
+__all__ = [
+    "amplitude", "catapults", "critical_ramp", "cycle_energy", "cycle_period", "effective_drive",
+    "jacobian", "mean_square", "outward_spiral", "reduced_step", "toy_gradient", "toy_loss",
+    "x_peak", "y_peak",
+]  # fmt: skip
+
+Array = NDArray[Any]
+Real = float | Array
+
+
+def reduced_step(x: Real, y: Real, alpha: Real, beta: Real, eta: Real) -> tuple[Real, Real]:
+    """One update at constant eta: x' = -(1 + eta y) x, y' = y + eta (alpha - beta x^2 / 2).
+
+    Damian et al., section 4. Under a schedule alpha is `effective_drive`.
+    """
+    return -(1.0 + eta * y) * x, y + eta * (alpha - 0.5 * beta * x**2)
+
+
+def amplitude(alpha: Real, beta: Real) -> Real:
+    """delta = sqrt(2 alpha / beta), where X rests (y = 0) as it flips from side to side.
+
+    The force of the cubic term there cancels progressive sharpening (Damian et al.). NaN where
+    the sharpness falls by itself, alpha < 0: nothing rests there.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(2.0 * alpha / beta)
+
+
+def cycle_energy(x: Real, y: Real, alpha: Real, beta: Real) -> Real:
+    """E = y^2 + alpha (q - ln q - 1), q = X^2 / delta^2: constant along a cycle as eta -> 0.
+
+    dX/dt = eta y X and dy/dt = eta (alpha - beta X^2 / 2) cancel in dE/dt. At alpha = 0, a catapult
+    and no more, it is y^2 + beta X^2 / 2. For alpha >= 0.
+    """
+    stored = 0.5 * beta * np.square(x)
+    return np.square(y) + stored - alpha - (xlogy(alpha, stored) - xlogy(alpha, alpha))
+
+
+def y_peak(energy: Real) -> Real:
+    """Largest excess sharpness of a cycle: sqrt(E), as X passes delta; the least is -sqrt(E)."""
+    return np.sqrt(energy)
+
+
+def x_peak(energy: Real, alpha: Real, beta: Real) -> Real:
+    """Largest X of a cycle, at y = 0: delta sqrt(q) with q > 1 and q - ln q = 1 + E / alpha.
+
+    q = -W_{-1}(-exp(-1 - E / alpha)), Lambert's function, for E / alpha < 700 (a start 150 decades
+    below delta). sqrt(2 E / beta) at alpha = 0.
+    """
+    driven = np.greater(alpha, 0.0)
+    depth = energy / np.where(driven, alpha, 1.0)
+    # fmax: at its branch point, E = 0, lambertw is NaN.
+    q = np.fmax(-lambertw(-np.exp(-1.0 - depth), -1).real, 1.0)
+    return np.sqrt(2.0 / beta * np.where(driven, alpha * q, energy))
+
+
+def cycle_period(alpha: Real, eta: Real) -> Real:
+    """Updates of a small cycle about the fixed point: 2 pi / (eta sqrt(2 alpha))."""
+    return 2.0 * np.pi / (eta * np.sqrt(2.0 * alpha))
+
+
+def jacobian(alpha: Real, beta: Real, eta: Real) -> Array:
+    """Map of (X, y) about the fixed point: [[1, eta delta], [-eta beta delta, 1]] (..., 2, 2)."""
+    delta = amplitude(alpha, beta)
+    entries = np.broadcast_arrays(1.0, eta * delta, -eta * beta * delta, 1.0)
+    return np.stack(entries, axis=-1).reshape(*entries[0].shape, 2, 2)
+
+
+def outward_spiral(alpha: Real, eta: Real) -> Real:
+    """Factor by which an update moves away from the fixed point: sqrt(1 + 2 eta^2 alpha).
+
+    The modulus of the eigenvalues 1 +- i eta sqrt(2 alpha) of `jacobian`: the reduced map blows up
+    after about 1 / (eta^2 alpha) updates, where real networks have terms that damp.
+    """
+    return np.sqrt(1.0 + 2.0 * np.square(eta) * alpha)
+
+
+def mean_square(alpha: Real, beta: Real, eta: Real, updates: Real, y_change: Real = 0.0) -> Real:
+    """Mean of x_t^2 over so many updates in which y changes by so much, exactly.
+
+    2 / beta (alpha - y_change / (eta T)): the sum of y' - y. Over whole cycles it is delta^2, the
+    variance that keeps the sharpness at 2 / eta: the central flow of Cohen et al. (2410.24206) in
+    one direction.
+    """
+    drift = y_change / (eta * updates)
+    return 2.0 / beta * (alpha - drift)
+
+
+def effective_drive(alpha: Real, eta: Real, ramp: Real) -> Real:
+    """Alpha under a schedule: alpha + 2 ramp / (eta^2 (eta + ramp)), ramp = eta_{t+1} - eta_t.
+
+    With y_t = S_t - 2 / eta_t the falling threshold adds 2 / eta_t - 2 / eta_{t+1} to y', exactly;
+    alpha + 2 (d eta/dt) / eta^3 for slow ramps. Derived here: whether the sharpness comes to meet
+    the threshold (alpha > 0), runs from it (alpha < 0) or stands still, warmup drives the same
+    cycle.
+    """
+    return alpha + 2.0 * ramp / (eta**2 * (eta + ramp))
+
+
+def critical_ramp(alpha: Real, eta: Real) -> Real:
+    """Increment of eta that makes `effective_drive` vanish: |alpha| eta^3 / (2 - |alpha| eta^2).
+
+    About |alpha| eta^3 / 2. Where sharpness falls by itself (alpha < 0) a slower warmup follows it
+    down without a catapult. 0 where alpha >= 0.
+    """
+    fall = np.maximum(-alpha, 0.0)
+    return fall * eta**3 / (2.0 - fall * eta**2)
+
+
+def catapults(alpha: Real, eta: Real, ramp: Real) -> Real:
+    """Whether training keeps being driven over the edge: `effective_drive` > 0.
+
+    The regimes of Kalra & Barkeshli (2406.09405, section 4.1). C1, progressive sharpening
+    (alpha > 0): always, for good. C2, sharpness reduction (alpha < 0): while warmup is faster than
+    `critical_ramp`. C3, constant sharpness (alpha = 0): during warmup, by warmup alone.
+    """
+    return effective_drive(alpha, eta, ramp) > 0
+
+
+def toy_loss(x: Real, w: Real, curvature: Real, g: Real, h: Real) -> Real:
+    """L = (S_0 + g w) x^2 / 2 - h w, on which gradient descent is the reduced map, exactly.
+
+    With S = S_0 + g w: y = S - 2 / eta, alpha = g h, beta = g^2. Derived here: x' = (1 - eta S) x
+    and w' = w + eta (h - g x^2 / 2).
+    """
+    return 0.5 * (curvature + g * w) * x**2 - h * w
+
+
+def toy_gradient(x: Real, w: Real, curvature: Real, g: Real, h: Real) -> tuple[Real, Real]:
+    """dL/dx = S x and dL/dw = g x^2 / 2 - h of `toy_loss`."""
+    return (curvature + g * w) * x, 0.5 * g * x**2 - h

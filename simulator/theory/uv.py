@@ -1,5 +1,328 @@
-"""One example in the UV model: the exact map, its spectrum, its limits, and where it diverges."""
+"""One example in the UV model: the exact map, its spectrum, its limits, and where it diverges.
+
+f = c v . U x with width n, c = n^(-(1-s)/2) and any weights; L = delta^2 / 2, delta = f - y.
+With u = U x / |x| and kappa = c |x|, the sum and the difference of the layers,
+p = (u + v) / sqrt(2) and q = (u - v) / sqrt(2), carry the two modes
+
+    A = kappa^2 |p|^2,  B = kappa^2 |q|^2,  lam = A + B,  f = (A - B) / (2 kappa),
+
+lam = kappa^2 (|u|^2 + |v|^2) being the NTK trace |df/dtheta|^2, the Hessian sharpness only where
+delta = 0. A state is (delta, lam); states that weights can make have lam >= 2 kappa |f|. At
+constant eta all depends on a = eta A, b = eta B and mu = eta kappa y; eps = eta kappa delta
+= (a - b) / 2 - mu, S = eta lam = a + b.
+
+The setting is that of Kalra, He and Barkeshli (2311.02076) and, at y = 0, of Lewkowycz et al.
+(2003.02218). What names no source is derived here, with its proof. Everything broadcasts.
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+__all__ = [
+    "coupling", "dimensionless", "edge_is_reachable", "eta_ceiling", "eta_edge", "eta_loss",
+    "eta_max", "first_step_ratio", "fixed_points", "flattest_minimum", "flow", "flow_limit",
+    "flow_on_manifold", "hessian_spectrum", "initial_moments", "invariant", "invariant_ratio",
+    "is_bounded", "jacobian", "late_phase", "loss_cap", "mode_step", "modes",
+    "reduction_probability", "residual", "sharpness", "sharpness_drift", "squared_alignment",
+    "step", "step_size_bias", "trace_drift",
+]  # fmt: skip
+
+Array = NDArray[Any]
+Real = float | Array
+
+
+def coupling(width: Real, s: Real, chi: Real) -> Any:
+    """Kappa = sqrt(chi) n^(-(1-s)/2), chi = |x|^2: all that the map knows of the width n."""
+    return np.sqrt(chi) * np.power(width, -0.5 * (1.0 - s), dtype=float)
+
+
+def modes(delta: Real, lam: Real, kappa: Real, y: Real) -> tuple[Any, Any]:
+    """A, B = lam / 2 +- kappa f: what the sum and the difference of the layers add to the trace."""
+    f = delta + y
+    return 0.5 * lam + kappa * f, 0.5 * lam - kappa * f
+
+
+def dimensionless(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> tuple[Any, Any, Any]:
+    """(a, b, mu) = (eta A, eta B, eta kappa y): all that training at constant eta depends on."""
+    first, second = modes(delta, lam, kappa, y)
+    return eta * first, eta * second, eta * kappa * y
+
+
+def residual(a: Real, b: Real, mu: Real) -> Any:
+    """The residual in units of its own curvature, eps = eta kappa delta = (a - b) / 2 - mu."""
+    return 0.5 * (a - b) - mu
+
+
+def step(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> tuple[Any, Any]:
+    """One update of gradient descent, exactly, whatever eta_t.
+
+    delta' = delta (1 - eta lam + eta^2 kappa^2 delta f),
+    lam' = lam + eta kappa^2 delta (eta lam delta - 4 f); at y = 0 the map of Lewkowycz et al.
+    """
+    f = delta + y
+    moved = delta * (1.0 - eta * lam + (eta * kappa) ** 2 * delta * f)
+    return moved, lam + eta * kappa**2 * delta * (eta * lam * delta - 4.0 * f)
+
+
+def mode_step(a: Real, b: Real, mu: Real) -> tuple[Any, Any]:
+    """The same in modes: a' = (1 - eps)^2 a, b' = (1 + eps)^2 b.
+
+    The gradient is delta kappa times the swap of u and v, which is +1 on p and -1 on q, so
+    p' = (1 - eps) p and q' = (1 + eps) q: no direction ever turns, and a b shrinks by
+    (1 - eps^2)^2.
+    """
+    eps = residual(a, b, mu)
+    return (1.0 - eps) ** 2 * a, (1.0 + eps) ** 2 * b
+
+
+def jacobian(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Array:
+    """d(delta', lam') / d(delta, lam) of `step`, shape (..., 2, 2).
+
+    At delta = 0 its eigenvalues are 1 - eta lam and 1: every minimum is one of a line of them.
+    """
+    k = kappa**2
+    entries = np.broadcast_arrays(
+        1.0 - eta * lam + eta**2 * k * delta * (3.0 * delta + 2.0 * y),
+        -eta * delta,
+        eta * k * (2.0 * eta * lam * delta - 8.0 * delta - 4.0 * y),
+        1.0 + eta**2 * k * delta**2,
+    )
+    return np.stack(entries, axis=-1).reshape(*entries[0].shape, 2, 2)
+
+
+def fixed_points(mu: Real) -> tuple[Array, Array]:
+    """The fixed points away from zero loss: (eps, S), and the multipliers, each (..., 3, 2).
+
+    In order: the dead network f = 0 = S with ((1 + mu)^2, (1 - mu)^2); eps = 2 on b = 0 at
+    S = 4 + 2 mu with (5 + 2 mu, 9); eps = -2 on a = 0 at S = 4 - 2 mu with (5 - 2 mu, 9).
+    `mode_step` fixes a > 0 only where |1 - eps| = 1, b > 0 only where |1 + eps| = 1. At
+    0 < |mu| < 2 all repel; the last two are the ends of the line W = 1 of `invariant`, where p or
+    q changes its sign at every step.
+    """
+    mu = np.asarray(mu, float)
+    two, nine = np.full_like(mu, 2.0), np.full_like(mu, 9.0)
+    points = [-mu, 0.0 * mu, two, 4.0 + 2.0 * mu, -two, 4.0 - 2.0 * mu]
+    multipliers = [(1 + mu) ** 2, (1 - mu) ** 2, 5.0 + 2.0 * mu, nine, 5.0 - 2.0 * mu, nine]
+    shape = (*mu.shape, 3, 2)
+    return np.stack(points, -1).reshape(shape), np.stack(multipliers, -1).reshape(shape)
+
+
+def hessian_spectrum(
+    delta: float, lam: float, kappa: float, y: float, width: int, inputs: int
+) -> Array:
+    """All width (inputs + 1) eigenvalues of the Hessian, ascending.
+
+    (lam +- R) / 2 with R^2 = lam^2 + 4 kappa^2 delta (3 delta + 2 y); kappa delta and
+    -kappa delta, width - 1 times each; 0, width (inputs - 1) times. On span(p, q) the Hessian is
+    [[A + kappa delta, -sqrt(A B)], [-sqrt(A B), B - kappa delta]].
+    """
+    root = _root(delta, lam, kappa, y)
+    across = np.repeat([kappa * delta, -kappa * delta], width - 1)
+    along = [0.5 * (lam - root), 0.5 * (lam + root)]
+    return np.sort(np.concatenate([along, across, np.zeros(width * (inputs - 1))]))
+
+
+def sharpness(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
+    """Top Hessian eigenvalue (lam + sqrt(lam^2 + 4 kappa^2 delta (3 delta + 2 y))) / 2.
+
+    At least kappa |delta|, so the directions across p and q never lead. It is lam at delta = 0.
+    """
+    return 0.5 * (lam + _root(delta, lam, kappa, y))
+
+
+def _root(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
+    # (A - B + 2 kappa delta)^2 + 4 A B: below 0 by rounding only.
+    square = lam**2 + 4.0 * kappa**2 * delta * (3.0 * delta + 2.0 * y)
+    return np.sqrt(np.maximum(square, 0.0))
+
+
+def flow_limit(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
+    """Trace, and sharpness, where gradient flow ends: sqrt(lam^2 + 4 kappa^2 (y^2 - f^2)).
+
+    dA/dt = -2 kappa delta A and dB/dt = 2 kappa delta B conserve 4 A B = lam^2 - 4 kappa^2 f^2. So
+    the net trend is sharpening iff |f_0| < |y|. The modes end at `modes` of (0, this).
+    """
+    f = delta + y
+    return np.sqrt(lam**2 + 4.0 * kappa**2 * (y**2 - f**2))
+
+
+def flow(t: Real, delta: Real, lam: Real, kappa: Real, y: Real) -> tuple[Any, Any]:
+    """(delta, lam) after gradient flow for a time t from a state with both modes alive.
+
+    With tan(phi) = sqrt(B / A): tan(phi_end - phi) = tan(phi_end - phi_0) exp(-lam_end t), as
+    w = sqrt(A / B) obeys a Riccati equation with the roots w_end and -1 / w_end; and
+    lam sin(2 phi) = 2 sqrt(A B) is conserved.
+    """
+    trace = flow_limit(delta, lam, kappa, y)
+    start, end = _angle(*modes(delta, lam, kappa, y)), _angle(*modes(0.0, trace, kappa, y))
+    phi = end - np.arctan(np.tan(end - start) * np.exp(-trace * t))
+    now = lam * np.sin(2.0 * start) / np.sin(2.0 * phi)
+    return 0.5 * now * np.cos(2.0 * phi) / kappa - y, now
+
+
+def _angle(first: Real, second: Real) -> Any:
+    return np.arctan2(np.sqrt(second), np.sqrt(first))
+
+
+def flow_on_manifold(t: Real, f: Real, kappa: Real, y: Real) -> Any:
+    """Output after gradient flow on B = 0 (f, y > 0): y / (1 + (y / f - 1) exp(-2 kappa y t)).
+
+    There lam = 2 kappa f, and df/dt = -lam delta is the logistic equation.
+    """
+    return y / (1.0 + (y / f - 1.0) * np.exp(-2.0 * kappa * y * t))
+
+
+def trace_drift(delta: Real, kappa: Real, y: Real) -> Any:
+    """Time derivative of lam in gradient flow, -4 kappa^2 f delta: below 0 unless 0 < f / y < 1."""
+    return -4.0 * kappa**2 * (delta + y) * delta
+
+
+def sharpness_drift(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
+    """The same of the Hessian sharpness: -2 kappa^2 delta (f + 2 lam (2 f - y) / R).
+
+    R of `hessian_spectrum`; from `trace_drift` and d delta/dt = -lam delta. Not the trace's trend:
+    for lam >> kappa |y| it changes sign at f = 2 y / 5, so from f_0 = 0 the sharpness first falls.
+    """
+    f = delta + y
+    turn = f + 2.0 * lam * (2.0 * f - y) / _root(delta, lam, kappa, y)
+    return -2.0 * kappa**2 * delta * turn
+
+
+def step_size_bias(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Any:
+    """How much flatter than gradient flow's minimum that of descent at a small eta is, at most.
+
+    0 <= lam_flow - lam_end <= eta kappa^2 delta_0^2 / (2 - z), z = eta max(lam_0, lam_flow) < 1.
+    Each step multiplies 4 A B by (1 - eps^2)^2 <= 1, and sum eps_t^2 is geometric with ratio
+    (1 - z)^2 at worst. The second half is proved to leading order in eta, and measured beyond.
+    """
+    z = eta * np.maximum(lam, flow_limit(delta, lam, kappa, y))
+    return eta * (kappa * delta) ** 2 / (2.0 - z)
+
+
+def initial_moments(width: Real, s: Real, var_w: Real, chi: Real) -> tuple[Any, Any, Any]:
+    """E lam = 2 sigma^2 chi, Var lam = 4 sigma^4 chi^2 / n, Var f = sigma^4 chi / n^s at first.
+
+    sigma^2 = ``var_w``, chi = |x|^2. Of Gaussian weights A and B are sigma^2 chi / n times
+    independent chi-squared variables with n degrees of freedom. E f = 0.
+    """
+    variance = var_w**2 * chi * np.power(width, -s, dtype=float)
+    return 2.0 * var_w * chi, 4.0 * (var_w * chi) ** 2 / width, variance
+
+
+def squared_alignment(width: Real) -> Any:
+    """E rho^2 = 1 / (4 (n + 1)) of Gaussian weights, rho = kappa f / lam, at every s.
+
+    A / lam is Beta(n/2, n/2), and rho = A / lam - 1/2.
+    """
+    return 0.25 / (width + 1.0)
+
+
+def reduction_probability(y: Real, width: Real, s: Real, var_w: Real, chi: Real) -> Any:
+    """Share of wide networks that flow leaves flatter: 2 Phi(-|y| n^(s/2) / (sigma^2 |x|)).
+
+    P(|f_0| > |y|), f_0 Gaussian: O(1) in the NTK parameterisation, vanishing in muP.
+    """
+    return 2.0 * ndtr(-np.abs(y) / np.sqrt(initial_moments(width, s, var_w, chi)[2]))
+
+
+def invariant(a: Real, b: Real, mu: Real) -> Any:
+    """W = a / (4 + 2 mu) + b / (4 - 2 mu) = (S - mu (eps + mu)) / (4 - mu^2), for |mu| < 2.
+
+    1 - W' = (1 - W) `invariant_ratio`, which is positive: no run ever crosses the line W = 1.
+    """
+    return a / (4.0 + 2.0 * mu) + b / (4.0 - 2.0 * mu)
+
+
+def invariant_ratio(eps: Real, mu: Real) -> Any:
+    """(1 - W') / (1 - W) = 1 + eps^2 + mu eps; positive for every eps iff |mu| < 2."""
+    return 1.0 + eps**2 + mu * eps
+
+
+def is_bounded(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Any:
+    """Whether descent at constant eta stays bounded: |mu| < 2 and S < 4 + mu eps (almost surely).
+
+    The second is W < 1 of `invariant`, a triangle of modes that no run leaves; beyond it 1 - W < 0
+    only grows. A bounded run has |eps_t| <= 2 and S_t <= 4 + 2 |mu| at every step.
+    """
+    a, b, mu = dimensionless(delta, lam, kappa, y, eta)
+    return (np.abs(mu) < 2.0) & (a + b < 4.0 + mu * residual(a, b, mu))
+
+
+def eta_max(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
+    """Largest eta of bounded training: 8 / (lam + sqrt(lam^2 - 16 kappa^2 y delta)).
+
+    4 / lam at y = 0 at every width (Lewkowycz et al.). `is_bounded` holds below it and nowhere
+    above: it never exceeds `eta_ceiling`, and lam >= 2 kappa |f| makes the discriminant at least
+    4 kappa^2 (f - 2 y)^2.
+    """
+    discriminant = lam**2 - 16.0 * kappa**2 * y * delta
+    return 8.0 / (lam + np.sqrt(np.maximum(discriminant, 0.0)))
+
+
+def eta_edge(kappa: Real, y: Real) -> Any:
+    """1 / (kappa |y|): above it (|mu| > 1) no minimum is stable; infinite at y = 0."""
+    with np.errstate(divide="ignore"):
+        return 1.0 / (kappa * np.abs(y))
+
+
+def eta_ceiling(kappa: Real, y: Real) -> Any:
+    """2 / (kappa |y|): above it (|mu| > 2) almost every run diverges, however warmed up."""
+    return 2.0 * eta_edge(kappa, y)
+
+
+def flattest_minimum(kappa: Real, y: Real) -> Any:
+    """Least sharpness of zero loss, 2 kappa |y|, as lam >= 2 kappa |f|: balanced layers."""
+    return 2.0 * kappa * np.abs(y)
+
+
+def late_phase(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Array:
+    """What training at constant eta comes to: "converges", "oscillates" or "diverges".
+
+    Within `is_bounded`: |mu| < 1 ends at zero loss with eta lam < 2; 1 < |mu| < 2 on the manifold
+    of one mode, at the edge of stability for good. At y = 0 there are catapults but no such edge.
+    """
+    bounded = is_bounded(delta, lam, kappa, y, eta)
+    below = eta < eta_edge(kappa, y)
+    return np.where(bounded, np.where(below, "converges", "oscillates"), "diverges")
+
+
+def edge_is_reachable(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
+    """Whether some constant eta ends in oscillation: lam < 3 kappa |y| + kappa f sign(y).
+
+    `is_bounded` at `eta_edge`. From a larger trace only warmup gets there.
+    """
+    return lam < kappa * (3.0 * np.abs(y) + (delta + y) * np.sign(y))
+
+
+def first_step_ratio(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Any:
+    """Ratio delta' / delta = 1 - eta lam + eta^2 kappa^2 delta f: beyond +-1 the loss rises."""
+    return 1.0 - eta * lam + (eta * kappa) ** 2 * delta * (delta + y)
+
+
+def eta_loss(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
+    """Least eta whose first update raises the loss: 4 / (lam + sqrt(lam^2 - 8 kappa^2 delta f)).
+
+    There `first_step_ratio` is -1. At y = 0, with rho = kappa f / lam, it is c_loss / lam, c_loss =
+    (1 - sqrt(1 - 8 rho^2)) / (2 rho^2) = 2 + 8 rho^2 + ...: on average 2 + 2 / n, by
+    `squared_alignment`. If the root is not real the ratio never reaches -1 but +1, at
+    lam / (kappa^2 delta f): at y = 0 that is beyond `eta_max`.
+    """
+    bend = kappa**2 * delta * (delta + y)
+    discriminant = lam**2 - 8.0 * bend
+    with np.errstate(divide="ignore"):
+        back = np.divide(lam, bend)
+    return np.where(discriminant < 0.0, back, 4.0 / (lam + np.sqrt(np.maximum(discriminant, 0.0))))
+
+
+def loss_cap(kappa: Real, eta: Real) -> Any:
+    """2 / (eta kappa)^2: no loss of a bounded run at constant eta exceeds it, as |eps_t| <= 2.
+
+    At y = 0 lam never rises (S' - S = eps^2 (S - 4)) and caps the loss, by 2 kappa |f| <= lam_0, at
+    lam_0^2 / (8 kappa^2): this cap at eta lam_0 = 4. It is O(n) in the NTK parameterisation.
+    """
+    return 2.0 / (eta * kappa) ** 2

@@ -1,0 +1,61 @@
+"""Pictures of the catapult."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.data import Data
+from simulator.laws.one_example import Example
+from simulator.models import UV
+from simulator.theory import catapult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["peak_time_against_width", "peak_times"]
+
+_STYLES = (
+    (2.3, "o", "#6baed6"),
+    (2.6, "s", "#3182bd"),
+    (3.0, "^", "#08519c"),
+    (3.5, "D", "#252525"),
+)
+
+
+def peak_times(s0: float, widths: NDArray[Any], seeds: NDArray[Any]) -> NDArray[Any]:
+    """Update at which the loss of a simulated run peaks, the mean over seeds, for each width.
+
+    From Gaussian weights in the NTK parameterisation, y = 0, at eta = s0 / lam_0.
+    """
+    steps = round(60 + 2 * np.log(widths.max()) * catapult.peak_time_slope(s0))
+    data = Data(np.ones((1, 1)), np.zeros((1, 1)))
+    peaks = np.empty((len(widths), len(seeds)))
+    for row, width in zip(peaks, widths, strict=True):
+        example = Example(UV(int(width)), data)
+        for column, seed in enumerate(seeds):
+            theta = example.model.init(data, int(seed))
+            eta = s0 / example.state(theta)[1]
+            row[column] = np.argmax(example.train(theta, eta, steps).loss)
+    return peaks.mean(axis=1)
+
+
+def peak_time_against_width(ax: Axes, rng: np.random.Generator) -> None:
+    """Mean time of the largest loss against width, with lines of the predicted slope."""
+    widths = 4 ** np.arange(3, 15)
+    seeds = rng.integers(2**32, size=8)
+    for s0, marker, colour in _STYLES:
+        times = peak_times(s0, widths, seeds)
+        slope = catapult.peak_time_slope(s0)
+        line = times.mean() + slope * (np.log(widths) - np.log(widths).mean())
+        ax.plot(
+            widths, times, ls="none", marker=marker, color=colour, ms=5, label=f"measured, {s0}"
+        )
+        ax.plot(widths, line, color=colour, lw=1.2, label=f"slope {slope:.2f} per e-fold")
+    ax.set(
+        xscale="log", xlabel="width n", ylabel="update of the largest loss", ylim=(0, None),
+        title=r"The catapult peaks later by $1 / (2 \ln(\eta\lambda_0 - 1))$ an e-fold of width",
+    )  # fmt: skip
+    ax.legend(title=r"$\eta\lambda_0$", fontsize="small", loc="upper left")

@@ -1,0 +1,69 @@
+"""Pictures of self-stabilisation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.theory import stabilization
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["cycle", "descend"]
+
+Array = NDArray[Any]
+
+
+def descend(x: Any, y: float, g: Array, h: Array, etas: Array) -> tuple[Array, Array]:
+    """x and y = S - 2 / eta (updates + 1, runs) of gradient descent on the toy, weight by weight.
+
+    L = S x^2 / 2 - h w with S = S_0 + g w; from w = 0, where S_0 puts the sharpness y above the
+    edge of the first eta (updates, runs).
+    """
+    w, curvature = np.zeros_like(x), 2.0 / etas[0] + y
+    xs, ys = np.empty((2, len(etas) + 1, x.size))
+    for t, eta in enumerate([*etas, etas[-1]]):
+        sharpness = curvature + g * w
+        xs[t], ys[t] = x, sharpness - 2.0 / eta
+        x, w = x - eta * sharpness * x, w + eta * (h - 0.5 * g * x**2)
+    return xs, ys
+
+
+def cycle(ax: Axes, rng: np.random.Generator) -> None:
+    """Cycles of displacement and excess sharpness, and where the theory closes them."""
+    g, h = rng.uniform(0.8, 1.2, (2, 1))
+    alpha, beta, eta = g * h, g**2, 0.004 / np.sqrt(g * h)
+    delta = stabilization.amplitude(alpha, beta)
+    x, y = np.geomspace(1e-4, 8.0, 400)[None] * delta, np.linspace(-4.5, 4.5, 400)[:, None]
+    energy = stabilization.cycle_energy(x, y * np.sqrt(alpha), alpha, beta)
+    for start, marker, colour in (
+        (0.5, "o", "#9ecae1"),
+        (0.1, "s", "#4292c6"),
+        (0.005, "^", "#08306b"),
+    ):
+        level = stabilization.cycle_energy(start * delta, 0.0, alpha, beta)
+        period = float(np.max(stabilization.cycle_period(alpha, eta)))
+        xs, ys = descend(start * delta, 0.0, g, h, np.tile(eta, (round(3.0 * period), 1)))
+        ax.contour(x[0] / delta, y[:, 0], energy, levels=level, colors="#a63603", linewidths=1.0)
+        over = _once_around(ys[:, 0])
+        ax.plot(
+            np.abs(xs[:over:12, 0]) / delta, ys[:over:12, 0] / np.sqrt(alpha), ls="none",
+            marker=marker, ms=3.5, color=colour, label=rf"descent from $X_0 = {start}\,\delta$",
+        )  # fmt: skip
+    ax.plot([], [], color="#a63603", lw=1.0, label=r"$y^2 + \alpha(q - \ln q - 1)$ constant")
+    ax.plot(1.0, 0.0, "k+", ms=9, label="fixed point")
+    ax.set(
+        xscale="log", xlabel=r"displacement $X / \delta$ along the top eigenvector",
+        ylabel=r"excess sharpness $(S - 2/\eta) / \sqrt{\alpha}$",
+        title="Self-stabilisation: sharpening, blow-up, flattening, return",
+    )  # fmt: skip
+    ax.legend(fontsize="small", loc="lower left")
+
+
+def _once_around(y: Array) -> int:
+    """Updates until y has risen through 0 again."""
+    rising = np.flatnonzero((y[1:-1] < 0) & (y[2:] >= 0))
+    return int(rising[0]) + 2 if rising.size else y.size

@@ -1,0 +1,84 @@
+"""Pictures of warmup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.laws.noisy_example import example, flowed_trace, noise_of, survived, train
+from simulator.schedules import Warmup
+from simulator.theory import uv, warmup
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["half_survive", "smallest_surviving_warmup", "survival"]
+
+
+def survival(
+    width: int,
+    s: float,
+    mu: float,
+    reach: float,
+    floor: float,
+    t_wrm: int,
+    runs: int,
+    rng: np.random.Generator,
+) -> float:
+    """Share of simulated runs that survive a warmup from 0 to eta_trgt = reach / lam.
+
+    lam is where each would meet the edge; mu = eta_trgt kappa y if that were 2; `noisy_example`.
+    """
+    one = example(width, s, 0.0)
+    one = example(width, s, 2.0 * mu / (reach * one.kappa))
+    alive = 0
+    for seed in rng.integers(2**32, size=runs):
+        theta = one.model.init(one.data, int(seed))
+        lam = flowed_trace(one, theta)
+        schedule = Warmup(0.0, reach / lam, t_wrm)
+        run = train(one, theta, schedule, t_wrm, noise_of(one, lam, floor), rng)
+        alive += survived(one, run)
+    return alive / runs
+
+
+def half_survive(
+    width: int, s: float, mu: float, reach: float, floor: float, rng: np.random.Generator
+) -> float:
+    """t_wrm at which half of the runs survive: where the shares on a grid of it cross a half."""
+    expected = float(warmup.shortest_warmup(reach, 1.0, floor))
+    t_wrm = np.round(np.linspace(0.7, 1.3, 7) * expected).astype(int)
+    shares = [survival(width, s, mu, reach, floor, int(t), 24, rng) for t in t_wrm]
+    # Shares of few runs need not rise: the area above them is the mean of the smallest t_wrm.
+    return float(t_wrm[0] + np.trapezoid(1.0 - np.array(shares), t_wrm))
+
+
+def smallest_surviving_warmup(ax: Axes, rng: np.random.Generator) -> None:
+    """Survival in the plane of eta_trgt and t_wrm, with the straight boundary of the theory."""
+    floor, width, s, y = 1e-4, 256, 0.5, 1.0
+    one = example(width, s, y)
+    theta = one.model.init(one.data, int(rng.integers(2**32)))
+    lam = flowed_trace(one, theta)
+    largest, ceiling = float(uv.eta_max(*one.setting(theta))), float(uv.eta_ceiling(one.kappa, y))
+    etas, times = np.linspace(0.4 * largest, 1.2 * ceiling, 15), np.arange(1, 180, 14)
+    shares = np.empty((times.size, etas.size))
+    sigma = noise_of(one, lam, floor)
+    for row, t_wrm in zip(shares, times, strict=True):
+        for i, eta in enumerate(etas):
+            schedule, steps = Warmup(0.0, eta, int(t_wrm)), int(t_wrm) + 20
+            runs = [survived(one, train(one, theta, schedule, steps, sigma, rng)) for _ in range(5)]
+            row[i] = np.mean(runs)
+    mesh = ax.pcolormesh(etas * lam / 2.0, times, shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    ax.figure.colorbar(mesh, ax=ax, label="measured: share of 5 noisy runs that survive")
+    fine = np.linspace(1, times[-1], 400)
+    line = warmup.boundary(fine, lam, floor, largest, ceiling)
+    ax.plot(
+        line * lam / 2.0, fine, color="#a63603", lw=2.5, label="predicted: no warmup, line, ceiling"
+    )
+    ax.set(
+        xlabel=r"$\eta_\mathrm{trgt} \lambda / 2$",
+        ylabel=r"$t_\mathrm{wrm}$ (updates)",
+        title=r"The shortest warmup that survives is $\eta_\mathrm{trgt}\lambda\,$"
+        r"$\ln(1/\mathrm{floor})\,/\,(3 \ln 3 - 2)$",
+    )  # fmt: skip
+    ax.legend(loc="lower right")
