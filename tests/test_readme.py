@@ -11,14 +11,23 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
+FIRST, CONJECTURE = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
 def test_the_python_example_runs_as_printed(capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert len(example.split("\n\n", 1)[-1].strip().splitlines()) <= 5
-    exec(example, {})
+    assert len(FIRST.split("\n\n", 1)[-1].strip().splitlines()) <= 5
+    exec(FIRST, {})
     outcome, catapults, first, _, last = capsys.readouterr().out.split()
     assert outcome in simulator.regimes.OUTCOMES
     assert int(catapults) >= 1
     assert float(last) < 0.5 * float(first)
+
+
+def test_the_conjecture_is_a_test_as_printed():
+    space = {}
+    exec(CONJECTURE, space)
+    (test,) = (value for name, value in space.items() if name.startswith("test_"))
+    test()
 
 
 @pytest.mark.parametrize("path", re.findall(r"`((?:studies|tests|simulator)/[\w./]+)`", README))
@@ -32,6 +41,9 @@ def test_commands_and_options_that_readme_names_exist():
     for name, rest in re.findall(r"`warmup (\w+)([^`]*)`", README):
         known = {o for p in warmup.commands[name].params for o in p.opts}
         assert set(re.findall(r"--[\w-]+", rest)) <= known
+    from simulator.laws import LAWS
+
+    assert set(re.findall(r"--law ([a-z-]+)", README)) <= set(LAWS)
 
 
 def test_the_version_is_said_once():
