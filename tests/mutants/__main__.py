@@ -1,0 +1,62 @@
+"""Break each formula on purpose, and see a test fail: ``python tests/mutants``.
+
+Not a test itself: it takes a while. Each mutant is one replacement in one file of a copy of the
+checkout, and one or two test files that must notice it. Prints what was caught; exit code 1 if a
+mutant lives. Names on the command line choose the mutants whose file they occur in.
+"""
+
+import concurrent.futures
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import adaptive_and_warmup
+import linear_and_widths
+import one_example
+import quadratics
+import rules
+
+ROOT = Path(__file__).parents[2]
+GROUPS = (rules, quadratics, one_example, linear_and_widths, adaptive_and_warmup)
+MUTANTS = [mutant for group in GROUPS for mutant in group.MUTANTS]
+
+
+def caught(mutant):
+    """Whether the tests fail on a copy of the checkout with this mutant in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "checkout"
+        leave = shutil.ignore_patterns(".git", "__pycache__", ".*", "*.zarr")
+        shutil.copytree(ROOT, copy, ignore=leave)
+        target = copy / mutant.path
+        text = target.read_text()
+        if text.count(mutant.old) != 1:
+            raise SystemExit(f"{mutant.path} holds {mutant.old!r} {text.count(mutant.old)} times")
+        target.write_text(text.replace(mutant.old, mutant.new))
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider"]
+        found = subprocess.run(
+            [*command, *mutant.tests.split()], cwd=copy, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(copy)}, check=False,
+        )  # fmt: skip
+        if found.returncode not in (0, 1):
+            raise SystemExit(f"{mutant.tests} did not run: {found.stdout[-2000:]}")
+        return found.returncode == 1
+
+
+def main(names):
+    """Try the mutants in files that these names occur in; all of them without a name."""
+    chosen = [m for m in MUTANTS if not names or any(name in m.path for name in names)]
+    lived = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for mutant, dead in zip(chosen, pool.map(caught, chosen), strict=True):
+            lived += not dead
+            verdict = "caught" if dead else "LIVES "
+            print(f"{verdict}  {mutant.path}: {mutant.old!r} -> {mutant.new!r}", flush=True)
+    print(f"{len(chosen) - lived} of {len(chosen)} caught")
+    return 1 if lived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
