@@ -205,13 +205,13 @@ def first_crossing(rng: np.random.Generator) -> Reading:
     while len(predicted) < 8:
         one = random_example(rng, representation="gram")
         theta = one.model.init(one.data, int(rng.integers(2**32)))
-        delta, lam = one.state(theta)
-        # What a gradient step of eta lam << 1 misses of the flow is of this size.
-        if (one.kappa * delta / lam) ** 2 > 0.5:
+        expected = float(warmup.first_crossing(*one.setting(theta)))
+        # Far from a minimum steps of the early ramp, though small, end flatter than gradient flow.
+        if abs(one.kappa * one.state(theta)[0] * expected) > 1.0:
             continue
-        target = 3.0 * float(warmup.first_crossing(*one.setting(theta)))
-        run = train(one, theta, Warmup(0.0, target, 2400), 1000, 0.0, rng, sharpness_every=2)
-        predicted.append(target / 3.0)
+        schedule = Warmup(0.0, 3.0 * expected, 2400)
+        run = train(one, theta, schedule, 1000, 0.0, rng, sharpness_every=2)
+        predicted.append(expected)
         measured.append(run.eta[np.argmax(run.sharpness * run.eta > 2.0)])
     return equal(predicted, measured)
 

@@ -30,7 +30,8 @@ def test_equal_layers_follow_the_cubic_map(mu, r, n, seed, kappa, y):
     np.testing.assert_allclose(
         network.feature, network.v, rtol=1e-9, atol=1e-9 * np.abs(before).max()
     )
-    ratio = network.v @ before / (before @ before) if r else 0.0
+    size = before @ before
+    ratio = network.v @ before / size if size > 0 else 0.0
     assert edge.cubic(r, mu) == pytest.approx(ratio * r, rel=1e-9, abs=1e-9)
 
 

@@ -333,7 +333,7 @@ def test_the_initial_gram_matrix_is_wishart(representation, n, d, k, s, var_w, s
     """With n degrees of freedom: moments of each entry, and those of the log-determinant."""
     data = sim.Data(np.ones((1, d)), np.ones((1, k)))
     model = sim.UV(n, s, var_w, representation)
-    draws = 800
+    draws = 1600
     k0 = np.stack([model.gram(model.init(data, seed + i), data) for i in range(draws)])
     mean, on, off = linear.initial_gram_moments(n, s, var_w)
     diagonal = k0[:, range(d + k), range(d + k)]
@@ -348,7 +348,7 @@ def test_the_initial_gram_matrix_is_wishart(representation, n, d, k, s, var_w, s
         volume = np.linalg.slogdet(k0)[1]
         mean, variance = linear.initial_log_volume(n, d + k, s, var_w)
         assert volume.mean() == pytest.approx(mean, abs=6 * np.sqrt(variance / draws))
-        assert volume.var() == pytest.approx(variance, rel=0.6)
+        assert volume.var() == pytest.approx(variance, rel=0.4)
 
 
 @fewer(0.2)

@@ -393,7 +393,7 @@ def test_the_largest_eta_is_where_runs_stop_being_bounded(network, fraction, bey
     largest = uv.eta_max(*network.setting)
     assert uv.is_bounded(*network.setting, fraction * largest)
     assert not uv.is_bounded(*network.setting, beyond * largest)
-    if network.y:
+    if abs(network.y) > 1e-100:
         assert largest <= uv.eta_ceiling(network.kappa, network.y) * (1 + 1e-6)
 
 
@@ -509,6 +509,8 @@ def test_beyond_the_ceiling_nothing_is_bounded(mu, a, b, seed, n):
     assert uv.late_phase(*network.setting, 1.0) == "diverges"
     for _ in range(3000):
         network.step(1.0)
+        # Almost surely: round numbers may land on the target, and rest there.
+        assume(network.output != network.y)
         if abs(network.output) > 1e6:
             return
     raise AssertionError(network.setting)
