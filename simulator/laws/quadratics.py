@@ -14,6 +14,7 @@ from simulator.laws.bisection import (
     threshold_by_bisection,
 )
 from simulator.laws.law import Reading, at_most, equal, law
+from simulator.laws.pictures import quadratics as pictures
 from simulator.models import Array, Quadratic
 from simulator.optimizers import (
     GD,
@@ -66,7 +67,7 @@ def threshold_of_descent(rng: np.random.Generator) -> Reading:
     return _thresholds(rng, [(GD(), 2.0)] * 4)
 
 
-@law(1e-6)
+@law(1e-6, picture=pictures.thresholds)
 def threshold_of_momentum(rng: np.random.Generator) -> Reading:
     """Momentum is stable iff eta lambda < (2 + 2 beta) / (1 - dampening).
 
@@ -183,7 +184,7 @@ def first_updates(rng: np.random.Generator) -> Reading:
     )
 
 
-@law(5e-3)
+@law(5e-3, picture=pictures.growth)
 def heavy_ball_decay(rng: np.random.Generator) -> Reading:
     """Between (1 -+ sqrt beta)^2 heavy ball shrinks by sqrt(beta) an update, whatever the lambda.
 
@@ -246,7 +247,7 @@ def product_of_a_schedule(rng: np.random.Generator) -> Reading:
     return equal(predicted, measured)
 
 
-@law(1e-2)
+@law(2e-2, picture=pictures.warmup)
 def warmup_decay(rng: np.random.Generator) -> Reading:
     """Linear warmup takes a quadratic to ln|theta/theta_0| = tau G(z), G = (z-1) ln|z-1| - z.
 
@@ -289,7 +290,7 @@ def no_gain_on_quadratics(rng: np.random.Generator) -> Reading:
     return equal(predicted, measured)
 
 
-@law(1e-6)
+@law(1e-6, picture=pictures.cycles)
 def rmsprop_cycle(rng: np.random.Generator) -> Reading:
     """RMSProp at eps = 0 ends in |theta| = eta / 2, pre-conditioned sharpness 2 / eta exactly.
 
