@@ -17,8 +17,8 @@ from simulator.theory import uv, warmup
 
 __all__ = [
     "ceiling_of_warmup", "edge_under_warmup", "first_crossing", "gain_of_warmup",
-    "loss_under_warmup", "shortest_warmup", "survival_of_schedules", "survival_of_warmup",
-    "updates_to_target", "warmup_from_the_edge",
+    "gain_of_wide_networks", "loss_under_warmup", "shortest_warmup", "survival_of_schedules",
+    "survival_of_warmup", "updates_saved", "warmup_from_the_edge",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -171,13 +171,39 @@ def gain_of_warmup(rng: np.random.Generator) -> Reading:
         # Balanced and orthogonal layers: f = 0.
         lam = rng.uniform(0.5, 8.0) * one.kappa * one.y
         theta = one.weights((0.5 * lam, 0.5 * lam), rng)
-        flowed = flowed_trace(one, theta)
-        longest = float(warmup.shortest_warmup(uv.eta_ceiling(one.kappa, one.y), flowed, 1e-4))
-        sigma = noise_of(one, flowed, 1e-4)
-        limits = [_largest_eta(one, theta, t, sigma, rng) for t in (1, 10 + round(2.5 * longest))]
         predicted.append(warmup.largest_gain(-one.y, lam, one.kappa, one.y))
-        measured.append(limits[1] / limits[0])
+        measured.append(_gain(one, theta, rng))
     return equal(predicted, measured)
+
+
+@law(0.1)
+def gain_of_wide_networks(rng: np.random.Generator) -> Reading:
+    """Gaussian weights have r = 2 sigma^2 |x| n^((1-s)/2)/|y|: a gain ~ sqrt(n), or O(1) in muP.
+
+    In the NTK parameterisation, s = 0, and at s = 1: the flat start of muP that gains little of
+    Kalra & Barkeshli 2406.09405, section 4.1. Derived here; by bisection as for ``gain-of-warmup``,
+    of one draw at each of three widths up to 10^6, with targets large against its output.
+    """
+    predicted: list[Any] = []
+    measured: list[Any] = []
+    for width, s in ((10**3, 0.0), (10**4, 0.0), (10**6, 1.0)):
+        y = 0.2 * width ** (0.5 * (1.0 - s)) * rng.uniform(0.7, 1.5)
+        one = example(width, s, float(y) if s == 0.0 else rng.uniform(0.3, 1.0))
+        theta = one.model.init(one.data, int(rng.integers(2**32)))
+        predicted.append(warmup.typical_gain(width, s, 1.0, 1.0, one.y))
+        measured.append(_gain(one, theta, rng))
+    return equal(predicted, measured)
+
+
+def _gain(one: Example, theta: Array, rng: np.random.Generator) -> float:
+    """Largest eta_trgt with a slow warmup over that without any."""
+    lam = flowed_trace(one, theta)
+    longest = float(warmup.shortest_warmup(uv.eta_ceiling(one.kappa, one.y), lam, 1e-4))
+    sigma = noise_of(one, lam, 1e-4)
+    without, with_ = (
+        _largest_eta(one, theta, t_wrm, sigma, rng) for t_wrm in (1, 10 + round(2.5 * longest))
+    )
+    return with_ / without
 
 
 def _largest_eta(
@@ -265,25 +291,33 @@ def _flowed(rng: np.random.Generator) -> tuple[Example, Array, float]:
     return one, theta, noise_of(one, lam, 1e-4)
 
 
-@law(0.0)
-def updates_to_target(rng: np.random.Generator) -> Reading:
-    """From eta_c a ramp eta_trgt / t_wrm takes t_wrm (1 - eta_c / eta_trgt) updates to eta_trgt.
+@law(1e-9)
+def updates_saved(rng: np.random.Generator) -> Reading:
+    """Starting at eta_c saves t_wrm eta_c / eta_trgt updates of the ramp, less the search for it.
 
-    The updates that Kalra & Barkeshli 2406.09405, section 6.1, still need, saving t_wrm eta_c /
-    eta_trgt less half of the forward passes that finding eta_c costs. Found by stepping.
+    Kalra & Barkeshli 2406.09405, section 6.1: t_wrm (1 - eta_c / eta_trgt) are left at the ramp
+    eta_trgt / t_wrm, and a forward pass of the search counts half an update. Counted by stepping,
+    from 0 and from eta_c.
     """
     predicted: list[Any] = []
     measured: list[Any] = []
-    for _ in range(16):
-        eta_c, ratio, t_wrm = (
-            rng.uniform(0.1, 1.0),
-            rng.uniform(0.5, 20.0),
-            int(rng.integers(1, 999)),
-        )
-        eta, updates = eta_c, 0
-        while updates == 0 or eta < ratio * eta_c:
-            eta += ratio * eta_c / t_wrm
-            updates += 1
-        predicted.append(np.ceil(warmup.t_reach(eta_c, ratio * eta_c, t_wrm)))
-        measured.append(updates)
-    return match(predicted, measured)
+    for _ in range(8):
+        t_wrm, passes = int(rng.integers(2, 500)), int(rng.integers(1, 30))
+        eta_trgt = rng.uniform(0.1, 10.0)
+        eta_c = int(rng.integers(1, 2 * t_wrm)) / t_wrm * eta_trgt
+        left = max(_updates(eta_c, eta_trgt, t_wrm), 1)
+        # A start at or beyond eta_trgt takes one update, and leaves nothing to warm up.
+        saved = _updates(0.0, eta_trgt, t_wrm) - _updates(eta_c, eta_trgt, t_wrm)
+        predicted += [warmup.t_reach(eta_c, eta_trgt, t_wrm)]
+        predicted += [warmup.t_save(eta_c, eta_trgt, t_wrm, passes)]
+        measured += [left, saved - 0.5 * passes]
+    return equal(predicted, measured, scale=1.0)
+
+
+def _updates(eta: float, eta_trgt: float, t_wrm: int) -> int:
+    """Updates that the ramp eta_trgt / t_wrm takes from eta to eta_trgt."""
+    updates = 0
+    while eta < eta_trgt * (1.0 - 1e-9):
+        eta += eta_trgt / t_wrm
+        updates += 1
+    return updates

@@ -214,12 +214,13 @@ def hessian_spectrum(gram: Array, x: Array, y: Array, c: float, width: int) -> A
 
 
 def sharpness(gram: Array, x: Array, y: Array, c: float) -> float:
-    """Top Hessian eigenvalue at any width n > d + k: of the column space, or c sigma_1(G).
+    """Top Hessian eigenvalue at any width: that of `column_space_hessian`, at least c sigma_1(G).
 
-    ``gram`` (d + k, d + k) must have full rank.
+    No direction across the column space of W is sharper: D = w u^T, w a unit vector in it and u the
+    top eigenvector of A, has curvature c sigma_1(G) from the residual and at least 0 from the
+    Gauss-Newton part (derived here). ``gram`` (d + k, d + k) must have full rank.
     """
-    across = c * np.linalg.norm(_gradient_at(gram, x, y, c), 2)
-    return float(max(_column_space(gram, x, y, c)[-1], across))
+    return float(_column_space(gram, x, y, c)[-1])
 
 
 def chain_sharpness(w: ArrayLike) -> Array:

@@ -266,7 +266,7 @@ def eta_max(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
 
 def eta_edge(kappa: Real, y: Real) -> Any:
     """1 / (kappa |y|): above it (|mu| > 1) no minimum is stable; infinite at y = 0."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return 1.0 / (kappa * np.abs(y))
 
 

@@ -41,8 +41,6 @@ MUTANTS = [
         ("images = c * (_swap(dg) + b @ _swap(g))", "images = c * (_swap(dg) - b @ _swap(g))"),
         ("np.repeat(across, width - q)",
          "np.repeat(across, width - q - 1) if width > q else across[:0]"),
-        ("return float(max(_column_space(gram, x, y, c)[-1], across))",
-         "return float(_column_space(gram, x, y, c)[-1])"),
         ("return np.prod(w, axis=-1) ** 2 * np.sum(w**-2.0, axis=-1)",
          "return np.prod(w, axis=-1) ** 2 * np.max(w**-2.0, axis=-1)"),
         ("return depth * y ** (2.0 - 2.0 / depth)", "return depth * y ** (2.0 - 1.0 / depth)"),

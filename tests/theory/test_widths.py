@@ -157,7 +157,7 @@ def norms(model, data, theta):
     return np.array([np.sum(w**2) for w, _ in split(gradient, model.widths(data))])
 
 
-@fewer(0.2)
+@fewer(0.1)
 @given(
     name=names, n=st.integers(3, 10), depth=st.integers(2, 3), d=st.integers(1, 5),
     var_w=st.floats(0.5, 3), seed=st.integers(0, 10**6),
@@ -234,7 +234,7 @@ def test_between_two_inputs_a_wide_kernel_is_that_of_the_arc_cosine(name):
 
 
 @pytest.mark.slow
-@fewer(0.2)
+@fewer(0.1)
 @given(name=names, seed=st.integers(0, 10**6), k=st.integers(1, 3))
 def test_the_trace_of_the_initial_hessian_is_the_mean_kernel(name, seed, k):
     """For 0.5 * mean over samples and outputs, at any targets: relu does not bend."""
@@ -466,7 +466,7 @@ uv_settings = {
 
 
 @pytest.mark.slow
-@fewer(0.5)
+@fewer(0.2)
 @given(**uv_settings)
 def test_kernel_and_features_grow_by_a_function_of_laziness(n, s, var_w, size, y):
     """sqrt(1 + 4/r^2) and sqrt(sqrt(1 + 4/r^2) + 2/r), r = 2 sigma^2 |x| n^((1-s)/2) / |y|."""
@@ -507,6 +507,7 @@ def test_lazy_networks_change_by_powers_of_the_width(s, var_w, chi, y):
 
 
 @pytest.mark.slow
+@fewer(0.3)
 @given(**uv_settings, beyond=st.booleans())
 def test_the_largest_constant_learning_rate_depends_on_laziness_alone(n, s, var_w, size, y, beyond):
     model, data, theta = orthogonal_start(n, s, var_w, size, y)
