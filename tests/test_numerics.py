@@ -25,9 +25,9 @@ def _python(code, tmp_path, **environment):
 
 SLOPE = """
 import numpy as np
-from simulator.numerics.updates import gd
+from simulator.numerics.updates import descend
 theta = np.zeros(1)
-gd(theta, np.ones(1), 1.0)
+descend(theta, np.ones(1), 1.0)
 print(theta[0])
 """
 

@@ -141,7 +141,7 @@ BAD = [
     ("theory --law", "--law", ""),
     ("theory --seed -1", "--seed", "-1"),
     ("theory --figure a.png", "--figure", "a.png"),
-    ("theory --law warmup-decay --figure a.png", "--figure", "a.png"),
+    ("theory --law moving-average-momentum --figure a.png", "--figure", "a.png"),
     ("theory warmup-decay", "warmup-decay", ""),
     ("run --loss xent --data teacher", "--loss", "xent"),
     # data files

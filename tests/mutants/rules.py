@@ -86,7 +86,7 @@ MUTANTS = [
         ("(t[after] - self.t_wrm) / (steps - self.t_wrm)", "(t[after] - self.t_wrm) / steps"),
     ),
     *of(
-        "simulator/models/uv.py", "tests/test_uv.py",
+        "simulator/models/uv.py", "tests/test_uv_model.py",
         ("-0.5 * (1.0 - self.s)", "-0.5 * self.s"),
         ("freedom = rows - np.arange(columns, dtype=float)",
          "freedom = rows + np.arange(columns, dtype=float)"),
