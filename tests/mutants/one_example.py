@@ -83,8 +83,6 @@ MUTANTS = [
         ("ACCUMULATION = 1.3022835", "ACCUMULATION = 1.3023"),
         ("    return total / updates\n\n\ndef lyapunov_exponents",
          "    return total / (updates + discarded)\n\n\ndef lyapunov_exponents"),
-        ("np.linalg.qr(uv.jacobian(delta, lam, kappa, y, eta) @ frame)",
-         "np.linalg.qr(uv.jacobian(delta, lam, kappa, y, eta).T @ frame)"),
         ("CHAOS_EXPONENT = float(np.log(3.0))", "CHAOS_EXPONENT = float(np.log(2.0))"),
         ("return 3.0 * third**2 > second * fourth", "return third**2 > second * fourth"),
         ("return np.sqrt(3.0 * second**2 * (eta * second - 2.0) / margin)",

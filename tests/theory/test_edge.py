@@ -92,6 +92,7 @@ def test_two_traces_alternate_and_their_geometric_mean_is_two(mu):
     assert (abs(edge.cycle_multiplier(mu)) < 1) == (mu < np.sqrt(5) - 1)
 
 
+@fewer(0.25)
 @given(mu=edges, n=st.integers(1, 4), d=st.integers(1, 2), seed=seeds)
 def test_dense_hessians_on_the_cycle_have_its_mean_sharpness_and_multipliers(mu, n, d, seed):
     """Mean sharpness (3 + mu) / 2; monodromy 9 - 2 R^2 once, 3 - 2 mu n times, 1 for the rest."""
@@ -205,7 +206,7 @@ def test_doublings_accumulate_by_feigenbaum_s_ratio():
 # --- chaos --------------------------------------------------------------------------------------
 
 
-@fewer(0.3)
+@fewer(0.1)
 @given(mu=st.floats(0.05, 0.9) | st.floats(1.03, 1.2))
 def test_in_cycles_the_exponent_is_that_of_the_multiplier(mu):
     multiplier = edge.fixed_point_multiplier(mu) if mu < 1 else edge.cycle_multiplier(mu)
@@ -295,7 +296,7 @@ def _settle(slope, eta, x, steps=60_000):
     return previous, x
 
 
-@fewer(0.3)
+@fewer(0.1)
 @given(second=st.floats(0.5, 2), third=st.floats(-2, 2), fourth=st.floats(-4, 4),
        over=st.floats(3e-4, 1e-3))  # fmt: skip
 def test_descent_settles_in_a_small_oscillation_iff_the_flip_criterion_holds(
