@@ -119,7 +119,7 @@ def test_any_parameters_have_a_gram_space_twin(width, seed, d):
 
 
 @pytest.mark.parametrize("s", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("width", [3, 64])
+@pytest.mark.parametrize("width", [3, 4, 64])
 def test_initial_kernel_has_the_moments_of_gaussian_weights(width, s):
     """E lambda = 2 sigma^2 chi, Var lambda = 4 sigma^4 chi^2 / n, Var f = sigma^4 chi n^-s."""
     data = _one_example(0, 2, 1.0)

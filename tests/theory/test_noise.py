@@ -66,8 +66,10 @@ def test_each_sample_s_map_is_its_own_update(beta, eta, seed, shape):
     theta = before - eta * m
     heavy = noise.heavy_ball_maps(curvatures, eta, beta)
     nesterov = noise.nesterov_maps(curvatures, eta, beta)
-    for h, map_, other in zip(curvatures, heavy, nesterov, strict=True):
+    plain = noise.gradient_maps(curvatures, eta)
+    for h, map_, other, descent in zip(curvatures, heavy, nesterov, plain, strict=True):
         g = h @ theta
+        np.testing.assert_allclose(descent @ theta, theta - eta * g, rtol=1e-9, atol=1e-9)
         after = theta - eta * (beta * m + g)
         np.testing.assert_allclose(
             map_ @ np.append(theta, before), np.append(after, theta), rtol=1e-9, atol=1e-9

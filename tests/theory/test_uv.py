@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from one_example import ensemble, networks, with_modes
 from profiles import fewer
@@ -501,6 +501,7 @@ def test_below_the_edge_training_converges_and_beyond_it_oscillates_for_good(low
         assert np.where(mu > 0, dying[1], dying[0]).max() < 1e-6
 
 
+@example(mu=2.5, a=20.0, b=0.1, seed=0, n=2)
 @given(mu=st.floats(2.05, 4) | st.floats(-4, -2.05), a=st.floats(0.01, 40), b=st.floats(1e-3, 40),
        seed=seeds, n=st.integers(1, 8))  # fmt: skip
 def test_beyond_the_ceiling_nothing_is_bounded(mu, a, b, seed, n):
