@@ -140,16 +140,19 @@ def _shortest_from_the_edge(width: int, reach: float, runs: int, rng: np.random.
 def ceiling_of_warmup(rng: np.random.Generator) -> Reading:
     """No warmup trains at eta_trgt > 2 / (kappa |y|), a slow one does below.
 
-    Derived here. Three times the shortest t_wrm for noisy labels, then 500 updates at eta_trgt.
+    Derived here. Three times the shortest t_wrm for noisy labels, then 500 updates at eta_trgt;
+    with targets for which the ceiling is 1 to 20 times 2 / lam.
     """
     predicted: list[Any] = []
     measured: list[Any] = []
     for share in (*rng.uniform(0.3, 0.97, 8), *rng.uniform(1.03, 1.6, 4)):
-        one = example(int(10 ** rng.uniform(1, 4)), float(rng.uniform()), rng.uniform(0.5, 3.0))
+        width, s, gain = int(10 ** rng.uniform(1, 4)), float(rng.uniform()), rng.uniform(1, 20)
+        # The ceiling is 2 / (kappa y), the edge 2 / lam with lam = 2 on average.
+        one = example(width, s, 2.0 / (gain * example(width, s, 0.0).kappa))
         theta = one.model.init(one.data, int(rng.integers(2**32)))
         lam, floor = flowed_trace(one, theta), 1e-4
         eta = share * float(uv.eta_ceiling(one.kappa, one.y))
-        t_wrm = 10 + round(min(3.0 * float(warmup.shortest_warmup(eta, lam, floor)), 2000.0))
+        t_wrm = 10 + round(3.0 * float(warmup.shortest_warmup(eta, lam, floor)))
         steps, sigma = t_wrm + 500, noise_of(one, lam, floor)
         run = train(one, theta, Warmup(0.0, eta, t_wrm), steps, sigma, rng)
         predicted.append(share < 1.0)
