@@ -18,7 +18,7 @@ import numba
 import platformdirs
 from numba.core import config
 
-__all__ = ["cache_is_cold", "kernel"]
+__all__ = ["cache_is_cold", "inlined", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -55,6 +55,17 @@ def _caching_in(directory: Path) -> Iterator[None]:
         config.CACHE_DIR = previous  # type: ignore[attr-defined]
 
 
+def _compile(function: Function, **options: Any) -> Function:
+    options |= {"nogil": True, "error_model": "numpy"}
+    compiled: Any
+    if _CACHE is None:
+        compiled = numba.njit(**options)(function)
+    else:
+        with _caching_in(_CACHE):
+            compiled = numba.njit(cache=True, **options)(function)
+    return cast(Function, compiled)
+
+
 def kernel(function: Function) -> Function:
     """Compile ``function`` on first use, the same way everywhere.
 
@@ -62,13 +73,15 @@ def kernel(function: Function) -> Function:
     an infinity, a result to be flagged, and no branch in the loop. No ``fastmath``: it deletes the
     NaN checks that flag divergence, and makes a run's bits depend on what it is batched with.
     """
-    compiled: Any
-    if _CACHE is None:
-        compiled = numba.njit(nogil=True, error_model="numpy")(function)
-    else:
-        with _caching_in(_CACHE):
-            compiled = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-    return cast(Function, compiled)
+    return _compile(function)
+
+
+def inlined(function: Function) -> Function:
+    """Compile a function of numbers into each loop that calls it.
+
+    LLVM leaves a long function out of line, and then the loop around it is not vectorised.
+    """
+    return _compile(function, forceinline=True)
 
 
 def cache_is_cold() -> bool:
