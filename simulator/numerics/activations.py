@@ -7,18 +7,16 @@ nowhere, so ``bend`` is left alone for them.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+import numpy as np
+
+from simulator.numerics.elementary import erf, normal, tanh
 from simulator.numerics.jit import kernel
 
 __all__ = ["CODES", "activate", "bends"]
 
 CODES = {"linear": 0, "relu": 1, "tanh": 2, "erf": 3, "gelu": 4}
-
-_TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
-_ONE_OVER_SQRT_TWO = 1.0 / math.sqrt(2.0)
-_ONE_OVER_SQRT_TWO_PI = 1.0 / math.sqrt(2.0 * math.pi)
 
 
 def bends(code: int) -> bool:
@@ -38,29 +36,36 @@ def _relu(h: Any, slope: Any) -> None:
 @kernel
 def _tanh(h: Any, slope: Any, bend: Any) -> None:
     for i in range(h.size):
-        value = math.tanh(h[i])
+        value, rest = tanh(h[i])
         h[i] = value
-        slope[i] = (1.0 - value) * (1.0 + value)
-        bend[i] = -2.0 * value * slope[i]
+        # 1 - tanh^2, with digits left where tanh is nearly 1.
+        derivative = rest * (2.0 - rest)
+        slope[i] = derivative
+        bend[i] = -2.0 * value * derivative
 
 
 @kernel
 def _erf(h: Any, slope: Any, bend: Any) -> None:
     for i in range(h.size):
-        z = h[i]
-        h[i] = math.erf(z)
-        slope[i] = _TWO_OVER_SQRT_PI * math.exp(-z * z)
-        bend[i] = -2.0 * z * slope[i]
+        # Beyond 30 nothing is left of the derivatives: infinity times zero must not be NaN.
+        z = np.float64(h[i])
+        z = -30.0 if z < -30.0 else z
+        z = 30.0 if z > 30.0 else z
+        value, derivative = erf(z)
+        h[i] = value
+        slope[i] = derivative
+        bend[i] = -2.0 * z * derivative
 
 
 @kernel
 def _gelu(h: Any, slope: Any, bend: Any) -> None:
     # The exact form z Phi(z), not the tanh approximation of it.
     for i in range(h.size):
-        z = h[i]
-        below = 0.5 * math.erfc(-z * _ONE_OVER_SQRT_TWO)
-        density = _ONE_OVER_SQRT_TWO_PI * math.exp(-0.5 * z * z)
-        h[i] = z * below
+        value, below, density = normal(h[i])
+        z = np.float64(h[i])
+        z = -40.0 if z < -40.0 else z
+        z = 40.0 if z > 40.0 else z
+        h[i] = value
         slope[i] = below + z * density
         bend[i] = (2.0 - z * z) * density
 

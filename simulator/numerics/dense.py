@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from simulator.numerics.activations import activate
+from simulator.numerics.elementary import exp
 from simulator.numerics.jit import kernel
 
 __all__ = ["LOSSES", "forward", "gradient", "hvp", "loss"]
@@ -103,7 +104,7 @@ def loss(code: int, output: Any, y: Any) -> float:
         top = output[i].max()
         partition = 0.0
         for j in range(outputs):
-            partition += math.exp(output[i, j] - top)
+            partition += exp(output[i, j] - top)
         log_partition = top + math.log(partition)
         for j in range(outputs):
             total += y[i, j] * (log_partition - output[i, j])
@@ -123,7 +124,7 @@ def _loss_slope(code: int, output: Any, y: Any, delta: Any) -> None:
         top = output[i].max()
         partition = 0.0
         for j in range(outputs):
-            delta[i, j] = math.exp(output[i, j] - top)
+            delta[i, j] = exp(output[i, j] - top)
             partition += delta[i, j]
         for j in range(outputs):
             delta[i, j] = (delta[i, j] / partition - y[i, j]) / samples

@@ -32,14 +32,14 @@ _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 0.6931471805598903
 _LN2_LOW = 5.497923018708371e-14
 
-_ONE_OVER_SQRT_2 = 0.7071067811865476
-_ONE_OVER_SQRT_2_REST = -4.833646656726457e-17
-_ONE_OVER_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
-_TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
+_ONE_OVER_SQRT_2PI = 0.3989422804014327
+_ONE_OVER_SQRT_2PI_REST = -2.49232720227773e-17
+_TWO_OVER_SQRT_PI = 1.1283791670955126
+_TWO_OVER_SQRT_PI_REST = 1.533545961316588e-17
 
 # Below: a rational function; above: from e^2x, and there the error of e^2x no longer shows.
 _TANH_SEAM = 0.625
-_ERF_SEAM = 0.65
+_ERF_SEAM = 0.75
 
 
 @inlined
@@ -102,68 +102,17 @@ def tanh(x: float) -> Any:
 
 
 @inlined
-def _scaled_erfc(y: float) -> Any:
-    """(1 + 2 y) e^(y^2) erfc(y) for y >= 0 in two parts: nearly constant, from 1 to 1.13."""
-    v = y / (y + 4.0)
-    t = fma(2.0, v, -1.0)
-    rest = fma(2.0, v, -1.0 - t)
-    t2 = t * t
-    t4 = t2 * t2
-    t8 = t4 * t4
-    p0 = fma(t, 0.015379652102619573, -0.13962111684056253)
-    p1 = fma(t, -0.1010390660362954, 0.06809705425469342)
-    p2 = fma(t, -0.06633036581239315, 0.09373283499832316)
-    p3 = fma(t, -0.01619773405614928, 0.03716751553789205)
-    p4 = fma(t, -0.0007577732966797825, 0.005031969974588463)
-    p5 = fma(t, 0.00015062169634785701, -0.00019925667760067352)
-    p6 = fma(t, -1.1222052791754953e-05, -2.4399268538169902e-05)
-    p7 = fma(t, 2.938098765046361e-07, 5.709839222439837e-06)
-    p8 = fma(t, 7.465622591249188e-08, -8.255419835590252e-07)
-    p9 = fma(t, -1.793663398298074e-08, 1.1010664028320208e-07)
-    p10 = fma(t, 1.8434081540220902e-09, -1.4095414244299627e-08)
-    p11 = 1.2558265162039687e-09
-    p0 = fma(t2, p1, p0)
-    p2 = fma(t2, p3, p2)
-    p4 = fma(t2, p5, p4)
-    p6 = fma(t2, p7, p6)
-    p8 = fma(t2, p9, p8)
-    p10 = fma(t2, p11, p10)
-    p0 = fma(t4, p2, p0)
-    p4 = fma(t4, p6, p4)
-    p8 = fma(t4, p10, p8)
-    p = fma(t8, fma(t8, p8, p4), p0)
-    value = fma(t, p, 1.2329951186255526)
-    # The slope is 1.66 at t = -1, where the rounding of t matters, and t^8 of that elsewhere.
-    rest = fma(1.66 * t8, rest, -4.5011104229108984e-17)
-    return value, fma(t, p, 1.2329951186255526 - value) + rest
+def _gauss(square: float, less: float) -> Any:
+    """e^(-square - less) as a sum and a power of two: (1 + t + lost) 2^n.
 
-
-@inlined
-def _gauss(y: float, more: float) -> Any:
-    """erfc(y) and e^(-y^2), y + ``more`` for y >= 0, as m f g and e f g with f, g powers of two.
-
-    Products of the parts keep their digits where f g is subnormal.
+    The power may be subnormal: whatever is multiplied by it keeps its digits until then.
     """
-    square = y * y
-    less = fma(2.0 * y, more, fma(y, y, -square))
     n = fma(square, -_LOG2_E, _ROUND) - _ROUND
     high = fma(n, -_LN2_HIGH, -square)
     low = fma(n, -_LN2_LOW, -less)
     r = high + low
-    t = _expm1(r)
-    lost = (high - r) + low
-
-    shape, rest = _scaled_erfc(y)
-    d = 1.0 + 2.0 * y
-    larger, smaller = (1.0 if y < 0.5 else 2.0 * y), (2.0 * y if y < 0.5 else 1.0)
-    d_rest = (larger - d) + smaller + 2.0 * more
-    inverse = 1.0 / d
-    w = shape * inverse
-    w_rest = fma(-w, d_rest, fma(-w, d, shape) + rest) * inverse
-
-    m = w + fma(w, t, fma(w, lost, w_rest))
     half = fma(n, 0.5, _ROUND) - _ROUND
-    return m, 1.0 + (t + lost), _power_of_two(half), _power_of_two(n - half)
+    return _expm1(r), (high - r) + low, _power_of_two(half) * _power_of_two(n - half)
 
 
 @inlined
@@ -172,24 +121,72 @@ def erf(x: float) -> Any:
     y = np.float64(x)
     a = abs(y)
     a = 27.5 if a > 27.5 else a
-    m, e, f, g = _gauss(a, 0.0)
-    large = 1.0 - m * f * g
-
     z = a * a
+    e, _, scale = _gauss(z, fma(a, a, -z))
+
+    # |erf| = 1 - e^(-a^2) w, where w is a polynomial of t, which is small where rounding counts.
+    # Beyond 6, where w is no longer exact, the difference is 1.
+    t = (a - 0.875) / (a + 3.0)
+    t2 = t * t
+    t4 = t2 * t2
+    p0 = fma(t, -1.2238563489020118, 0.464311583202669)
+    p2 = fma(t, -1.4510340752603919, 1.598434334629667)
+    p4 = fma(t, -0.25630360202411634, 0.8625011058366414)
+    p6 = fma(t, 0.053558136341623305, -0.038762943508482556)
+    p8 = fma(t, -0.011208453126613149, 0.00035858325702889474)
+    p10 = fma(t, 0.0026987323876306803, -0.000478025025422751)
+    p12 = fma(t, -0.0007449257264537406, 0.0004976436159321009)
+    p0 = fma(t2, p2, p0)
+    p4 = fma(t2, p6, p4)
+    p8 = fma(t2, p10, p8)
+    w = fma(t4, fma(t4, fma(t4, p12, p8), p4), p0)
+    above = fma(-scale, fma(w, e, w), 1.0)
+
+    # |erf| = a + a p(a^2), where p is small.
     z2 = z * z
     z4 = z2 * z2
-    p0 = fma(z, -0.3761263890318375, 0.1283791670955126)
-    p1 = fma(z, -0.02686617064503548, 0.11283791670954858)
-    p2 = fma(z, -0.0008548326834063042, 0.0052239776236797245)
-    p3 = fma(z, -1.492510199267582e-05, 0.00012055320278174762)
-    p4 = fma(z, -1.6100263946388349e-07, 1.6446854105532698e-06)
-    p4 = fma(z2, 1.214881898912895e-08, p4)
-    p0 = fma(z2, p1, p0)
-    p2 = fma(z2, p3, p2)
-    small = fma(a, fma(z4, fma(z4, p4, p2), p0), a)
+    p0 = fma(z, -0.37612638903183704, 0.1283791670955126)
+    p2 = fma(z, -0.026866170644267967, 0.11283791670951936)
+    p4 = fma(z, -0.000854832605084494, 0.005223977613452484)
+    p6 = fma(z, -1.4924042861800634e-05, 0.00012055283709085262)
+    p8 = fma(z, -1.5918988432914804e-07, 1.642826357025535e-06)
+    p8 = fma(z2, 1.1394698023426892e-08, p8)
+    p0 = fma(z2, p2, p0)
+    p4 = fma(z2, p6, p4)
+    below = fma(a, fma(z4, fma(z4, p8, p4), p0), a)
 
-    value = small if a < _ERF_SEAM else large
-    return math.copysign(value, y), _TWO_OVER_SQRT_PI * e * f * g
+    value = below if a < _ERF_SEAM else above
+    slope = _TWO_OVER_SQRT_PI + fma(_TWO_OVER_SQRT_PI, e, _TWO_OVER_SQRT_PI_REST)
+    return math.copysign(value, y), slope * scale
+
+
+@inlined
+def _excess(t: float) -> float:
+    """(f - 1/2) / (1 + t), where a = 6 (1 + t) / (1 - t), f = (1 + 9/8 a) e^(a^2/2) Phi(-a)."""
+    t2 = t * t
+    t4 = t2 * t2
+    t8 = t4 * t4
+    p0 = fma(t, -0.08229362692632769, 0.0020396860144630833)
+    p2 = fma(t, -0.10853434802990437, 0.11385254287775197)
+    p4 = fma(t, -0.053473904027687126, 0.08327224695185953)
+    p6 = fma(t, -0.012854628373763255, 0.028863155032537034)
+    p8 = fma(t, -0.001055796495409744, 0.004485090527381559)
+    p10 = fma(t, 7.724790908789746e-05, 5.563086888557247e-05)
+    p12 = fma(t, 1.8328420316196621e-06, -3.216502279287664e-05)
+    p14 = fma(t, -9.78077808204271e-07, 3.0720138930764565e-06)
+    p16 = fma(t, 1.5734418931314314e-07, -1.624500535057e-07)
+    p18 = fma(t, -2.1751134319384063e-08, -2.157558781106603e-09)
+    p20 = fma(t, 2.574910909922354e-09, 7.431983231345949e-10)
+    p20 = fma(t2, 3.8432200202781113e-10, p20)
+    p0 = fma(t2, p2, p0)
+    p4 = fma(t2, p6, p4)
+    p8 = fma(t2, p10, p8)
+    p12 = fma(t2, p14, p12)
+    p16 = fma(t2, p18, p16)
+    p0 = fma(t4, p4, p0)
+    p8 = fma(t4, p12, p8)
+    p16 = fma(t4, p20, p16)
+    return fma(t8, fma(t8, p16, p8), p0)
 
 
 @inlined
@@ -198,11 +195,28 @@ def normal(x: float) -> Any:
     y = np.float64(x)
     a = abs(y)
     a = 38.9 if a > 38.9 else a
-    u = a * _ONE_OVER_SQRT_2
-    more = fma(a, _ONE_OVER_SQRT_2, -u) + a * _ONE_OVER_SQRT_2_REST
-    m, e, f, g = _gauss(u, more)
-    m *= 0.5
-    tail = m * f * g
-    density = _ONE_OVER_SQRT_2PI * e * f * g
+    square = a * a
+    e, lost, scale = _gauss(0.5 * square, 0.5 * fma(a, a, -square))
+
+    # Phi(-a) = e^(-a^2/2) f / (1 + 9/8 a), each factor with the rest that its rounding leaves.
+    d = fma(a, 1.125, 1.0)
+    d_rest = fma(a, 1.125, 1.0 - d)
+    d6 = a + 6.0
+    shared = 1.0 / (d * d6)
+    inverse = shared * d6
+    v = (a + a) * (d * shared)
+    excess = _excess(v - 1.0)
+    f = fma(v, excess, 0.5)
+    f_rest = fma(v, excess, 0.5 - f)
+    w = f * inverse
+    w_rest = fma(-w, d_rest, fma(-w, d, f) + f_rest) * inverse
+    rest = fma(w, lost, w_rest)
+    more = fma(w, e, fma(rest, e, rest))
+
+    tail = (w + more) * scale
+    product = a * w
+    product_rest = fma(a, more, fma(a, w, -product))
+    below = (product + product_rest) * scale
+    density = _ONE_OVER_SQRT_2PI + fma(_ONE_OVER_SQRT_2PI, e + lost, _ONE_OVER_SQRT_2PI_REST)
     left = y < 0.0
-    return (-a * m * f * g if left else y * (1.0 - tail)), (tail if left else 1.0 - tail), density
+    return (-below if left else y - below), (tail if left else 1.0 - tail), density * scale
