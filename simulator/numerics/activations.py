@@ -48,7 +48,7 @@ def _tanh(h: Any, slope: Any, bend: Any) -> None:
 def _erf(h: Any, slope: Any, bend: Any) -> None:
     for i in range(h.size):
         # Beyond 30 nothing is left of the derivatives: infinity times zero must not be NaN.
-        z = np.float64(h[i])
+        z: Any = np.float64(h[i])
         z = -30.0 if z < -30.0 else z
         z = 30.0 if z > 30.0 else z
         value, derivative = erf(z)
@@ -62,7 +62,7 @@ def _gelu(h: Any, slope: Any, bend: Any) -> None:
     # The exact form z Phi(z), not the tanh approximation of it.
     for i in range(h.size):
         value, below, density = normal(h[i])
-        z = np.float64(h[i])
+        z: Any = np.float64(h[i])
         z = -40.0 if z < -40.0 else z
         z = 40.0 if z > 40.0 else z
         h[i] = value

@@ -67,7 +67,7 @@ def _expm1(r: float) -> float:
 @inlined
 def exp(x: float) -> Any:
     """e^x."""
-    y = np.float64(x)
+    y: Any = np.float64(x)
     y = -746.0 if y < -746.0 else y
     y = 710.0 if y > 710.0 else y
     n = fma(y, _LOG2_E, _ROUND) - _ROUND
@@ -80,7 +80,7 @@ def exp(x: float) -> Any:
 @inlined
 def tanh(x: float) -> Any:
     """tanh x, and 1 - |tanh x| with all its digits."""
-    y = np.float64(x)
+    y: Any = np.float64(x)
     a = abs(y)
     a = 354.0 if a > 354.0 else a
     small = a < _TANH_SEAM
@@ -118,7 +118,7 @@ def _gauss(square: float, less: float) -> Any:
 @inlined
 def erf(x: float) -> Any:
     """erf x and its derivative."""
-    y = np.float64(x)
+    y: Any = np.float64(x)
     a = abs(y)
     a = 27.5 if a > 27.5 else a
     z = a * a
@@ -192,7 +192,7 @@ def _excess(t: float) -> float:
 @inlined
 def normal(x: float) -> Any:
     """x Phi(x), Phi(x) and phi(x): the standard normal distribution and its density."""
-    y = np.float64(x)
+    y: Any = np.float64(x)
     a = abs(y)
     a = 38.9 if a > 38.9 else a
     square = a * a
