@@ -37,7 +37,7 @@ NATURAL_PHASES = {
 # A rise of the loss by 10 % makes a catapult: the delta of Kalra & Barkeshli's search.
 _RISE = 0.1
 _TREND = 0.05
-# A late ratio above this, once 1 was crossed, is hovering: physics of the edge has 0.91 to 2.1.
+# Most late ratios above this, once 1 was crossed: hovering. Physics of the edge has 0.91 to 2.1.
 _EDGE = 0.9
 _LAST_LOSSES = 32
 # Below this fraction of the initial loss nothing is left but rounding; so where it stands still.
@@ -103,7 +103,7 @@ def natural_phase(sharpness: Curve, ratio: Curve) -> str:
 
 
 def trainable(loss: Curve, baseline: float | None) -> bool:
-    """Finite, and the median of the last 32 losses is 10 % below the best constant output's.
+    """Finite, and most of the last 32 losses are 10 % below the best constant output's.
 
     ``baseline`` is that output's loss. The initial loss would not do: a dead network has the loss
     of the zero output, which may be a small fraction of the initial one. It serves only where no
@@ -112,7 +112,7 @@ def trainable(loss: Curve, baseline: float | None) -> bool:
     if not np.isfinite(loss).all() or loss.min() < 0:
         return False
     reference = baseline if baseline else loss[0]
-    return bool(np.median(loss[-_LAST_LOSSES:]) < 0.9 * reference)
+    return bool(np.mean(loss[-_LAST_LOSSES:] < 0.9 * reference) > 0.5)
 
 
 def outcome(loss: Curve, ratio: Curve, *, diverged: bool, trained: bool, n_catapults: int) -> str:
@@ -134,6 +134,8 @@ def outcome(loss: Curve, ratio: Curve, *, diverged: bool, trained: bool, n_catap
     if end.max() <= _VANISHED * loss[0] or (len(end) > 1 and np.ptp(end) == 0):
         if ratio[measured[-1]] > 1:
             return "stuck"
-    elif ratio[late].max() > 1 or (np.median(ratio[late]) > _EDGE and ratio[measured].max() > 1):
+    elif ratio[measured].max() > 1 and (
+        ratio[late].max() > 1 or np.mean(ratio[late] > _EDGE) > 0.5
+    ):
         return "edge_of_stability"
     return "catapult" if n_catapults else "stable"

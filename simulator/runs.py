@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator import regimes
+from simulator.limits import Limit
 
 __all__ = ["Run"]
 
@@ -30,9 +31,10 @@ class Run:
     preconditioned_sharpness : array, shape (steps,), or None
         Top eigenvalue of P^-1 H, P the preconditioner of the update about to be taken; for adaptive
         optimizers, and where parameters have rates of their own.
-    eta, threshold : arrays, shape (steps,)
-        Learning rate, and the sharpness (pre-conditioned, if there is such a thing) above which a
-        quadratic would be unstable at it.
+    eta : array, shape (steps,)
+        Learning rate.
+    limit : Limit
+        The sharpness (pre-conditioned, if there is such a thing) that the optimizer bears.
     residual : array, shape (steps,)
         Residual norm of the first Hessian eigenvalue: how well it is known.
     theta : array, shape (P,)
@@ -53,7 +55,7 @@ class Run:
     eigenvalues: Array
     preconditioned_sharpness: Array | None
     eta: Array
-    threshold: Array
+    limit: Limit
     residual: Array
     theta: Array
     loss_init: float
@@ -80,10 +82,14 @@ class Run:
         return self.preconditioned_sharpness
 
     @property
+    def threshold(self) -> Array:
+        """Sharpness (steps,) above which a quadratic would be unstable; infinite at eta = 0."""
+        return self.limit.sharpness(self.eta)
+
+    @property
     def ratio(self) -> Array:
         """Decisive sharpness over threshold (steps,): above 1 a quadratic would be unstable."""
-        # At eta = 0 the threshold is infinite and the ratio 0, whatever the sharpness.
-        return self.decisive_sharpness / self.threshold
+        return self.limit.ratio(self.decisive_sharpness, self.eta)
 
     @property
     def diverged(self) -> bool:

@@ -15,7 +15,7 @@ PACKAGE = Path(simulator.__file__).parent
 # Each room may import from rooms below it only.
 FLOORS = [
     {"checks", "blas"},
-    {"seeding", "schedules", "regimes", "parameterizations", "numerics"},
+    {"seeding", "schedules", "limits", "regimes", "parameterizations", "numerics"},
     {"theory", "data", "runs"},
     {"models", "optimizers"},
     {"curvature", "testing"},

@@ -15,31 +15,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simulator.limits import Limit
+
 __all__ = ["Array", "Limit", "Optimizer"]
 
 Array = NDArray[Any]
-
-
-class Limit(NamedTuple):
-    """The sharpness that is borne at a learning rate eta: ``over_eta`` / eta - ``decay``."""
-
-    over_eta: float
-    decay: float = 0.0
-
-    def sharpness(self, eta: ArrayLike) -> Array:
-        """The largest stable sharpness; inf where eta is 0."""
-        with np.errstate(divide="ignore"):
-            return np.divide(self.over_eta, np.asarray(eta, dtype=float)) - self.decay
-
-    def eta(self, sharpness: float) -> float:
-        """The largest stable learning rate; inf where any is stable."""
-        borne = sharpness + self.decay
-        return self.over_eta / borne if borne > 0 else np.inf
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def simulate(
         eigenvalues=record.eigenvalues,
         preconditioned_sharpness=record.preconditioned,
         eta=eta,
-        threshold=rule.optimizer.threshold(eta),
+        limit=rule.optimizer.limit,
         residual=record.residual,
         theta=theta,
         loss_init=loss_init,

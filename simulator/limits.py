@@ -1,0 +1,33 @@
+"""How much sharpness an update rule bears at a learning rate."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Limit"]
+
+
+class Limit(NamedTuple):
+    """The sharpness that is borne at a learning rate eta: ``over_eta`` / eta - ``decay``."""
+
+    over_eta: float
+    decay: float = 0.0
+
+    def sharpness(self, eta: ArrayLike) -> NDArray[Any]:
+        """The largest stable sharpness; inf where eta is 0."""
+        with np.errstate(divide="ignore"):
+            return np.divide(self.over_eta, np.asarray(eta, dtype=float)) - self.decay
+
+    def eta(self, sharpness: float) -> float:
+        """The largest stable learning rate; inf where any is stable."""
+        borne = sharpness + self.decay
+        return self.over_eta / borne if borne > 0 else np.inf
+
+    def ratio(self, sharpness: ArrayLike, eta: ArrayLike) -> NDArray[Any]:
+        """How near instability is: (sharpness + decay) eta / ``over_eta``, unstable above 1."""
+        # Kernels multiply too, and by the same: a run's story must not depend on a rounding.
+        per_sharpness = np.multiply(eta, 1.0 / self.over_eta)
+        return np.add(sharpness, self.decay) * per_sharpness
