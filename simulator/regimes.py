@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "NATURAL_PHASES", "OUTCOMES", "Catapult", "catapults", "natural_phase", "outcome", "trainable",
+    "EDGE", "LAST_LOSSES", "NATURAL_PHASES", "OUTCOMES", "RISE", "TREND", "VANISHED", "Catapult",
+    "catapults", "natural_phase", "outcome", "trainable",
 ]  # fmt: skip
 
 Curve = NDArray[np.float64]
@@ -35,13 +36,13 @@ NATURAL_PHASES = {
 }
 
 # A rise of the loss by 10 % makes a catapult: the delta of Kalra & Barkeshli's search.
-_RISE = 0.1
-_TREND = 0.05
+RISE = 1.1
+TREND = 0.05
 # Most late ratios above this, once 1 was crossed: hovering. Physics of the edge has 0.91 to 2.1.
-_EDGE = 0.9
-_LAST_LOSSES = 32
+EDGE = 0.9
+LAST_LOSSES = 32
 # Below this fraction of the initial loss nothing is left but rounding; so where it stands still.
-_VANISHED = 1e-20
+VANISHED = 1e-20
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def catapults(loss: Curve, ratio: Curve | None = None) -> list[Catapult]:
         if loss[step] > loss[start]:
             peak = step if peak == start or loss[step] > loss[peak] else peak
             continue
-        if peak > start and loss[peak] > (1 + _RISE) * loss[start]:
+        if peak > start and loss[peak] > RISE * loss[start]:
             before = max(int(np.searchsorted(measured, start, "right")) - 1, 0)
             around = measured[before : int(np.searchsorted(measured, step)) + 1]
             dead = step + 1 < len(loss) and (loss[step:] == loss[step]).all()
@@ -97,7 +98,7 @@ def natural_phase(sharpness: Curve, ratio: Curve) -> str:
     if len(before) < 2 or not before[0] > 0:
         return "unknown"
     change = before[-1] / before[0] - 1
-    if abs(change) <= _TREND:
+    if abs(change) <= TREND:
         return "constant"
     return "progressive_sharpening" if change > 0 else "sharpness_reduction"
 
@@ -112,7 +113,7 @@ def trainable(loss: Curve, baseline: float | None) -> bool:
     if not np.isfinite(loss).all() or loss.min() < 0:
         return False
     reference = baseline if baseline else loss[0]
-    return bool(np.mean(loss[-_LAST_LOSSES:] < 0.9 * reference) > 0.5)
+    return bool(np.mean(loss[-LAST_LOSSES:] < 0.9 * reference) > 0.5)
 
 
 def outcome(loss: Curve, ratio: Curve, *, diverged: bool, trained: bool, n_catapults: int) -> str:
@@ -131,11 +132,9 @@ def outcome(loss: Curve, ratio: Curve, *, diverged: bool, trained: bool, n_catap
         return "unknown"
     late = measured[-max(1, len(measured) // 4) :]
     end = loss[late[0] :]
-    if end.max() <= _VANISHED * loss[0] or (len(end) > 1 and np.ptp(end) == 0):
+    if end.max() <= VANISHED * loss[0] or (len(end) > 1 and np.ptp(end) == 0):
         if ratio[measured[-1]] > 1:
             return "stuck"
-    elif ratio[measured].max() > 1 and (
-        ratio[late].max() > 1 or np.mean(ratio[late] > _EDGE) > 0.5
-    ):
+    elif ratio[measured].max() > 1 and (ratio[late].max() > 1 or np.mean(ratio[late] > EDGE) > 0.5):
         return "edge_of_stability"
     return "catapult" if n_catapults else "stable"

@@ -48,16 +48,18 @@ class Warmup:
         positive("warmup_exponent", self.exponent)
         one_of("decay", self.decay, DECAYS)
 
+    def weights(self, steps: int) -> NDArray[np.float64]:
+        """What eta_t takes of eta_init and of eta_trgt, for t = 1 ... steps; shape (2, steps)."""
+        t = np.arange(1, steps + 1)
+        of_trgt = np.minimum(t / self.t_wrm, 1.0) ** self.exponent
+        of_init = 1.0 - of_trgt
+        if self.decay == "cosine" and steps > self.t_wrm:
+            after = t >= self.t_wrm
+            progress = (t[after] - self.t_wrm) / (steps - self.t_wrm)
+            of_trgt[after] = 0.1 + 0.9 * 0.5 * (1.0 + np.cos(np.pi * progress))
+        return np.stack([of_init, of_trgt])
+
     def values(self, steps: int) -> NDArray[np.float64]:
         """eta_t for t = 1 ... steps, shape (steps,)."""
-        t = np.arange(1, steps + 1)
-        ramp = np.minimum(t / self.t_wrm, 1.0) ** self.exponent
-        eta = self.eta_init + (self.eta_trgt - self.eta_init) * ramp
-        after = t >= self.t_wrm
-        # Exact: eta_init + (eta_trgt - eta_init) may round away from eta_trgt.
-        eta[after] = self.eta_trgt
-        if self.decay == "cosine" and steps > self.t_wrm:
-            progress = (t[after] - self.t_wrm) / (steps - self.t_wrm)
-            floor = 0.1 * self.eta_trgt
-            eta[after] = floor + (self.eta_trgt - floor) * 0.5 * (1.0 + np.cos(np.pi * progress))
-        return eta
+        of_init, of_trgt = self.weights(steps)
+        return self.eta_init * of_init + self.eta_trgt * of_trgt

@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 
 from simulator.checks import InputError
 from simulator.data import Data
+from simulator.models.lanes import Array, Lanes
 
 __all__ = ["Array", "Model", "Objective", "checked_vector", "required"]
-
-Array = NDArray[Any]
 
 
 class Objective(ABC):
@@ -92,6 +91,10 @@ class Model(ABC):
     def options(self) -> dict[str, Any]:
         """The arguments that make this model again."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def lanes(self, data: Data | None) -> Lanes | None:
+        """How many runs of it train side by side on ``data``, where there is a way."""
+        return None
 
     def constant_loss(self, data: Data | None) -> float | None:
         """Loss of the best constant output: what a dead network reaches. None where unknown."""

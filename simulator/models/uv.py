@@ -10,10 +10,14 @@ import numpy as np
 from simulator.checks import at_least, nonnegative, one_of, positive
 from simulator.data import Data
 from simulator.models.base import Array, Model, required
+from simulator.models.lanes import Lanes, ModeLanes, WeightLanes
 from simulator.models.network import Architecture, NetworkObjective, constant_loss, split
 from simulator.seeding import generator
 
 __all__ = ["UV"]
+
+# Beyond so many weights a network has matrices worth a library, and a block leaves the cache.
+_LARGEST_LANE = 48
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,14 @@ class UV(Model):
         widths = (data.inputs, stepped, data.outputs)
         architecture = Architecture(widths, (1.0, self.c))
         return _UVObjective(architecture, data, dtype, across=self.width - stepped)
+
+    def lanes(self, data: Data | None) -> Lanes | None:
+        data, rows = required(data, self.name), self._stepped(required(data, self.name))
+        if data.samples == data.outputs == 1 and data.x.any():
+            return ModeLanes(data, rows, self.c)
+        if rows * (data.inputs + data.outputs) <= _LARGEST_LANE:
+            return WeightLanes(data, rows, self.c)
+        return None
 
     def constant_loss(self, data: Data | None) -> float | None:
         return constant_loss("mse", required(data, self.name))

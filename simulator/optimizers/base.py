@@ -15,16 +15,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulator.limits import Limit
 
-__all__ = ["Array", "Limit", "Optimizer"]
+__all__ = ["Array", "Limit", "Optimizer", "Recurrence"]
 
 Array = NDArray[Any]
+
+
+class Recurrence(NamedTuple):
+    """m_t = ``keep`` m_{t-1} + ``take`` g_t, u_t = ``of_momentum`` m_t + ``of_gradient`` g_t."""
+
+    keep: float
+    take: float
+    of_momentum: float
+    of_gradient: float
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,13 @@ class Optimizer(ABC):
         average of gradients before any correction.
         """
         raise NotImplementedError(f"{self.name} has no preconditioner")
+
+    def recurrence(self, t: int) -> Recurrence | None:
+        """Update number ``t`` (from 1) as numbers, if that is all there is to it.
+
+        Small networks then train side by side: see `simulator.numerics.lanes`.
+        """
+        return None
 
     @property
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from simulator.optimizers.base import Array, Limit, Optimizer
+from simulator.optimizers.base import Array, Limit, Optimizer, Recurrence
 from simulator.theory.quadratics import heavy_ball_limit
 
 __all__ = ["GD"]
@@ -24,6 +24,9 @@ class GD(Optimizer):
 
     def direction(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
         out[:] = gradient
+
+    def recurrence(self, t: int) -> Recurrence:
+        return Recurrence(keep=0.0, take=1.0, of_momentum=0.0, of_gradient=1.0)
 
     @property
     def limit(self) -> Limit:

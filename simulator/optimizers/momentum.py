@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from simulator.checks import InputError, fraction
 from simulator.numerics import updates
-from simulator.optimizers.base import Array, Limit, Optimizer
+from simulator.optimizers.base import Array, Limit, Optimizer, Recurrence
 from simulator.theory.quadratics import heavy_ball_limit
 
 __all__ = ["Momentum"]
@@ -58,6 +58,9 @@ class Momentum(Optimizer):
         real = theta.dtype.type
         updates.accumulate(state[0], gradient, real(self.beta), real(self._share(t)))
         out[:] = state[0]
+
+    def recurrence(self, t: int) -> Recurrence:
+        return Recurrence(self.beta, self._share(t), of_momentum=1.0, of_gradient=0.0)
 
     @property
     def limit(self) -> Limit:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from simulator.checks import fraction
 from simulator.numerics import updates
-from simulator.optimizers.base import Array, Limit, Optimizer
+from simulator.optimizers.base import Array, Limit, Optimizer, Recurrence
 from simulator.theory.quadratics import nesterov_limit
 
 __all__ = ["Nesterov"]
@@ -37,6 +37,9 @@ class Nesterov(Optimizer):
         beta = theta.dtype.type(self.beta)
         updates.accumulate(state[0], gradient, beta, theta.dtype.type(1.0))
         updates.look_ahead(state[0], gradient, beta, out)
+
+    def recurrence(self, t: int) -> Recurrence:
+        return Recurrence(self.beta, take=1.0, of_momentum=self.beta, of_gradient=1.0)
 
     @property
     def limit(self) -> Limit:

@@ -23,6 +23,11 @@ from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
 from simulator.sweeps.foreknowledge import foreknowledge
+from simulator.sweeps.side_by_side import (
+    cells_side_by_side,
+    goes_side_by_side,
+    run_side_by_side,
+)
 from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore, check_output
 from simulator.training import Interrupted, Rule, check_batch_size, simulate
@@ -148,6 +153,8 @@ def execute(
     if resume and path is not None and path.exists():
         store = ResultStore.reopen(path, spec, data)
     else:
+        if chunk_cells is None and goes_side_by_side(spec, data):
+            chunk_cells = cells_side_by_side(spec)
         store = ResultStore.create(path, spec, data, spec.chunk_shape(chunk_cells))
     tell = progress or (lambda runs: None)
     with one_blas_thread():
@@ -244,6 +251,10 @@ def _run_chunk(
     spec = store.spec
     shape = tuple(part.stop - part.start for part in region)
     chunk = store.blank(shape)
+    if goes_side_by_side(spec, data):
+        assert data is not None
+        run_side_by_side(store, data, known, region, chunk, stop=stop, tell=tell)
+        return chunk
     for at in np.ndindex(shape):
         cell = tuple(part.start + offset for part, offset in zip(region, at, strict=True))
         try:

@@ -30,6 +30,7 @@ from simulator.regimes import NATURAL_PHASES, OUTCOMES
 from simulator.runs import Run
 from simulator.sweeps.foreknowledge import is_linear, is_one_example
 from simulator.sweeps.spec import AXES, CONVENTIONS, Region, Spec
+from simulator.training.ensemble import Ensemble
 
 __all__ = ["CURVES", "STATUS", "VARIABLES", "ResultStore", "Variable", "open_store"]
 
@@ -49,7 +50,7 @@ class Variable:
     dtype: str
     units: str
     long_name: str
-    of: Callable[[Run], Any] | None = None
+    of: Callable[[Any], Any] | None = None
     needs: str = ""
     missing: Any = np.nan
 
@@ -244,11 +245,14 @@ class ResultStore:
     def fill(
         self,
         chunk: dict[str, NDArray[Any]],
-        at: tuple[int, ...],
-        run: Run,
+        at: tuple[Any, ...],
+        run: Run | Ensemble,
         known: Mapping[str, float],
     ) -> None:
-        """Put one run into its place in a chunk, and beside it what was known before."""
+        """Put one run into its place in a chunk, and beside it what was known before.
+
+        Or many runs at once: an index is an array then.
+        """
         for variable in (*self.variables, *self.curves):
             of = variable.of
             chunk[variable.name][at] = known[variable.name] if of is None else of(run)

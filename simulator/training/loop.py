@@ -16,8 +16,11 @@ from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
 from simulator.schedules import Warmup
 from simulator.training.batches import Batches
+from simulator.training.ensemble import can_go_side_by_side
 from simulator.training.record import Record
 from simulator.training.rule import Rule
+from simulator.training.scores import scores
+from simulator.training.single import run_in_a_lane
 
 __all__ = ["DTYPES", "Interrupted", "simulate"]
 
@@ -98,8 +101,17 @@ def simulate(
     if theta.shape != (objective.size,):
         raise InputError("theta0", f"of shape {theta.shape}", f"give shape ({objective.size},)")
     batches = Batches(objective.samples, batch_size, seed)
-    rule = Rule(optimizer or GD(), model, objective, rates, seed)
-    eta = (schedule or Warmup()).values(steps)
+    optimizer, schedule = optimizer or GD(), schedule or Warmup()
+    lanes = model.lanes(data) if batches.full and rates is None and top_k == 1 else None
+    if lanes is not None and data is not None and can_go_side_by_side(optimizer, lanes, dtype):
+        if stop is not None and stop():
+            raise Interrupted
+        return run_in_a_lane(
+            model, data, lanes, theta, optimizer=optimizer, schedule=schedule, steps=steps,
+            sharpness_every=sharpness_every,
+        )  # fmt: skip
+    rule = Rule(optimizer, model, objective, rates, seed)
+    eta = schedule.values(steps)
     record = Record(objective, rule, steps, top_k, sharpness_every, accuracy, seed)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss_init = objective.loss(theta)
@@ -107,8 +119,8 @@ def simulate(
         objective.select(None)
         loss_final = record.finish(theta) if diverged_step < 0 else math.nan
         if diverged_step < 0 and not math.isfinite(loss_final):
-            diverged_step = steps
-        scores = (math.nan,) * 3 if diverged_step >= 0 else _scores(model, objective, theta, data)
+            diverged_step, loss_final = steps, math.nan
+        worth = (math.nan,) * 3 if diverged_step >= 0 else scores(model, objective, theta, data)
     return Run(
         loss=record.loss,
         eigenvalues=record.eigenvalues,
@@ -122,9 +134,9 @@ def simulate(
         sharpness_final=record.sharpness_final,
         preconditioned_sharpness_final=record.preconditioned_final,
         diverged_step=diverged_step,
-        accuracy_final=scores[0],
-        test_loss_final=scores[1],
-        test_accuracy_final=scores[2],
+        accuracy_final=worth[0],
+        test_loss_final=worth[1],
+        test_accuracy_final=worth[2],
         products=record.products,
         constant_loss=model.constant_loss(data),
     )
@@ -162,24 +174,3 @@ def _train(
             break
         rule.step(theta, record.gradient, eta[step], step + 1)
     return -1
-
-
-def _scores(
-    model: Model, objective: Objective, theta: Array, data: Data | None
-) -> tuple[float, float, float]:
-    """Training accuracy, test loss, test accuracy; NaN where there is no such thing."""
-    if data is None:
-        return math.nan, math.nan, math.nan
-    accuracy = _accuracy(objective, theta, data.x, data.y) if data.classes else math.nan
-    if data.test is None or data.y_test is None:
-        return accuracy, math.nan, math.nan
-    test_loss = model.bind(data.test, objective.dtype.name).loss(theta)
-    test_accuracy = (
-        _accuracy(objective, theta, data.test.x, data.y_test) if data.classes else math.nan
-    )
-    return accuracy, test_loss, test_accuracy
-
-
-def _accuracy(objective: Objective, theta: Array, x: Array, labels: Array) -> float:
-    outputs = objective.outputs(theta, x.astype(objective.dtype, copy=False))
-    return math.nan if outputs is None else float(np.mean(outputs.argmax(axis=1) == labels))

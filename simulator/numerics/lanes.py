@@ -1,0 +1,276 @@
+"""Training many small runs side by side, in the shape that `simulator.numerics.blocks` describes.
+
+A block advances by chunks: the learning rates are laid out, the model takes its updates, and what
+is to be remembered is noted. Where a lane stops being finite the chunk is done again update by
+update, and the lane is retired with what was known of it before: a divergence costs its neighbours
+little, and no mask is carried through the loops for it.
+
+``memory`` holds all that a block must not forget: the rows of the model's state, then those of
+`simulator.numerics.watching`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulator.numerics import one_example, two_layers
+from simulator.numerics.blocks import CHUNK, LANES
+from simulator.numerics.jit import kernel
+from simulator.numerics.watching import (
+    ROWS,
+    forget,
+    is_finite,
+    watch_all,
+    watch_each,
+    watch_first,
+    watch_last,
+    watch_late,
+)
+
+__all__ = ["buffers", "train"]
+
+_DIVERGED = ROWS["diverged"] * LANES
+
+
+def buffers(state_rows: int, work_rows: int) -> tuple[Any, ...]:
+    """What `train` needs of its own, for one thread: ``memory`` to ``work``."""
+    memory = state_rows + len(ROWS)
+    rows = (memory, memory, 2, CHUNK, CHUNK, CHUNK, work_rows)
+    return tuple(np.zeros(count * LANES) for count in rows)
+
+
+@kernel
+def train(
+    modes: bool,
+    shape: Any,
+    numbers: Any,
+    x: Any,
+    y: Any,
+    gram: Any,
+    ends: Any,
+    weights: Any,
+    first: Any,
+    recurrence: Any,
+    every: int,
+    late: int,
+    last: int,
+    marks: Any,
+    begin: Any,
+    found: Any,
+    curves: Any,
+    stride: int,
+    memory: Any,
+    before: Any,
+    pace: Any,
+    eta: Any,
+    loss: Any,
+    sharpness: Any,
+    work: Any,
+) -> None:
+    """Train from each column of ``begin`` (state rows, runs); memories go to ``found``.
+
+    ``modes`` chooses `one_example` or `two_layers`, ``numbers`` (c, kappa y, 1 / (sqrt(2) kappa))
+    and ``shape`` (hidden rows, state rows) are theirs. Rates are eta_t = ends[0] weights[0, t]
+    + ends[1] weights[1, t], ends (2, runs), weights (2, steps + 1). ``first`` is the recurrence of
+    the first update; the sharpness is measured before each ``every``-th. ``late``, ``last`` and
+    ``marks`` (per_sharpness, rise, edge, baseline) are what `watching` judges by. Loss and
+    sharpness before each ``stride``-th step go to ``curves`` (2, steps, runs), if it has room.
+    """
+    for at in range(0, begin.shape[1], LANES):
+        _train_block(
+            modes, shape, numbers, x, y, gram, ends, weights, first, recurrence, every, late, last,
+            marks, begin, found, curves, stride, memory, before, pace, eta, loss, sharpness, work,
+            at,
+        )  # fmt: skip
+
+
+@kernel
+def _train_block(
+    modes: bool,
+    shape: Any,
+    numbers: Any,
+    x: Any,
+    y: Any,
+    gram: Any,
+    ends: Any,
+    weights: Any,
+    first: Any,
+    recurrence: Any,
+    every: int,
+    late: int,
+    last: int,
+    marks: Any,
+    begin: Any,
+    found: Any,
+    curves: Any,
+    stride: int,
+    memory: Any,
+    before: Any,
+    pace: Any,
+    eta: Any,
+    loss: Any,
+    sharpness: Any,
+    work: Any,
+    at: int,
+) -> None:
+    """The runs in columns ``at`` to ``at + LANES - 1``, or as many as there are."""
+    hidden, rows = shape
+    c, target, per_residual = numbers
+    per_sharpness, rise, edge, baseline = marks
+    runs, steps = min(LANES, begin.shape[1] - at), weights.shape[1] - 1
+    state, seen = memory[: rows * LANES], memory[rows * LANES :]
+    _load(begin, ends, at, runs, state, pace)
+    forget(seen)
+    step, careful, held = 0, 1, False
+    while True:
+        # One update at a time at the start, at the end, and where a lane is about to diverge.
+        n = 1 if step < careful or step == steps else min(CHUNK, steps - step)
+        held = _lay_out_rates(weights, step, n, held, pace, eta)
+        _copy(memory, before)
+        if modes:
+            measure = every > 0 and (step + n - 1) // every * every >= step
+            one_example.advance(
+                state, eta, n, target, per_residual, first if step == 0 else recurrence,
+                measure or step == steps, loss, sharpness,
+            )  # fmt: skip
+        else:
+            two_layers.advance(
+                state, eta, step % steps, n, every, x, y, gram, hidden, c,
+                first if step == 0 else recurrence, work, loss, sharpness,
+            )  # fmt: skip
+        if step == steps:
+            break
+        if n == 1:
+            if step == 0:
+                watch_first(seen, baseline, loss, sharpness)
+            alive = _retire(
+                step, rows, memory, before, loss, sharpness, at, runs, found, curves, stride
+            )
+            if not alive:
+                return
+        if every == 1 and n == CHUNK:
+            watch_all(seen, eta, step, per_sharpness, rise, loss, sharpness)
+        else:
+            watch_each(seen, eta, step, n, every, per_sharpness, rise, loss, sharpness)
+        if n > 1 and not is_finite(seen, state):
+            _copy(before, memory)
+            careful, held = step + n, False
+            continue
+        if step + n > min(late, last):
+            watch_late(seen, eta, step, n, every, late, last, per_sharpness, edge, loss, sharpness)
+        if curves.size:
+            _draw(step, n, every, seen, loss, sharpness, at, runs, curves, stride)
+        step += n
+    if every == 0:
+        sharpness[:LANES] = np.nan
+    watch_last(before[rows * LANES :], loss, sharpness)
+    _take_leave(before, seen, at, runs, found)
+
+
+@kernel
+def _copy(rows: Any, to: Any) -> None:
+    for i in range(rows.size):
+        to[i] = rows[i]
+
+
+@kernel
+def _load(begin: Any, ends: Any, at: int, runs: int, state: Any, pace: Any) -> None:
+    """Initial states and rates; idle lanes do what the last run does."""
+    for i in range(LANES):
+        run = at + min(i, runs - 1)
+        for row in range(begin.shape[0]):
+            state[row * LANES + i] = begin[row, run]
+        pace[i], pace[LANES + i] = ends[0, run], ends[1, run]
+
+
+@kernel
+def _lay_out_rates(weights: Any, step: int, n: int, held: bool, pace: Any, eta: Any) -> bool:
+    """Eta of ``n`` updates; whether all of its CHUNK rows hold the rate of the last of them.
+
+    ``held`` says that they did before: where eta stands still nothing is to be done.
+    """
+    still = n == CHUNK
+    for k in range(n):
+        a, b = weights[0, step + k], weights[1, step + k]
+        still = still and a == weights[0, step] and b == weights[1, step]
+        held = held and a == weights[0, step - 1] and b == weights[1, step - 1]
+    if held:
+        return True
+    for k in range(n):
+        a, b = weights[0, step + k], weights[1, step + k]
+        for i in range(LANES):
+            eta[k * LANES + i] = pace[i] * a + pace[LANES + i] * b
+    return still
+
+
+@kernel
+def _retire(
+    step: int,
+    rows: int,
+    memory: Any,
+    before: Any,
+    loss: Any,
+    sharpness: Any,
+    at: int,
+    runs: int,
+    found: Any,
+    curves: Any,
+    stride: int,
+) -> bool:
+    """Take leave of the lanes whose loss before this update is not finite, and park them at 0.
+
+    Returns whether any lane is left.
+    """
+    diverged, alive = rows * LANES + _DIVERGED, False
+    for i in range(LANES):
+        if abs(loss[i]) < np.inf and memory[diverged + i] < 0.0:
+            alive = True
+            continue
+        if memory[diverged + i] < 0.0:
+            memory[diverged + i] = step
+            if i < runs:
+                for row in range(found.shape[0]):
+                    source = before if row < rows else memory
+                    found[row, at + i] = source[row * LANES + i]
+                if curves.size and step % stride == 0:
+                    curves[0, step // stride, at + i] = loss[i]
+        loss[i] = sharpness[i] = 0.0
+        for row in range(rows):
+            memory[row * LANES + i] = 0.0
+    return alive
+
+
+@kernel
+def _draw(
+    step: int,
+    n: int,
+    every: int,
+    seen: Any,
+    loss: Any,
+    sharpness: Any,
+    at: int,
+    runs: int,
+    curves: Any,
+    stride: int,
+) -> None:
+    """Put the chunk's share of the curves into them."""
+    for k in range(n):
+        if (step + k) % stride:
+            continue
+        row, measured = (step + k) // stride, every > 0 and (step + k) % every == 0
+        for i in range(runs):
+            if seen[_DIVERGED + i] < 0.0:
+                curves[0, row, at + i] = loss[k * LANES + i]
+                if measured:
+                    curves[1, row, at + i] = sharpness[k * LANES + i]
+
+
+@kernel
+def _take_leave(memory: Any, seen: Any, at: int, runs: int, found: Any) -> None:
+    """The memories of all lanes that have not been retired."""
+    for row in range(found.shape[0]):
+        for i in range(runs):
+            if seen[_DIVERGED + i] < 0.0:
+                found[row, at + i] = memory[row * LANES + i]

@@ -1,0 +1,263 @@
+"""What a block of runs is remembered by, kept while it trains instead of its curves.
+
+The words are those of `simulator.regimes`, which defines them on whole curves; tests hold both to
+each other, bit for bit. ``ROWS`` names the rows of ``seen``. A ratio is the sharpness over the
+threshold: sharpness (eta ``per_sharpness``).
+
+Conditions are selects of numbers already loaded: only then is the loop around them vectorised.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulator.numerics.blocks import CHUNK, LANES, UNROLL
+from simulator.numerics.jit import inlined, kernel
+
+__all__ = [
+    "ROWS", "forget", "is_finite", "watch_all", "watch_each", "watch_first", "watch_last",
+    "watch_late",
+]  # fmt: skip
+
+ROWS = {
+    name: row
+    for row, name in enumerate((
+        "loss_init", "loss_max", "sharpness_init", "sharpness_max", "ratio_max",
+        "below",  # measurements before the first ratio above 1
+        "sharpness_below",  # the last of them
+        "catapults",
+        "ended",  # step at which the last excursion ended
+        "ended_as_catapult",  # whether it has been counted
+        "changed",  # last step whose loss was not that of the step before
+        "loss_last",
+        "lowest",  # the last loss that was as low as any before
+        "peak",  # the highest since
+        "ratio_since",  # the highest since, and at the last measurement before
+        "ratio_last",
+        "pending",  # excursions that have ended, and wait for the next measurement
+        "late_loss_max", "late_loss_min", "late_ratio_max",
+        "hovering",  # late ratios at the edge
+        "mark",
+        "low",  # late losses below the mark
+        "loss_final", "sharpness_final",
+        "diverged",  # updates after which the loss was not finite, or -1
+    ))
+}  # fmt: skip
+_AT = {name: row * LANES for name, row in ROWS.items()}
+_LOSS_INIT, _LOSS_MAX = _AT["loss_init"], _AT["loss_max"]
+_SHARPNESS_INIT, _SHARPNESS_MAX = _AT["sharpness_init"], _AT["sharpness_max"]
+_RATIO_MAX, _RATIO_SINCE, _RATIO_LAST = _AT["ratio_max"], _AT["ratio_since"], _AT["ratio_last"]
+_BELOW, _SHARPNESS_BELOW = _AT["below"], _AT["sharpness_below"]
+_CATAPULTS, _PENDING = _AT["catapults"], _AT["pending"]
+_ENDED, _AS_CATAPULT = _AT["ended"], _AT["ended_as_catapult"]
+_CHANGED, _LOSS_LAST = _AT["changed"], _AT["loss_last"]
+_LOWEST, _PEAK = _AT["lowest"], _AT["peak"]
+_LATE_LOSS_MAX, _LATE_LOSS_MIN = _AT["late_loss_max"], _AT["late_loss_min"]
+_LATE_RATIO_MAX, _HOVERING = _AT["late_ratio_max"], _AT["hovering"]
+_MARK, _LOW = _AT["mark"], _AT["low"]
+_LOSS_FINAL, _SHARPNESS_FINAL = _AT["loss_final"], _AT["sharpness_final"]
+_DIVERGED = _AT["diverged"]
+
+
+@kernel
+def forget(seen: Any) -> None:
+    """Before the first update nothing is known."""
+    seen[:] = 0.0
+    for i in range(LANES):
+        seen[_LOWEST + i] = np.inf
+        seen[_LATE_LOSS_MIN + i] = np.inf
+        seen[_LOSS_LAST + i] = np.inf
+        seen[_LOSS_FINAL + i] = np.nan
+        seen[_SHARPNESS_FINAL + i] = np.nan
+        seen[_DIVERGED + i] = -1.0
+
+
+@kernel
+def watch_first(seen: Any, baseline: float, loss: Any, sharpness: Any) -> None:
+    """Take note of loss and sharpness before any update.
+
+    ``baseline`` is the loss of the best constant output, or 0 where the first loss has to serve.
+    """
+    for i in range(LANES):
+        x = loss[i]
+        seen[_LOSS_INIT + i] = x
+        seen[_SHARPNESS_INIT + i] = sharpness[i]
+        seen[_MARK + i] = 0.9 * (baseline if baseline > 0.0 else x)
+
+
+@kernel
+def watch_last(seen: Any, loss: Any, sharpness: Any) -> None:
+    """Take note of loss and sharpness after the last update."""
+    for i in range(LANES):
+        seen[_LOSS_FINAL + i] = loss[i]
+        seen[_SHARPNESS_FINAL + i] = sharpness[i]
+
+
+@kernel
+def is_finite(seen: Any, state: Any) -> bool:
+    """Whether every lane still is: an infinite loss is the largest, a NaN stays in the state."""
+    wrong = 0.0
+    for i in range(LANES):
+        wrong = wrong if seen[_LOSS_MAX + i] < np.inf else 1.0
+    for i in range(state.size):
+        wrong = wrong if abs(state[i]) < np.inf else 1.0
+    return wrong == 0.0
+
+
+@inlined
+def _excursion(x: float, lowest: float, peak: float, rise: float) -> Any:
+    """Whether the loss x ends an excursion, whether it is back, and what is lowest and peak now."""
+    ended = 1.0 if peak > rise * lowest else 0.0
+    back = 1.0 if x <= lowest else 0.0
+    highest = x if x > peak else peak
+    return ended * back, back, x if back > 0.0 else lowest, x if back > 0.0 else highest
+
+
+@kernel
+def watch_all(
+    seen: Any,
+    eta: Any,
+    first: int,
+    per_sharpness: float,
+    rise: float,
+    loss: Any,
+    sharpness: Any,
+) -> None:
+    """Take note of CHUNK updates from ``first`` on, each of which was measured."""
+    for k in range(0, CHUNK, UNROLL):
+        for i in range(LANES):
+            loss_max, sharpness_max = seen[_LOSS_MAX + i], seen[_SHARPNESS_MAX + i]
+            ratio_max, ratio_since = seen[_RATIO_MAX + i], seen[_RATIO_SINCE + i]
+            below, sharpness_below = seen[_BELOW + i], seen[_SHARPNESS_BELOW + i]
+            catapults, ended_at = seen[_CATAPULTS + i], seen[_ENDED + i]
+            lowest, peak = seen[_LOWEST + i], seen[_PEAK + i]
+            changed, previous = seen[_CHANGED + i], seen[_LOSS_LAST + i]
+            as_catapult = seen[_AS_CATAPULT + i]
+            for j in range(UNROLL):
+                at = (k + j) * LANES + i
+                x, s = loss[at], sharpness[at]
+                ratio = s * (eta[at] * per_sharpness)
+                ratio_max = ratio if ratio > ratio_max else ratio_max
+                sharpness_below = s if ratio_max <= 1.0 else sharpness_below
+                below = below + 1.0 if ratio_max <= 1.0 else below
+                sharpness_max = s if s > sharpness_max else sharpness_max
+                loss_max = x if x > loss_max else loss_max
+                ratio_since = ratio if ratio > ratio_since else ratio_since
+                hot = 1.0 if ratio_since > 1.0 else 0.0
+                ended, back, lowest, peak = _excursion(x, lowest, peak, rise)
+                now = float(first + k + j)
+                catapults = catapults + ended * hot
+                ended_at = now if ended > 0.0 else ended_at
+                as_catapult = hot if ended > 0.0 else as_catapult
+                changed = now if x != previous else changed
+                previous = x
+                ratio_since = ratio if back > 0.0 else ratio_since
+            seen[_LOSS_MAX + i], seen[_SHARPNESS_MAX + i] = loss_max, sharpness_max
+            seen[_RATIO_MAX + i], seen[_RATIO_SINCE + i] = ratio_max, ratio_since
+            seen[_BELOW + i], seen[_SHARPNESS_BELOW + i] = below, sharpness_below
+            seen[_CATAPULTS + i], seen[_ENDED + i] = catapults, ended_at
+            seen[_CHANGED + i], seen[_LOSS_LAST + i] = changed, previous
+            seen[_AS_CATAPULT + i] = as_catapult
+            seen[_LOWEST + i], seen[_PEAK + i] = lowest, peak
+
+
+@kernel
+def watch_each(
+    seen: Any,
+    eta: Any,
+    first: int,
+    n: int,
+    every: int,
+    per_sharpness: float,
+    rise: float,
+    loss: Any,
+    sharpness: Any,
+) -> None:
+    """Take note of updates ``first`` to ``first + n - 1``; each ``every``-th was measured.
+
+    An excursion that ends between two measurements is a catapult if the next one exceeds 1, and
+    any excursion is one where nothing is ever measured (``every`` 0).
+    """
+    never = 1.0 if every == 0 else 0.0
+    for k in range(n):
+        due = every > 0 and (first + k) % every == 0
+        if due:
+            _note_measurement(seen, eta, k * LANES, per_sharpness, sharpness)
+        waits, now = 0.0 if due else 1.0, float(first + k)
+        for i in range(LANES):
+            x, loss_max = loss[k * LANES + i], seen[_LOSS_MAX + i]
+            catapults, pending = seen[_CATAPULTS + i], seen[_PENDING + i]
+            ended_at, as_catapult = seen[_ENDED + i], seen[_AS_CATAPULT + i]
+            changed, previous = seen[_CHANGED + i], seen[_LOSS_LAST + i]
+            ratio_since, ratio_last = seen[_RATIO_SINCE + i], seen[_RATIO_LAST + i]
+            hot = 1.0 if ratio_since > 1.0 else never
+            ended, back, lowest, peak = _excursion(x, seen[_LOWEST + i], seen[_PEAK + i], rise)
+            seen[_LOWEST + i], seen[_PEAK + i] = lowest, peak
+            seen[_LOSS_MAX + i] = x if x > loss_max else loss_max
+            seen[_CATAPULTS + i] = catapults + ended * hot
+            seen[_PENDING + i] = pending + ended * (1.0 - hot) * waits
+            seen[_ENDED + i] = now if ended > 0.0 else ended_at
+            seen[_AS_CATAPULT + i] = hot if ended > 0.0 else as_catapult
+            seen[_CHANGED + i] = now if x != previous else changed
+            seen[_LOSS_LAST + i] = x
+            seen[_RATIO_SINCE + i] = ratio_last if back > 0.0 else ratio_since
+
+
+@kernel
+def _note_measurement(seen: Any, eta: Any, at: int, per_sharpness: float, sharpness: Any) -> None:
+    for i in range(LANES):
+        s, sharpness_max = sharpness[at + i], seen[_SHARPNESS_MAX + i]
+        ratio, ratio_max = s * (eta[at + i] * per_sharpness), seen[_RATIO_MAX + i]
+        ratio_since, below = seen[_RATIO_SINCE + i], seen[_BELOW + i]
+        sharpness_below, catapults = seen[_SHARPNESS_BELOW + i], seen[_CATAPULTS + i]
+        pending, as_catapult = seen[_PENDING + i], seen[_AS_CATAPULT + i]
+        counted = pending if ratio > 1.0 else 0.0
+        ratio_max = ratio if ratio > ratio_max else ratio_max
+        seen[_RATIO_MAX + i] = ratio_max
+        seen[_SHARPNESS_BELOW + i] = s if ratio_max <= 1.0 else sharpness_below
+        seen[_BELOW + i] = below + 1.0 if ratio_max <= 1.0 else below
+        seen[_SHARPNESS_MAX + i] = s if s > sharpness_max else sharpness_max
+        seen[_RATIO_SINCE + i] = ratio if ratio > ratio_since else ratio_since
+        seen[_RATIO_LAST + i] = ratio
+        # What waits ended after whatever has been counted.
+        seen[_CATAPULTS + i] = catapults + counted
+        seen[_AS_CATAPULT + i] = 1.0 if counted > 0.0 else as_catapult
+        seen[_PENDING + i] = 0.0
+
+
+@kernel
+def watch_late(
+    seen: Any,
+    eta: Any,
+    first: int,
+    n: int,
+    every: int,
+    late: int,
+    last: int,
+    per_sharpness: float,
+    edge: float,
+    loss: Any,
+    sharpness: Any,
+) -> None:
+    """Take note of how a run ends: of the updates from ``late`` on, and of losses from ``last``."""
+    for k in range(n):
+        at = k * LANES
+        if first + k >= last:
+            for i in range(LANES):
+                x, mark, low = loss[at + i], seen[_MARK + i], seen[_LOW + i]
+                seen[_LOW + i] = low + 1.0 if x < mark else low
+        if first + k < late:
+            continue
+        for i in range(LANES):
+            x, highest, lowest = loss[at + i], seen[_LATE_LOSS_MAX + i], seen[_LATE_LOSS_MIN + i]
+            seen[_LATE_LOSS_MAX + i] = x if x > highest else highest
+            seen[_LATE_LOSS_MIN + i] = x if x < lowest else lowest
+        if every > 0 and (first + k) % every == 0:
+            for i in range(LANES):
+                ratio = sharpness[at + i] * (eta[at + i] * per_sharpness)
+                highest, hovering = seen[_LATE_RATIO_MAX + i], seen[_HOVERING + i]
+                seen[_RATIO_LAST + i] = ratio
+                seen[_LATE_RATIO_MAX + i] = ratio if ratio > highest else highest
+                seen[_HOVERING + i] = hovering + 1.0 if ratio > edge else hovering

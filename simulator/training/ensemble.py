@@ -1,0 +1,265 @@
+"""Many runs of one small model side by side: what each is remembered by, without its curves.
+
+The same words as of a single `Run`, which `simulator.regimes` defines on whole curves; here they
+come from what `simulator.numerics.watching` kept. ``tests/test_ensemble.py`` holds the two to each
+other. A run whose story that does not settle is told from its curves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator import regimes
+from simulator.limits import Limit
+from simulator.models import Array, Lanes
+from simulator.numerics import lanes as kernels
+from simulator.numerics.watching import ROWS
+from simulator.optimizers import Optimizer
+
+__all__ = ["Ensemble", "can_go_side_by_side", "train_side_by_side"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """What many runs did, with the names and meanings of `Run`'s attributes, each (runs,).
+
+    Attributes
+    ----------
+    states : array, shape (state rows, runs)
+        After the last update.
+    seen : array, shape (rows, runs)
+        What was kept, by the names in `simulator.numerics.watching.ROWS`.
+    curves : array, shape (2, steps, runs)
+        Loss and sharpness before each ``stride``-th update, or (2, 0, 0).
+    eta_ends, weights : arrays, shapes (2, runs) and (2, steps)
+        What eta_t is made of.
+    worth : array, shape (3, runs)
+        Training accuracy, test loss, test accuracy; NaN where not asked for.
+    """
+
+    states: Array
+    seen: Array
+    curves: Array
+    eta_ends: Array
+    weights: Array
+    limit: Limit
+    sharpness_every: int
+    constant_loss: float | None
+    worth: Array
+
+    @property
+    def runs(self) -> int:
+        """How many there are."""
+        return self.states.shape[1]
+
+    @property
+    def steps(self) -> int:
+        """Updates of each."""
+        return self.weights.shape[1]
+
+    @property
+    def loss(self) -> Array:
+        return self.curves[0].T
+
+    @property
+    def sharpness(self) -> Array:
+        return self.curves[1].T
+
+    @property
+    def eta(self) -> Array:
+        (eta_init, eta_trgt), (of_init, of_trgt) = self.eta_ends, self.weights
+        return eta_init[:, None] * of_init + eta_trgt[:, None] * of_trgt
+
+    @property
+    def threshold(self) -> Array:
+        return self.limit.sharpness(self.eta)
+
+    @property
+    def accuracy_final(self) -> Array:
+        return self.worth[0]
+
+    @property
+    def test_loss_final(self) -> Array:
+        return self.worth[1]
+
+    @property
+    def test_accuracy_final(self) -> Array:
+        return self.worth[2]
+
+    def _of(self, name: str) -> Array:
+        return self.seen[ROWS[name]]
+
+    @property
+    def diverged_step(self) -> Array:
+        return self._of("diverged").astype(np.int64)
+
+    @property
+    def diverged(self) -> Array:
+        return self.diverged_step >= 0
+
+    @property
+    def loss_init(self) -> Array:
+        return self._of("loss_init")
+
+    @property
+    def loss_final(self) -> Array:
+        return self._of("loss_final")
+
+    @property
+    def loss_max(self) -> Array:
+        return np.fmax(
+            np.where(self.diverged_step == 0, np.nan, self._of("loss_max")), self.loss_final
+        )
+
+    def _measured(self, values: Array) -> Array:
+        known = self.sharpness_every > 0
+        return np.where(known & (self.diverged_step != 0), values, np.nan)
+
+    @property
+    def sharpness_init(self) -> Array:
+        return self._measured(self._of("sharpness_init"))
+
+    @property
+    def sharpness_final(self) -> Array:
+        return self._measured(self._of("sharpness_final"))
+
+    @property
+    def sharpness_max(self) -> Array:
+        return np.fmax(self._measured(self._of("sharpness_max")), self.sharpness_final)
+
+    @property
+    def n_catapults(self) -> NDArray[np.int64]:
+        # Of a network that its last excursion killed the loss stands still from there on.
+        ended = self._of("ended")
+        killed = (self._of("changed") <= ended) & (ended + 1 < self.steps) & ~self.diverged
+        return (self._of("catapults") - self._of("ended_as_catapult") * killed).astype(np.int64)
+
+    @property
+    def natural_phase(self) -> Array:
+        first, last = self._of("sharpness_init"), self._of("sharpness_below")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change = last / first - 1
+        return np.select(
+            [(self._of("below") < 2) | ~(first > 0), np.abs(change) <= regimes.TREND, change > 0],
+            ["unknown", "constant", "progressive_sharpening"],
+            "sharpness_reduction",
+        )  # fmt: skip
+
+    @property
+    def trainable(self) -> Array:
+        reference = self.constant_loss if self.constant_loss else self.loss_init
+        last = min(regimes.LAST_LOSSES, self.steps + 1)
+        low = self._of("low") + (self.loss_final < 0.9 * reference)
+        return ~self.diverged & (low > 0.5 * last)
+
+    @property
+    def outcome(self) -> Array:
+        late = _late(self.steps, self.sharpness_every)
+        hovering = self._of("hovering") > 0.5 * late.measurements
+        high, low = self._of("late_loss_max"), self._of("late_loss_min")
+        vanished = high <= regimes.VANISHED * self.loss_init
+        still = vanished | ((self.steps - late.first > 1) & (high == low))
+        crossing = (self._of("ratio_max") > 1) & ((self._of("late_ratio_max") > 1) | hovering)
+        return np.select(
+            [
+                self.diverged,
+                ~self.trainable,
+                np.full(len(high), self.sharpness_every == 0),
+                still & (self._of("ratio_last") > 1),
+                ~still & crossing,
+                self.n_catapults > 0,
+            ],
+            ["diverged", "stuck", "unknown", "stuck", "edge_of_stability", "catapult"],
+            "stable",
+        )
+
+    @property
+    def unsettled(self) -> NDArray[np.intp]:
+        """The runs that need their curves: a finite loss of a sharpness that is not."""
+        known = self._of("sharpness_max") + self._of("sharpness_below")
+        return np.flatnonzero(~np.isfinite(known))
+
+
+@dataclass(frozen=True)
+class _Late:
+    """The last quarter of the measurements: the step of its first, and their number."""
+
+    first: int
+    measurements: int
+
+
+def _late(steps: int, every: int) -> _Late:
+    measured = -(-steps // every) if every else 0
+    last = max(1, measured // 4)
+    return _Late((measured - last) * every if every else steps, last)
+
+
+def can_go_side_by_side(optimizer: Optimizer, lanes: Lanes | None, dtype: str) -> bool:
+    """Whether runs can be trained in lanes: with numbers for an optimizer, in double precision."""
+    return lanes is not None and optimizer.recurrence(1) is not None and dtype == "float64"
+
+
+def train_side_by_side(
+    lanes: Lanes,
+    begin: Array,
+    eta_ends: Array,
+    weights: Array,
+    optimizer: Optimizer,
+    *,
+    sharpness_every: int,
+    constant_loss: float | None,
+    stride: int = 0,
+) -> Ensemble:
+    """Train from each state.
+
+    Parameters
+    ----------
+    lanes : Lanes
+        What is trained.
+    begin : array, shape (state rows, runs)
+        Its states before the first update.
+    eta_ends : array, shape (2, runs)
+        eta_init and eta_trgt.
+    weights : array, shape (2, steps)
+        What eta_t takes of each; see `Warmup.weights`.
+    optimizer : Optimizer
+        One with a `recurrence`.
+    sharpness_every : int
+        Measure before every so many updates, and after the last; 0 is never.
+    constant_loss : float or None
+        Loss of the best constant output.
+    stride : int
+        Keep loss and sharpness of every so manieth step; 0 is of none.
+    """
+    steps, runs = weights.shape[1], begin.shape[1]
+    first, then = optimizer.recurrence(1), optimizer.recurrence(2)
+    limit = optimizer.limit
+    assert first is not None
+    assert then is not None
+    assert limit.decay == 0.0
+    late = _late(steps, sharpness_every)
+    marks = (1.0 / limit.over_eta, regimes.RISE, regimes.EDGE, constant_loss or 0.0)
+    found = np.zeros((begin.shape[0] + len(ROWS), runs))
+    rows = -(-steps // stride) if stride else 0
+    curves = np.full((2, rows, runs if stride else 0), np.nan)
+    buffers = kernels.buffers(begin.shape[0], lanes.work_rows)
+    # One more: the state after the last update is looked at as if another were to come.
+    padded = np.concatenate([weights, weights[:, -1:]], axis=1)
+    kernels.train(
+        *lanes.problem, np.ascontiguousarray(eta_ends), padded, tuple(first), tuple(then),
+        sharpness_every, late.first, steps + 1 - regimes.LAST_LOSSES, marks, begin, found, curves,
+        max(stride, 1), *buffers,
+    )  # fmt: skip
+    split = begin.shape[0]
+    lost = (found[split + ROWS["diverged"]] < 0) & ~np.isfinite(found[split + ROWS["loss_final"]])
+    found[split + ROWS["diverged"], lost] = steps
+    found[split + ROWS["loss_final"], lost] = np.nan
+    found[split + ROWS["sharpness_final"], lost] = np.nan
+    return Ensemble(
+        states=found[:split], seen=found[split:], curves=curves, eta_ends=eta_ends,
+        weights=weights, limit=limit, sharpness_every=sharpness_every,
+        constant_loss=constant_loss, worth=np.full((3, runs), np.nan),
+    )  # fmt: skip

@@ -1,0 +1,63 @@
+"""One run in a lane of its own: by the same kernels as in a sweep, but with its curves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simulator.data import Data
+from simulator.models import Array, Lanes, Model
+from simulator.optimizers import Optimizer
+from simulator.runs import Run
+from simulator.schedules import Warmup
+from simulator.training.ensemble import train_side_by_side
+from simulator.training.scores import scores
+
+__all__ = ["run_in_a_lane"]
+
+
+def run_in_a_lane(
+    model: Model,
+    data: Data,
+    lanes: Lanes,
+    theta: Array,
+    *,
+    optimizer: Optimizer,
+    schedule: Warmup,
+    steps: int,
+    sharpness_every: int,
+) -> Run:
+    """Train from theta (P,), which stays as it is."""
+    constant_loss = model.constant_loss(data)
+    ensemble = train_side_by_side(
+        lanes, lanes.begin(theta[None]), np.array([[schedule.eta_init], [schedule.eta_trgt]]),
+        schedule.weights(steps), optimizer, sharpness_every=sharpness_every,
+        constant_loss=constant_loss, stride=1,
+    )  # fmt: skip
+    ended = lanes.end(theta[None], ensemble.states)[0]
+    diverged = bool(ensemble.diverged[0])
+    loss, sharpness = ensemble.curves[:, :, 0]
+    accuracy, test_loss, test_accuracy = (
+        (math.nan,) * 3 if diverged else scores(model, model.bind(data), ended, data)
+    )
+    return Run(
+        loss=loss,
+        eigenvalues=sharpness[:, None],
+        preconditioned_sharpness=None,
+        eta=schedule.values(steps),
+        limit=optimizer.limit,
+        # The eigenvalues are closed forms, or of dense matrices.
+        residual=np.where(np.isfinite(sharpness), 0.0, np.nan),
+        theta=ended,
+        loss_init=float(ensemble.loss_init[0]),
+        loss_final=float(ensemble.loss_final[0]),
+        sharpness_final=float(ensemble.sharpness_final[0]),
+        preconditioned_sharpness_final=math.nan,
+        diverged_step=int(ensemble.diverged_step[0]),
+        accuracy_final=accuracy,
+        test_loss_final=test_loss,
+        test_accuracy_final=test_accuracy,
+        products=0,
+        constant_loss=constant_loss,
+    )
