@@ -111,13 +111,14 @@ def alternate(
     """Seconds a call of each contestant, shape (rounds,).
 
     In every round each one runs once, for at least ``least`` seconds, in an order that rotates.
+    With ``least`` 0 it is called once a round, and must have been warmed up.
     """
-    names, repeats = list(contestants), {}
-    for name, call in contestants.items():
+    names, repeats = list(contestants), dict.fromkeys(contestants, 1)
+    for name, call in contestants.items() if least else ():
         call()
         start = time.perf_counter()
         call()
-        repeats[name] = 1 + int(least / (time.perf_counter() - start))
+        repeats[name] += int(least / (time.perf_counter() - start))
     times = {name: np.empty(rounds) for name in names}
     for turn in range(rounds):
         at = turn % len(names)
