@@ -22,13 +22,12 @@ import contest  # first: it sets the environment
 
 # isort: split
 import time
-from collections.abc import Callable
 from itertools import product
 from typing import Any
 
-import numba
 import numpy as np
 import peaks
+from maps import Contestant, jax_peer, move, numba_map, numba_summaries, numpy_peer, ramp
 
 from simulator.regimes import catapults
 
@@ -37,204 +36,16 @@ KAPPA, Y, LAM0, T_WRM = 0.125, 1.0, 2.0, 200
 FEW_STEPS = 64
 BLOCKS, UNROLLS = (256, 1024, 4096), (1, 4, 16)
 
-# (delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps) -> name: (runs,); delta0, lam0 and
-# eta_trgt are (runs,), the others numbers.
-Contestant = Callable[..., dict[str, Any]]
-
-# ------ HERE OURS IS PLUGGED IN: the product's engine, by contest; with None it is left out ------
+# ------ HERE OURS IS PLUGGED IN: functions as `maps` describes them; None is left out ------
 OURS: dict[str, Contestant | None] = {"map": None, "summaries": None}
-
-
-def move(delta: Any, lam: Any, kappa: Any, y: Any, eta: Any) -> Any:
-    """One update, for numbers and arrays of any library."""
-    f = delta + y
-    g = eta * delta
-    h = kappa * kappa * g
-    return delta + g * (h * f - lam), lam + h * (g * lam - 4.0 * f)
-
-
-def ramp(eta_init: Any, eta_trgt: Any, t_wrm: Any, t: Any) -> Any:
-    """eta of update t = 1 ... steps."""
-    return eta_init + (eta_trgt - eta_init) * min(t / t_wrm, 1.0)
-
-
-_move, _ramp = numba.njit(move), numba.njit(ramp)
-
-
-@numba.njit(error_model="numpy")
-def _numba_map(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps, top):
-    for run in range(delta0.size):
-        delta, lam, most = delta0[run], lam0[run], 0.0
-        for t in range(1, steps + 1):
-            square = delta * delta
-            if square > most:
-                most = square
-            eta = _ramp(eta_init, eta_trgt[run], t_wrm, t)
-            delta, lam = _move(delta, lam, kappa, y, eta)
-        top[run] = 0.5 * most
-
-
-@numba.njit(error_model="numpy")
-def _numba_summaries(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps, tops, marks):
-    for run in range(delta0.size):
-        delta, lam = delta0[run], lam0[run]
-        most, sharpest, crossed, diverged, count = 0.0, 0.0, -1, steps, 0
-        least = peak = np.inf
-        above = still = found = False
-        for t in range(steps):
-            loss = 0.5 * delta * delta
-            if not np.isfinite(loss):
-                diverged = t
-                break
-            eta = _ramp(eta_init, eta_trgt[run], t_wrm, t + 1)
-            inside = lam * lam + 4.0 * kappa * kappa * delta * (3.0 * delta + 2.0 * y)
-            sharp = 0.5 * (lam + np.sqrt(max(inside, 0.0)))
-            unstable = sharp * eta > 2.0
-            most, sharpest = max(most, loss), max(sharpest, sharp)
-            if unstable and crossed < 0:
-                crossed = t
-            above = above or unstable
-            if loss > least:
-                peak, still, found = max(peak, loss), False, False
-            else:
-                found = above and t > 0 and peak > 1.1 * least
-                still = found or (still and loss == least)
-                count += found
-                least, peak, above = loss, loss, unstable
-            delta, lam = _move(delta, lam, kappa, y, eta)
-        if diverged == steps and np.isfinite(0.5 * delta * delta):
-            diverged = -1
-        tops[0, run], tops[1, run] = most, sharpest
-        marks[0, run], marks[1, run] = crossed, diverged
-        # What stood still from its end to the last step was the death of a network.
-        marks[2, run] = count - (still and not found and diverged != t)
-
-
-def numba_map(delta0: Any, *rest: Any) -> dict[str, Any]:
-    top = np.empty_like(delta0)
-    _numba_map(delta0, *rest, top)
-    return {"loss_max": top}
-
-
-def numba_summaries(delta0: Any, *rest: Any) -> dict[str, Any]:
-    tops, marks = np.empty((2, delta0.size)), np.empty((3, delta0.size), np.int64)
-    _numba_summaries(delta0, *rest, tops, marks)
-    names = "loss_max", "sharpness_max", "first_crossing", "diverged_step", "n_catapults"
-    return dict(zip(names, (*tops, *marks), strict=True))
-
-
-def first_state(xp: Any, kind: str, delta: Any, lam: Any) -> tuple[Any, ...]:
-    """What `advance` carries from step to step, for arrays of NumPy or JAX."""
-    zero, none = xp.zeros_like(delta), xp.full(delta.shape, -1)
-    if kind == "map":
-        return delta, lam, zero
-    no, infinity = xp.zeros(delta.shape, bool), xp.full(delta.shape, xp.inf)
-    return delta, lam, zero, zero, none, none, none + 1, infinity, infinity, no, no, no
-
-
-def advance(
-    xp: Any, kind: str, state: tuple[Any, ...], t: Any, kappa: Any, y: Any, eta: Any
-) -> tuple[Any, ...]:
-    """Step t = 0 ... steps - 1 with everything that it adds to the summaries."""
-    delta, lam, most, *rest = state
-    moved = move(delta, lam, kappa, y, eta)
-    if kind == "map":
-        square = delta * delta
-        return *moved, xp.where(square > most, square, most)
-    sharpest, crossed, diverged, count, least, peak, above, still, found = rest
-    loss = 0.5 * delta * delta
-    inside = lam * lam + 4.0 * kappa * kappa * delta * (3.0 * delta + 2.0 * y)
-    sharp = 0.5 * (lam + xp.sqrt(xp.maximum(inside, 0.0)))
-    alive = (diverged < 0) & xp.isfinite(loss)
-    unstable = alive & (sharp * eta > 2.0)
-    diverged = xp.where(alive | (diverged >= 0), diverged, t)
-    most = xp.where(alive & (loss > most), loss, most)
-    sharpest = xp.where(alive & (sharp > sharpest), sharp, sharpest)
-    crossed = xp.where(unstable & (crossed < 0), t, crossed)
-    above = above | unstable
-    back = alive & (loss <= least)
-    found = xp.where(alive, back & above & (peak > 1.1 * least) & (t > 0), found)
-    still = xp.where(alive, found | (still & (loss == least)), still)
-    peak = xp.where(back, loss, xp.where(alive & (loss > peak), loss, peak))
-    above = xp.where(back, unstable, above)
-    least = xp.where(back, loss, least)
-    return (
-        *moved,
-        most,
-        sharpest,
-        crossed,
-        diverged,
-        count + found,
-        least,
-        peak,
-        above,
-        still,
-        found,
-    )
-
-
-def last_state(xp: Any, kind: str, state: tuple[Any, ...], steps: int) -> dict[str, Any]:
-    """The summaries."""
-    delta, _, most, *rest = state
-    if kind == "map":
-        return {"loss_max": 0.5 * most}
-    sharpest, crossed, diverged, count, _, _, _, still, found = rest
-    late = (diverged < 0) & ~xp.isfinite(0.5 * delta * delta)
-    return {
-        "loss_max": most, "sharpness_max": sharpest, "first_crossing": crossed,
-        "diverged_step": xp.where(late, steps, diverged),
-        "n_catapults": count - (still & ~found & (diverged < 0)),
-    }  # fmt: skip
-
-
-def numpy_peer(kind: str) -> Contestant:
-    def run(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):
-        with np.errstate(all="ignore"):
-            state = first_state(np, kind, delta0, lam0)
-            for t in range(steps):
-                eta = ramp(eta_init, eta_trgt, t_wrm, t + 1)
-                state = advance(np, kind, state, t, kappa, y, eta)
-            return last_state(np, kind, state, steps)
-
-    return run
-
-
-def jax_peer(jax: Any, kind: str, block: int, unroll: int) -> Contestant:
-    jnp = jax.numpy
-
-    def of_block(arrays: Any, numbers: Any, steps: int) -> Any:
-        (delta, lam, eta_trgt), (kappa, y, eta_init, t_wrm) = arrays, numbers
-        t = jnp.arange(steps)
-        shares = jnp.minimum((t + 1) / t_wrm, 1.0)
-
-        def step(state: Any, at: Any) -> Any:
-            eta = eta_init + (eta_trgt - eta_init) * at[1]
-            return advance(jnp, kind, state, at[0], kappa, y, eta), None
-
-        state = first_state(jnp, kind, delta, lam)
-        state = jax.lax.scan(step, state, (t, shares), unroll=unroll)[0]
-        return last_state(jnp, kind, state, steps)
-
-    def of_all(arrays: Any, numbers: Any, steps: int) -> Any:
-        if arrays[0].size <= block:
-            return of_block(arrays, numbers, steps)
-        blocks = [a.reshape(-1, block) for a in arrays]
-        found = jax.lax.map(lambda a: of_block(a, numbers, steps), blocks)
-        return {key: value.ravel() for key, value in found.items()}
-
-    jitted = jax.jit(of_all, static_argnums=2)
-
-    def run(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):
-        numbers = (kappa, y, eta_init, float(t_wrm))
-        return jax.block_until_ready(jitted((delta0, lam0, eta_trgt), numbers, steps))
-
-    return run
 
 
 def fastest(jax: Any, kind: str, problem: tuple[Any, ...]) -> tuple[str, Contestant]:
     """The best of the blocks and unrolls, by the quickest of three calls each."""
     found = {}
-    for block, unroll in product(BLOCKS, UNROLLS):
+    runs = problem[0].size
+    blocks = sorted({min(block, runs) for block in BLOCKS if runs % min(block, runs) == 0})
+    for block, unroll in product(blocks or [runs], UNROLLS):
         call = jax_peer(jax, kind, block, unroll)
         call(*problem)
         seconds = []
