@@ -1,0 +1,132 @@
+"""The UV model on one example: 4096 runs of 2000 steps at different eta_trgt, ns a run-step.
+
+``map``: the exact map of (delta, lambda), `sim.theory.uv.step`, under linear warmup, and the
+largest loss. ``summaries``: also the exact sharpness of every step and, in one pass, its maximum,
+the first crossing of 2 / eta, the step of divergence, and the catapults as
+`simulator.regimes.catapults` defines them.
+
+``numba``: run after run. ``numpy``: all runs at once, a step at a time. ``jax``: a jitted
+``lax.scan`` over the steps, all runs at once or in blocks by ``lax.map``, unrolled or not; the
+fastest of those tried here. Everything is float64. A ratio is its time over ours, or over JAX's
+where ours is left out: above 1, it is slower. ``FMAs``: its time in those of one fused
+multiply-add at the measured peak of `peaks.py`; the map alone has ten additions, multiplications
+or fused pairs of them.
+
+All contestants must agree: over the first steps in every run, over all steps in nearly all, as
+rounding decides what a chaotic run does.
+"""
+
+from __future__ import annotations
+
+import contest  # first: it sets the environment
+
+# isort: split
+import time
+from itertools import product
+from typing import Any
+
+import numpy as np
+import peaks
+from maps import Contestant, jax_peer, move, numba_map, numba_summaries, numpy_peer, ramp
+
+from simulator.regimes import catapults
+
+# A run that starts at f = 0.1 with target 1, width 64 in NTP.
+KAPPA, Y, LAM0, T_WRM = 0.125, 1.0, 2.0, 200
+FEW_STEPS = 64
+BLOCKS, UNROLLS = (256, 1024, 4096), (1, 4, 16)
+
+# ------ HERE OURS IS PLUGGED IN: functions as `maps` describes them; None is left out ------
+OURS: dict[str, Contestant | None] = {"map": None, "summaries": None}
+
+
+def fastest(jax: Any, kind: str, problem: tuple[Any, ...]) -> tuple[str, Contestant]:
+    """The best of the blocks and unrolls, by the quickest of three calls each."""
+    found = {}
+    runs = problem[0].size
+    blocks = sorted({min(block, runs) for block in BLOCKS if runs % min(block, runs) == 0})
+    for block, unroll in product(blocks or [runs], UNROLLS):
+        call = jax_peer(jax, kind, block, unroll)
+        call(*problem)
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            call(*problem)
+            seconds.append(time.perf_counter() - start)
+        found[min(seconds)] = f"blocks of {block}, unrolled {unroll}", call
+    print(f"{kind}: jax fastest with {found[min(found)][0]}, slowest with {found[max(found)][0]}:"
+          f" {max(found) / min(found):.1f} times as long")  # fmt: skip
+    return found[min(found)]
+
+
+def check(kind: str, calls: dict[str, Contestant], problem: tuple[Any, ...], least: float) -> None:
+    """Exit unless that share of the runs is the same with all."""
+    (first, reference), *others = ((name, call(*problem)) for name, call in calls.items())
+    for name, found in others:
+        same = np.ones(problem[0].size, bool)
+        for key, value in reference.items():
+            same &= np.isclose(found[key], value, rtol=1e-6, atol=0, equal_nan=True)
+        print(f"{kind}: over {problem[-1]} steps {name} and {first} agree in {same.mean():.2%}")
+        if same.mean() < least:
+            raise SystemExit("too few")
+
+
+def check_catapults(problem: tuple[Any, ...]) -> None:
+    """Exit unless the streaming count is `catapults`'s, on every 16th run."""
+    delta, lam, kappa, y, eta_init, eta_trgt, t_wrm, steps = problem
+    delta, lam, eta_trgt = delta[::16].copy(), lam[::16].copy(), eta_trgt[::16].copy()
+    counts = numba_summaries(delta, lam, kappa, y, eta_init, eta_trgt, t_wrm, steps)["n_catapults"]
+    losses, ratios = np.empty((2, steps, delta.size))
+    with np.errstate(all="ignore"):
+        for t in range(steps):
+            eta = ramp(eta_init, eta_trgt, t_wrm, t + 1)
+            inside = lam * lam + 4.0 * kappa * kappa * delta * (3.0 * delta + 2.0 * y)
+            losses[t] = 0.5 * delta * delta
+            ratios[t] = 0.25 * eta * (lam + np.sqrt(np.maximum(inside, 0.0)))
+            delta, lam = move(delta, lam, kappa, y, eta)
+    wanted = [len(catapults(a, b)) for a, b in zip(losses.T, ratios.T, strict=True)]
+    print(f"catapults as simulator.regimes counts them: {np.mean(wanted == counts):.2%} of runs")
+    if np.mean(wanted == counts) < 0.99:
+        raise SystemExit("too few")
+
+
+def main() -> None:
+    arguments = contest.options(__doc__, runs=4096, steps=2000).parse_args()
+    jax = contest.optional("jax")
+    if jax is not None:
+        jax.config.update("jax_enable_x64", True)
+    runs = arguments.runs
+    start = np.full(runs, 0.1 - Y), np.full(runs, LAM0)
+    problem = (*start, KAPPA, Y, 0.0, np.linspace(0.5, 4.4, runs) / LAM0, T_WRM, arguments.steps)
+    check_catapults(problem)
+    peak_flops, peak_call = peaks.limits("float64")["fma"]
+    results: dict[str, Any] = {}
+    for kind, by_run in (("map", numba_map), ("summaries", numba_summaries)):
+        calls: dict[str, Contestant] = {"numba": by_run, "numpy": numpy_peer(kind)}
+        if jax is not None:
+            calls["jax"] = fastest(jax, kind, problem)[1]
+        if OURS[kind] is not None:
+            calls["ours"] = OURS[kind]
+        check(kind, calls, (*problem[:-1], FEW_STEPS), 1.0)
+        check(kind, calls, problem, 0.99)
+        timed = {name: lambda c=call: c(*problem) for name, call in calls.items()}
+        times = contest.alternate(timed | {"peak": peak_call}, arguments.rounds, least=0.1)
+        fma = times.pop("peak") / (peak_flops / 2)
+        base = next(name for name in ("ours", "jax", "numba") if name in times)
+        rows = []
+        for name, seconds in times.items():
+            step = seconds / (runs * arguments.steps)
+            found = {
+                "ns": contest.spread(1e9 * step), "ratio": contest.spread(seconds / times[base]),
+                "fmas": contest.spread(step / fma),
+            }  # fmt: skip
+            results[f"{kind} {name}"] = found
+            rows.append([name, *(contest.show(found[key]) for key in ("ns", "ratio", "fmas"))])
+        print()
+        contest.table([kind, "ns a run-step", f"over {base}", "FMAs"], rows)
+        print()
+    contest.finish(arguments.json, results)
+
+
+if __name__ == "__main__":
+    main()
