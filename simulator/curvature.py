@@ -177,15 +177,14 @@ class Tracker:
             if not eigen.ritz(basis, images, gram, values, vectors, done, size):
                 return self._nothing(spent)
             done = size
-            first, pending = self._unfinished(size, strict=strict)
+            first, pending = self._unfinished(size, frame, stale, strict=strict)
             if not np.isfinite(first):
                 return self._nothing(spent)
             if spent == start and first > _JUMP * abs(values[0]) and not strict:
                 strict = True
-                first, pending = self._unfinished(size, strict=True)
+                first, pending = self._unfinished(size, frame, stale, strict=True)
             if pending < 0 or spent >= _MOST_PRODUCTS or size == self._objective.size:
                 break
-            value = float(values[pending])
             if size == len(basis) - 1:
                 # Full: go on from the best third, and the residual just made.
                 direction = basis[size].copy()
@@ -193,7 +192,7 @@ class Tracker:
                 eigen.restart(basis, images, gram, vectors[:best, :size], values[:best], size)
                 size = done = best
                 basis[size] = direction
-            if eigen.expand(basis, size, value, frame, stale) < 1e-8:
+            if eigen.orthonormalize(basis, size) < 1e-8:
                 basis[size] = self._rng.standard_normal(basis.shape[1])
                 eigen.orthonormalize(basis, size)
         self._learn(near, place, size)
@@ -228,11 +227,13 @@ class Tracker:
                 basis[row] = self._rng.standard_normal(basis.shape[1])
         return start, used
 
-    def _unfinished(self, size: int, *, strict: bool) -> tuple[float, int]:
+    def _unfinished(
+        self, size: int, frame: Array, stale: Array, *, strict: bool
+    ) -> tuple[float, int]:
         spare = _STRICT if strict else _COARSE
         return eigen.unfinished(
             self._basis, self._images, self._values, self._vectors, size, self._wanted,
-            self._accuracy, spare, self._rounding,
+            self._accuracy, spare, self._rounding, frame, stale,
         )  # fmt: skip
 
     def _learn(self, near: _Nearby, place: Array | None, size: int) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from simulator.numerics.jit import kernel
 
-__all__ = ["expand", "learn", "orthonormalize", "restart", "ritz", "unfinished"]
+__all__ = ["learn", "orthonormalize", "restart", "ritz", "unfinished"]
 
 
 @kernel
@@ -82,47 +82,40 @@ def unfinished(
     accuracy: float,
     spare: float,
     rounding: float,
+    frame: Any,
+    stale: Any,
 ) -> tuple[float, int]:
     """Residual norm of the first pair, and the first pair that is not good enough, or -1.
 
     The pair after the ``wanted`` ones is good enough at the relative error ``spare``, if its
-    eigenvalue can then lie no higher than theirs. Leaves the pair's residual in ``basis[size]``.
+    eigenvalue can then lie no higher than theirs. Leaves the direction that would improve the pair
+    in ``basis[size]``: value / (value - model) times its residual.
     """
     floor = rounding * max(abs(values[0]), abs(values[size - 1]))
     first = 0.0
     for pair in range(min(wanted + 1, size)):
-        vector, row = vectors[pair, :size], basis[size]
+        value, vector, row = values[pair], vectors[pair, :size], basis[size]
         row[:] = np.dot(vector, images[:size])
-        row -= np.dot(values[pair] * vector, basis[:size])
+        row -= np.dot(value * vector, basis[:size])
         r = np.sqrt(np.dot(row, row))
         if pair == 0:
             first = r
-        gap = values[pair] - values[pair + 1] if pair + 1 < size else 0.0
+        gap = value - values[pair + 1] if pair + 1 < size else 0.0
         # r / gap first: squares of residuals may underflow.
         error = r * (r / gap) if gap > r else r
-        scale = abs(values[pair])
+        scale = abs(value)
         if not error > max(accuracy * scale, floor):
             continue
-        if pair < wanted or error > spare * scale or values[pair] + r > values[pair - 1]:
+        if pair < wanted or error > spare * scale or value + r > values[pair - 1]:
+            if value > 0.0 and frame.shape[0] > 0:
+                weights = np.dot(frame, row)
+                for i in range(weights.size):
+                    # A stale eigenvalue too near, or above, would drown all else.
+                    close = min(max(stale[i] / value, 0.0), 0.97)
+                    weights[i] *= close / (1.0 - close)
+                row += np.dot(weights, frame)
             return first, pair
     return first, -1
-
-
-@kernel
-def expand(basis: Any, size: int, value: float, frame: Any, stale: Any) -> float:
-    """Turn the residual in ``basis[size]`` into the next row; returns what `orthonormalize` does.
-
-    ``(value - model)^-1`` times the residual, where the model is small beyond its frame.
-    """
-    row = basis[size]
-    if frame.shape[0] > 0 and value > 0.0:
-        weights = np.dot(frame, row)
-        for i in range(weights.size):
-            # A stale eigenvalue too near, or above, would drown all else.
-            close = min(max(stale[i] / value, 0.0), 0.97)
-            weights[i] *= close / (1.0 - close)
-        row += np.dot(weights, frame)
-    return orthonormalize(basis, size)
 
 
 @kernel
@@ -150,7 +143,7 @@ def learn(
 ) -> int:
     """Put the model that knows what was just seen into ``out``; returns the number of its rows.
 
-    Its first ``held`` rows are the leading Ritz vectors. The others are the top of the operator on
+    ``images`` are used up. The first ``held`` rows are the leading Ritz vectors. The others are the top of the operator on
     what is left of basis and old frame together: exact wherever a product was made, the old model
     elsewhere.
     """
@@ -159,7 +152,7 @@ def learn(
     out_values[:held] = values[:held]
     if old == 0:
         kept = min(size, out.shape[0])
-        out[:kept] = np.dot(y[:kept], basis[:size])
+        np.dot(y[:kept], basis[:size], out[:kept])
         out_values[:kept] = values[:kept]
         return kept
     # The frame off the basis is ``mix @ (frame - overlaps @ ritz vectors)``, orthonormal.
@@ -203,6 +196,11 @@ def learn(
         for j in range(new):
             on_frame[i] += column[rest + j] * mix[j]
             on_ritz[i] -= column[rest + j] * taken[j]
-    out[:kept] = np.dot(np.dot(on_ritz, y), basis[:size])
-    out[:kept] += np.dot(on_frame, frame)
+    np.dot(np.dot(on_ritz, y), basis[:size], out[:kept])
+    # The images are of no more use, and memory that is new is slow.
+    more = images[:kept]
+    np.dot(on_frame, frame, more)
+    for i in range(kept):
+        for j in range(out.shape[1]):
+            out[i, j] += more[i, j]
     return kept
