@@ -1,8 +1,8 @@
 """Rayleigh-Ritz for the top of a symmetric operator, with a model of it from another place.
 
 The caller owns the products, so any Hessian will do: it fills ``images[i] = H basis[i]``, calls
-``ritz`` and ``unfinished``, and has ``expand`` make ``basis[size]`` the direction to multiply next:
-the residual of a Ritz pair, corrected by the model and made orthogonal to the basis (Davidson, J.
+``ritz`` and ``unfinished``, and finds in ``basis[size]`` the direction to multiply next, once it is
+made orthogonal to the rest: the residual of a Ritz pair, corrected by the model (Davidson, J.
 Comput. Phys. 17, 87, 1975; without a model, Lanczos with full reorthogonalisation).
 
 A model is a frame of orthonormal rows (kept, P) with their eigenvalues: H nearby is taken to be
@@ -143,9 +143,9 @@ def learn(
 ) -> int:
     """Put the model that knows what was just seen into ``out``; returns the number of its rows.
 
-    ``images`` are used up. The first ``held`` rows are the leading Ritz vectors. The others are the top of the operator on
+    The first ``held`` rows are the leading Ritz vectors. The others are the top of the operator on
     what is left of basis and old frame together: exact wherever a product was made, the old model
-    elsewhere.
+    elsewhere. Uses up ``images``.
     """
     rest, old = size - held, frame.shape[0]
     y = np.ascontiguousarray(vectors[:size, :size])
