@@ -101,6 +101,8 @@ def unfinished(
         if pair == 0:
             first = r
         gap = value - values[pair + 1] if pair + 1 < size else 0.0
+        # What has not been seen may lie between; without this, errors of twice what was asked for.
+        gap = min(gap, 0.2 * abs(value))
         # r / gap first: squares of residuals may underflow.
         error = r * (r / gap) if gap > r else r
         scale = abs(value)
