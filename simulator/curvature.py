@@ -1,14 +1,19 @@
 """Sharpness: the top eigenvalue of the Hessian, followed along training.
 
-The solver keeps the leading Ritz vectors from one measurement to the next and spends
-Hessian-vector products only where the residual asks for them. One vector more than wanted is
-kept, and held to a coarse accuracy of its own: a single warm-started vector stays locked on an
-eigenvalue that another one has overtaken, with a small residual, and says nothing.
+Each measurement leaves a model of the Hessian: the leading Ritz vectors, and what else is known of
+its top. The next one starts from that, and spends Hessian-vector products only where the residual
+asks for them. Two models are kept and the one made nearest to theta is used: beyond the edge of
+stability gradient descent jumps to and fro, and then the last but one is much the better.
+
+One vector more than wanted is multiplied, and held to a coarse accuracy of its own: a single
+warm-started vector stays locked on an eigenvalue that another one has overtaken, with a small
+residual, and says nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,11 +33,14 @@ REFERENCE_ACCURACY = 1e-10
 # eigenvalue can then lie no higher than theirs.
 _COARSE = 1e-1
 # A first residual above this fraction says that the landscape has jumped since the last measurement
-# and that what was kept speaks of another place: every vector is held to the full accuracy then.
+# and that what was kept speaks of another place: the spare vector is then held to _STRICT.
 _JUMP = 0.1
-# Every so many measurements a random direction takes its place and is held to the full accuracy:
-# nothing stays unseen by symmetry.
+_STRICT = 1e-2
+# Every so many measurements a random direction takes its place and is held to _STRICT: nothing
+# stays unseen by symmetry.
 _FRESH_EVERY = 16
+# Rows of a model beyond the vectors that are multiplied: digits have ten outlying eigenvalues.
+_MORE = 8
 _CAPACITY = 64
 _MOST_PRODUCTS = 2000
 
@@ -57,6 +65,15 @@ class Estimate:
     residual: float
     products: int
     converged: bool
+
+
+class _Nearby:
+    """A model of the Hessian (`numerics.eigen`), and the place where it was made."""
+
+    def __init__(self, rows: int, size: int, dtype: np.dtype[Any]) -> None:
+        self.place = np.zeros(size, dtype=dtype)
+        self.frame, self.values = np.empty((rows, size), dtype=dtype), np.empty(rows, dtype=dtype)
+        self.rows = 0
 
 
 class Tracker:
@@ -93,19 +110,31 @@ class Tracker:
         self._rounding = 50 * float(np.finfo(objective.dtype).eps)
         self._rng = generator(seed, "curvature")
         self.preconditioner = preconditioner
-        self._measured = self._kept = 0
+        self._measured = 0
         if objective.size > DENSE_LIMIT:
+            size, dtype, held = objective.size, objective.dtype, self._wanted + 1
             # One row more than products: the residual waits there to be multiplied.
-            rows = min(max(_CAPACITY, 4 * (self._wanted + 1)), objective.size) + 1
-            self._basis = np.empty((rows, objective.size), dtype=objective.dtype)
+            rows = min(max(_CAPACITY, 4 * held), size) + 1
+            self._basis = np.empty((rows, size), dtype=dtype)
             self._images = np.empty_like(self._basis)
-            self._gram = np.zeros((rows, rows), dtype=objective.dtype)
+            self._gram = np.zeros((rows, rows), dtype=dtype)
+            self._values, self._vectors = np.zeros(rows, dtype=dtype), np.zeros_like(self._gram)
+            # Newest first. The third is where the next one is made.
+            self._models = [_Nearby(min(held + _MORE, size), size, dtype) for _ in range(3)]
 
-    def measure(self) -> Estimate:
-        """The top eigenvalues where the objective stands now."""
+    def measure(self, place: Array | None = None) -> Estimate:
+        """The top eigenvalues where the objective stands now.
+
+        Parameters
+        ----------
+        place : array, shape (P,), optional
+            That theta. With it the nearer one of the last two measurements is built upon, without
+            it the last.
+        """
         self._root = None if self.preconditioner is None else np.sqrt(self.preconditioner)
         with np.errstate(all="ignore"):
-            estimate = self._dense() if self._objective.size <= DENSE_LIMIT else self._follow()
+            small = self._objective.size <= DENSE_LIMIT
+            estimate = self._dense() if small else self._follow(place)
         outside = self._objective.eigenvalues_outside(self._top_k)
         if not outside.size:
             return estimate
@@ -132,88 +161,93 @@ class Tracker:
         products = self._objective.size
         return Estimate(self._padded(values[: self._wanted]), 0.0, products, bool(finite))
 
-    def _follow(self) -> Estimate:
+    def _follow(self, place: Array | None) -> Estimate:
         basis, images, gram = self._basis, self._images, self._gram
+        values, vectors = self._values, self._vectors
+        near = self._nearest(place)
         strict = self._measured % _FRESH_EVERY == 0
-        start = self._start(fresh=strict)
-        size = spent = 0
+        start, used = self._start(near, fresh=strict)
+        frame, stale = near.frame[used : near.rows], near.values[used : near.rows]
+        done = size = spent = 0
         while True:
             self._product(basis[size], images[size])
             size, spent = size + 1, spent + 1
-            eigen.project(basis, images, gram, size)
-            if size < start:
+            if spent < start:
                 continue
-            if not np.isfinite(gram[:size, :size]).all():
+            if not eigen.ritz(basis, images, gram, values, vectors, done, size):
                 return self._nothing(spent)
-            values, vectors = np.linalg.eigh(gram[:size, :size])
-            values, vectors = values[::-1], np.ascontiguousarray(vectors[:, ::-1])
-            first, pending = self._residuals(values, vectors, size, strict=strict)
+            done = size
+            first, pending = self._unfinished(size, frame, stale, strict=strict)
             if not np.isfinite(first):
                 return self._nothing(spent)
-            if spent == start and first > _JUMP * abs(values[0]):
+            if spent == start and first > _JUMP * abs(values[0]) and not strict:
                 strict = True
-                first, pending = self._residuals(values, vectors, size, strict=True)
-            if pending is None or spent >= _MOST_PRODUCTS or size == self._objective.size:
+                first, pending = self._unfinished(size, frame, stale, strict=True)
+            if pending < 0 or spent >= _MOST_PRODUCTS or size == self._objective.size:
                 break
             if size == len(basis) - 1:
                 # Full: go on from the best third, and the residual just made.
                 direction = basis[size].copy()
                 best = size // 3
-                eigen.restart(basis, images, gram, vectors[:, :best], values[:best], size)
-                size = best
+                eigen.restart(basis, images, gram, vectors[:best, :size], values[:best], size)
+                size = done = best
                 basis[size] = direction
             if eigen.orthonormalize(basis, size) < 1e-8:
                 basis[size] = self._rng.standard_normal(basis.shape[1])
                 eigen.orthonormalize(basis, size)
-        self._kept = min(self._wanted + 1, size)
-        leading = vectors[:, : self._kept]
-        eigen.restart(basis, images, gram, leading, values[: self._kept], size)
-        self._measured += 1
-        return Estimate(values[: self._wanted].copy(), first, spent, pending is None)
+        self._learn(near, place, size)
+        return Estimate(values[: self._wanted].copy(), first, spent, pending < 0)
 
     def _nothing(self, spent: int) -> Estimate:
         """What is known where numbers have overflowed; the next measurement starts anew."""
-        self._kept = 0
+        for model in self._models:
+            model.rows = 0
         return Estimate(np.full(self._top_k, np.nan), np.nan, spent, False)
 
-    def _start(self, *, fresh: bool) -> int:
-        """Put the vectors to begin with into the basis, orthonormal; returns their number."""
+    def _nearest(self, place: Array | None) -> _Nearby:
+        last, other, _ = self._models
+        if place is None or not other.rows:
+            return last
+        moved, moved_since = place - last.place, place - other.place
+        return other if moved_since @ moved_since < moved @ moved else last
+
+    def _start(self, near: _Nearby, *, fresh: bool) -> tuple[int, int]:
+        """Put the vectors to begin with into the basis, orthonormal.
+
+        Returns their number, and how many of them are of the model.
+        """
         basis = self._basis
-        if fresh:
-            self._kept = min(self._kept, self._wanted)
         start = min(self._wanted + 1, self._objective.size)
+        used = min(near.rows, self._wanted if fresh else start)
+        basis[:used] = near.frame[:used]
         for row in range(start):
-            if row >= self._kept:
+            if row >= used:
                 basis[row] = self._rng.standard_normal(basis.shape[1])
             while eigen.orthonormalize(basis, row) < 1e-8:
                 basis[row] = self._rng.standard_normal(basis.shape[1])
-        return start
+        return start, used
 
-    def _residuals(
-        self, values: Array, vectors: Array, size: int, *, strict: bool
-    ) -> tuple[float, int | None]:
-        """Residual norm of the first pair, and the first pair that is not good enough, if any.
+    def _unfinished(
+        self, size: int, frame: Array, stale: Array, *, strict: bool
+    ) -> tuple[float, int]:
+        spare = _STRICT if strict else _COARSE
+        return eigen.unfinished(
+            self._basis, self._images, self._values, self._vectors, size, self._wanted,
+            self._accuracy, spare, self._rounding, frame, stale,
+        )  # fmt: skip
 
-        Leaves the residual of that pair in ``basis[size]``.
-        """
-        rounding = self._rounding * np.abs(values).max()
-        first: float = 0.0
-        for pair in range(min(self._wanted + 1, size)):
-            vector = np.ascontiguousarray(vectors[:, pair])
-            r = eigen.residual(self._basis, self._images, vector, values[pair], size)
-            first = r if pair == 0 else first
-            gap = values[pair] - values[pair + 1] if pair + 1 < size else 0.0
-            # r / gap first: squares of residuals may underflow.
-            error = r * (r / gap) if gap > r else r
-            size_of = abs(values[pair])
-            if error > max(self._accuracy * size_of, rounding) and (
-                strict
-                or pair < self._wanted
-                or error > _COARSE * size_of
-                or values[pair] + r > values[pair - 1]
-            ):
-                return first, pair
-        return first, None
+    def _learn(self, near: _Nearby, place: Array | None, size: int) -> None:
+        """Replace the oldest model by one of here."""
+        new = self._models.pop()
+        new.rows = eigen.learn(
+            self._basis, self._images, self._values, self._vectors, size,
+            min(self._wanted + 1, size), near.frame[: near.rows], near.values[: near.rows],
+            new.frame, new.values,
+        )  # fmt: skip
+        if place is not None:
+            new.place[:] = place
+        self._models.insert(0, new)
+        self._measured += 1
 
 
 def sharpness(

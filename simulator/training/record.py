@@ -42,6 +42,7 @@ class Record:
 
     def loss_at(self, step: int, theta: Array) -> float:
         """Gradient and loss before this update; returns the loss."""
+        self._theta = theta
         loss = self.loss[step] = self._objective.gradient(theta, self.gradient)
         return float(loss)
 
@@ -64,6 +65,7 @@ class Record:
 
     def finish(self, theta: Array) -> float:
         """Gradient, loss and curvature after the last update; returns the loss."""
+        self._theta = theta
         loss = self._objective.gradient(theta, self.gradient)
         if self._every and math.isfinite(loss):
             self.sharpness_final = float(self._measure().values[0])
@@ -78,7 +80,7 @@ class Record:
 
     def _measure(self) -> Estimate:
         assert self._tracker is not None
-        estimate = self._tracker.measure()
+        estimate = self._tracker.measure(self._theta)
         self.products += estimate.products
         return estimate
 
@@ -88,6 +90,6 @@ class Record:
         if tracker is None:
             return math.nan
         tracker.preconditioner = self._rule.preconditioner(self.gradient, t)
-        estimate = tracker.measure()
+        estimate = tracker.measure(self._theta)
         self.products += estimate.products
         return float(estimate.values[0])
