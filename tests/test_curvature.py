@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simulator as sim
-from simulator import curvature
-from simulator.curvature import Tracker
+from simulator.curvature import Tracker, following
 from simulator.models import Objective
 from simulator.numerics import eigen
 
@@ -91,7 +90,7 @@ def test_a_basis_that_is_full_restarts_and_goes_on():
     matrix = _symmetric(rng, np.linspace(1, 2, 600) ** 0.1)
     objective = Matrix(matrix)
     estimate = Tracker(objective, accuracy=1e-10).measure()
-    assert estimate.products > 2 * curvature._CAPACITY
+    assert estimate.products > 2 * following._CAPACITY
     assert estimate.products == objective.products
     assert estimate.converged
     assert estimate.values[0] == pytest.approx(np.linalg.eigvalsh(matrix)[-1], rel=1e-9)
@@ -127,7 +126,7 @@ def test_an_eigenvalue_of_another_symmetry_is_noticed_in_time():
     tracker.measure()
     curvatures[7] = 2.0
     objective.matrix = np.diag(curvatures)
-    found = [tracker.measure().values[0] for _ in range(curvature._FRESH_EVERY + 1)]
+    found = [tracker.measure().values[0] for _ in range(following._FRESH_EVERY + 1)]
     assert found[-1] == pytest.approx(2.0, rel=1e-5)
 
 

@@ -49,6 +49,13 @@ class Objective(ABC):
     def hvp(self, v: Array, out: Array) -> None:
         """Hessian times ``v`` (P,) into ``out`` (P,), exactly: never by finite differences."""
 
+    def single(self) -> Objective | None:
+        """A twin in single precision, at the theta of the last ``gradient``, for cheap products.
+
+        None where there is none, or where it would be no cheaper.
+        """
+        return None
+
     def select(self, rows: NDArray[np.intp] | None) -> None:
         """Restrict the loss to these samples of the data, or lift the restriction (None)."""
         if rows is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -61,7 +62,10 @@ class NetworkObjective(Objective):
             np.ascontiguousarray(data.targets, dtype=dtype),
         )
         self._x, self._y = self._all
+        self._rows: NDArray[np.intp] | None = None
         self._make_tape(data.samples)
+        self._make_twin = partial(NetworkObjective, architecture, data, "float32")
+        self._twin: NetworkObjective | None = None
 
     def _make_tape(self, samples: int) -> None:
         """Buffers for so many samples, in the layout that `numerics.dense` describes."""
@@ -80,10 +84,26 @@ class NetworkObjective(Objective):
         self._weights = buffer(max(fan_in * fan_out for fan_in, fan_out in pairwise(widths)))
 
     def select(self, rows: NDArray[np.intp] | None) -> None:
+        self._rows = rows
         samples = self.samples if rows is None else rows.size
         self._x, self._y = self._all if rows is None else (self._all[0][rows], self._all[1][rows])
         if samples != self._output.shape[0]:
             self._make_tape(samples)
+        if self._twin is not None:
+            self._twin.select(rows)
+
+    def single(self) -> NetworkObjective | None:
+        if self.dtype == np.float32:
+            return None
+        if self._twin is None:
+            self._twin = self._make_twin()
+            self._twin.select(self._rows)
+        # The tape is rounded, not made again: differences in it have all their digits.
+        mine, twins = (*self._tape, self._delta), (*self._twin._tape, self._twin._delta)
+        for array, rounded in zip(mine, twins, strict=True):
+            np.copyto(rounded, array, casting="same_kind")
+        self._twin._theta = self._theta.astype(np.float32)
+        return self._twin
 
     def loss(self, theta: Array) -> float:
         return float(dense.loss(self._loss, self.outputs(theta, self._x), self._y))

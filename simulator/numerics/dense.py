@@ -140,8 +140,17 @@ def _loss_bend(code: int, y: Any, delta: Any, m: float, rz: Any) -> None:
                 rz[i, j] /= samples * outputs
         return
     for i in range(samples):
-        mean = 0.0
+        # Relative to the likeliest class, whose own probability, near 1, then takes no part in the
+        # mean: differences of probabilities that all but cancel would leave rounding alone.
+        top, likeliest = 0, delta[i, 0] / m * samples + y[i, 0]
+        for j in range(1, outputs):
+            probability = delta[i, j] / m * samples + y[i, j]
+            if probability > likeliest:
+                top, likeliest = j, probability
+        shift = rz[i, top]
+        mean = rz[i, top] - shift
         for j in range(outputs):
+            rz[i, j] -= shift
             mean += (delta[i, j] / m * samples + y[i, j]) * rz[i, j]
         for j in range(outputs):
             probability = delta[i, j] / m * samples + y[i, j]

@@ -1,4 +1,4 @@
-"""Sharpness: the top eigenvalue of the Hessian, followed along training.
+"""The top of a symmetric operator that changes from measurement to measurement, followed.
 
 Each measurement leaves a model of the Hessian: the leading Ritz vectors, and what else is known of
 its top. The next one starts from that, and spends Hessian-vector products only where the residual
@@ -12,23 +12,17 @@ residual, and says nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from simulator.checks import InputError, at_least, positive
-from simulator.data import Data
-from simulator.models import Array, Model, Objective
-from simulator.models.base import checked_vector
+from simulator.models import Array
 from simulator.numerics import eigen
-from simulator.seeding import generator
 
-__all__ = ["REFERENCE_ACCURACY", "Estimate", "Tracker", "sharpness"]
+__all__ = ["Estimate", "Follower"]
 
-# Up to this many parameters the dense Hessian is cheaper than following it.
-DENSE_LIMIT = 48
-REFERENCE_ACCURACY = 1e-10
 # The vector kept beyond the wanted ones is good enough at this estimated relative error, if its
 # eigenvalue can then lie no higher than theirs.
 _COARSE = 1e-1
@@ -76,101 +70,69 @@ class _Nearby:
         self.rows = 0
 
 
-class Tracker:
-    """Follows the top of an objective's Hessian; call ``measure`` after each ``gradient``.
+Product = Callable[[Array, Array], None]
+
+
+class Follower:
+    """Follows the top of an operator in one precision.
 
     Parameters
     ----------
-    objective : Objective
-        Whose last ``gradient`` set the theta.
-    top_k : int
-        Eigenvalues wanted.
+    size : int
+        P.
+    wanted : int
+        Eigenvalues.
     accuracy : float
         Relative error aimed at in each, estimated from its residual r and the gap to the next
         Ritz value as r^2 / gap (Kato-Temple), or r where the gap is smaller.
-    seed : int
-        Chooses the random start vectors.
-    preconditioner : array, shape (P,), optional
-        P of the pre-conditioned sharpness: the top of P^-1 H, through its symmetric form
-        P^-1/2 H P^-1/2. May be changed between measurements.
+    dtype : numpy dtype
+        Of all vectors.
+    rng : numpy.random.Generator
+        Of random directions.
     """
 
     def __init__(
         self,
-        objective: Objective,
-        top_k: int = 1,
-        accuracy: float = 1e-5,
-        seed: int = 0,
-        preconditioner: Array | None = None,
+        size: int,
+        wanted: int,
+        accuracy: float,
+        dtype: np.dtype[Any],
+        rng: np.random.Generator,
     ) -> None:
-        self._objective = objective
-        self._wanted = min(at_least("top_k", top_k, 1), objective.size)
-        self._top_k = top_k
-        self._accuracy = positive("accuracy", accuracy)
-        self._rounding = 50 * float(np.finfo(objective.dtype).eps)
-        self._rng = generator(seed, "curvature")
-        self.preconditioner = preconditioner
+        self._size, self._wanted, self._accuracy, self._rng = size, wanted, accuracy, rng
+        self._rounding = 50 * float(np.finfo(dtype).eps)
         self._measured = 0
-        if objective.size > DENSE_LIMIT:
-            size, dtype, held = objective.size, objective.dtype, self._wanted + 1
-            # One row more than products: the residual waits there to be multiplied.
-            rows = min(max(_CAPACITY, 4 * held), size) + 1
-            self._basis = np.empty((rows, size), dtype=dtype)
-            self._images = np.empty_like(self._basis)
-            self._gram = np.zeros((rows, rows), dtype=dtype)
-            self._values, self._vectors = np.zeros(rows, dtype=dtype), np.zeros_like(self._gram)
-            # Newest first. The third is where the next one is made.
-            self._models = [_Nearby(min(held + _MORE, size), size, dtype) for _ in range(3)]
+        held = wanted + 1
+        # One row more than products: the residual waits there to be multiplied.
+        rows = min(max(_CAPACITY, 4 * held), size) + 1
+        self._basis = np.empty((rows, size), dtype=dtype)
+        self._images = np.empty_like(self._basis)
+        self._gram = np.zeros((rows, rows), dtype=dtype)
+        self._values, self._vectors = np.zeros(rows, dtype=dtype), np.zeros_like(self._gram)
+        # Newest first. The third is where the next one is made.
+        self._models = [_Nearby(min(held + _MORE, size), size, dtype) for _ in range(3)]
 
-    def measure(self, place: Array | None = None) -> Estimate:
-        """The top eigenvalues where the objective stands now.
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the next measurement looks into a random direction as well."""
+        return self._measured % _FRESH_EVERY == 0
 
-        Parameters
-        ----------
-        place : array, shape (P,), optional
-            That theta. With it the nearer one of the last two measurements is built upon, without
-            it the last.
-        """
-        self._root = None if self.preconditioner is None else np.sqrt(self.preconditioner)
-        with np.errstate(all="ignore"):
-            small = self._objective.size <= DENSE_LIMIT
-            estimate = self._dense() if small else self._follow(place)
-        outside = self._objective.eigenvalues_outside(self._top_k)
-        if not outside.size:
-            return estimate
-        # NaN, which pads a short spectrum, sorts last and so comes first to be replaced.
-        values = -np.sort(-np.append(estimate.values, outside))[: self._top_k]
-        return replace(estimate, values=values)
+    @property
+    def leading(self) -> Array:
+        """The first Ritz vector (P,) of the last measurement."""
+        return self._models[0].frame[0]
 
-    def _product(self, v: Array, out: Array) -> None:
-        if self._root is None:
-            self._objective.hvp(v, out)
-        else:
-            self._objective.hvp(v / self._root, out)
-            out /= self._root
-
-    def _padded(self, values: Array) -> Array:
-        return np.pad(values, (0, self._top_k - values.size), constant_values=np.nan)
-
-    def _dense(self) -> Estimate:
-        hessian = self._objective.hessian()
-        if self._root is not None:
-            hessian = hessian / self._root / self._root[:, None]
-        finite = np.isfinite(hessian).all()
-        values = np.linalg.eigvalsh(hessian)[::-1] if finite else np.full(len(hessian), np.nan)
-        products = self._objective.size
-        return Estimate(self._padded(values[: self._wanted]), 0.0, products, bool(finite))
-
-    def _follow(self, place: Array | None) -> Estimate:
+    def follow(self, product: Product, place: Array | None) -> Estimate:
+        """The top eigenvalues of this product at this place."""
         basis, images, gram = self._basis, self._images, self._gram
         values, vectors = self._values, self._vectors
         near = self._nearest(place)
-        strict = self._measured % _FRESH_EVERY == 0
+        strict = self.is_fresh
         start, used = self._start(near, fresh=strict)
         frame, stale = near.frame[used : near.rows], near.values[used : near.rows]
         done = size = spent = 0
         while True:
-            self._product(basis[size], images[size])
+            product(basis[size], images[size])
             size, spent = size + 1, spent + 1
             if spent < start:
                 continue
@@ -183,7 +145,7 @@ class Tracker:
             if spent == start and first > _JUMP * abs(values[0]) and not strict:
                 strict = True
                 first, pending = self._unfinished(size, frame, stale, strict=True)
-            if pending < 0 or spent >= _MOST_PRODUCTS or size == self._objective.size:
+            if pending < 0 or spent >= _MOST_PRODUCTS or size == self._size:
                 break
             if size == len(basis) - 1:
                 # Full: go on from the best third, and the residual just made.
@@ -202,7 +164,7 @@ class Tracker:
         """What is known where numbers have overflowed; the next measurement starts anew."""
         for model in self._models:
             model.rows = 0
-        return Estimate(np.full(self._top_k, np.nan), np.nan, spent, False)
+        return Estimate(np.full(self._wanted, np.nan), np.nan, spent, False)
 
     def _nearest(self, place: Array | None) -> _Nearby:
         last, other, _ = self._models
@@ -217,7 +179,7 @@ class Tracker:
         Returns their number, and how many of them are of the model.
         """
         basis = self._basis
-        start = min(self._wanted + 1, self._objective.size)
+        start = min(self._wanted + 1, self._size)
         used = min(near.rows, self._wanted if fresh else start)
         basis[:used] = near.frame[:used]
         for row in range(start):
@@ -248,44 +210,3 @@ class Tracker:
             new.place[:] = place
         self._models.insert(0, new)
         self._measured += 1
-
-
-def sharpness(
-    model: Model,
-    theta: Array,
-    data: Data | None = None,
-    *,
-    preconditioner: Array | None = None,
-    accuracy: float = REFERENCE_ACCURACY,
-    seed: int = 0,
-) -> float:
-    """Top eigenvalue of the Hessian of the loss at theta.
-
-    Parameters
-    ----------
-    theta : array, shape (P,)
-        Where.
-    preconditioner : array, shape (P,), optional
-        With it, the top eigenvalue of P^-1 H; infinite entries hold their parameters still.
-    accuracy : float
-        Relative error aimed at.
-    seed : int
-        Chooses the random start vectors.
-
-    Raises
-    ------
-    InputError
-        For a theta or preconditioner of another shape, a preconditioner that is not positive, and
-        one for a model that does not step its weights.
-    """
-    objective = model.bind(data)
-    theta = checked_vector("theta", theta, objective)
-    if preconditioner is not None:
-        if not model.steps_weights:
-            raise InputError("representation", "gram", "P is one for each weight; give parameters")
-        preconditioner = checked_vector("preconditioner", preconditioner, objective)
-        if not (preconditioner > 0).all():
-            raise InputError("preconditioner", preconditioner.min(), "give positive entries")
-    objective.gradient(theta, np.empty_like(theta))
-    tracker = Tracker(objective, 1, accuracy, seed, preconditioner)
-    return float(tracker.measure().values[0])

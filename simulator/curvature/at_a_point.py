@@ -1,0 +1,56 @@
+"""The sharpness at one theta, to reference accuracy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.checks import InputError
+from simulator.curvature.tracker import Tracker
+from simulator.data import Data
+from simulator.models import Array, Model
+from simulator.models.base import checked_vector
+
+__all__ = ["REFERENCE_ACCURACY", "sharpness"]
+
+REFERENCE_ACCURACY = 1e-10
+
+
+def sharpness(
+    model: Model,
+    theta: Array,
+    data: Data | None = None,
+    *,
+    preconditioner: Array | None = None,
+    accuracy: float = REFERENCE_ACCURACY,
+    seed: int = 0,
+) -> float:
+    """Top eigenvalue of the Hessian of the loss at theta.
+
+    Parameters
+    ----------
+    theta : array, shape (P,)
+        Where.
+    preconditioner : array, shape (P,), optional
+        With it, the top eigenvalue of P^-1 H; infinite entries hold their parameters still.
+    accuracy : float
+        Relative error aimed at.
+    seed : int
+        Chooses the random start vectors.
+
+    Raises
+    ------
+    InputError
+        For a theta or preconditioner of another shape, a preconditioner that is not positive, and
+        one for a model that does not step its weights.
+    """
+    objective = model.bind(data)
+    theta = checked_vector("theta", theta, objective)
+    if preconditioner is not None:
+        if not model.steps_weights:
+            raise InputError("representation", "gram", "P is one for each weight; give parameters")
+        preconditioner = checked_vector("preconditioner", preconditioner, objective)
+        if not (preconditioner > 0).all():
+            raise InputError("preconditioner", preconditioner.min(), "give positive entries")
+    objective.gradient(theta, np.empty_like(theta))
+    tracker = Tracker(objective, 1, accuracy, seed, preconditioner)
+    return float(tracker.measure().values[0])
