@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import simulator as sim
+from simulator.training.ensemble import largest_losses, train_side_by_side
 
 OPTIMIZERS = [sim.GD(), sim.Momentum(0.8), sim.Momentum(0.9, ema=True), sim.Nesterov(0.6)]
 
@@ -25,16 +28,30 @@ PROBLEMS = {
     "two outputs": _problem(2, 2, 3, 4, width=2),
     "weight by weight": _problem(2, 1, 4, 5, width=6, s=0.5, representation="parameters"),
 }
+WORDS = (
+    "loss_init", "loss_max", "loss_final", "sharpness_init", "sharpness_max", "sharpness_final",
+    "diverged", "diverged_step", "n_catapults", "natural_phase", "outcome", "trainable",
+)  # fmt: skip
+AXES = ("seed", "eta_init", "eta_trgt", "t_wrm")
 
 
 def _sweep(model, data, **options):
-    defaults = {
-        "eta_init": [0.0, 0.3], "eta_trgt": [0.5, 1.0, 1.5, 1.9, 2.4, 5.0], "t_wrm": [1, 20],
-        "steps": 97, "seeds": 2, "eta_unit": "critical", "sharpness_every": 1,
-    }  # fmt: skip
-    return sim.sweep(model, data, **defaults | options)
+    return sim.sweep(
+        model, data, eta_init=[0.0, 0.3], eta_trgt=[0.5, 1.0, 1.5, 1.9, 2.4, 5.0], t_wrm=[1, 20],
+        steps=97, seeds=2, eta_unit="critical", **options,
+    )  # fmt: skip
 
 
+def _alone(model, data, cell, optimizer, every, **options):
+    unit = float(cell["eta_critical"])
+    ends = float(cell["eta_init"]) * unit, float(cell["eta_trgt"]) * unit
+    return sim.simulate(
+        model, data, optimizer=optimizer, schedule=sim.Warmup(*ends, int(cell["t_wrm"])), steps=97,
+        seed=int(cell["seed"]), sharpness_every=every, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: f"{o.name} {o.options()}")
 @pytest.mark.parametrize("every", [0, 1, 7])
@@ -42,25 +59,95 @@ def test_a_cell_is_what_its_run_says(name, optimizer, every):
     """Every number and word, bit for bit, though one comes from curves and one from none."""
     model, data = PROBLEMS[name]
     cells = _sweep(model, data, optimizer=optimizer, sharpness_every=every)
-    words = (
-        "loss_init", "loss_max", "loss_final", "sharpness_init", "sharpness_max",
-        "sharpness_final", "diverged", "diverged_step", "n_catapults", "natural_phase", "outcome",
-        "trainable",
-    )  # fmt: skip
     for at in np.ndindex(cells["outcome"].shape):
-        cell = cells.isel(dict(zip(("seed", "eta_init", "eta_trgt", "t_wrm"), at, strict=True)))
-        unit = float(cell["eta_critical"])
-        run = sim.simulate(
-            model,
-            data,
-            optimizer=optimizer,
-            schedule=sim.Warmup(
-                float(cell["eta_init"]) * unit, float(cell["eta_trgt"]) * unit, int(cell["t_wrm"])
-            ),
-            steps=97,
-            seed=int(cell["seed"]),
-            sharpness_every=every,
-        )
-        for word in words:
+        cell = cells.isel(dict(zip(AXES, at, strict=True)))
+        run = _alone(model, data, cell, optimizer, every)
+        for word in WORDS:
             found, told = cell[word].item(), getattr(run, word)
             assert found == told or (found != found and told != told), (at, word, found, told)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: f"{o.name} {o.options()}")
+def test_lanes_train_as_the_loop_does(name, optimizer):
+    """Asked for two eigenvalues, a run goes through the general loop, weight by weight."""
+    model, data = PROBLEMS[name]
+    eta = sim.critical_eta(model, data, optimizer)
+    for schedule in (sim.Warmup(0.1 * eta, 0.9 * eta, 10), sim.Warmup(eta_trgt=1.2 * eta)):
+        arguments = {"optimizer": optimizer, "schedule": schedule, "steps": 14}
+        ours = sim.simulate(model, data, **arguments)
+        loop = sim.simulate(model, data, top_k=2, accuracy=1e-10, **arguments)
+        scale = loop.loss_init
+        # The loss that is no longer finite may be an infinity or not a number.
+        mine, theirs = (np.where(np.isfinite(run.loss), run.loss, np.nan) for run in (ours, loop))
+        np.testing.assert_allclose(mine, theirs, rtol=1e-8, atol=1e-12 * scale)
+        assert ours.diverged_step == loop.diverged_step
+        np.testing.assert_allclose(ours.sharpness, loop.sharpness, rtol=1e-8)
+        np.testing.assert_allclose(ours.theta, loop.theta, rtol=1e-6, atol=1e-7)
+        assert ours.loss_final == pytest.approx(
+            loop.loss_final, rel=1e-7, abs=1e-12 * scale, nan_ok=True
+        )
+        assert ours.sharpness_final == pytest.approx(loop.sharpness_final, rel=1e-8, nan_ok=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["one example", "many samples"])
+def test_a_runs_bits_do_not_depend_on_its_neighbours(name):
+    """Alone, among others, behind ones that diverge, in another order."""
+    model, data = PROBLEMS[name]
+    lanes, rng = model.lanes(data), np.random.default_rng(0)
+    eta = sim.critical_eta(model, data, sim.GD())
+    begin = np.concatenate(
+        [lanes.begin(model.init(data, seed)[None]) for seed in range(100)], axis=1
+    )
+    ends = eta * np.stack([rng.uniform(0, 1, 100), rng.uniform(0.1, 9, 100)])
+
+    def seen(runs):
+        ensemble = train_side_by_side(
+            lanes, begin[:, runs], ends[:, runs], sim.Warmup(t_wrm=30).weights(83), sim.GD(),
+            sharpness_every=1, constant_loss=model.constant_loss(data),
+        )  # fmt: skip
+        return ensemble.seen, ensemble.states
+
+    together = seen(np.arange(100))
+    assert (together[0][-1] >= 0).sum() > 20
+    for runs in (rng.permutation(100), np.arange(7), np.array([93]), np.arange(31, 64)):
+        for mine, all_of_them in zip(seen(runs), together, strict=True):
+            np.testing.assert_array_equal(mine, all_of_them[:, runs])
+
+
+def test_curves_of_a_sweep_are_those_of_its_runs():
+    model, data = PROBLEMS["many samples"]
+    cells = _sweep(model, data, curves=True, sharpness_every=5)
+    for at in [(0, 0, 0, 0), (1, 1, 3, 1), (0, 1, 5, 0)]:
+        cell = cells.isel(dict(zip(AXES, at, strict=True)))
+        run = _alone(model, data, cell, sim.GD(), 5)
+        for curve in ("loss", "sharpness", "eta", "threshold"):
+            np.testing.assert_array_equal(cell[curve], getattr(run, curve))
+
+
+@given(seed=st.integers(0, 1000), t_wrm=st.integers(1, 40), steps=st.integers(1, 60))
+def test_the_largest_loss_alone_is_that_of_the_whole_story(seed, t_wrm, steps):
+    model, data = sim.UV(width=50), sim.Data([[0.7]], [[1.3]])
+    lanes, theta = model.lanes(data), model.init(data, seed)
+    weights = sim.Warmup(t_wrm=min(t_wrm, steps)).weights(steps)
+    multiples = np.linspace(0.1, 1.9, 10)
+    ends = np.stack([0.2 * multiples, multiples]) * sim.critical_eta(model, data, sim.GD(), seed)
+    begin = np.repeat(lanes.begin(theta[None]), 10, axis=1)
+    story = train_side_by_side(
+        lanes, begin, ends, weights, sim.GD(), sharpness_every=0, constant_loss=None
+    )
+    largest = largest_losses(lanes, begin, ends, weights)
+    assert (largest[story.diverged] > 1e100).all()
+    within = ~story.diverged
+    # Fused multiply-adds round differently, and what is large has been amplified.
+    np.testing.assert_allclose(largest[within], story.loss_max[within], rtol=1e-3)
+
+
+def test_where_everything_diverges_nothing_is_left():
+    model, data = PROBLEMS["one example"]
+    cells = sim.sweep(model, data, eta_trgt=[1e3, 1e6], steps=200, eta_unit="critical")
+    assert (cells["outcome"] == "diverged").all()
+    assert (cells["diverged_step"] > 0).all()
+    assert np.isnan(cells["loss_final"]).all()
+    assert np.isfinite(cells["loss_max"]).all()

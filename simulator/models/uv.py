@@ -122,7 +122,7 @@ class UV(Model):
 
     def lanes(self, data: Data | None) -> Lanes | None:
         data, rows = required(data, self.name), self._stepped(required(data, self.name))
-        if data.samples == data.outputs == 1 and data.x.any():
+        if self.representation == "gram" and data.samples == data.outputs == 1 and data.x.any():
             return ModeLanes(data, rows, self.c)
         if rows * (data.inputs + data.outputs) <= _LARGEST_LANE:
             return WeightLanes(data, rows, self.c)

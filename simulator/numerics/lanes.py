@@ -138,7 +138,7 @@ def _train_block(
         else:
             two_layers.advance(
                 state, eta, step % steps, n, every, x, y, gram, hidden, c,
-                first if step == 0 else recurrence, work, loss, sharpness,
+                first if step == 0 else recurrence, runs, work, loss, sharpness,
             )  # fmt: skip
         if step == steps:
             break

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from simulator.numerics.blocks import CHUNK, LANES, UNROLL
+from simulator.numerics.fused import fma
 from simulator.numerics.jit import inlined, kernel
 
-__all__ = ["STATE_ROWS", "advance"]
+__all__ = ["SEARCH_ROWS", "STATE_ROWS", "advance", "largest_losses"]
 
 STATE_ROWS = 4
 _P, _Q, _P_MOMENTUM, _Q_MOMENTUM = (row * LANES for row in range(STATE_ROWS))
@@ -108,3 +109,93 @@ def advance(
             else:
                 state[_P + i] = p - eta[at] * (of_momentum * m_p + of_gradient * along_p)
                 state[_Q + i] = q - eta[at] * (of_momentum * m_q + of_gradient * along_q)
+
+
+SEARCH_ROWS = 5
+_TOP, _ETA_INIT, _ETA_TRGT = (row * LANES for row in range(2, SEARCH_ROWS))
+# Two updates at once keep the multipliers busiest here.
+_PAIR = 2
+
+
+@inlined
+def _descend(p: float, q: float, top: float, eta: float, target: float) -> Any:
+    """One update, and the largest |residual| so far."""
+    r = fma(p, p, -fma(q, q, target))
+    e, size = eta * r, abs(r)
+    return fma(-e, p, p), fma(e, q, q), size if size > top else top
+
+
+@kernel
+def largest_losses(
+    begin: Any, ends: Any, weights: Any, target: float, per_residual: float, rows: Any, out: Any
+) -> None:
+    """The largest loss of gradient descent from each column of ``begin``; infinite if it diverges.
+
+    All that a search for the largest learning rate asks for, at the speed of the multipliers.
+    Arguments are those of `simulator.numerics.lanes.train`; ``rows`` has SEARCH_ROWS, ``out`` is
+    (runs,).
+    """
+    runs, steps = begin.shape[1], weights.shape[1]
+    for at in range(0, runs, LANES):
+        for i in range(LANES):
+            run = min(at + i, runs - 1)
+            rows[_P + i], rows[_Q + i], rows[_TOP + i] = begin[0, run], begin[1, run], 0.0
+            rows[_ETA_INIT + i], rows[_ETA_TRGT + i] = ends[0, run], ends[1, run]
+        step = 0
+        while step + _PAIR <= steps:
+            if not _stands_still(weights, step):
+                _search_pair(rows, weights, step, target)
+                step += _PAIR
+                continue
+            pairs = 1
+            while (
+                step + (pairs + 1) * _PAIR <= steps
+                and _stands_still(weights, step + pairs * _PAIR)
+                and weights[0, step + pairs * _PAIR] == weights[0, step]
+                and weights[1, step + pairs * _PAIR] == weights[1, step]
+            ):
+                pairs += 1
+            _search_on(rows, weights[0, step], weights[1, step], pairs, target)
+            step += pairs * _PAIR
+        for i in range(LANES):
+            p, q, top = rows[_P + i], rows[_Q + i], rows[_TOP + i]
+            if step < steps:
+                eta = (
+                    rows[_ETA_INIT + i] * weights[0, step] + rows[_ETA_TRGT + i] * weights[1, step]
+                )
+                p, q, top = _descend(p, q, top, eta, target)
+            # The loss after the last update counts too, and NaN is never the largest.
+            _, _, top = _descend(p, q, top, 0.0, target)
+            last = abs(p) + abs(q) + top
+            if at + i < runs:
+                out[at + i] = (top * per_residual) ** 2 if last < np.inf else np.inf
+
+
+@kernel
+def _stands_still(weights: Any, step: int) -> bool:
+    return weights[0, step] == weights[0, step + 1] and weights[1, step] == weights[1, step + 1]
+
+
+@kernel
+def _search_pair(rows: Any, weights: Any, step: int, target: float) -> None:
+    """Two updates at rates that move."""
+    of_init, then_of_init = weights[0, step], weights[0, step + 1]
+    of_trgt, then_of_trgt = weights[1, step], weights[1, step + 1]
+    for i in range(LANES):
+        p, q, top = rows[_P + i], rows[_Q + i], rows[_TOP + i]
+        a, b = rows[_ETA_INIT + i], rows[_ETA_TRGT + i]
+        p, q, top = _descend(p, q, top, a * of_init + b * of_trgt, target)
+        p, q, top = _descend(p, q, top, a * then_of_init + b * then_of_trgt, target)
+        rows[_P + i], rows[_Q + i], rows[_TOP + i] = p, q, top
+
+
+@kernel
+def _search_on(rows: Any, of_init: float, of_trgt: float, pairs: int, target: float) -> None:
+    """Pairs of updates at a rate that stands still."""
+    for _ in range(pairs):
+        for i in range(LANES):
+            p, q, top = rows[_P + i], rows[_Q + i], rows[_TOP + i]
+            eta = rows[_ETA_INIT + i] * of_init + rows[_ETA_TRGT + i] * of_trgt
+            p, q, top = _descend(p, q, top, eta, target)
+            p, q, top = _descend(p, q, top, eta, target)
+            rows[_P + i], rows[_Q + i], rows[_TOP + i] = p, q, top

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from simulator.numerics import spectra
 from simulator.numerics.blocks import LANES
 from simulator.numerics.jit import kernel
-from simulator.numerics.spectra import SCRATCH_ROWS, top_eigenvalues
+from simulator.numerics.spectra import top_eigenvalues
 
 __all__ = ["advance", "scratch_rows"]
 
@@ -26,25 +27,26 @@ def scratch_rows(samples: int, inputs: int, hidden: int, outputs: int) -> int:
     size = hidden * (inputs + outputs)
     products = 2 * hidden * hidden + hidden * inputs
     gradients = samples * outputs + inputs * outputs + size
-    return gradients + products + size * size + SCRATCH_ROWS + 2 * size
+    return gradients + products + size * size + spectra.scratch_rows(size)
 
 
 @kernel
 def _clear(rows: Any, at: int, count: int) -> None:
-    for i in range(at * LANES, (at + count) * LANES):
-        rows[i] = 0.0
+    for row in range(at, at + count):
+        for i in range(LANES):
+            rows[row, i] = 0.0
 
 
 @kernel
 def _add(rows: Any, to: int, factor: float, row: int) -> None:
     for i in range(LANES):
-        rows[to * LANES + i] += factor * rows[row * LANES + i]
+        rows[to, i] += factor * rows[row, i]
 
 
 @kernel
 def _add_product(into: Any, to: int, factor: float, a: Any, row: int, b: Any, other: int) -> None:
     for i in range(LANES):
-        into[to * LANES + i] += factor * a[row * LANES + i] * b[other * LANES + i]
+        into[to, i] += factor * a[row, i] * b[other, i]
 
 
 @kernel
@@ -63,17 +65,17 @@ def _residuals(
                 _add_product(work, slope + a * outputs + j, c, theta, u, theta, v)
     half = 0.5 / (samples * outputs)
     for i in range(LANES):
-        loss[k * LANES + i] = 0.0
+        loss[k, i] = 0.0
     for s in range(samples):
         for j in range(outputs):
             at = s * outputs + j
             for i in range(LANES):
-                work[at * LANES + i] = -y[s, j]
+                work[at, i] = -y[s, j]
             for a in range(inputs):
                 _add(work, at, x[s, a], slope + a * outputs + j)
             for i in range(LANES):
-                e = work[at * LANES + i]
-                loss[k * LANES + i] += half * (e * e)
+                e = work[at, i]
+                loss[k, i] += half * (e * e)
     _clear(work, slope, inputs * outputs)
     scale = c / (samples * outputs)
     for a in range(inputs):
@@ -90,6 +92,7 @@ def _measure(
     hidden: int,
     outputs: int,
     c: float,
+    runs: int,
     work: Any,
     out: Any,
     k: int,
@@ -111,9 +114,7 @@ def _measure(
         for a in range(inputs):
             for b in range(inputs):
                 for i in range(LANES):
-                    work[(us + p * inputs + a) * LANES + i] += (
-                        scale * gram[a, b] * theta[(b * hidden + p) * LANES + i]
-                    )
+                    work[us + p * inputs + a, i] += scale * gram[a, b] * theta[b * hidden + p, i]
         for q in range(p + 1):
             for a in range(inputs):
                 _add_product(
@@ -155,10 +156,7 @@ def _measure(
                 _add(work, row + a * hidden + p, 1.0, slope + a * outputs + j)
             for q in range(p + 1):
                 _add(work, row + second + q * outputs + j, 1.0, usu + p * hidden + q)
-    top_eigenvalues(
-        work[matrix * LANES : (matrix + size * size) * LANES], size,
-        work[(matrix + size * size) * LANES :], k * LANES, out,
-    )  # fmt: skip
+    top_eigenvalues(work, matrix, size, matrix + size * size, runs, out, k)
 
 
 @kernel
@@ -186,17 +184,15 @@ def _descend(
                 _add_product(work, gradient + v, 1.0, work, g, state, a * hidden + p)
     plain = of_momentum == 0.0 and of_gradient == 1.0
     for row in range(size):
-        theta, momentum, g = row * LANES, (size + row) * LANES, (gradient + row) * LANES
+        momentum, g = size + row, gradient + row
         if plain:
             for i in range(LANES):
-                state[theta + i] -= eta[k * LANES + i] * work[g + i]
+                state[row, i] -= eta[k, i] * work[g, i]
         else:
             for i in range(LANES):
-                m = keep * state[momentum + i] + take * work[g + i]
-                state[momentum + i] = m
-                state[theta + i] -= eta[k * LANES + i] * (
-                    of_momentum * m + of_gradient * work[g + i]
-                )
+                m = keep * state[momentum, i] + take * work[g, i]
+                state[momentum, i] = m
+                state[row, i] -= eta[k, i] * (of_momentum * m + of_gradient * work[g, i])
 
 
 @kernel
@@ -212,18 +208,26 @@ def advance(
     hidden: int,
     c: float,
     recurrence: Any,
+    runs: int,
     work: Any,
     loss: Any,
     sharpness: Any,
 ) -> None:
     """Take updates ``first`` to ``first + n - 1``; fill rows of ``loss``, and of ``sharpness``.
 
-    The sharpness before each ``every``-th update. ``gram`` is S; ``recurrence`` that of
-    `simulator.optimizers.Recurrence`.
+    The sharpness before each ``every``-th update, of the first ``runs`` lanes. ``gram`` is S,
+    ``recurrence`` that of `simulator.optimizers.Recurrence`.
     """
     (samples, inputs), outputs = x.shape, y.shape[1]
+    # With rows of their own an index cannot turn negative, which would cost the vector loops.
+    states, etas = state.reshape(-1, LANES), eta.reshape(-1, LANES)
+    losses, tops, rows = (
+        loss.reshape(-1, LANES),
+        sharpness.reshape(-1, LANES),
+        work.reshape(-1, LANES),
+    )
     for k in range(n):
-        _residuals(state, x, y, hidden, c, work, loss, k)
+        _residuals(states, x, y, hidden, c, rows, losses, k)
         if every > 0 and (first + k) % every == 0:
-            _measure(state, gram, samples, hidden, outputs, c, work, sharpness, k)
-        _descend(state, hidden, inputs, outputs, recurrence, eta, k, samples, work)
+            _measure(states, gram, samples, hidden, outputs, c, runs, rows, tops, k)
+        _descend(states, hidden, inputs, outputs, recurrence, etas, k, samples, rows)

@@ -134,7 +134,7 @@ def watch_all(
             catapults, ended_at = seen[_CATAPULTS + i], seen[_ENDED + i]
             lowest, peak = seen[_LOWEST + i], seen[_PEAK + i]
             changed, previous = seen[_CHANGED + i], seen[_LOSS_LAST + i]
-            as_catapult = seen[_AS_CATAPULT + i]
+            as_catapult, ratio = seen[_AS_CATAPULT + i], seen[_RATIO_LAST + i]
             for j in range(UNROLL):
                 at = (k + j) * LANES + i
                 x, s = loss[at], sharpness[at]
@@ -156,6 +156,7 @@ def watch_all(
                 ratio_since = ratio if back > 0.0 else ratio_since
             seen[_LOSS_MAX + i], seen[_SHARPNESS_MAX + i] = loss_max, sharpness_max
             seen[_RATIO_MAX + i], seen[_RATIO_SINCE + i] = ratio_max, ratio_since
+            seen[_RATIO_LAST + i] = ratio
             seen[_BELOW + i], seen[_SHARPNESS_BELOW + i] = below, sharpness_below
             seen[_CATAPULTS + i], seen[_ENDED + i] = catapults, ended_at
             seen[_CHANGED + i], seen[_LOSS_LAST + i] = changed, previous

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from simulator import regimes
 from simulator.limits import Limit
 from simulator.models import Array, Lanes
+from simulator.models.lanes import ModeLanes
 from simulator.numerics import lanes as kernels
+from simulator.numerics import one_example
+from simulator.numerics.blocks import LANES
 from simulator.numerics.watching import ROWS
 from simulator.optimizers import Optimizer
 
-__all__ = ["Ensemble", "can_go_side_by_side", "train_side_by_side"]
+__all__ = ["Ensemble", "can_go_side_by_side", "largest_losses", "train_side_by_side"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,3 +266,16 @@ def train_side_by_side(
         weights=weights, limit=limit, sharpness_every=sharpness_every,
         constant_loss=constant_loss, worth=np.full((3, runs), np.nan),
     )  # fmt: skip
+
+
+def largest_losses(lanes: ModeLanes, begin: Array, eta_ends: Array, weights: Array) -> Array:
+    """Largest loss (runs,) of gradient descent on one example, infinite where it diverges.
+
+    The question of a search for the largest learning rate, and several times cheaper than all
+    that `train_side_by_side` answers. Arguments as there.
+    """
+    _, target, per_residual = lanes.problem.numbers
+    rows, out = np.zeros(one_example.SEARCH_ROWS * LANES), np.empty(begin.shape[1])
+    ends = np.ascontiguousarray(eta_ends)
+    one_example.largest_losses(begin, ends, weights, target, per_residual, rows, out)
+    return out
