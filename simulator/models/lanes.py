@@ -67,7 +67,7 @@ class WeightLanes(Lanes):
 
 
 class ModeLanes(Lanes):
-    """On one example: the lengths of the sum and the difference of the layers, which never turn."""
+    """On one example: the lengths of the sum and the difference of the layers, and the residual."""
 
     def __init__(self, data: Data, rows: int, c: float) -> None:
         self._length = float(np.linalg.norm(data.x[0]))
@@ -76,7 +76,7 @@ class ModeLanes(Lanes):
         self._scale = 0.5 * kappa
         numbers = (c, kappa * y, 1.0 / (np.sqrt(2.0) * kappa))
         none = np.zeros((0, 0))
-        self.problem = Problem(True, (rows, 4), numbers, none, none, none)
+        self.problem = Problem(True, (rows, 5), numbers, none, none, none)
         self.work_rows = 0
 
     def _modes(self, thetas: Array) -> tuple[Array, Array]:
@@ -88,8 +88,8 @@ class ModeLanes(Lanes):
 
     def begin(self, thetas: Array) -> Array:
         # kappa |p| / sqrt(2), p being half the sum times sqrt(2).
-        lengths = [self._scale * np.linalg.norm(mode, axis=1) for mode in self._modes(thetas)]
-        return np.stack([*lengths, np.zeros(len(thetas)), np.zeros(len(thetas))])
+        p, q = (self._scale * np.linalg.norm(mode, axis=1) for mode in self._modes(thetas))
+        return np.stack([p, q, p**2 - q**2 - self.problem.numbers[1], 0.0 * p, 0.0 * q])
 
     def end(self, thetas: Array, states: Array) -> Array:
         changes = []

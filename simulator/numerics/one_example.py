@@ -1,12 +1,14 @@
-"""A two-layer linear network on one example: two numbers are the whole state.
+"""A two-layer linear network on one example: three numbers are the whole state.
 
 The sum and the difference of the layers never turn (see `simulator.theory.uv`), so a run is the
-lengths P = kappa |p| / sqrt(2) and Q = kappa |q| / sqrt(2), signed. With the residual
-r = kappa delta = P^2 - Q^2 - kappa y the gradient is r P and -r Q, the loss
-(r / (sqrt(2) kappa))^2, and the sharpness P^2 + Q^2 + sqrt((P^2 - Q^2 + r)^2 + (2 P Q)^2): sums of
-squares, without cancellation.
+lengths P = kappa |p| / sqrt(2) and Q = kappa |q| / sqrt(2), signed, and the residual
+r = kappa delta = P^2 - Q^2 - kappa y. The gradient is r P and -r Q, the loss r^2 / (2 kappa^2)
+and the sharpness P^2 + Q^2 + sqrt((2 r + kappa y)^2 + (2 P Q)^2). The residual is stepped, not
+recomputed: r' = r + dP (P + P') - dQ (Q + Q') keeps all its digits however small it becomes, where
+the difference of the lengths would leave 10^-16, and a warmup that crosses the threshold then would
+set out from rounding.
 
-Rows of ``state``: P, Q, and the momenta of both.
+Rows of ``state``: P, Q, r, and the momenta of P and Q.
 """
 
 from __future__ import annotations
@@ -19,23 +21,26 @@ from simulator.numerics.blocks import CHUNK, LANES, UNROLL
 from simulator.numerics.fused import fma
 from simulator.numerics.jit import inlined, kernel
 
-__all__ = ["SEARCH_ROWS", "STATE_ROWS", "advance", "largest_losses"]
+__all__ = ["SEARCH_ROOM", "STATE_ROWS", "advance", "largest_losses"]
 
-STATE_ROWS = 4
-_P, _Q, _P_MOMENTUM, _Q_MOMENTUM = (row * LANES for row in range(STATE_ROWS))
+STATE_ROWS = 5
+_P, _Q, _R, _P_MOMENTUM, _Q_MOMENTUM = (row * LANES for row in range(STATE_ROWS))
 
 
 @inlined
-def _sight(p: float, q: float, target: float, per_residual: float) -> Any:
-    """Residual, loss and sharpness."""
-    a, b = p * p, q * q
-    gap = a - b
-    r = gap - target
+def _sight(p: float, q: float, r: float, target: float, per_residual: float) -> Any:
+    """Loss and sharpness."""
     root = r * per_residual
-    d = gap + r
+    d = (r + r) + target
     h = p * q
     h = h + h
-    return r, root * root, (a + b) + np.sqrt(d * d + h * h)
+    return root * root, (p * p + q * q) + np.sqrt(d * d + h * h)
+
+
+@inlined
+def _move(p: float, q: float, r: float, dp: float, dq: float) -> Any:
+    new_p, new_q = p + dp, q + dq
+    return new_p, new_q, (r + dp * (p + new_p)) - dq * (q + new_q)
 
 
 @kernel
@@ -53,23 +58,23 @@ def _descend_a_chunk(
     if measure:
         for k in range(0, CHUNK, UNROLL):
             for i in range(LANES):
-                p, q = state[_P + i], state[_Q + i]
+                p, q, r = state[_P + i], state[_Q + i], state[_R + i]
                 for j in range(UNROLL):
                     at = (k + j) * LANES + i
-                    r, loss[at], sharpness[at] = _sight(p, q, target, per_residual)
+                    loss[at], sharpness[at] = _sight(p, q, r, target, per_residual)
                     e = eta[at] * r
-                    p, q = p - e * p, q + e * q
-                state[_P + i], state[_Q + i] = p, q
+                    p, q, r = _move(p, q, r, -e * p, e * q)
+                state[_P + i], state[_Q + i], state[_R + i] = p, q, r
     else:
         for k in range(0, CHUNK, UNROLL):
             for i in range(LANES):
-                p, q = state[_P + i], state[_Q + i]
+                p, q, r = state[_P + i], state[_Q + i], state[_R + i]
                 for j in range(UNROLL):
                     at = (k + j) * LANES + i
-                    r, loss[at], _ = _sight(p, q, target, per_residual)
+                    loss[at], _ = _sight(p, q, r, target, per_residual)
                     e = eta[at] * r
-                    p, q = p - e * p, q + e * q
-                state[_P + i], state[_Q + i] = p, q
+                    p, q, r = _move(p, q, r, -e * p, e * q)
+                state[_P + i], state[_Q + i], state[_R + i] = p, q, r
 
 
 @kernel
@@ -96,33 +101,41 @@ def advance(
         return
     for k in range(n):
         for i in range(LANES):
-            p, q = state[_P + i], state[_Q + i]
+            p, q, r = state[_P + i], state[_Q + i], state[_R + i]
             at = k * LANES + i
-            r, loss[at], sharpness[at] = _sight(p, q, target, per_residual)
+            loss[at], sharpness[at] = _sight(p, q, r, target, per_residual)
             along_p, along_q = r * p, -r * q
             m_p = keep * state[_P_MOMENTUM + i] + take * along_p
             m_q = keep * state[_Q_MOMENTUM + i] + take * along_q
             state[_P_MOMENTUM + i], state[_Q_MOMENTUM + i] = m_p, m_q
             if plain:
                 e = eta[at] * r
-                state[_P + i], state[_Q + i] = p - e * p, q + e * q
+                p, q, r = _move(p, q, r, -e * p, e * q)
             else:
-                state[_P + i] = p - eta[at] * (of_momentum * m_p + of_gradient * along_p)
-                state[_Q + i] = q - eta[at] * (of_momentum * m_q + of_gradient * along_q)
+                dp = -eta[at] * (of_momentum * m_p + of_gradient * along_p)
+                dq = -eta[at] * (of_momentum * m_q + of_gradient * along_q)
+                p, q, r = _move(p, q, r, dp, dq)
+            state[_P + i], state[_Q + i], state[_R + i] = p, q, r
 
 
-SEARCH_ROWS = 5
-_TOP, _ETA_INIT, _ETA_TRGT = (row * LANES for row in range(2, SEARCH_ROWS))
+# Fewer rows than a whole story has: twice the lanes hide the delay between two updates.
+_WIDE = 2 * LANES
+SEARCH_ROOM = 5 * _WIDE
+_SEEN_R, _TRACE, _TOP, _ETA_INIT, _ETA_TRGT = (row * _WIDE for row in range(5))
 # Two updates at once keep the multipliers busiest here.
 _PAIR = 2
 
 
 @inlined
-def _descend(p: float, q: float, top: float, eta: float, target: float) -> Any:
-    """One update, and the largest |residual| so far."""
-    r = fma(p, p, -fma(q, q, target))
-    e, size = eta * r, abs(r)
-    return fma(-e, p, p), fma(e, q, q), size if size > top else top
+def _descend(r: float, trace: float, top: float, eta: float, target: float) -> Any:
+    """One update of r and kappa^2 trace = 2 (P^2 + Q^2), and the largest |r| so far.
+
+    `simulator.theory.uv.step`, five multiplications: without signs and without sharpness the
+    lengths are not needed.
+    """
+    e, size, f = eta * r, abs(r), r + target
+    r = fma(-e, fma(-e, f, trace), r)
+    return r, fma(e, fma(e, trace, -4.0 * f), trace), size if size > top else top
 
 
 @kernel
@@ -132,14 +145,16 @@ def largest_losses(
     """The largest loss of gradient descent from each column of ``begin``; infinite if it diverges.
 
     All that a search for the largest learning rate asks for, at the speed of the multipliers.
-    Arguments are those of `simulator.numerics.lanes.train`; ``rows`` has SEARCH_ROWS, ``out`` is
+    Arguments are those of `simulator.numerics.lanes.train`; ``rows`` is (SEARCH_ROOM,), ``out``
     (runs,).
     """
     runs, steps = begin.shape[1], weights.shape[1]
-    for at in range(0, runs, LANES):
-        for i in range(LANES):
+    for at in range(0, runs, _WIDE):
+        for i in range(_WIDE):
             run = min(at + i, runs - 1)
-            rows[_P + i], rows[_Q + i], rows[_TOP + i] = begin[0, run], begin[1, run], 0.0
+            p, q = begin[_P // LANES, run], begin[_Q // LANES, run]
+            rows[_SEEN_R + i], rows[_TRACE + i] = begin[_R // LANES, run], 2.0 * (p * p + q * q)
+            rows[_TOP + i] = 0.0
             rows[_ETA_INIT + i], rows[_ETA_TRGT + i] = ends[0, run], ends[1, run]
         step = 0
         while step + _PAIR <= steps:
@@ -157,16 +172,16 @@ def largest_losses(
                 pairs += 1
             _search_on(rows, weights[0, step], weights[1, step], pairs, target)
             step += pairs * _PAIR
-        for i in range(LANES):
-            p, q, top = rows[_P + i], rows[_Q + i], rows[_TOP + i]
+        for i in range(_WIDE):
+            r, trace, top = rows[_SEEN_R + i], rows[_TRACE + i], rows[_TOP + i]
             if step < steps:
                 eta = (
                     rows[_ETA_INIT + i] * weights[0, step] + rows[_ETA_TRGT + i] * weights[1, step]
                 )
-                p, q, top = _descend(p, q, top, eta, target)
+                r, trace, top = _descend(r, trace, top, eta, target)
             # The loss after the last update counts too, and NaN is never the largest.
-            _, _, top = _descend(p, q, top, 0.0, target)
-            last = abs(p) + abs(q) + top
+            _, _, top = _descend(r, trace, top, 0.0, target)
+            last = abs(r) + abs(trace) + top
             if at + i < runs:
                 out[at + i] = (top * per_residual) ** 2 if last < np.inf else np.inf
 
@@ -181,21 +196,21 @@ def _search_pair(rows: Any, weights: Any, step: int, target: float) -> None:
     """Two updates at rates that move."""
     of_init, then_of_init = weights[0, step], weights[0, step + 1]
     of_trgt, then_of_trgt = weights[1, step], weights[1, step + 1]
-    for i in range(LANES):
-        p, q, top = rows[_P + i], rows[_Q + i], rows[_TOP + i]
+    for i in range(_WIDE):
+        r, trace, top = rows[_SEEN_R + i], rows[_TRACE + i], rows[_TOP + i]
         a, b = rows[_ETA_INIT + i], rows[_ETA_TRGT + i]
-        p, q, top = _descend(p, q, top, a * of_init + b * of_trgt, target)
-        p, q, top = _descend(p, q, top, a * then_of_init + b * then_of_trgt, target)
-        rows[_P + i], rows[_Q + i], rows[_TOP + i] = p, q, top
+        r, trace, top = _descend(r, trace, top, a * of_init + b * of_trgt, target)
+        r, trace, top = _descend(r, trace, top, a * then_of_init + b * then_of_trgt, target)
+        rows[_SEEN_R + i], rows[_TRACE + i], rows[_TOP + i] = r, trace, top
 
 
 @kernel
 def _search_on(rows: Any, of_init: float, of_trgt: float, pairs: int, target: float) -> None:
     """Pairs of updates at a rate that stands still."""
     for _ in range(pairs):
-        for i in range(LANES):
-            p, q, top = rows[_P + i], rows[_Q + i], rows[_TOP + i]
+        for i in range(_WIDE):
+            r, trace, top = rows[_SEEN_R + i], rows[_TRACE + i], rows[_TOP + i]
             eta = rows[_ETA_INIT + i] * of_init + rows[_ETA_TRGT + i] * of_trgt
-            p, q, top = _descend(p, q, top, eta, target)
-            p, q, top = _descend(p, q, top, eta, target)
-            rows[_P + i], rows[_Q + i], rows[_TOP + i] = p, q, top
+            r, trace, top = _descend(r, trace, top, eta, target)
+            r, trace, top = _descend(r, trace, top, eta, target)
+            rows[_SEEN_R + i], rows[_TRACE + i], rows[_TOP + i] = r, trace, top

@@ -18,7 +18,6 @@ from simulator.models import Array, Lanes
 from simulator.models.lanes import ModeLanes
 from simulator.numerics import lanes as kernels
 from simulator.numerics import one_example
-from simulator.numerics.blocks import LANES
 from simulator.numerics.watching import ROWS
 from simulator.optimizers import Optimizer
 
@@ -132,6 +131,13 @@ class Ensemble:
     @property
     def sharpness_max(self) -> Array:
         return np.fmax(self._measured(self._of("sharpness_max")), self.sharpness_final)
+
+    @property
+    def first_crossing(self) -> NDArray[np.int64]:
+        """Updates before the first measured sharpness above its threshold, or -1."""
+        crossed = self._of("ratio_max") > 1
+        before = self._of("below").astype(np.int64) * self.sharpness_every
+        return np.where(crossed, before, -1)
 
     @property
     def n_catapults(self) -> NDArray[np.int64]:
@@ -275,7 +281,7 @@ def largest_losses(lanes: ModeLanes, begin: Array, eta_ends: Array, weights: Arr
     that `train_side_by_side` answers. Arguments as there.
     """
     _, target, per_residual = lanes.problem.numbers
-    rows, out = np.zeros(one_example.SEARCH_ROWS * LANES), np.empty(begin.shape[1])
+    rows, out = np.zeros(one_example.SEARCH_ROOM), np.empty(begin.shape[1])
     ends = np.ascontiguousarray(eta_ends)
     one_example.largest_losses(begin, ends, weights, target, per_residual, rows, out)
     return out
