@@ -29,8 +29,10 @@ class UV(Model):
     model of width r with this R and the c of width n *is* the model of width n. ``"gram"`` steps
     R; the name is for the Gram matrix K = W^T W = R^T R, which is all that any output depends on.
     R of Gaussian weights is drawn directly (Bartlett's decomposition), so width 10^12 costs what
-    width 10 costs. Directions outside Q see the Hessian eigenvalues +-c sigma_i(G), G the
-    derivative of the loss with respect to the end-to-end matrix V U / c.
+    width 10 costs. On one example even R is more than is needed, and the residual is stepped as a
+    number of its own: it has no floor of rounding, which differences of weights have. Directions
+    outside Q see the Hessian eigenvalues +-c sigma_i(G), G the derivative of the loss with respect
+    to the end-to-end matrix V U / c.
 
     Loss: 0.5 * mean over samples and outputs of the squared error.
 

@@ -6,7 +6,7 @@ update, and the lane is retired with what was known of it before: a divergence c
 little, and no mask is carried through the loops for it.
 
 ``memory`` holds all that a block must not forget: the rows of the model's state, then those of
-`simulator.numerics.watching`.
+`simulator.numerics.watching`, which sees finite losses only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from simulator.numerics.jit import kernel
 from simulator.numerics.watching import (
     ROWS,
     forget,
-    is_finite,
     watch_all,
     watch_each,
     watch_first,
@@ -36,8 +35,7 @@ _DIVERGED = ROWS["diverged"] * LANES
 
 def buffers(state_rows: int, work_rows: int) -> tuple[Any, ...]:
     """What `train` needs of its own, for one thread: ``memory`` to ``work``."""
-    memory = state_rows + len(ROWS)
-    rows = (memory, memory, 2, CHUNK, CHUNK, CHUNK, work_rows)
+    rows = (state_rows + len(ROWS), state_rows, 2, CHUNK, CHUNK, CHUNK, work_rows)
     return tuple(np.zeros(count * LANES) for count in rows)
 
 
@@ -128,7 +126,7 @@ def _train_block(
         # One update at a time at the start, at the end, and where a lane is about to diverge.
         n = 1 if step < careful or step == steps else min(CHUNK, steps - step)
         held = _lay_out_rates(weights, step, n, held, pace, eta)
-        _copy(memory, before)
+        _copy(state, before)
         if modes:
             measure = every > 0 and (step + n - 1) // every * every >= step
             one_example.advance(
@@ -142,6 +140,10 @@ def _train_block(
             )  # fmt: skip
         if step == steps:
             break
+        if n > 1 and not _is_finite(state, n, loss):
+            _copy(before, state)
+            careful, held = step + n, False
+            continue
         if n == 1:
             if step == 0:
                 watch_first(seen, baseline, loss, sharpness)
@@ -154,10 +156,6 @@ def _train_block(
             watch_all(seen, eta, step, per_sharpness, rise, loss, sharpness)
         else:
             watch_each(seen, eta, step, n, every, per_sharpness, rise, loss, sharpness)
-        if n > 1 and not is_finite(seen, state):
-            _copy(before, memory)
-            careful, held = step + n, False
-            continue
         if step + n > min(late, last):
             watch_late(seen, eta, step, n, every, late, last, per_sharpness, edge, loss, sharpness)
         if curves.size:
@@ -165,14 +163,26 @@ def _train_block(
         step += n
     if every == 0:
         sharpness[:LANES] = np.nan
-    watch_last(before[rows * LANES :], loss, sharpness)
-    _take_leave(before, seen, at, runs, found)
+    watch_last(seen, loss, sharpness)
+    _copy(before, state)
+    _take_leave(memory, seen, at, runs, found)
 
 
 @kernel
 def _copy(rows: Any, to: Any) -> None:
     for i in range(rows.size):
         to[i] = rows[i]
+
+
+@kernel
+def _is_finite(state: Any, n: int, loss: Any) -> bool:
+    """Whether every lane still is: an infinite loss may pass, but a NaN stays in the state."""
+    wrong = 0.0
+    for i in range(state.size):
+        wrong = wrong if abs(state[i]) < np.inf else 1.0
+    for i in range(n * LANES):
+        wrong = wrong if loss[i] < np.inf else 1.0
+    return wrong == 0.0
 
 
 @kernel

@@ -17,7 +17,7 @@ from simulator.numerics.blocks import CHUNK, LANES, UNROLL
 from simulator.numerics.jit import inlined, kernel
 
 __all__ = [
-    "ROWS", "forget", "is_finite", "watch_all", "watch_each", "watch_first", "watch_last",
+    "ROWS", "forget", "watch_all", "watch_each", "watch_first", "watch_last",
     "watch_late",
 ]  # fmt: skip
 
@@ -93,17 +93,6 @@ def watch_last(seen: Any, loss: Any, sharpness: Any) -> None:
     for i in range(LANES):
         seen[_LOSS_FINAL + i] = loss[i]
         seen[_SHARPNESS_FINAL + i] = sharpness[i]
-
-
-@kernel
-def is_finite(seen: Any, state: Any) -> bool:
-    """Whether every lane still is: an infinite loss is the largest, a NaN stays in the state."""
-    wrong = 0.0
-    for i in range(LANES):
-        wrong = wrong if seen[_LOSS_MAX + i] < np.inf else 1.0
-    for i in range(state.size):
-        wrong = wrong if abs(state[i]) < np.inf else 1.0
-    return wrong == 0.0
 
 
 @inlined
@@ -243,13 +232,15 @@ def watch_late(
     sharpness: Any,
 ) -> None:
     """Take note of how a run ends: of the updates from ``late`` on, and of losses from ``last``."""
+    if every == 1 and n == CHUNK and first >= late:
+        _watch_late_chunk(seen, eta, per_sharpness, edge, loss, sharpness)
     for k in range(n):
         at = k * LANES
         if first + k >= last:
             for i in range(LANES):
                 x, mark, low = loss[at + i], seen[_MARK + i], seen[_LOW + i]
                 seen[_LOW + i] = low + 1.0 if x < mark else low
-        if first + k < late:
+        if first + k < late or (every == 1 and n == CHUNK and first >= late):
             continue
         for i in range(LANES):
             x, highest, lowest = loss[at + i], seen[_LATE_LOSS_MAX + i], seen[_LATE_LOSS_MIN + i]
@@ -262,3 +253,25 @@ def watch_late(
                 seen[_RATIO_LAST + i] = ratio
                 seen[_LATE_RATIO_MAX + i] = ratio if ratio > highest else highest
                 seen[_HOVERING + i] = hovering + 1.0 if ratio > edge else hovering
+
+
+@kernel
+def _watch_late_chunk(
+    seen: Any, eta: Any, per_sharpness: float, edge: float, loss: Any, sharpness: Any
+) -> None:
+    """The same of CHUNK updates, all of them late and measured."""
+    for k in range(0, CHUNK, UNROLL):
+        for i in range(LANES):
+            loss_max, loss_min = seen[_LATE_LOSS_MAX + i], seen[_LATE_LOSS_MIN + i]
+            ratio_max, ratio = seen[_LATE_RATIO_MAX + i], seen[_RATIO_LAST + i]
+            hovering = seen[_HOVERING + i]
+            for j in range(UNROLL):
+                at = (k + j) * LANES + i
+                x, ratio = loss[at], sharpness[at] * (eta[at] * per_sharpness)
+                loss_max = x if x > loss_max else loss_max
+                loss_min = x if x < loss_min else loss_min
+                ratio_max = ratio if ratio > ratio_max else ratio_max
+                hovering = hovering + 1.0 if ratio > edge else hovering
+            seen[_LATE_LOSS_MAX + i], seen[_LATE_LOSS_MIN + i] = loss_max, loss_min
+            seen[_LATE_RATIO_MAX + i], seen[_RATIO_LAST + i] = ratio_max, ratio
+            seen[_HOVERING + i] = hovering
