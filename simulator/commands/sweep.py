@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["sweep"]
 
+_SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
+
 
 @click.command(cls=options.GroupedCommand)
 @options.model_options
@@ -74,7 +76,8 @@ def sweep(**given: Any) -> None:
                 progress=tell,
                 seconds=seconds,
             )
-        dataset = dataset.drop_dims("step", errors="ignore").load()
+        # A large sweep is not read back whole, only what is drawn and counted of it.
+        dataset = dataset[list(_SHOWN)].load()
     except KeyboardInterrupt:
         say(f"Interrupted; what is finished is in {store}. To go on:")
         say(f"  {_resume_line(store)}")
