@@ -87,3 +87,40 @@ def test_every_kernel_is_compiled_for_one_set_of_types_and_never_again(tmp_path)
     assert second[1] == 0
     many = {name: count for name, count in specialisations(tmp_path).items() if count > 1}
     assert many == {}
+
+
+NOTE = "Compiling kernels: "
+PROGRAM = """
+import resource, sys
+from simulator.commands import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+def program(line, folder, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, *line.split()], cwd=folder,
+        env={**os.environ, **environment}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+
+def test_the_note_is_there_once_when_something_is_compiled_and_only_then(tmp_path):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    quadratic = "run --model quadratic --steps 4 --t-wrm 2"
+    seen = [
+        program(line, tmp_path, **cache).stderr.count(NOTE)
+        for line in (quadratic, quadratic, f"{quadratic} --optimizer momentum")
+    ]
+    assert seen == [1, 0, 1]
+
+
+def test_memory_does_not_grow_with_the_number_of_runs(tmp_path):
+    line = (
+        "sweep --model uv --data teacher --samples 1 --sharpness-every 1 --steps 16 --t-wrm 1:16:10"
+        " --eta-unit absolute --eta-trgt 0.01:4:100 --overwrite -o store.zarr --seeds "
+    )
+    few, many = (int(program(line + seeds, tmp_path).stderr.split()[-1]) for seeds in ("10", "300"))
+    assert many - few < 60_000  # kB
