@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -194,11 +195,19 @@ def _split(
     return x[train], y[train], x[test], y[test]
 
 
+def _bundled_digits() -> Floats:
+    """The file that scikit-learn reads: importing it would take longer than training."""
+    package = importlib.util.find_spec("sklearn")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    file = Path(package.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    return np.loadtxt(file, delimiter=",")
+
+
 def load_digits(samples: int, data_seed: int) -> Data:
     """scikit-learn's handwritten digits: 1797 images of 8 x 8, 10 classes, standardised."""
-    from sklearn.datasets import load_digits as bundled
-
-    images, labels = bundled(return_X_y=True)
+    table = _bundled_digits()
+    images, labels = table[:, :-1], table[:, -1].astype(int)
     split = _split(standardize(images), labels, samples, "digits", data_seed)
     return Data(*split, source={"name": "digits", "samples": samples, "data_seed": data_seed})
 

@@ -232,9 +232,12 @@ def _patches(
 ) -> None:
     from matplotlib.patches import Rectangle
 
-    for row, column in zip(*np.nonzero(cells), strict=True):
+    # One for all neighbours in a row: of a fine grid, one for each would take minutes to draw.
+    ends = np.diff(cells.astype(int), axis=1, prepend=0, append=0)
+    rows, first = np.nonzero(ends > 0)
+    for row, column, end in zip(rows, first, np.nonzero(ends < 0)[1], strict=True):
         corner = (x[column], y[row])
-        size = (x[column + 1] - x[column], y[row + 1] - y[row])
+        size = (x[end] - x[column], y[row + 1] - y[row])
         ax.add_patch(
             Rectangle(corner, *size, facecolor=face, edgecolor="#7a7a7a", hatch=hatch, lw=0.0)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -49,6 +50,9 @@ class Run:
         Hessian-vector products spent on the eigenvalues.
     constant_loss : float or None
         Loss of the best constant output, which a dead network reaches.
+    seconds : mapping
+        What it took: ``compile`` (or load kernels from the cache), ``curvature``, and ``step``, all
+        else. Runs that go side by side measure and step in one pass, which counts as ``step``.
     """
 
     loss: Array
@@ -68,6 +72,7 @@ class Run:
     test_accuracy_final: float
     products: int
     constant_loss: float | None
+    seconds: Mapping[str, float]
 
     @property
     def sharpness(self) -> Array:

@@ -14,7 +14,7 @@ PACKAGE = Path(simulator.__file__).parent
 
 # Each room may import from rooms below it only.
 FLOORS = [
-    {"checks", "blas"},
+    {"checks", "blas", "seconds"},
     {"seeding", "schedules", "limits", "regimes", "parameterizations", "numerics"},
     {"theory", "data", "runs"},
     {"models", "optimizers"},

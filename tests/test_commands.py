@@ -72,6 +72,26 @@ def test_a_run_in_other_words_is_the_library_s_run(run):
     )
 
 
+def test_a_run_says_where_its_seconds_went(run):
+    parts = ["compile", "step", "curvature"]
+    told = strict_json(run(f"run {NETWORK} --t-wrm 4 --json").out)["seconds"]
+    assert list(told) == parts
+    assert min(told["step"], told["curvature"]) > 0
+    result = run(f"run {NETWORK} --t-wrm 4 -o one.zarr")
+    assert re.search(
+        r"^Time  .*compile .* s, step .* s, curvature .* s, store .* s$", result.out, re.M
+    )
+
+
+def test_a_sweep_says_where_the_seconds_of_all_threads_went(run):
+    began = time.monotonic()
+    told = strict_json(run(f"sweep {NETWORK} {GRID} --workers 2 --json").out)["seconds"]
+    assert set(told) == {"compile", "step", "curvature", "store", "total"}
+    assert min(told["step"], told["curvature"], told["store"]) > 0
+    threads = told["compile"] + told["step"] + told["curvature"]
+    assert threads + told["store"] < 3 * told["total"] < 3 * (time.monotonic() - began)
+
+
 # --- sweep --------------------------------------------------------------------------------------
 
 

@@ -48,27 +48,80 @@ def test_an_edited_kernel_is_never_served_from_the_cache(tmp_path):
     assert len(set((tmp_path / "cache").iterdir())) == 2
 
 
+TWO_KERNELS = """
+import os, shutil
+from pathlib import Path
+import numpy as np
+from simulator.numerics import updates
+cache = Path(os.environ["NUMBA_CACHE_DIR"])
+theta = np.zeros(1)
+updates.descend(theta, np.ones(1), 1.0)
+{between}
+updates.accumulate(theta, np.ones(1), 1.0, 2.0)
+updates.accumulate_squares(theta, np.ones(1), 1.0, 2.0)
+print(theta[0], len(list(cache.rglob("*.nbc"))))
+"""
+
+
+def _in_a_cache(path, between=""):
+    """What is printed, how many files are kept, and what is complained of."""
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_KERNELS.format(between=between)],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    theta, kept = done.stdout.split()
+    return float(theta), int(kept), done.stderr
+
+
 @pytest.mark.slow
-def test_without_a_place_to_write_kernels_compile_anew(tmp_path):
-    shutil.copytree(PACKAGE, tmp_path / "simulator")
+def test_without_a_place_to_write_kernels_work_and_one_line_says_so(tmp_path):
     (tmp_path / "file").write_text("")
-    assert _python(SLOPE, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "file")) == "-1.0"
-    code = "from simulator.numerics.jit import cache_is_cold as c; print(c())"
-    assert _python(code, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "file")) == "True"
+    theta, kept, complaint = _in_a_cache(tmp_path / "file" / "cache")
+    assert (theta, kept) == (3.0, 0)
+    assert complaint.count("\n") == 1
+    assert "compiled anew by every process" in complaint
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may write anywhere")
+def test_a_cache_that_may_only_be_read_is_read(tmp_path):
+    full, empty = tmp_path / "full", tmp_path / "empty"
+    empty.mkdir()
+    assert _in_a_cache(full) == (3.0, 3, "")
+    for folder in (empty, full, *full.iterdir()):
+        folder.chmod(0o500)
+    assert _in_a_cache(full) == (3.0, 3, "")
+    theta, kept, complaint = _in_a_cache(empty)
+    assert (theta, kept, complaint.count("\n")) == (3.0, 0, 1)
+    full.chmod(0o700)
+
+
+@pytest.mark.slow
+def test_a_cache_may_vanish_while_a_program_runs(tmp_path):
+    assert _in_a_cache(tmp_path / "a", "shutil.rmtree(cache)") == (3.0, 2, "")
+    theta, kept, complaint = _in_a_cache(
+        tmp_path / "b", "shutil.rmtree(cache); cache.write_text('')"
+    )
+    assert (theta, kept, complaint.count("\n")) == (3.0, 0, 1)
+
+
+@pytest.mark.slow
+def test_a_damaged_file_of_the_cache_is_made_again(tmp_path):
+    _in_a_cache(tmp_path)
+    for file, content in zip(sorted(tmp_path.rglob("*.nbc")), (b"", b"\x80", b"no"), strict=True):
+        file.write_bytes(content)
+    assert _in_a_cache(tmp_path) == (3.0, 3, "")
+    assert all(file.stat().st_size > 100 for file in tmp_path.rglob("*.nbc"))
 
 
 @pytest.mark.slow
 def test_our_cache_directory_is_not_forced_on_other_peoples_kernels(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "simulator")
-    code = (
-        "import simulator.numerics.dense\n"
-        "from numba.core import config\n"
-        "print(repr(config.CACHE_DIR))"
-    )
-    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    code = f"{SLOPE}\nfrom numba.core import config; print(repr(config.CACHE_DIR))"
     home = {"XDG_CACHE_HOME": str(tmp_path / "home"), "NUMBA_CACHE_DIR": ""}
-    assert _python(code, tmp_path, **{**environment, **home}) == "''"
-    assert list((tmp_path / "home").rglob("kernels-*"))
+    assert _python(code, tmp_path, **home) == "-1.0\n''"
+    assert list((tmp_path / "home").rglob("kernels-*/*.nbc"))
 
 
 def test_the_decorator_keeps_nan_and_infinity():

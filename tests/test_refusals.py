@@ -1,6 +1,7 @@
 """What the program refuses: one line, exit code 2, and nothing made."""
 
 import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
 
@@ -255,8 +256,10 @@ def clutter(folder, store):
 def test_bad_input_is_refused_in_one_line_and_nothing_is_made(
     run, clutter, folder, monkeypatch, line, option, value
 ):
-    # Whether or not the kernels are compiled already, the refusal is all that is said.
-    monkeypatch.setattr("simulator.numerics.jit.cache_is_cold", lambda: True)
+    # Whether or not kernels are to be compiled, the refusal is all that is said.
+    for command in ("run", "sweep", "theory"):
+        module = sys.modules[f"simulator.commands.{command}"]
+        monkeypatch.setattr(module, "announce_compilation", lambda: print("compiling"))
     result = run(line)
     assert content(folder) == clutter
     assert_refused(result, option, value)

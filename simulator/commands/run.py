@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 from simulator.checks import InputError, at_least
 from simulator.commands import options
 from simulator.commands.options import option
-from simulator.commands.terminal import announce_compilation, emit, say
+from simulator.commands.terminal import announce_compilation, emit, say, shares
 
 if TYPE_CHECKING:
     from simulator.data import Data
@@ -46,6 +47,7 @@ def run(**given: Any) -> None:
     not survive from the start.
     """
     from simulator import figures
+    from simulator.seconds import compiling
     from simulator.sweeps import check_output, foreknowledge, rehearse, run_cell, save_run
 
     figure: Path = given["figure"] or Path("run.png")
@@ -65,8 +67,12 @@ def run(**given: Any) -> None:
     announce_compilation()
     known = foreknowledge(spec, data, spec.seeds[cell[0]])
     result = run_cell(spec, data, cell, known["eta_critical"], top_k=given["top_k"])
+    # Kernels are loaded before the run too, for the unit of its learning rates.
+    seconds = {**result.seconds, "compile": compiling()}
     if given["output"] is not None:
+        began = time.perf_counter()
         save_run(given["output"], spec, data, result, known)
+        seconds["store"] = time.perf_counter() - began
     figures.save(figures.trajectory(result), figure)
 
     found = _results(spec, data, result, known)
@@ -74,12 +80,14 @@ def run(**given: Any) -> None:
         found["identical"] = all(_same(found[name], stored[name]) for name in stored)
     if given["as_json"]:
         document = {"command": "run", "spec": spec.as_dict(), "cell": spec.coordinates_of(cell)}
-        document |= {"result": found, "figure": str(figure)}
+        document |= {"result": found, "seconds": seconds, "figure": str(figure)}
         if given["curves"]:
             document["curves"] = _curves(spec, data, result)
         emit(document)
     else:
-        _tell(spec, cell, result, found, figure)
+        _tell(spec, cell, result, found)
+        click.echo(f"Time           {shares(seconds)}")
+        click.echo(f"Figure         {figure}")
 
 
 def _new_spec(given: dict[str, Any]) -> Spec:
@@ -192,9 +200,7 @@ def _from_to(result: Run, name: str, of_no_consequence: bool) -> str:
     return values if of_no_consequence else values + threshold
 
 
-def _tell(
-    spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any], figure: Path
-) -> None:
+def _tell(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any]) -> None:
     from simulator.regimes import NATURAL_PHASES, OUTCOMES
 
     where = ", ".join(f"{name} {value:g}" for name, value in spec.coordinates_of(cell).items())
@@ -217,4 +223,3 @@ def _tell(
         click.echo(f"Replay         agrees with the store {same}")
         if not found["identical"]:
             say("Another processor or other package versions may round differently.")
-    click.echo(f"Figure         {figure}")

@@ -14,7 +14,7 @@ import click
 from simulator.checks import InputError
 from simulator.commands import options
 from simulator.commands.options import option
-from simulator.commands.terminal import announce_compilation, emit, progress, say
+from simulator.commands.terminal import announce_compilation, emit, progress, say, shares
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from simulator.sweeps import Spec
 
 __all__ = ["sweep"]
+
+_SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
 
 
 @click.command(cls=options.GroupedCommand)
@@ -61,7 +63,7 @@ def sweep(**given: Any) -> None:
     figures.check_format(figure)
 
     announce_compilation()
-    began = time.monotonic()
+    began, seconds = time.monotonic(), dict[str, float]()
     try:
         with progress(spec.cells) as tell:
             dataset = execute(
@@ -72,13 +74,15 @@ def sweep(**given: Any) -> None:
                 resume=given["resume"],
                 overwrite=given["overwrite"],
                 progress=tell,
+                seconds=seconds,
             )
-        dataset = dataset.drop_dims("step", errors="ignore").load()
+        # A large sweep is not read back whole, only what is drawn and counted of it.
+        dataset = dataset[list(_SHOWN)].load()
     except KeyboardInterrupt:
         say(f"Interrupted; what is finished is in {store}. To go on:")
         say(f"  {_resume_line(store)}")
         raise click.exceptions.Exit(130) from None
-    seconds = time.monotonic() - began
+    seconds["total"] = time.monotonic() - began
     figures.save(figures.phase_diagram(dataset), figure)
 
     rows = _boundaries(dataset)
@@ -148,7 +152,7 @@ def _document(
     rows: list[dict[str, Any]],
     store: Path,
     figure: Path,
-    seconds: float,
+    seconds: dict[str, float],
 ) -> dict[str, Any]:
     outcomes = dataset["outcome"].values.ravel().tolist()
     return {
@@ -169,12 +173,12 @@ def _tell(
     rows: list[dict[str, Any]],
     store: Path,
     figure: Path,
-    seconds: float,
+    seconds: dict[str, float],
 ) -> None:
     unit = ", in units of eta_c" if spec.eta_unit == "critical" else ""
     seeds = len(spec.seeds)
     spread = f", median and range of {seeds} seeds" if seeds > 1 else ""
-    click.echo(f"{spec.cells} runs in {seconds:.1f} s.")
+    click.echo(f"{spec.cells} runs in {seconds['total']:.1f} s. Of all threads: {shares(seconds)}.")
     for init, group in itertools.groupby(rows, key=lambda row: row["eta_init"]):
         from_init = f" from eta_init {init:g}" if len(spec.eta_init) > 1 else ""
         click.echo(f"\nLargest trainable eta_trgt{from_init}{unit}{spread}:\n")

@@ -7,13 +7,13 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-__all__ = ["announce_compilation", "emit", "progress", "say"]
+__all__ = ["announce_compilation", "emit", "progress", "say", "shares"]
 
 # Without a terminal a bar is noise in a log; a line now and then is a sign of life.
 _LINE_EVERY_SECONDS = 30.0
@@ -29,6 +29,12 @@ def emit(document: dict[str, Any]) -> None:
     click.echo(json.dumps(_plain(document), indent=2, allow_nan=False))
 
 
+def shares(seconds: Mapping[str, float]) -> str:
+    """Where the time went, in a line."""
+    parts = ("compile", "step", "curvature", "store")
+    return ", ".join(f"{part} {seconds[part]:.3g} s" for part in parts if part in seconds)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}
@@ -42,11 +48,29 @@ def _plain(value: Any) -> Any:
 
 
 def announce_compilation() -> None:
-    """Say so if the first run is going to wait for the compiler."""
-    from simulator.numerics.jit import cache_is_cold
+    """Say so when the current command begins to wait for the compiler, if it ever does."""
+    from numba.core import event
 
-    if cache_is_cold():
-        say("Compiling the kernels: once on this machine, about ten seconds.")
+    class Once(event.Listener):  # type: ignore[misc]
+        said = False
+
+        def on_start(self, event: Any) -> None:
+            if not self.said:
+                self.said = True
+                _say_beside_a_bar("Compiling kernels: once on this machine, up to half a minute.")
+
+        def on_end(self, event: Any) -> None:
+            """It has compiled."""
+
+    # Numba sends this event when it compiles, and not when it finds a kernel compiled.
+    listening = event.install_listener("numba:compile", Once())
+    click.get_current_context().with_resource(listening)
+
+
+def _say_beside_a_bar(message: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(message, file=sys.stderr)
 
 
 @contextmanager

@@ -121,7 +121,10 @@ def _train_block(
     state, seen = memory[: rows * LANES], memory[rows * LANES :]
     _load(begin, ends, at, runs, state, pace)
     forget(seen)
-    step, careful, held = 0, 1, False
+    # A literal 0 or False would be a type of its own, and every kernel compiled for it too.
+    step: Any = np.int64(0)
+    held: Any = np.bool_(False)
+    careful = 1
     while True:
         # One update at a time at the start, at the end, and where a lane is about to diverge.
         n = 1 if step < careful or step == steps else min(CHUNK, steps - step)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from simulator.blas import one_blas_thread
@@ -22,6 +21,7 @@ from simulator.data import Data
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
+from simulator.seconds import Stopwatch
 from simulator.sweeps.foreknowledge import foreknowledge
 from simulator.sweeps.side_by_side import (
     cells_side_by_side,
@@ -32,11 +32,16 @@ from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore, check_output
 from simulator.training import Interrupted, Rule, check_batch_size, simulate
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 __all__ = ["execute", "run_cell", "sweep"]
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int], None]
+# One array for each variable, and the seconds of its thread.
+Chunk = tuple[dict[str, NDArray[Any]], dict[str, float]]
 
 
 def sweep(
@@ -140,11 +145,13 @@ def execute(
     overwrite: bool = False,
     chunk_cells: int | None = None,
     progress: Progress | None = None,
+    seconds: dict[str, float] | None = None,
 ) -> xr.Dataset:
     """Run what a spec asks for and is not in the store yet; the results as a lazy dataset.
 
     ``chunk_cells``: about how many cells a task computes and writes at once. ``progress`` is told,
-    from any thread, how many more runs are done or found done.
+    from any thread, how many more runs are done or found done. ``seconds`` is given what all runs
+    and threads together took, by the names that a `Run` uses, and ``store`` for writing.
 
     On `KeyboardInterrupt` running cells are given up, whole chunks are kept.
     """
@@ -159,6 +166,8 @@ def execute(
     tell = progress or (lambda runs: None)
     with one_blas_thread():
         failed = _run_all(_missing(store, tell), store, data, workers, tell)
+    if seconds is not None:
+        seconds.update(store.seconds)
     if not failed:
         store.finish()
     return store.dataset()
@@ -216,7 +225,7 @@ def _run_all(
     """Keep every worker busy, with a bounded number of chunks in flight; whether a run failed."""
     spec, stop, failed = store.spec, threading.Event(), False
     with ThreadPoolExecutor(workers) as pool:
-        running: dict[Future[dict[str, NDArray[Any]]], Region] = {}
+        running: dict[Future[Chunk], Region] = {}
         known = cache(partial(foreknowledge, spec, data))
         work = partial(_run_chunk, store, data, known, stop=stop.is_set, tell=tell)
         try:
@@ -224,8 +233,10 @@ def _run_all(
                 running[pool.submit(work, region)] = region
             while running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    chunk = future.result()
+                    chunk, seconds = future.result()
                     store.write(running.pop(future), chunk)
+                    for name, more in seconds.items():
+                        store.seconds[name] += more
                     failed |= bool((chunk["status"] == "failed").any())
                     for region in itertools.islice(regions, 1):
                         running[pool.submit(work, region)] = region
@@ -233,7 +244,7 @@ def _run_all(
             stop.set()
             for future, region in running.items():
                 if not future.cancel() and future.exception() is None:
-                    store.write(region, future.result())
+                    store.write(region, future.result()[0])
             raise
     return failed
 
@@ -246,15 +257,15 @@ def _run_chunk(
     *,
     stop: Callable[[], bool],
     tell: Progress,
-) -> dict[str, NDArray[Any]]:
-    """All cells of a chunk, as one array for each variable; ``known`` is of a seed."""
-    spec = store.spec
+) -> Chunk:
+    """All cells of a chunk, and what they took; ``known`` is of a seed."""
+    spec, watch, curvature = store.spec, Stopwatch(), 0.0
     shape = tuple(part.stop - part.start for part in region)
     chunk = store.blank(shape)
     if goes_side_by_side(spec, data):
         assert data is not None
         run_side_by_side(store, data, known, region, chunk, stop=stop, tell=tell)
-        return chunk
+        return chunk, watch.seconds()
     for at in np.ndindex(shape):
         cell = tuple(part.start + offset for part, offset in zip(region, at, strict=True))
         try:
@@ -269,8 +280,9 @@ def _run_chunk(
             chunk["status"][at] = "failed"
         else:
             store.fill(chunk, at, run, before)
+            curvature += run.seconds["curvature"]
         tell(1)
-    return chunk
+    return chunk, watch.seconds(curvature)
 
 
 def run_cell(

@@ -10,19 +10,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
-import zarr
 from numpy.typing import NDArray
-from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.storage import MemoryStore
 
 from simulator.checks import InputError
 from simulator.data import Data
@@ -31,6 +28,10 @@ from simulator.runs import Run
 from simulator.sweeps.foreknowledge import is_linear, is_one_example
 from simulator.sweeps.spec import AXES, CONVENTIONS, Region, Spec
 from simulator.training.ensemble import Ensemble
+
+if TYPE_CHECKING:
+    import xarray as xr
+    import zarr
 
 __all__ = ["CURVES", "STATUS", "VARIABLES", "ResultStore", "Variable", "open_store"]
 
@@ -125,6 +126,8 @@ class ResultStore:
         self._group, self._path, self.spec = group, path, spec
         self.variables = variables(spec, data)
         self.curves = curves(spec, data) if spec.curves else ()
+        # Where the time went: what the runs say, and writing.
+        self.seconds = dict.fromkeys(("compile", "step", "curvature", "store"), 0.0)
 
     @classmethod
     def create(
@@ -134,6 +137,9 @@ class ResultStore:
 
         What is there already is replaced: see `check_output`.
         """
+        import zarr
+        from zarr.storage import MemoryStore
+
         attributes: dict[str, Any] = {
             "spec": json.dumps(spec.as_dict()),
             "data": json.dumps(describe(data)),
@@ -191,6 +197,8 @@ class ResultStore:
         self._consolidate()
 
     def _coordinate(self, name: str, values: NDArray[Any]) -> None:
+        from zarr.codecs import Crc32cCodec
+
         array = self._group.create_array(
             name, shape=values.shape, dtype=values.dtype, dimension_names=(name,),
             compressors=[Crc32cCodec()], attributes=self._coordinate_attributes(name),
@@ -216,6 +224,8 @@ class ResultStore:
         chunks: tuple[int, ...],
         dimensions: tuple[str, ...],
     ) -> None:
+        from zarr.codecs import Crc32cCodec, ZstdCodec
+
         self._group.create_array(
             variable.name,
             shape=shape,
@@ -228,6 +238,8 @@ class ResultStore:
         )
 
     def _consolidate(self) -> None:
+        import zarr
+
         with warnings.catch_warnings():
             # Zarr warns that the specification does not have this yet; xarray asks for it.
             warnings.filterwarnings("ignore", message="Consolidated metadata")
@@ -260,10 +272,12 @@ class ResultStore:
 
     def write(self, region: Region, values: Mapping[str, NDArray[Any]]) -> None:
         """Commit one chunk: its variables, then its status."""
+        began = time.perf_counter()
         for name in sorted(values, key=lambda name: name == _STATUS.name):
             # A chunk of missing values is written too: one that is not there has been lost.
             array = self._group[name].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
             array[region] = values[name]
+        self.seconds["store"] += time.perf_counter() - began
 
     def is_complete(self, region: Region) -> bool:
         """Whether every cell of this chunk is done, readable, and as it was written."""
@@ -296,6 +310,8 @@ class ResultStore:
 
     def dataset(self) -> xr.Dataset:
         """The store as xarray sees it."""
+        import xarray as xr
+
         return xr.open_zarr(self._group.store, chunks=None)
 
 
@@ -318,6 +334,8 @@ def _versions() -> dict[str, str]:
 
 
 def _open_group(path: Path, mode: Any, option: str = "store") -> zarr.Group:
+    import zarr
+
     if not path.exists():
         raise InputError(option, path, "does not exist; make one with warmup sweep")
     try:
@@ -331,6 +349,8 @@ def _open_group(path: Path, mode: Any, option: str = "store") -> zarr.Group:
 
 def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dict[str, Any]]:
     """The results at ``path``, the spec that made them, and the description of their data."""
+    import xarray as xr
+
     _, spec, description = _described(path, _open_group(path, "r", option), option)
     return xr.open_zarr(str(path), chunks=None), spec, description
 

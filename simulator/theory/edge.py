@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import root
 
 from simulator.theory import uv
 
@@ -97,6 +96,8 @@ def period_doublings(count: int) -> Array:
     From the third on, r and mu solve f^period(r) = r with the multiplier -1; the start is the orbit
     shortly before, extrapolated by the ratio of the last two windows. ``count`` up to 9.
     """
+    from scipy.optimize import root
+
     found = [1.0, float(np.sqrt(5.0) - 1.0)]
     for doubling in range(2, count):
         shortly_before = found[-1] + 0.8 * (found[-1] - found[-2]) / 4.6

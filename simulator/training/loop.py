@@ -15,6 +15,7 @@ from simulator.models import Array, Model, Objective
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
 from simulator.schedules import Warmup
+from simulator.seconds import Stopwatch
 from simulator.training.batches import Batches
 from simulator.training.ensemble import can_go_side_by_side
 from simulator.training.record import Record
@@ -92,6 +93,7 @@ def simulate(
     InputError
         For input that cannot be used. A divergence is a result, not an error.
     """
+    watch = Stopwatch()
     at_least("steps", steps, 1)
     at_least("sharpness_every", sharpness_every, 0)
     at_least("top_k", top_k, 1)
@@ -139,6 +141,7 @@ def simulate(
         test_accuracy_final=worth[2],
         products=record.products,
         constant_loss=model.constant_loss(data),
+        seconds=watch.seconds(record.seconds),
     )
 
 

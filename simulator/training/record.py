@@ -8,6 +8,7 @@ import numpy as np
 
 from simulator.curvature import Estimate, Tracker
 from simulator.models import Array, Objective
+from simulator.seconds import working
 from simulator.training.rule import Rule
 
 __all__ = ["Record"]
@@ -38,7 +39,7 @@ class Record:
         self.loss, self.residual = np.full(steps, np.nan), np.full(steps, np.nan)
         self.eigenvalues = np.full((steps, top_k), np.nan)
         self.sharpness_final = self.preconditioned_final = math.nan
-        self.products = 0
+        self.products, self.seconds = 0, 0.0
 
     def loss_at(self, step: int, theta: Array) -> float:
         """Gradient and loss before this update; returns the loss."""
@@ -80,8 +81,13 @@ class Record:
 
     def _measure(self) -> Estimate:
         assert self._tracker is not None
-        estimate = self._tracker.measure(self._theta)
+        return self._measure_by(self._tracker)
+
+    def _measure_by(self, tracker: Tracker) -> Estimate:
+        began = working()
+        estimate = tracker.measure(self._theta)
         self.products += estimate.products
+        self.seconds += working() - began
         return estimate
 
     def _measure_preconditioned(self, t: int) -> float:
@@ -90,6 +96,4 @@ class Record:
         if tracker is None:
             return math.nan
         tracker.preconditioner = self._rule.preconditioner(self.gradient, t)
-        estimate = tracker.measure(self._theta)
-        self.products += estimate.products
-        return float(estimate.values[0])
+        return float(self._measure_by(tracker).values[0])

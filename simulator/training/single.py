@@ -11,6 +11,7 @@ from simulator.models import Array, Lanes, Model
 from simulator.optimizers import Optimizer
 from simulator.runs import Run
 from simulator.schedules import Warmup
+from simulator.seconds import Stopwatch
 from simulator.training.ensemble import train_side_by_side
 from simulator.training.scores import scores
 
@@ -29,6 +30,7 @@ def run_in_a_lane(
     sharpness_every: int,
 ) -> Run:
     """Train from theta (P,), which stays as it is."""
+    watch = Stopwatch()
     constant_loss = model.constant_loss(data)
     ensemble = train_side_by_side(
         lanes, lanes.begin(theta[None]), np.array([[schedule.eta_init], [schedule.eta_trgt]]),
@@ -60,4 +62,5 @@ def run_in_a_lane(
         test_accuracy_final=test_accuracy,
         products=0,
         constant_loss=constant_loss,
+        seconds=watch.seconds(),
     )
