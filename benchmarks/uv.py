@@ -65,11 +65,14 @@ def our_summaries(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):  # 
         lanes, begin, ends, weights, sim.GD(), sharpness_every=1, constant_loss=None
     )
     # Of the steps alone: the peers do not look at the state after the last update.
+    loss_max, sharpness_max = found.seen[ROWS["loss_max"]], found.seen[ROWS["sharpness_max"]]
     return {
-        "loss_max": found.seen[ROWS["loss_max"]],
-        "sharpness_max": found.seen[ROWS["sharpness_max"]], "first_crossing": found.first_crossing, "diverged_step": found.diverged_step,
+        "loss_max": loss_max,
+        "sharpness_max": sharpness_max,
+        "first_crossing": found.first_crossing,
+        "diverged_step": found.diverged_step,
         "n_catapults": found.n_catapults,
-    }  # fmt: skip
+    }
 
 
 OURS: dict[str, Contestant] = {"map": our_map, "summaries": our_summaries}
