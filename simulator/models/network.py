@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.data import Data
 from simulator.models.base import Array, Objective
 from simulator.numerics import dense
-from simulator.numerics.activations import CODES, bends
+from simulator.numerics.activations import CODES, keeps_bend, keeps_slope
 
 __all__ = ["Architecture", "NetworkObjective", "constant_loss", "split"]
 
@@ -53,7 +53,6 @@ class NetworkObjective(Objective):
         self._code = CODES[architecture.activation]
         self._loss = dense.LOSSES[architecture.loss]
         self._bias = architecture.bias
-        self._curved = bends(self._code)
         self._widths = np.array(architecture.widths)
         self._multipliers = np.array(architecture.multipliers, dtype=dtype)
         self._all = (
@@ -71,9 +70,12 @@ class NetworkObjective(Objective):
         def buffer(length: int) -> Array:
             return np.empty(length, dtype=self.dtype)
 
-        bend = buffer(hidden if self._curved else 0)
-        self._tape = (buffer(hidden), buffer(hidden), bend, buffer(hidden))
-        self._delta = buffer(hidden + samples * widths[-1])
+        self._tape = (
+            buffer(hidden),
+            buffer(hidden * keeps_slope(self._code)),
+            buffer(hidden * keeps_bend(self._code)),
+            buffer(hidden + samples * widths[-1]),
+        )
         self._output = np.empty((samples, widths[-1]), dtype=self.dtype)
         self._r_tape = (buffer(hidden), buffer(hidden), buffer(widest))
         self._r_output = np.empty_like(self._output)
@@ -86,7 +88,8 @@ class NetworkObjective(Objective):
             self._make_tape(samples)
 
     def loss(self, theta: Array) -> float:
-        return float(dense.loss(self._loss, self.outputs(theta, self._x), self._y))
+        output = self.outputs(theta, self._x)
+        return float(dense.loss(self._loss, output, self._y, self._one, np.empty_like(output)))
 
     def outputs(self, theta: Array, x: Array) -> Array:
         """Network outputs (samples, n_L) on any inputs ``x`` (samples, n_0)."""
@@ -113,15 +116,14 @@ class NetworkObjective(Objective):
         return float(
             dense.gradient(
                 theta, self._x, self._y, self._widths, self._multipliers, self._bias, self._code,
-                self._loss, *self._tape, self._delta, self._output, out,
+                self._loss, *self._tape, self._output, self._weights, out,
             )
         )  # fmt: skip
 
     def hvp(self, v: Array, out: Array) -> None:
         dense.hvp(
             self._theta, v, self._x, self._y, self._widths, self._multipliers, self._bias,
-            self._curved, self._loss, *self._tape, self._delta, *self._r_tape, self._r_output,
-            self._weights, out,
+            self._code, self._loss, *self._tape, *self._r_tape, self._r_output, self._weights, out,
         )  # fmt: skip
 
 

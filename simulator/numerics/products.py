@@ -1,0 +1,111 @@
+"""The three matrix multiplies of a layer, in the pieces that OpenBLAS multiplies fastest.
+
+OpenBLAS has kernels that take small matrices as they lie (up to a million multiplications, and a
+second factor that is not transposed), a fifth faster than those that first repack them. So the
+samples go in pieces, where a piece of a million is not too thin: a part of W^T is not worth its
+reading then. One output is no matrix at all, and a plain loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulator.numerics.jit import kernel
+
+__all__ = ["backward", "forward", "outer"]
+
+_SMALL = 1_000_000
+# The least rows of a piece, below which the whole is as fast.
+_LEAST = 40
+
+
+@kernel
+def _piece(samples: int, fan_in: int, fan_out: int) -> int:
+    """Rows to take at once, so that all pieces are of nearly one size."""
+    area = fan_in * fan_out
+    if area * _LEAST > _SMALL:
+        return samples
+    pieces = (samples * area + _SMALL - 1) // _SMALL
+    return max(1, (samples + pieces - 1) // pieces)
+
+
+@kernel
+def _one_output(h: Any, w: Any, z: Any) -> None:
+    samples, fan_in = h.shape
+    even = fan_in - fan_in % 4
+    for i in range(samples):
+        a = b = c = d = h.dtype.type(0)
+        for j in range(0, even, 4):
+            a += h[i, j] * w[j]
+            b += h[i, j + 1] * w[j + 1]
+            c += h[i, j + 2] * w[j + 2]
+            d += h[i, j + 3] * w[j + 3]
+        for j in range(even, fan_in):
+            a += h[i, j] * w[j]
+        z[i] = (a + b) + (c + d)
+
+
+@kernel
+def forward(h: Any, w: Any, z: Any) -> None:
+    """z = h W: (samples, fan_in) times (fan_in, fan_out)."""
+    samples, fan_in = h.shape
+    fan_out = w.shape[1]
+    if fan_out == 1:
+        _one_output(h, w.reshape(fan_in), z.reshape(samples))
+        return
+    rows = _piece(samples, fan_in, fan_out)
+    for start in range(0, samples, rows):
+        np.dot(h[start : start + rows], w, z[start : start + rows])
+
+
+@kernel
+def outer(h: Any, d: Any, add: bool, spare: Any, out: Any) -> None:
+    """out = h^T d, or out += h^T d: (fan_in, samples) times (samples, fan_out).
+
+    ``spare`` is as long as W.
+    """
+    samples, fan_in = h.shape
+    fan_out = d.shape[1]
+    if fan_out == 1:
+        column, factor = out.reshape(fan_in), d.reshape(samples)
+        if not add:
+            column[:] = 0.0
+        for i in range(samples):
+            for j in range(fan_in):
+                column[j] += factor[i] * h[i, j]
+        return
+    rows = _piece(samples, fan_in, fan_out)
+    start = 0
+    if not add:
+        np.dot(h[:rows].T, d[:rows], out)
+        start = rows
+    flat, more = out.reshape(out.size), spare[: out.size]
+    for at in range(start, samples, rows):
+        np.dot(h[at : at + rows].T, d[at : at + rows], more.reshape(out.shape))
+        for i in range(flat.size):
+            flat[i] += more[i]
+
+
+@kernel
+def backward(d: Any, w: Any, spare: Any, e: Any) -> None:
+    """e = d W^T: (samples, fan_out) times (fan_out, fan_in). ``spare`` is as long as W."""
+    samples, fan_in = e.shape
+    fan_out = d.shape[1]
+    if fan_out == 1:
+        row, factor = w.reshape(fan_in), d.reshape(samples)
+        for i in range(samples):
+            for j in range(fan_in):
+                e[i, j] = factor[i] * row[j]
+        return
+    if w.size * _LEAST > _SMALL:
+        np.dot(d, w.T, e)
+        return
+    turned = spare[: w.size].reshape(fan_out, fan_in)
+    for i in range(fan_in):
+        for j in range(fan_out):
+            turned[j, i] = w[i, j]
+    rows = _piece(samples, fan_in, fan_out)
+    for start in range(0, samples, rows):
+        np.dot(d[start : start + rows], turned, e[start : start + rows])
