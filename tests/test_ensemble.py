@@ -1,6 +1,5 @@
 """Many runs side by side say the same as each run alone, told from its curves."""
 
-
 import numpy as np
 import pytest
 

@@ -55,6 +55,7 @@ class NetworkObjective(Objective):
         self._bias = architecture.bias
         self._widths = np.array(architecture.widths)
         self._multipliers = np.array(architecture.multipliers, dtype=dtype)
+        self._one = self._multipliers.dtype.type(1)
         self._all = (
             np.ascontiguousarray(data.x, dtype=dtype),
             np.ascontiguousarray(data.targets, dtype=dtype),

@@ -9,7 +9,6 @@ bend times dL/dh, which is what the R-operator needs of it. Nothing is multiplie
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -99,17 +98,19 @@ def activate(code: int, h: Any, slope: Any, bend: Any, m: float = 1.0) -> None:
 
 
 @kernel
-def _gate(end: float, h: Any, m: float, d: Any) -> None:
-    # An end of NaN is none: no comparison with it holds.
+def _gate(dead: float, h: Any, m: float, d: Any) -> None:
+    """Multiply by ``m`` where the unit lives, and by ``dead`` elsewhere."""
+    # Literals would make float64 of it all.
+    zero, live, less = h.dtype.type(0), h.dtype.type(m), h.dtype.type(dead)
     for i in range(d.size):
-        d[i] *= 0.0 if h[i] <= end else m
+        d[i] *= less if h[i] <= zero else live
 
 
 @kernel
 def turn_back(code: int, h: Any, slope: Any, bend: Any, m: float, d: Any) -> None:
     """Turn ``d`` from dL/dh into m dL/dz, and ``bend`` into bend dL/dh."""
     if code <= 1:
-        _gate(0.0 if code == 1 else math.nan, h, m, d)
+        _gate(m if code == 0 else 0.0, h, m, d)
         return
     if code > 2:
         for i in range(d.size):
@@ -124,7 +125,7 @@ def along(
 ) -> None:
     """Turn ``rz`` from R{z} / m into R{h}; act''(z) R{z} dL/dh is ``kept`` for the way back."""
     if code <= 1:
-        _gate(0.0 if code == 1 else math.nan, h, m, rz)
+        _gate(m if code == 0 else 0.0, h, m, rz)
         return
     if code == 2:
         # tanh'' = -2 tanh tanh', and delta is m tanh' dL/dh.
@@ -141,9 +142,9 @@ def along(
 def back_along(code: int, h: Any, slope: Any, m: float, re: Any, more: Any, rd: Any) -> None:
     """m R{dL/dz} into ``rd``, which holds what `along` kept; R{dL/dh} is ``re`` and ``more``."""
     if code <= 1:
-        end = 0.0 if code == 1 else math.nan
         for i in range(rd.size):
-            rd[i] = (re[i] + more[i]) * (0.0 if h[i] <= end else m)
+            rd[i] = re[i] + more[i]
+        _gate(m if code == 0 else 0.0, h, m, rd)
     else:
         for i in range(rd.size):
             rd[i] = m * (rd[i] + slope[i] * (re[i] + more[i]))

@@ -20,17 +20,30 @@ LOSSES = {"mse": 0, "xent": 1}
 
 
 @kernel
-def _sum_of_squares(x: Any) -> float:
+def _below_the_top(output: Any, delta: Any) -> None:
+    """Each row less its largest number, so that no exponential overflows."""
+    samples, outputs = output.shape
+    for i in range(samples):
+        top = output[i, 0]
+        for j in range(1, outputs):
+            z = output[i, j]
+            top = z if z > top else top
+        for j in range(outputs):
+            delta[i, j] = output[i, j] - top
+
+
+@kernel
+def _product(x: Any, y: Any) -> float:
     # Four sums, so that an addition need not wait for the one before it.
     a = b = c = d = 0.0
     even = x.size - x.size % 4
     for i in range(0, even, 4):
-        a += np.float64(x[i]) * np.float64(x[i])
-        b += np.float64(x[i + 1]) * np.float64(x[i + 1])
-        c += np.float64(x[i + 2]) * np.float64(x[i + 2])
-        d += np.float64(x[i + 3]) * np.float64(x[i + 3])
+        a += np.float64(x[i]) * np.float64(y[i])
+        b += np.float64(x[i + 1]) * np.float64(y[i + 1])
+        c += np.float64(x[i + 2]) * np.float64(y[i + 2])
+        d += np.float64(x[i + 3]) * np.float64(y[i + 3])
     for i in range(even, x.size):
-        a += np.float64(x[i]) * np.float64(x[i])
+        a += np.float64(x[i]) * np.float64(y[i])
     return (a + b) + (c + d)
 
 
@@ -38,7 +51,7 @@ def _sum_of_squares(x: Any) -> float:
 def _mse(output: Any, y: Any, m: float, delta: Any) -> float:
     for i in range(delta.size):
         delta[i] = output[i] - y[i]
-    value = 0.5 * _sum_of_squares(delta) / delta.size
+    value = 0.5 * _product(delta, delta) / delta.size
     factor = delta.dtype.type(m / delta.size)
     for i in range(delta.size):
         delta[i] *= factor
@@ -48,18 +61,9 @@ def _mse(output: Any, y: Any, m: float, delta: Any) -> float:
 @kernel
 def _xent(output: Any, y: Any, m: float, delta: Any) -> float:
     samples, outputs = output.shape
-    total = 0.0
-    for i in range(samples):
-        top = output[i, 0]
-        for j in range(1, outputs):
-            top = output[i, j] if output[i, j] > top else top
-        row = 0.0
-        for j in range(outputs):
-            below = output[i, j] - top
-            delta[i, j] = below
-            row += y[i, j] * below
-        total -= row
+    _below_the_top(output, delta)
     flat = delta.reshape(delta.size)
+    total = -_product(flat, y.reshape(flat.size))
     for i in range(flat.size):
         flat[i] = exp(flat[i])
     factor = delta.dtype.type(m / samples)

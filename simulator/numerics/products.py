@@ -77,15 +77,15 @@ def outer(h: Any, d: Any, add: bool, spare: Any, out: Any) -> None:
                 column[j] += factor[i] * h[i, j]
         return
     rows = _piece(samples, fan_in, fan_out)
-    start = 0
-    if not add:
-        np.dot(h[:rows].T, d[:rows], out)
-        start = rows
-    flat, more = out.reshape(out.size), spare[: out.size]
-    for at in range(start, samples, rows):
-        np.dot(h[at : at + rows].T, d[at : at + rows], more.reshape(out.shape))
-        for i in range(flat.size):
-            flat[i] += more[i]
+    more = spare[: out.size].reshape(out.shape)
+    for start in range(0, samples, rows):
+        first = start == 0 and not add
+        end = start + rows
+        np.dot(h[start:end].T, d[start:end], out if first else more)
+        if not first:
+            flat, term = out.reshape(out.size), more.reshape(out.size)
+            for i in range(flat.size):
+                flat[i] += term[i]
 
 
 @kernel
