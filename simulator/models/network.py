@@ -71,12 +71,9 @@ class NetworkObjective(Objective):
         def buffer(length: int) -> Array:
             return np.empty(length, dtype=self.dtype)
 
-        self._tape = (
-            buffer(hidden),
-            buffer(hidden * keeps_slope(self._code)),
-            buffer(hidden * keeps_bend(self._code)),
-            buffer(hidden + samples * widths[-1]),
-        )
+        slope, bend = (keeps(self._code) * hidden for keeps in (keeps_slope, keeps_bend))
+        self._tape = (buffer(hidden), buffer(slope), buffer(bend))
+        self._delta = buffer(hidden + samples * widths[-1])
         self._output = np.empty((samples, widths[-1]), dtype=self.dtype)
         self._r_tape = (buffer(hidden), buffer(hidden), buffer(widest))
         self._r_output = np.empty_like(self._output)
@@ -117,14 +114,15 @@ class NetworkObjective(Objective):
         return float(
             dense.gradient(
                 theta, self._x, self._y, self._widths, self._multipliers, self._bias, self._code,
-                self._loss, *self._tape, self._output, self._weights, out,
+                self._loss, *self._tape, self._delta, self._output, self._weights, out,
             )
         )  # fmt: skip
 
     def hvp(self, v: Array, out: Array) -> None:
         dense.hvp(
             self._theta, v, self._x, self._y, self._widths, self._multipliers, self._bias,
-            self._code, self._loss, *self._tape, *self._r_tape, self._r_output, self._weights, out,
+            self._code, self._loss, *self._tape, self._delta, *self._r_tape, self._r_output,
+            self._weights, out,
         )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 OpenBLAS has kernels that take small matrices as they lie (up to a million multiplications, and a
 second factor that is not transposed), a fifth faster than those that first repack them. So the
 samples go in pieces, where a piece of a million is not too thin: a part of W^T is not worth its
-reading then. One output is no matrix at all, and a plain loop.
+reading then. With one output, d W^T is no more than a plain loop.
 """
 
 from __future__ import annotations
@@ -32,30 +32,10 @@ def _piece(samples: int, fan_in: int, fan_out: int) -> int:
 
 
 @kernel
-def _one_output(h: Any, w: Any, z: Any) -> None:
-    samples, fan_in = h.shape
-    even = fan_in - fan_in % 4
-    for i in range(samples):
-        a = b = c = d = h.dtype.type(0)
-        for j in range(0, even, 4):
-            a += h[i, j] * w[j]
-            b += h[i, j + 1] * w[j + 1]
-            c += h[i, j + 2] * w[j + 2]
-            d += h[i, j + 3] * w[j + 3]
-        for j in range(even, fan_in):
-            a += h[i, j] * w[j]
-        z[i] = (a + b) + (c + d)
-
-
-@kernel
 def forward(h: Any, w: Any, z: Any) -> None:
     """z = h W: (samples, fan_in) times (fan_in, fan_out)."""
     samples, fan_in = h.shape
-    fan_out = w.shape[1]
-    if fan_out == 1:
-        _one_output(h, w.reshape(fan_in), z.reshape(samples))
-        return
-    rows = _piece(samples, fan_in, fan_out)
+    rows = _piece(samples, fan_in, w.shape[1])
     for start in range(0, samples, rows):
         np.dot(h[start : start + rows], w, z[start : start + rows])
 
@@ -67,16 +47,7 @@ def outer(h: Any, d: Any, add: bool, spare: Any, out: Any) -> None:
     ``spare`` is as long as W.
     """
     samples, fan_in = h.shape
-    fan_out = d.shape[1]
-    if fan_out == 1:
-        column, factor = out.reshape(fan_in), d.reshape(samples)
-        if not add:
-            column[:] = 0.0
-        for i in range(samples):
-            for j in range(fan_in):
-                column[j] += factor[i] * h[i, j]
-        return
-    rows = _piece(samples, fan_in, fan_out)
+    rows = _piece(samples, fan_in, d.shape[1])
     more = spare[: out.size].reshape(out.shape)
     for start in range(0, samples, rows):
         first = start == 0 and not add
