@@ -176,10 +176,7 @@ SINGLE = {
 
 
 def _single_numbers(low, high):
-    """One of 4001 of all float32 numbers between, of both signs, in their order.
-
-    Without the JIT, one of many more.
-    """
+    """Every 4001st float32 number between, in their order; without the JIT far fewer."""
     step = 4001 if hasattr(_exp, "py_func") else 4_000_037
     x = np.arange(0, 0x7F800000, step, dtype=np.uint32).view(np.float32)
     x = np.concatenate([-x[::-1], x])
