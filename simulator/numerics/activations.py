@@ -3,8 +3,8 @@
 All arrays are flat and hold one layer. Forwards, pre-activations become activations ``h``, in
 place; ``slope`` gets the first derivative and ``bend`` the second, where they cannot be had from
 ``h``: the slope of ReLU and the bend of tanh can, and linear has none. `turn_back` leaves the
-bend times dL/dh, which is what the R-operator needs of it. Nothing is multiplied where
-``m``, the multiplier of the layer, is due on its own: each function takes it along.
+bend times dL/dh, which is what the R-operator needs of it. ``m`` is the multiplier of the layer,
+taken along because each of these would otherwise need a pass of its own to multiply by it.
 """
 
 from __future__ import annotations
