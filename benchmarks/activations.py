@@ -22,7 +22,7 @@ from scipy import special
 from threadpoolctl import threadpool_info
 
 import simulator as sim
-from simulator.numerics import elementary
+from simulator.numerics import precision
 from simulator.numerics.activations import CODES, activate
 from simulator.numerics.jit import kernel
 
@@ -32,25 +32,25 @@ ROUNDS = 31
 @kernel
 def ours_exp(x, out):
     for i in range(x.size):
-        out[i] = elementary.exp(x[i])
+        out[i] = precision.exp(x[i])
 
 
 @kernel
 def ours_tanh(x, out):
     for i in range(x.size):
-        out[i] = elementary.tanh(x[i])[0]
+        out[i] = precision.tanh(x[i])[0]
 
 
 @kernel
 def ours_erf(x, out):
     for i in range(x.size):
-        out[i] = elementary.erf(x[i])[0]
+        out[i] = precision.erf(x[i])[0]
 
 
 @kernel
 def ours_gelu(x, out):
     for i in range(x.size):
-        out[i] = elementary.normal(x[i])[0]
+        out[i] = precision.normal(x[i])[0]
 
 
 @kernel
@@ -101,35 +101,35 @@ def compare(title, ours, peers, elements=None, repeat=20):
                       for _ in range(ROUNDS)])  # fmt: skip
     scale, unit = (1e9 / elements, "ns") if elements else (1e6, "us")
     medians = np.median(times, axis=0) * scale
-    print(f"{title:24s} ours {medians[0]:8.2f} {unit}")
+    print(f"{title:32s} ours {medians[0]:8.2f} {unit}")
     for name, median, column in zip(peers, medians[1:], times.T[1:], strict=True):
         low, middle, high = np.quantile(times[:, 0] / column, [0.25, 0.5, 0.75])
-        print(f"  {name:22s} {median:13.2f} {unit}   ratio {middle:.3f} [{low:.3f}, {high:.3f}]")
+        print(f"  {name:30s} {median:13.2f} {unit}   ratio {middle:.3f} [{low:.3f}, {high:.3f}]")
 
 
-def elementwise(size):
-    x = np.random.default_rng(0).normal(0.0, 1.5, size)
+def elementwise(size, dtype):
+    x = np.random.default_rng(0).normal(0.0, 1.5, size).astype(dtype)
     out = np.empty_like(x)
     compare(
-        f"exp {size}",
+        f"exp {size} {dtype}",
         lambda: ours_exp(x, out),
         {"numpy": lambda: np.exp(x, out=out), "numba": lambda: numba_exp(x, out)},
         size,
     )
     compare(
-        f"tanh {size}",
+        f"tanh {size} {dtype}",
         lambda: ours_tanh(x, out),
         {"numpy": lambda: np.tanh(x, out=out), "numba": lambda: numba_tanh(x, out)},
         size,
     )
     compare(
-        f"erf {size}",
+        f"erf {size} {dtype}",
         lambda: ours_erf(x, out),
         {"scipy": lambda: special.erf(x, out=out), "numba": lambda: numba_erf(x, out)},
         size,
     )
     compare(
-        f"gelu {size}",
+        f"gelu {size} {dtype}",
         lambda: ours_gelu(x, out),
         {
             "scipy x ndtr": lambda: np.multiply(x, special.ndtr(x, out=out), out=out),
@@ -137,7 +137,7 @@ def elementwise(size):
         },
         size,
     )
-    h, slope, bend = np.empty((3, size))
+    h, slope, bend = np.empty((3, size), dtype)
 
     def ours():
         h[:] = x
@@ -147,7 +147,7 @@ def elementwise(size):
         h[:] = x
         scalar_gelu_with_derivatives(h, slope, bend)
 
-    compare(f"gelu, slope, bend {size}", ours, {"numba": scalar}, size)
+    compare(f"gelu, slope, bend {size} {dtype}", ours, {"numba": scalar}, size)
 
 
 def gradients():
@@ -167,5 +167,6 @@ if __name__ == "__main__":
     blas = {(i["internal_api"], i.get("architecture"), i["num_threads"]) for i in threadpool_info()}
     print(f"numpy {np.__version__}, scipy {scipy.__version__}, numba {numba.__version__}, {blas}")
     for count in (4096, 512 * 64):
-        elementwise(count)
+        for dtype in ("float64", "float32"):
+            elementwise(count, dtype)
     gradients()

@@ -10,6 +10,7 @@ from oracle import derivatives, multipliers, of_model
 
 import simulator as sim
 from simulator.models import MODELS
+from simulator.numerics import dense, products
 from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES
 from simulator.parameterizations import PARAMETERIZATIONS
@@ -120,6 +121,51 @@ def test_initial_weights_have_the_variance_of_their_parameterization(parameteriz
         assert weights.var() == pytest.approx(variance, rel=6 / np.sqrt(weights.size))
         assert abs(weights.mean()) < 5 * np.sqrt(variance / weights.size)
         assert np.abs(weights).max() <= 2 / 0.8796256610342398 * np.sqrt(variance)
+
+
+# In one piece, in several with a smaller last one, too thin for pieces, and a single output.
+@pytest.mark.parametrize(
+    ("samples", "fan_in", "fan_out"),
+    [(7, 4, 3), (300, 64, 64), (501, 64, 128), (70, 130, 200), (300, 64, 1), (1, 5, 1)],
+)
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-13), ("float32", 1e-5)])
+def test_products_do_not_depend_on_their_pieces(samples, fan_in, fan_out, dtype, rtol):
+    rng = np.random.default_rng(samples)
+    h, w, d = (
+        rng.standard_normal(shape).astype(dtype)
+        for shape in ((samples, fan_in), (fan_in, fan_out), (samples, fan_out))
+    )
+    exact_h, exact_w, exact_d = (a.astype(float) for a in (h, w, d))
+    spare, z, out, e = (np.full_like(a, np.nan) for a in (w.ravel(), d, w, h))
+    products.forward(h, w, z)
+    _close(z, exact_h @ exact_w, rtol)
+    products.backward(d, w, spare, e)
+    _close(e, exact_d @ exact_w.T, rtol)
+    products.outer(h, d, False, spare, out)
+    _close(out, exact_h.T @ exact_d, rtol)
+    products.outer(h, d, True, spare, out)
+    _close(out, 2 * exact_h.T @ exact_d, rtol)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_loss_of_a_gradient_is_the_loss(loss):
+    rng = np.random.default_rng(5)
+    data = _data(rng, loss, samples=23)
+    model = sim.MLP(6, 3, "gelu", "mup", loss, True)
+    theta, objective = model.init(data), model.bind(data)
+    assert objective.gradient(theta, np.empty_like(theta)) == objective.loss(theta)
+
+
+def test_cross_entropy_keeps_outputs_that_exponentials_cannot_take():
+    z, y = np.array([[1e4, 0.0, -1e4], [-1e4, -1e4, -1e4 + 1]]), np.eye(3)[[1, 2]]
+    slope = np.empty_like(z)
+    value = dense.loss(LOSSES["xent"], z, y, 1.0, slope)
+    assert value == pytest.approx((1e4 + np.log1p(2 * np.exp(-1.0))) / 2, rel=1e-15)
+    np.testing.assert_allclose(slope.sum(axis=1), 0.0, atol=1e-15)
+    np.testing.assert_array_equal(slope[0], [0.5, -0.5, 0.0])
+    slope = np.empty_like(z)
+    z[0, 1] = np.nan
+    assert np.isnan(dense.loss(LOSSES["xent"], z, y, 1.0, slope))
 
 
 def test_sp_and_ntp_are_the_same_function_at_initialisation():

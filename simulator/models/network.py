@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from simulator.data import Data
 from simulator.models.base import Array, Objective
 from simulator.numerics import dense
-from simulator.numerics.activations import CODES, bends
+from simulator.numerics.activations import CODES, keeps_bend, keeps_slope
 
 __all__ = ["Architecture", "NetworkObjective", "constant_loss", "split"]
 
@@ -54,9 +54,9 @@ class NetworkObjective(Objective):
         self._code = CODES[architecture.activation]
         self._loss = dense.LOSSES[architecture.loss]
         self._bias = architecture.bias
-        self._curved = bends(self._code)
         self._widths = np.array(architecture.widths)
         self._multipliers = np.array(architecture.multipliers, dtype=dtype)
+        self._one = self._multipliers.dtype.type(1)
         self._all = (
             np.ascontiguousarray(data.x, dtype=dtype),
             np.ascontiguousarray(data.targets, dtype=dtype),
@@ -75,8 +75,8 @@ class NetworkObjective(Objective):
         def buffer(length: int) -> Array:
             return np.empty(length, dtype=self.dtype)
 
-        bend = buffer(hidden if self._curved else 0)
-        self._tape = (buffer(hidden), buffer(hidden), bend, buffer(hidden))
+        slope, bend = (keeps(self._code) * hidden for keeps in (keeps_slope, keeps_bend))
+        self._tape = (buffer(hidden), buffer(slope), buffer(bend))
         self._delta = buffer(hidden + samples * widths[-1])
         self._output = np.empty((samples, widths[-1]), dtype=self.dtype)
         self._r_tape = (buffer(hidden), buffer(hidden), buffer(widest))
@@ -106,7 +106,8 @@ class NetworkObjective(Objective):
         return self._twin
 
     def loss(self, theta: Array) -> float:
-        return float(dense.loss(self._loss, self.outputs(theta, self._x), self._y))
+        output = self.outputs(theta, self._x)
+        return float(dense.loss(self._loss, output, self._y, self._one, np.empty_like(output)))
 
     def outputs(self, theta: Array, x: Array) -> Array:
         """Network outputs (samples, n_L) on any inputs ``x`` (samples, n_0)."""
@@ -133,14 +134,14 @@ class NetworkObjective(Objective):
         return float(
             dense.gradient(
                 theta, self._x, self._y, self._widths, self._multipliers, self._bias, self._code,
-                self._loss, *self._tape, self._delta, self._output, out,
+                self._loss, *self._tape, self._delta, self._output, self._weights, out,
             )
         )  # fmt: skip
 
     def hvp(self, v: Array, out: Array) -> None:
         dense.hvp(
             self._theta, v, self._x, self._y, self._widths, self._multipliers, self._bias,
-            self._curved, self._loss, *self._tape, self._delta, *self._r_tape, self._r_output,
+            self._code, self._loss, *self._tape, self._delta, *self._r_tape, self._r_output,
             self._weights, out,
         )  # fmt: skip
 

@@ -1,8 +1,10 @@
-"""Activations with their first two derivatives, element by element.
+"""Activations, and what they do on the way back and along a direction, element by element.
 
-Each function takes pre-activations ``h`` and turns them into activations in place; ``slope`` gets
-the first derivative and ``bend`` the second, which the R-operator needs. ReLU and linear bend
-nowhere, so ``bend`` is left alone for them.
+All arrays are flat and hold one layer. Forwards, pre-activations become activations ``h``, in
+place; ``slope`` gets the first derivative and ``bend`` the second, where they cannot be had from
+``h``: the slope of ReLU and the bend of tanh can, and linear has none. `turn_back` leaves the
+bend times dL/dh, which is what the R-operator needs of it. ``m`` is the multiplier of the layer,
+taken along because each of these would otherwise need a pass of its own to multiply by it.
 """
 
 from __future__ import annotations
@@ -11,44 +13,47 @@ from typing import Any
 
 import numpy as np
 
-from simulator.numerics.elementary import erf, normal, tanh
+from simulator.numerics.fused import fma
 from simulator.numerics.jit import kernel
+from simulator.numerics.precision import erf, normal, tanh
 
-__all__ = ["CODES", "activate", "bends"]
+__all__ = ["CODES", "activate", "along", "back_along", "keeps_bend", "keeps_slope", "turn_back"]
 
 CODES = {"linear": 0, "relu": 1, "tanh": 2, "erf": 3, "gelu": 4}
 
 
-def bends(code: int) -> bool:
-    """Whether the activation has a second derivative anywhere."""
+def keeps_slope(code: int) -> bool:
+    """Whether `activate` fills ``slope``."""
     return code > CODES["relu"]
 
 
+def keeps_bend(code: int) -> bool:
+    """Whether `activate` fills ``bend``."""
+    return code > CODES["tanh"]
+
+
 @kernel
-def _relu(h: Any, slope: Any) -> None:
+def _relu(h: Any, m: float) -> None:
     for i in range(h.size):
+        z = m * h[i]
         # NaN must pass through: max(0, NaN) would hide a divergence.
-        dead = h[i] <= 0.0
-        slope[i] = 0.0 if dead else 1.0
-        h[i] = 0.0 if dead else h[i]
+        h[i] = 0.0 if z <= 0.0 else z
 
 
 @kernel
-def _tanh(h: Any, slope: Any, bend: Any) -> None:
+def _tanh(h: Any, slope: Any, m: float) -> None:
     for i in range(h.size):
-        value, rest = tanh(h[i])
+        value, rest = tanh(m * h[i])
         h[i] = value
         # 1 - tanh^2, with digits left where tanh is nearly 1.
-        derivative = rest * (2.0 - rest)
-        slope[i] = derivative
-        bend[i] = -2.0 * value * derivative
+        slope[i] = fma(-rest, rest, rest + rest)
 
 
 @kernel
-def _erf(h: Any, slope: Any, bend: Any) -> None:
+def _erf(h: Any, slope: Any, bend: Any, m: float) -> None:
     for i in range(h.size):
         # Beyond 30 nothing is left of the derivatives: infinity times zero must not be NaN.
-        z: Any = np.float64(h[i])
+        z: Any = np.float64(m * h[i])
         z = -30.0 if z < -30.0 else z
         z = 30.0 if z > 30.0 else z
         value, derivative = erf(z)
@@ -58,11 +63,11 @@ def _erf(h: Any, slope: Any, bend: Any) -> None:
 
 
 @kernel
-def _gelu(h: Any, slope: Any, bend: Any) -> None:
+def _gelu(h: Any, slope: Any, bend: Any, m: float) -> None:
     # The exact form z Phi(z), not the tanh approximation of it.
     for i in range(h.size):
-        value, below, density = normal(h[i])
-        z: Any = np.float64(h[i])
+        z: Any = np.float64(m * h[i])
+        value, below, density = normal(z)
         z = -40.0 if z < -40.0 else z
         z = 40.0 if z > 40.0 else z
         h[i] = value
@@ -71,15 +76,75 @@ def _gelu(h: Any, slope: Any, bend: Any) -> None:
 
 
 @kernel
-def activate(code: int, h: Any, slope: Any, bend: Any) -> None:
-    """Replace flat pre-activations ``h`` by activations, filling ``slope`` and ``bend``."""
+def _scale(h: Any, m: float) -> None:
+    if m != 1.0:
+        for i in range(h.size):
+            h[i] *= m
+
+
+@kernel
+def activate(code: int, h: Any, slope: Any, bend: Any, m: float = 1.0) -> None:
+    """Turn ``h`` from z / m into act(z), filling ``slope`` and ``bend`` where they are kept."""
     if code == 0:
-        slope[:] = 1.0
+        _scale(h, m)
     elif code == 1:
-        _relu(h, slope)
+        _relu(h, m)
     elif code == 2:
-        _tanh(h, slope, bend)
+        _tanh(h, slope, m)
     elif code == 3:
-        _erf(h, slope, bend)
+        _erf(h, slope, bend, m)
     else:
-        _gelu(h, slope, bend)
+        _gelu(h, slope, bend, m)
+
+
+@kernel
+def _gate(dead: float, h: Any, m: float, d: Any) -> None:
+    """Multiply by ``m`` where the unit lives, and by ``dead`` elsewhere."""
+    # Literals would make float64 of it all.
+    zero, live, less = h.dtype.type(0), h.dtype.type(m), h.dtype.type(dead)
+    for i in range(d.size):
+        d[i] *= less if h[i] <= zero else live
+
+
+@kernel
+def turn_back(code: int, h: Any, slope: Any, bend: Any, m: float, d: Any) -> None:
+    """Turn ``d`` from dL/dh into m dL/dz, and ``bend`` into bend dL/dh."""
+    if code <= 1:
+        _gate(m if code == 0 else 0.0, h, m, d)
+        return
+    if code > 2:
+        for i in range(d.size):
+            bend[i] *= d[i]
+    for i in range(d.size):
+        d[i] *= m * slope[i]
+
+
+@kernel
+def along(
+    code: int, h: Any, slope: Any, bend: Any, delta: Any, m: float, rz: Any, kept: Any
+) -> None:
+    """Turn ``rz`` from R{z} / m into R{h}; act''(z) R{z} dL/dh is ``kept`` for the way back."""
+    if code <= 1:
+        _gate(m if code == 0 else 0.0, h, m, rz)
+        return
+    if code == 2:
+        # tanh'' = -2 tanh tanh', and delta is m tanh' dL/dh.
+        for i in range(rz.size):
+            kept[i] = -(h[i] + h[i]) * delta[i] * rz[i]
+            rz[i] *= m * slope[i]
+    else:
+        for i in range(rz.size):
+            kept[i] = m * bend[i] * rz[i]
+            rz[i] *= m * slope[i]
+
+
+@kernel
+def back_along(code: int, h: Any, slope: Any, m: float, re: Any, more: Any, rd: Any) -> None:
+    """m R{dL/dz} into ``rd``, which holds what `along` kept; R{dL/dh} is ``re`` and ``more``."""
+    if code <= 1:
+        for i in range(rd.size):
+            rd[i] = re[i] + more[i]
+        _gate(m if code == 0 else 0.0, h, m, rd)
+    else:
+        for i in range(rd.size):
+            rd[i] = m * (rd[i] + slope[i] * (re[i] + more[i]))

@@ -5,27 +5,23 @@ Notation, for layer l = 1 ... L with ``widths`` (n_0, ..., n_L) and ``multiplier
     z_l = m_l (h_{l-1} W_l + b_l),   h_l = act(z_l),   h_0 = x,   output z_L
 
 ``theta`` is flat: layer by layer W_l (n_{l-1}, n_l) in C order, then b_l if there are biases.
-The tape of a gradient (``hidden``, ``slope``, ``bend``, ``error``, ``delta``) is flat too, hidden
-layer after hidden layer, each (samples, n_l) in C order; ``hvp`` reads it, so that a product costs
-less than two gradients. ``delta`` holds m_l dL/dz_l and ends with the output layer's.
+The tape of a gradient (``hidden``, ``slope``, ``bend``, ``delta``) is flat too, hidden layer after
+hidden layer, each (samples, n_l) in C order; ``hvp`` reads it, so that a product costs less than
+two gradients. ``slope`` and ``bend`` are empty where the activation keeps none. ``delta`` holds
+m_l dL/dz_l and ends with the output layer's. ``weights`` is as long as the largest W.
 
 The R-operator is Pearlmutter's (Neural Computation 6, 147, 1994): R{.} is the derivative along v.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-
-from simulator.numerics.activations import activate
-from simulator.numerics.elementary import exp
+from simulator.numerics import activations, losses, products
 from simulator.numerics.jit import kernel
+from simulator.numerics.losses import LOSSES, loss
 
 __all__ = ["LOSSES", "forward", "gradient", "hvp", "loss"]
-
-LOSSES = {"mse": 0, "xent": 1}
 
 
 @kernel
@@ -34,13 +30,6 @@ def _scale(rows: Any, m: float) -> None:
         for i in range(rows.shape[0]):
             for j in range(rows.shape[1]):
                 rows[i, j] *= m
-
-
-@kernel
-def _add(rows: Any, more: Any) -> None:
-    for i in range(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            rows[i, j] += more[i, j]
 
 
 @kernel
@@ -80,81 +69,17 @@ def forward(
         at += fan_in * fan_out
         end = tape + samples * fan_out
         z = output if layer == layers - 1 else hidden[tape:end].reshape(samples, fan_out)
-        np.dot(h, w, z)
+        products.forward(h, w, z)
         if bias:
             _add_to_rows(z, theta[at : at + fan_out])
             at += fan_out
-        _scale(z, multipliers[layer])
-        if layer < layers - 1:
-            activate(activation, hidden[tape:end], slope[tape:end], bend[tape:end])
-            h, tape = z, end
-
-
-@kernel
-def loss(code: int, output: Any, y: Any) -> float:
-    """mse: half the mean of (z - y)^2 over samples and outputs; xent: mean cross-entropy."""
-    samples, outputs = output.shape
-    total = 0.0
-    if code == 0:
-        for i in range(samples):
-            for j in range(outputs):
-                total += (output[i, j] - y[i, j]) ** 2
-        return 0.5 * total / (samples * outputs)
-    for i in range(samples):
-        top = output[i].max()
-        partition = 0.0
-        for j in range(outputs):
-            partition += exp(output[i, j] - top)
-        log_partition = top + math.log(partition)
-        for j in range(outputs):
-            total += y[i, j] * (log_partition - output[i, j])
-    return total / samples
-
-
-@kernel
-def _loss_slope(code: int, output: Any, y: Any, delta: Any) -> None:
-    """dL/dz at the output layer."""
-    samples, outputs = output.shape
-    if code == 0:
-        for i in range(samples):
-            for j in range(outputs):
-                delta[i, j] = (output[i, j] - y[i, j]) / (samples * outputs)
-        return
-    for i in range(samples):
-        top = output[i].max()
-        partition = 0.0
-        for j in range(outputs):
-            delta[i, j] = exp(output[i, j] - top)
-            partition += delta[i, j]
-        for j in range(outputs):
-            delta[i, j] = (delta[i, j] / partition - y[i, j]) / samples
-
-
-@kernel
-def _loss_bend(code: int, y: Any, delta: Any, m: float, rz: Any) -> None:
-    """Turn R{z} at the output layer into R{dL/dz}, in place. ``delta`` is m dL/dz."""
-    samples, outputs = rz.shape
-    if code == 0:
-        for i in range(samples):
-            for j in range(outputs):
-                rz[i, j] /= samples * outputs
-        return
-    for i in range(samples):
-        # Relative to the likeliest class, whose own probability, near 1, then takes no part in the
-        # mean: differences of probabilities that all but cancel would leave rounding alone.
-        top, likeliest = 0, delta[i, 0] / m * samples + y[i, 0]
-        for j in range(1, outputs):
-            probability = delta[i, j] / m * samples + y[i, j]
-            if probability > likeliest:
-                top, likeliest = j, probability
-        shift = rz[i, top]
-        mean = rz[i, top] - shift
-        for j in range(outputs):
-            rz[i, j] -= shift
-            mean += (delta[i, j] / m * samples + y[i, j]) * rz[i, j]
-        for j in range(outputs):
-            probability = delta[i, j] / m * samples + y[i, j]
-            rz[i, j] = probability * (rz[i, j] - mean) / samples
+        if layer == layers - 1:
+            _scale(z, multipliers[layer])
+            break
+        activations.activate(
+            activation, hidden[tape:end], slope[tape:end], bend[tape:end], multipliers[layer]
+        )
+        h, tape = z, end
 
 
 @kernel
@@ -170,40 +95,38 @@ def gradient(
     hidden: Any,
     slope: Any,
     bend: Any,
-    error: Any,
     delta: Any,
     output: Any,
+    weights: Any,
     out: Any,
 ) -> float:
     """Loss at ``theta``; its gradient goes to ``out``, and the tape is left for ``hvp``."""
     samples, layers = x.shape[0], widths.size - 1
     forward(theta, x, widths, multipliers, bias, activation, hidden, slope, bend, output)
-    value = loss(loss_code, output, y)
 
     tape = samples * widths[1:layers].sum()
     at = theta.size
     d = delta[tape : tape + samples * widths[layers]].reshape(samples, widths[layers])
-    _loss_slope(loss_code, output, y, d)
+    value = loss(loss_code, output, y, multipliers[layers - 1], d)
     for layer in range(layers - 1, -1, -1):
         fan_in, fan_out = widths[layer], widths[layer + 1]
-        _scale(d, multipliers[layer])
         if bias:
             at -= fan_out
             _column_sums(d, out[at : at + fan_out])
         at -= fan_in * fan_out
         gw = out[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         if layer == 0:
-            np.dot(x.T, d, gw)
+            products.outer(x, d, False, weights, gw)
             break
         start = tape - samples * fan_in
-        h = hidden[start:tape].reshape(samples, fan_in)
-        np.dot(h.T, d, gw)
+        h = hidden[start:tape]
+        products.outer(h.reshape(samples, fan_in), d, False, weights, gw)
         w = theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
-        e = error[start:tape]
-        np.dot(d, w.T, e.reshape(samples, fan_in))
-        below, s = delta[start:tape], slope[start:tape]
-        for i in range(below.size):
-            below[i] = e[i] * s[i]
+        below = delta[start:tape]
+        products.backward(d, w, weights, below.reshape(samples, fan_in))
+        activations.turn_back(
+            activation, h, slope[start:tape], bend[start:tape], multipliers[layer - 1], below
+        )
         d, tape = below.reshape(samples, fan_in), start
     return value
 
@@ -217,12 +140,11 @@ def hvp(
     widths: Any,
     multipliers: Any,
     bias: bool,
-    curved: bool,
+    activation: int,
     loss_code: int,
     hidden: Any,
     slope: Any,
     bend: Any,
-    error: Any,
     delta: Any,
     rhidden: Any,
     rdelta: Any,
@@ -234,8 +156,7 @@ def hvp(
     """Hessian of the loss times ``v``, at the ``theta`` of the tape, into ``out``.
 
     ``rhidden`` and ``rdelta`` are like ``hidden``, ``routput`` like the output, ``scratch`` as long
-    as the largest layer, ``weights`` as the largest W. ``curved``: the activation has a second
-    derivative; a kink of ReLU has none, as in autodiff.
+    as the largest layer. A kink of ReLU has no second derivative, as in autodiff.
     """
     samples, layers = x.shape[0], widths.size - 1
 
@@ -247,12 +168,14 @@ def hvp(
         at += fan_in * fan_out
         end = tape + samples * fan_out
         rz = routput if layer == layers - 1 else rhidden[tape:end].reshape(samples, fan_out)
-        np.dot(h, vw, rz)
+        products.forward(h, vw, rz)
         if layer > 0:
             rh = rhidden[tape - samples * fan_in : tape].reshape(samples, fan_in)
-            more = scratch[: samples * fan_out].reshape(samples, fan_out)
-            np.dot(rh, w, more)
-            _add(rz, more)
+            more = scratch[: samples * fan_out]
+            products.forward(rh, w, more.reshape(samples, fan_out))
+            flat = rz.reshape(more.size)
+            for i in range(more.size):
+                flat[i] += more[i]
         if bias:
             _add_to_rows(rz, v[at : at + fan_out])
             at += fan_out
@@ -261,49 +184,40 @@ def hvp(
             _scale(rz, m)
             break
         # act''(z) R{z} dL/dh is due on the way back, but R{h} is about to take R{z}'s place.
-        flat, s = rhidden[tape:end], slope[tape:end]
-        if curved:
-            b, e = bend[tape:end], error[tape:end]
-            kept = rdelta[tape:end]
-            for i in range(flat.size):
-                kept[i] = m * flat[i] * b[i] * e[i]
-        for i in range(flat.size):
-            flat[i] *= m * s[i]
+        activations.along(
+            activation, hidden[tape:end], slope[tape:end], bend[tape:end], delta[tape:end], m,
+            rhidden[tape:end], rdelta[tape:end],
+        )  # fmt: skip
         h, tape = hidden[tape:end].reshape(samples, fan_out), end
 
     d = delta[tape : tape + samples * widths[layers]].reshape(samples, widths[layers])
-    _loss_bend(loss_code, y, d, multipliers[layers - 1], routput)
+    losses.along(loss_code, y, d, multipliers[layers - 1], routput)
     rd = routput
     at = theta.size
     for layer in range(layers - 1, -1, -1):
         fan_in, fan_out = widths[layer], widths[layer + 1]
-        _scale(rd, multipliers[layer])
         if bias:
             at -= fan_out
             _column_sums(rd, out[at : at + fan_out])
         at -= fan_in * fan_out
         hw = out[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         if layer == 0:
-            np.dot(x.T, rd, hw)
+            products.outer(x, rd, False, weights, hw)
             break
         start = tape - samples * fan_in
-        np.dot(hidden[start:tape].reshape(samples, fan_in).T, rd, hw)
-        more = weights[: fan_in * fan_out].reshape(fan_in, fan_out)
-        np.dot(rhidden[start:tape].reshape(samples, fan_in).T, d, more)
-        _add(hw, more)
+        h = hidden[start:tape].reshape(samples, fan_in)
+        products.outer(h, rd, False, weights, hw)
+        products.outer(rhidden[start:tape].reshape(samples, fan_in), d, True, weights, hw)
         w = theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         vw = v[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         # R{e} replaces R{h}, whose last use is past; then R{delta} joins act''(z) R{z} e.
-        re = rhidden[start:tape]
-        np.dot(rd, w.T, re.reshape(samples, fan_in))
-        extra = scratch[: samples * fan_in]
-        np.dot(d, vw.T, extra.reshape(samples, fan_in))
-        rbelow, s = rdelta[start:tape], slope[start:tape]
-        if curved:
-            for i in range(rbelow.size):
-                rbelow[i] += s[i] * (re[i] + extra[i])
-        else:
-            for i in range(rbelow.size):
-                rbelow[i] = s[i] * (re[i] + extra[i])
-        rd = rbelow.reshape(samples, fan_in)
+        re, more = rhidden[start:tape], scratch[: samples * fan_in]
+        products.backward(rd, w, weights, re.reshape(samples, fan_in))
+        products.backward(d, vw, weights, more.reshape(samples, fan_in))
+        below = rdelta[start:tape]
+        activations.back_along(
+            activation, hidden[start:tape], slope[start:tape], multipliers[layer - 1], re, more,
+            below,
+        )  # fmt: skip
+        rd = below.reshape(samples, fan_in)
         d, tape = delta[start:tape].reshape(samples, fan_in), start

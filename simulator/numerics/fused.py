@@ -1,7 +1,8 @@
 """a * b + c rounded once, in machine code and in Python alike.
 
 Every processor of the last ten years has the instruction, and IEEE 754 defines its result: unlike
-the contraction that ``fastmath`` permits, it gives the same bits everywhere.
+the contraction that ``fastmath`` permits, it gives the same bits everywhere. The numbers are
+float64, or all three are float32.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from numba.core import config, types
 from numba.core.extending import intrinsic
 
@@ -29,16 +31,40 @@ def _exact_fma(a: float, b: float, c: float) -> float:
         return math.copysign(math.inf, numerator)
 
 
+def _single_fma(a: float, b: float, c: float) -> np.float32:
+    """Of float32 numbers: the product is exact in float64, and the sum is rounded to odd there.
+
+    The second rounding, to float32, then sees on which side of a tie the exact sum lies.
+    """
+    product, term = float(a) * float(b), float(c)
+    total = product + term
+    kept = total - product
+    lost = (product - (total - kept)) + (term - kept)
+    if math.isfinite(total) and lost != 0.0 and np.float64(total).view(np.int64) % 2 == 0:
+        total = math.nextafter(total, math.copysign(math.inf, lost))
+    with np.errstate(over="ignore", under="ignore"):
+        return np.float32(total)
+
+
+_double_fma = getattr(math, "fma", _exact_fma)
+
+
+def _python_fma(a: Any, b: Any, c: Any) -> Any:
+    single = all(isinstance(x, np.float32) for x in (a, b, c))
+    return _single_fma(a, b, c) if single else _double_fma(a, b, c)
+
+
 def _typed_fma(context: Any, a: Any, b: Any, c: Any) -> Any:
     """The instruction, for numba's code generator."""
+    number = types.float32 if a == b == c == types.float32 else types.float64
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fma(*arguments)
 
-    return types.float64(types.float64, types.float64, types.float64), generate
+    return number(number, number, number), generate
 
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
-    fma: Any = getattr(math, "fma", _exact_fma)
+    fma: Any = _python_fma
 else:
     fma = intrinsic(_typed_fma)
