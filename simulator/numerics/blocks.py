@@ -13,11 +13,24 @@ in registers.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 from numba.core import config
 
-__all__ = ["CHUNK", "LANES", "UNROLL"]
+__all__ = ["CHUNK", "LANES", "UNROLL", "empty_rows"]
 
 # In Python lanes are a loop like any other: tests without the JIT need not run it 64 times.
 LANES = 1 if config.DISABLE_JIT else 32  # type: ignore[attr-defined]
-CHUNK = 16
+CHUNK = 32
 UNROLL = 4
+
+_REGISTER = 64  # bytes
+
+
+def empty_rows(count: int, lanes: int = LANES) -> Any:
+    """``count`` rows of zeros, flat, where a vector register never meets two lines of the cache."""
+    spare = _REGISTER // 8
+    room = np.zeros(count * lanes + spare)
+    start = (-room.ctypes.data // 8) % spare
+    return room[start : start + count * lanes]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from simulator.numerics import one_example, two_layers
-from simulator.numerics.blocks import CHUNK, LANES
+from simulator.numerics.blocks import CHUNK, LANES, empty_rows
 from simulator.numerics.jit import kernel
 from simulator.numerics.watching import (
     ROWS,
@@ -36,7 +36,7 @@ _DIVERGED = ROWS["diverged"] * LANES
 def buffers(state_rows: int, work_rows: int) -> tuple[Any, ...]:
     """What `train` needs of its own, for one thread: ``memory`` to ``work``."""
     rows = (state_rows + len(ROWS), state_rows, 2, CHUNK, CHUNK, CHUNK, work_rows)
-    return tuple(np.zeros(count * LANES) for count in rows)
+    return tuple(empty_rows(count) for count in rows)
 
 
 @kernel
@@ -133,7 +133,7 @@ def _train_block(
         if modes:
             measure = every > 0 and (step + n - 1) // every * every >= step
             one_example.advance(
-                state, eta, n, target, per_residual, first if step == 0 else recurrence,
+                state, eta, step, n, target, per_residual, first if step == 0 else recurrence,
                 measure or step == steps, loss, sharpness,
             )  # fmt: skip
         else:
@@ -180,12 +180,17 @@ def _copy(rows: Any, to: Any) -> None:
 @kernel
 def _is_finite(state: Any, n: int, loss: Any) -> bool:
     """Whether every lane still is: an infinite loss may pass, but a NaN stays in the state."""
-    wrong = 0.0
+    wrong = 0
     for i in range(state.size):
-        wrong = wrong if abs(state[i]) < np.inf else 1.0
-    for i in range(n * LANES):
-        wrong = wrong if loss[i] < np.inf else 1.0
-    return wrong == 0.0
+        wrong += 0 if abs(state[i]) < np.inf else 1
+    if n == CHUNK:
+        # A constant length: see CONTRIBUTING on vectorised loops.
+        for i in range(CHUNK * LANES):
+            wrong += 0 if loss[i] < np.inf else 1
+    else:
+        for i in range(n * LANES):
+            wrong += 0 if loss[i] < np.inf else 1
+    return wrong == 0
 
 
 @kernel
@@ -211,10 +216,11 @@ def _lay_out_rates(weights: Any, step: int, n: int, held: bool, pace: Any, eta: 
         held = held and a == weights[0, step - 1] and b == weights[1, step - 1]
     if held:
         return True
+    rows = eta.reshape(-1, LANES)
     for k in range(n):
         a, b = weights[0, step + k], weights[1, step + k]
         for i in range(LANES):
-            eta[k * LANES + i] = pace[i] * a + pace[LANES + i] * b
+            rows[k, i] = pace[i] * a + pace[LANES + i] * b
     return still
 
 

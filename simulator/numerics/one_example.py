@@ -21,26 +21,35 @@ from simulator.numerics.blocks import CHUNK, LANES, UNROLL
 from simulator.numerics.fused import fma
 from simulator.numerics.jit import inlined, kernel
 
-__all__ = ["SEARCH_ROOM", "STATE_ROWS", "advance", "largest_losses"]
+__all__ = ["SEARCH_LANES", "SEARCH_ROWS", "STATE_ROWS", "advance", "largest_losses"]
 
 STATE_ROWS = 5
+# A residual below this is none: subnormal numbers are slow, and the smallest never gets to 0.
+_NOTHING = 1e-300
 _P, _Q, _R, _P_MOMENTUM, _Q_MOMENTUM = (row * LANES for row in range(STATE_ROWS))
 
 
 @inlined
 def _sight(p: float, q: float, r: float, target: float, per_residual: float) -> Any:
-    """Loss and sharpness."""
+    """P^2 + Q^2, loss and sharpness."""
     root, half = r * per_residual, fma(p, p, q * q)
     # (2 r + kappa y)^2 + (2 P Q)^2; below 0 by rounding only.
     square = fma(half, half, r * fma(3.0, r, 2.0 * target))
-    return root * root, half + np.sqrt(square if square > 0.0 else 0.0)
+    return half, root * root, half + np.sqrt(square if square > 0.0 else 0.0)
+
+
+@inlined
+def _fall(p: float, q: float, r: float, half: float, e: float, target: float) -> Any:
+    """An update of gradient descent, e = eta r: `simulator.theory.uv.mode_step` and `step`."""
+    r = fma(-e, fma(-e, r + target, half + half), r)
+    return fma(-e, p, p), fma(e, q, q), r
 
 
 @inlined
 def _move(p: float, q: float, r: float, back: float, on: float) -> Any:
     """P less ``back``, Q and ``on``, and the residual that is theirs."""
-    new_p, new_q = p - back, q + on
-    return new_p, new_q, r - fma(on, q + new_q, back * (p + new_p))
+    r -= fma(on, (q + q) + on, back * ((p + p) - back))
+    return p - back, q + on, r
 
 
 @kernel
@@ -61,9 +70,8 @@ def _descend_a_chunk(
                 p, q, r = state[_P + i], state[_Q + i], state[_R + i]
                 for j in range(UNROLL):
                     at = (k + j) * LANES + i
-                    loss[at], sharpness[at] = _sight(p, q, r, target, per_residual)
-                    e = eta[at] * r
-                    p, q, r = _move(p, q, r, e * p, e * q)
+                    half, loss[at], sharpness[at] = _sight(p, q, r, target, per_residual)
+                    p, q, r = _fall(p, q, r, half, eta[at] * r, target)
                 state[_P + i], state[_Q + i], state[_R + i] = p, q, r
     else:
         for k in range(0, CHUNK, UNROLL):
@@ -71,9 +79,8 @@ def _descend_a_chunk(
                 p, q, r = state[_P + i], state[_Q + i], state[_R + i]
                 for j in range(UNROLL):
                     at = (k + j) * LANES + i
-                    loss[at], _ = _sight(p, q, r, target, per_residual)
-                    e = eta[at] * r
-                    p, q, r = _move(p, q, r, e * p, e * q)
+                    half, loss[at], _ = _sight(p, q, r, target, per_residual)
+                    p, q, r = _fall(p, q, r, half, eta[at] * r, target)
                 state[_P + i], state[_Q + i], state[_R + i] = p, q, r
 
 
@@ -81,6 +88,7 @@ def _descend_a_chunk(
 def advance(
     state: Any,
     eta: Any,
+    first: int,
     n: int,
     target: float,
     per_residual: float,
@@ -89,12 +97,17 @@ def advance(
     loss: Any,
     sharpness: Any,
 ) -> None:
-    """Take ``n`` updates; fill as many rows of ``loss`` and, where asked to, ``sharpness``.
+    """Take updates ``first`` to ``first + n - 1``; fill rows of ``loss`` and ``sharpness``.
 
     ``target`` is kappa y, ``per_residual`` is 1 / (sqrt(2) kappa), and ``recurrence`` that of
     `simulator.optimizers.Recurrence`.
     """
     keep, take, of_momentum, of_gradient = recurrence
+    # By the number of the step, however it is that chunks are cut.
+    if first % CHUNK == 1:
+        for i in range(LANES):
+            r = state[_R + i]
+            state[_R + i] = r if abs(r) > _NOTHING else 0.0
     plain = of_momentum == 0.0 and of_gradient == 1.0
     if plain and n == CHUNK:
         _descend_a_chunk(state, eta, target, per_residual, measure, loss, sharpness)
@@ -103,14 +116,13 @@ def advance(
         for i in range(LANES):
             p, q, r = state[_P + i], state[_Q + i], state[_R + i]
             at = k * LANES + i
-            loss[at], sharpness[at] = _sight(p, q, r, target, per_residual)
+            half, loss[at], sharpness[at] = _sight(p, q, r, target, per_residual)
             along_p, along_q = r * p, -r * q
             m_p = keep * state[_P_MOMENTUM + i] + take * along_p
             m_q = keep * state[_Q_MOMENTUM + i] + take * along_q
             state[_P_MOMENTUM + i], state[_Q_MOMENTUM + i] = m_p, m_q
             if plain:
-                e = eta[at] * r
-                p, q, r = _move(p, q, r, e * p, e * q)
+                p, q, r = _fall(p, q, r, half, eta[at] * r, target)
             else:
                 back = eta[at] * (of_momentum * m_p + of_gradient * along_p)
                 on = -eta[at] * (of_momentum * m_q + of_gradient * along_q)
@@ -119,11 +131,13 @@ def advance(
 
 
 # Fewer rows than a whole story has: twice the lanes hide the delay between two updates.
-_WIDE = 2 * LANES
-SEARCH_ROOM = 5 * _WIDE
-_SEEN_R, _HALF, _TOP, _ETA_INIT, _ETA_TRGT = (row * _WIDE for row in range(5))
+SEARCH_LANES = 2 * LANES
+SEARCH_ROWS = 6
+_SEEN_R, _HALF, _TOP, _ETA, _ETA_INIT, _ETA_TRGT = (row * SEARCH_LANES for row in range(6))
 # Two updates at once keep the multipliers busiest here.
 _PAIR = 2
+# Pairs between two looks at what has become nothing, and at whether the rate moves.
+_STRETCH = 50
 
 
 @inlined
@@ -145,12 +159,12 @@ def largest_losses(
     """The largest loss of gradient descent from each column of ``begin``; infinite if it diverges.
 
     All that a search for the largest learning rate asks for, at the speed of the multipliers.
-    Arguments are those of `simulator.numerics.lanes.train`; ``rows`` is (SEARCH_ROOM,), ``out``
-    (runs,).
+    Arguments are those of `simulator.numerics.lanes.train`; ``rows`` has SEARCH_ROWS of
+    SEARCH_LANES, ``out`` is (runs,).
     """
     runs, steps = begin.shape[1], weights.shape[1]
-    for at in range(0, runs, _WIDE):
-        for i in range(_WIDE):
+    for at in range(0, runs, SEARCH_LANES):
+        for i in range(SEARCH_LANES):
             run = min(at + i, runs - 1)
             p, q = begin[_P // LANES, run], begin[_Q // LANES, run]
             rows[_SEEN_R + i], rows[_HALF + i] = begin[_R // LANES, run], p * p + q * q
@@ -158,21 +172,16 @@ def largest_losses(
             rows[_ETA_INIT + i], rows[_ETA_TRGT + i] = ends[0, run], ends[1, run]
         step = 0
         while step + _PAIR <= steps:
-            if not _stands_still(weights, step):
-                _search_pair(rows, weights, step, target)
-                step += _PAIR
-                continue
-            pairs = 1
-            while (
-                step + (pairs + 1) * _PAIR <= steps
-                and _stands_still(weights, step + pairs * _PAIR)
-                and weights[0, step + pairs * _PAIR] == weights[0, step]
-                and weights[1, step + pairs * _PAIR] == weights[1, step]
-            ):
-                pairs += 1
-            _search_on(rows, weights[0, step], weights[1, step], pairs, target)
+            pairs = min(_STRETCH, (steps - step) // _PAIR)
+            if _stands_still(weights, step, pairs * _PAIR):
+                _search_on(rows, weights[0, step], weights[1, step], pairs, target)
+            else:
+                _search_rising(rows, weights, step, pairs, target)
             step += pairs * _PAIR
-        for i in range(_WIDE):
+            for i in range(SEARCH_LANES):
+                r = rows[_SEEN_R + i]
+                rows[_SEEN_R + i] = r if abs(r) > _NOTHING else 0.0
+        for i in range(SEARCH_LANES):
             r, half, top = rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i]
             if step < steps:
                 eta = (
@@ -187,30 +196,36 @@ def largest_losses(
 
 
 @kernel
-def _stands_still(weights: Any, step: int) -> bool:
-    return weights[0, step] == weights[0, step + 1] and weights[1, step] == weights[1, step + 1]
+def _stands_still(weights: Any, step: int, n: int) -> bool:
+    for t in range(step + 1, step + n):
+        if weights[0, t] != weights[0, step] or weights[1, t] != weights[1, step]:
+            return False
+    return True
 
 
 @kernel
-def _search_pair(rows: Any, weights: Any, step: int, target: float) -> None:
-    """Two updates at rates that move."""
-    of_init, then_of_init = weights[0, step], weights[0, step + 1]
-    of_trgt, then_of_trgt = weights[1, step], weights[1, step + 1]
-    for i in range(_WIDE):
-        r, half, top = rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i]
-        a, b = rows[_ETA_INIT + i], rows[_ETA_TRGT + i]
-        r, half, top = _descend(r, half, top, a * of_init + b * of_trgt, target)
-        r, half, top = _descend(r, half, top, a * then_of_init + b * then_of_trgt, target)
-        rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i] = r, half, top
+def _search_rising(rows: Any, weights: Any, step: int, pairs: int, target: float) -> None:
+    """Pairs of updates at rates that move."""
+    for k in range(pairs):
+        t = step + k * _PAIR
+        of_init, then_of_init = weights[0, t], weights[0, t + 1]
+        of_trgt, then_of_trgt = weights[1, t], weights[1, t + 1]
+        for i in range(SEARCH_LANES):
+            r, half, top = rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i]
+            a, b = rows[_ETA_INIT + i], rows[_ETA_TRGT + i]
+            r, half, top = _descend(r, half, top, fma(a, of_init, b * of_trgt), target)
+            r, half, top = _descend(r, half, top, fma(a, then_of_init, b * then_of_trgt), target)
+            rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i] = r, half, top
 
 
 @kernel
 def _search_on(rows: Any, of_init: float, of_trgt: float, pairs: int, target: float) -> None:
-    """Pairs of updates at a rate that stands still."""
+    """Pairs of updates at a rate that stands still: all lanes stay in registers."""
+    for i in range(SEARCH_LANES):
+        rows[_ETA + i] = rows[_ETA_INIT + i] * of_init + rows[_ETA_TRGT + i] * of_trgt
     for _ in range(pairs):
-        for i in range(_WIDE):
-            r, half, top = rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i]
-            eta = rows[_ETA_INIT + i] * of_init + rows[_ETA_TRGT + i] * of_trgt
+        for i in range(SEARCH_LANES):
+            r, half, top, eta = rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i], rows[_ETA + i]
             r, half, top = _descend(r, half, top, eta, target)
             r, half, top = _descend(r, half, top, eta, target)
             rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i] = r, half, top

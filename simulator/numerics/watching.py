@@ -28,8 +28,7 @@ ROWS = {
         "below",  # measurements before the first ratio above 1
         "sharpness_below",  # the last of them
         "catapults",
-        "ended",  # step at which the last excursion ended
-        "ended_as_catapult",  # whether it has been counted
+        "ended",  # steps until the end of the last catapult; negative while that is pending
         "changed",  # last step whose loss was not that of the step before
         "loss_last",
         "lowest",  # the last loss that was as low as any before
@@ -51,7 +50,7 @@ _SHARPNESS_INIT, _SHARPNESS_MAX = _AT["sharpness_init"], _AT["sharpness_max"]
 _RATIO_MAX, _RATIO_SINCE, _RATIO_LAST = _AT["ratio_max"], _AT["ratio_since"], _AT["ratio_last"]
 _BELOW, _SHARPNESS_BELOW = _AT["below"], _AT["sharpness_below"]
 _CATAPULTS, _PENDING = _AT["catapults"], _AT["pending"]
-_ENDED, _AS_CATAPULT = _AT["ended"], _AT["ended_as_catapult"]
+_ENDED = _AT["ended"]
 _CHANGED, _LOSS_LAST = _AT["changed"], _AT["loss_last"]
 _LOWEST, _PEAK = _AT["lowest"], _AT["peak"]
 _LATE_LOSS_MAX, _LATE_LOSS_MIN = _AT["late_loss_max"], _AT["late_loss_min"]
@@ -123,7 +122,7 @@ def watch_all(
             catapults, ended_at = seen[_CATAPULTS + i], seen[_ENDED + i]
             lowest, peak = seen[_LOWEST + i], seen[_PEAK + i]
             changed, previous = seen[_CHANGED + i], seen[_LOSS_LAST + i]
-            as_catapult, ratio = seen[_AS_CATAPULT + i], seen[_RATIO_LAST + i]
+            ratio = seen[_RATIO_LAST + i]
             for j in range(UNROLL):
                 at = (k + j) * LANES + i
                 x, s = loss[at], sharpness[at]
@@ -136,10 +135,10 @@ def watch_all(
                 ratio_since = ratio if ratio > ratio_since else ratio_since
                 hot = 1.0 if ratio_since > 1.0 else 0.0
                 ended, back, lowest, peak = _excursion(x, lowest, peak, rise)
-                now = float(first + k + j)
-                catapults = catapults + ended * hot
-                ended_at = now if ended > 0.0 else ended_at
-                as_catapult = hot if ended > 0.0 else as_catapult
+                now = float(first + k + j + 1)
+                found = ended * hot
+                catapults = catapults + found
+                ended_at = now if found > 0.0 else ended_at
                 changed = now if x != previous else changed
                 previous = x
                 ratio_since = ratio if back > 0.0 else ratio_since
@@ -149,7 +148,6 @@ def watch_all(
             seen[_BELOW + i], seen[_SHARPNESS_BELOW + i] = below, sharpness_below
             seen[_CATAPULTS + i], seen[_ENDED + i] = catapults, ended_at
             seen[_CHANGED + i], seen[_LOSS_LAST + i] = changed, previous
-            seen[_AS_CATAPULT + i] = as_catapult
             seen[_LOWEST + i], seen[_PEAK + i] = lowest, peak
 
 
@@ -175,11 +173,11 @@ def watch_each(
         due = every > 0 and (first + k) % every == 0
         if due:
             _note_measurement(seen, eta, k * LANES, per_sharpness, sharpness)
-        waits, now = 0.0 if due else 1.0, float(first + k)
+        waits, now = 0.0 if due else 1.0, float(first + k + 1)
         for i in range(LANES):
             x, loss_max = loss[k * LANES + i], seen[_LOSS_MAX + i]
             catapults, pending = seen[_CATAPULTS + i], seen[_PENDING + i]
-            ended_at, as_catapult = seen[_ENDED + i], seen[_AS_CATAPULT + i]
+            ended_at = seen[_ENDED + i]
             changed, previous = seen[_CHANGED + i], seen[_LOSS_LAST + i]
             ratio_since, ratio_last = seen[_RATIO_SINCE + i], seen[_RATIO_LAST + i]
             hot = 1.0 if ratio_since > 1.0 else never
@@ -187,9 +185,10 @@ def watch_each(
             seen[_LOWEST + i], seen[_PEAK + i] = lowest, peak
             seen[_LOSS_MAX + i] = x if x > loss_max else loss_max
             seen[_CATAPULTS + i] = catapults + ended * hot
-            seen[_PENDING + i] = pending + ended * (1.0 - hot) * waits
-            seen[_ENDED + i] = now if ended > 0.0 else ended_at
-            seen[_AS_CATAPULT + i] = hot if ended > 0.0 else as_catapult
+            later = ended * (1.0 - hot) * waits
+            seen[_PENDING + i] = pending + later
+            ended_at = now if ended * hot > 0.0 else ended_at
+            seen[_ENDED + i] = -now if later > 0.0 else ended_at
             seen[_CHANGED + i] = now if x != previous else changed
             seen[_LOSS_LAST + i] = x
             seen[_RATIO_SINCE + i] = ratio_last if back > 0.0 else ratio_since
@@ -202,7 +201,7 @@ def _note_measurement(seen: Any, eta: Any, at: int, per_sharpness: float, sharpn
         ratio, ratio_max = s * (eta[at + i] * per_sharpness), seen[_RATIO_MAX + i]
         ratio_since, below = seen[_RATIO_SINCE + i], seen[_BELOW + i]
         sharpness_below, catapults = seen[_SHARPNESS_BELOW + i], seen[_CATAPULTS + i]
-        pending, as_catapult = seen[_PENDING + i], seen[_AS_CATAPULT + i]
+        pending, ended_at = seen[_PENDING + i], seen[_ENDED + i]
         counted = pending if ratio > 1.0 else 0.0
         ratio_max = ratio if ratio > ratio_max else ratio_max
         seen[_RATIO_MAX + i] = ratio_max
@@ -213,7 +212,7 @@ def _note_measurement(seen: Any, eta: Any, at: int, per_sharpness: float, sharpn
         seen[_RATIO_LAST + i] = ratio
         # What waits ended after whatever has been counted.
         seen[_CATAPULTS + i] = catapults + counted
-        seen[_AS_CATAPULT + i] = 1.0 if counted > 0.0 else as_catapult
+        seen[_ENDED + i] = -ended_at if counted > 0.0 else ended_at
         seen[_PENDING + i] = 0.0
 
 

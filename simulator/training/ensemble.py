@@ -18,6 +18,7 @@ from simulator.models import Array, Lanes
 from simulator.models.lanes import ModeLanes
 from simulator.numerics import lanes as kernels
 from simulator.numerics import one_example
+from simulator.numerics.blocks import empty_rows
 from simulator.numerics.watching import ROWS
 from simulator.optimizers import Optimizer
 
@@ -143,8 +144,8 @@ class Ensemble:
     def n_catapults(self) -> NDArray[np.int64]:
         # Of a network that its last excursion killed the loss stands still from there on.
         ended = self._of("ended")
-        killed = (self._of("changed") <= ended) & (ended + 1 < self.steps) & ~self.diverged
-        return (self._of("catapults") - self._of("ended_as_catapult") * killed).astype(np.int64)
+        killed = (ended > 0) & (ended < self.steps) & (self._of("changed") <= ended)
+        return (self._of("catapults") - (killed & ~self.diverged)).astype(np.int64)
 
     @property
     def natural_phase(self) -> Array:
@@ -281,7 +282,8 @@ def largest_losses(lanes: ModeLanes, begin: Array, eta_ends: Array, weights: Arr
     that `train_side_by_side` answers. Arguments as there.
     """
     _, target, per_residual = lanes.problem.numbers
-    rows, out = np.zeros(one_example.SEARCH_ROOM), np.empty(begin.shape[1])
+    rows = empty_rows(one_example.SEARCH_ROWS, one_example.SEARCH_LANES)
+    out = np.empty(begin.shape[1])
     ends = np.ascontiguousarray(eta_ends)
     one_example.largest_losses(begin, ends, weights, target, per_residual, rows, out)
     return out
