@@ -141,9 +141,9 @@ def test_products_do_not_depend_on_their_pieces(samples, fan_in, fan_out, dtype,
     _close(z, exact_h @ exact_w, rtol)
     products.backward(d, w, spare, e)
     _close(e, exact_d @ exact_w.T, rtol)
-    products.outer(h, d, False, spare, out)
+    products.outer(h, d, 0.0, spare, out)
     _close(out, exact_h.T @ exact_d, rtol)
-    products.outer(h, d, True, spare, out)
+    products.outer(h, d, 1.0, spare, out)
     _close(out, 2 * exact_h.T @ exact_d, rtol)
 
 

@@ -116,11 +116,11 @@ def gradient(
         at -= fan_in * fan_out
         gw = out[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         if layer == 0:
-            products.outer(x, d, False, weights, gw)
+            products.outer(x, d, 0.0, weights, gw)
             break
         start = tape - samples * fan_in
         h = hidden[start:tape]
-        products.outer(h.reshape(samples, fan_in), d, False, weights, gw)
+        products.outer(h.reshape(samples, fan_in), d, 0.0, weights, gw)
         w = theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         below = delta[start:tape]
         products.backward(d, w, weights, below.reshape(samples, fan_in))
@@ -202,12 +202,12 @@ def hvp(
         at -= fan_in * fan_out
         hw = out[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         if layer == 0:
-            products.outer(x, rd, False, weights, hw)
+            products.outer(x, rd, 0.0, weights, hw)
             break
         start = tape - samples * fan_in
         h = hidden[start:tape].reshape(samples, fan_in)
-        products.outer(h, rd, False, weights, hw)
-        products.outer(rhidden[start:tape].reshape(samples, fan_in), d, True, weights, hw)
+        products.outer(h, rd, 0.0, weights, hw)
+        products.outer(rhidden[start:tape].reshape(samples, fan_in), d, 1.0, weights, hw)
         w = theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         vw = v[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
         # R{e} replaces R{h}, whose last use is past; then R{delta} joins act''(z) R{z} e.

@@ -41,16 +41,17 @@ def forward(h: Any, w: Any, z: Any) -> None:
 
 
 @kernel
-def outer(h: Any, d: Any, add: bool, spare: Any, out: Any) -> None:
-    """out = h^T d, or out += h^T d: (fan_in, samples) times (samples, fan_out).
+def outer(h: Any, d: Any, kept: float, spare: Any, out: Any) -> None:
+    """out = ``kept`` out + h^T d: (fan_in, samples) times (samples, fan_out).
 
+    ``kept`` is 0.0 or 1.0: a literal integer would be a type of its own, and compiled for.
     ``spare`` is as long as W.
     """
     samples, fan_in = h.shape
     rows = _piece(samples, fan_in, d.shape[1])
     more = spare[: out.size].reshape(out.shape)
     for start in range(0, samples, rows):
-        first = start == 0 and not add
+        first = start == 0 and kept == 0.0
         end = start + rows
         np.dot(h[start:end].T, d[start:end], out if first else more)
         if not first:
