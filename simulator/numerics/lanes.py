@@ -76,99 +76,67 @@ def train(
     ``marks`` (per_sharpness, rise, edge, baseline) are what `watching` judges by. Loss and
     sharpness before each ``stride``-th step go to ``curves`` (2, steps, runs), if it has room.
     """
-    for at in range(0, begin.shape[1], LANES):
-        _train_block(
-            modes, shape, numbers, x, y, gram, ends, weights, first, recurrence, every, late, last,
-            marks, begin, found, curves, stride, memory, before, pace, eta, loss, sharpness, work,
-            at,
-        )  # fmt: skip
-
-
-@kernel
-def _train_block(
-    modes: bool,
-    shape: Any,
-    numbers: Any,
-    x: Any,
-    y: Any,
-    gram: Any,
-    ends: Any,
-    weights: Any,
-    first: Any,
-    recurrence: Any,
-    every: int,
-    late: int,
-    last: int,
-    marks: Any,
-    begin: Any,
-    found: Any,
-    curves: Any,
-    stride: int,
-    memory: Any,
-    before: Any,
-    pace: Any,
-    eta: Any,
-    loss: Any,
-    sharpness: Any,
-    work: Any,
-    at: int,
-) -> None:
-    """The runs in columns ``at`` to ``at + LANES - 1``, or as many as there are."""
     hidden, rows = shape
     c, target, per_residual = numbers
     per_sharpness, rise, edge, baseline = marks
-    runs, steps = min(LANES, begin.shape[1] - at), weights.shape[1] - 1
+    steps = weights.shape[1] - 1
     state, seen = memory[: rows * LANES], memory[rows * LANES :]
-    _load(begin, ends, at, runs, state, pace)
-    forget(seen)
-    # A literal 0 or False would be a type of its own, and every kernel compiled for it too.
-    step: Any = np.int64(0)
-    held: Any = np.bool_(False)
-    careful = 1
-    while True:
-        # One update at a time at the start, at the end, and where a lane is about to diverge.
-        n = 1 if step < careful or step == steps else min(CHUNK, steps - step)
-        held = _lay_out_rates(weights, step, n, held, pace, eta)
-        _copy(state, before)
-        if modes:
-            measure = every > 0 and (step + n - 1) // every * every >= step
-            one_example.advance(
-                state, eta, step, n, target, per_residual, first if step == 0 else recurrence,
-                measure or step == steps, loss, sharpness,
-            )  # fmt: skip
-        else:
-            two_layers.advance(
-                state, eta, step % steps, n, every, x, y, gram, hidden, c,
-                first if step == 0 else recurrence, runs, work, loss, sharpness,
-            )  # fmt: skip
-        if step == steps:
-            break
-        if n > 1 and not _is_finite(state, n, loss):
-            _copy(before, state)
-            careful, held = step + n, False
+    for at in range(0, begin.shape[1], LANES):
+        runs = min(LANES, begin.shape[1] - at)
+        _load(begin, ends, at, runs, state, pace)
+        forget(seen)
+        # A literal 0 or False would be a type of its own, and every kernel compiled for it too.
+        step: Any = np.int64(0)
+        held: Any = np.bool_(False)
+        careful, alive = 1, True
+        while True:
+            # One update at a time at the start, at the end, and where a lane is about to diverge.
+            n = 1 if step < careful or step == steps else min(CHUNK, steps - step)
+            held = _lay_out_rates(weights, step, n, held, pace, eta)
+            _copy(state, before)
+            if modes:
+                measure = every > 0 and (step + n - 1) // every * every >= step
+                one_example.advance(
+                    state, eta, step, n, target, per_residual, first if step == 0 else recurrence,
+                    measure or step == steps, loss, sharpness,
+                )  # fmt: skip
+            else:
+                two_layers.advance(
+                    state, eta, step % steps, n, every, x, y, gram, hidden, c,
+                    first if step == 0 else recurrence, runs, work, loss, sharpness,
+                )  # fmt: skip
+            if step == steps:
+                break
+            if n > 1 and not _is_finite(state, n, loss):
+                _copy(before, state)
+                careful, held = step + n, False
+                continue
+            if n == 1:
+                if step == 0:
+                    watch_first(seen, baseline, loss, sharpness)
+                alive = _retire(
+                    step, rows, memory, before, loss, sharpness, at, runs, found, curves, stride
+                )
+                if not alive:
+                    break
+            if every == 1 and n == CHUNK:
+                watch_all(seen, eta, step, per_sharpness, rise, loss, sharpness)
+            else:
+                watch_each(seen, eta, step, n, every, per_sharpness, rise, loss, sharpness)
+            if step + n > min(late, last):
+                watch_late(
+                    seen, eta, step, n, every, late, last, per_sharpness, edge, loss, sharpness
+                )
+            if curves.size:
+                _draw(step, n, every, seen, loss, sharpness, at, runs, curves, stride)
+            step += n
+        if not alive:
             continue
-        if n == 1:
-            if step == 0:
-                watch_first(seen, baseline, loss, sharpness)
-            alive = _retire(
-                step, rows, memory, before, loss, sharpness, at, runs, found, curves, stride
-            )
-            if not alive:
-                return
-        if every == 1 and n == CHUNK:
-            watch_all(seen, eta, step, per_sharpness, rise, loss, sharpness)
-        else:
-            watch_each(seen, eta, step, n, every, per_sharpness, rise, loss, sharpness)
-        if step + n > min(late, last):
-            watch_late(seen, eta, step, n, every, late, last, per_sharpness, edge, loss, sharpness)
-        if curves.size:
-            _draw(step, n, every, seen, loss, sharpness, at, runs, curves, stride)
-        step += n
-    if every == 0:
-        sharpness[:LANES] = np.nan
-    watch_last(seen, loss, sharpness)
-    _copy(before, state)
-    _take_leave(memory, seen, at, runs, found)
+        if every == 0:
+            sharpness[:LANES] = np.nan
+        watch_last(seen, loss, sharpness)
+        _copy(before, state)
+        _take_leave(memory, seen, at, runs, found)
 
 
 @kernel
