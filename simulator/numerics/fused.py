@@ -18,7 +18,7 @@ __all__ = ["fma"]
 
 
 def _exact_fma(a: float, b: float, c: float) -> float:
-    """What ``math.fma`` is from Python 3.13 on: a quotient of integers is rounded once."""
+    """A quotient of integers is rounded once. (Python's ``math.fma`` raises where it overflows.)"""
     if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
         return a * b + c
     (p, q), (r, s), (u, v) = (float(x).as_integer_ratio() for x in (a, b, c))
@@ -28,7 +28,7 @@ def _exact_fma(a: float, b: float, c: float) -> float:
     try:
         return numerator / denominator
     except OverflowError:
-        return math.copysign(math.inf, numerator)
+        return math.inf if numerator > 0 else -math.inf
 
 
 def _single_fma(a: float, b: float, c: float) -> np.float32:
@@ -46,12 +46,9 @@ def _single_fma(a: float, b: float, c: float) -> np.float32:
         return np.float32(total)
 
 
-_double_fma = getattr(math, "fma", _exact_fma)
-
-
 def _python_fma(a: Any, b: Any, c: Any) -> Any:
     single = all(isinstance(x, np.float32) for x in (a, b, c))
-    return _single_fma(a, b, c) if single else _double_fma(a, b, c)
+    return _single_fma(a, b, c) if single else _exact_fma(a, b, c)
 
 
 def _typed_fma(context: Any, a: Any, b: Any, c: Any) -> Any:

@@ -258,11 +258,12 @@ def train_side_by_side(
     buffers = kernels.buffers(begin.shape[0], lanes.work_rows)
     # One more: the state after the last update is looked at as if another were to come.
     padded = np.concatenate([weights, weights[:, -1:]], axis=1)
-    kernels.train(
-        *lanes.problem, np.ascontiguousarray(eta_ends), padded, tuple(first), tuple(then),
-        sharpness_every, late.first, steps + 1 - regimes.LAST_LOSSES, marks, begin, found, curves,
-        max(stride, 1), *buffers,
-    )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):
+        kernels.train(
+            *lanes.problem, np.ascontiguousarray(eta_ends), padded, tuple(first), tuple(then),
+            sharpness_every, late.first, steps + 1 - regimes.LAST_LOSSES, marks, begin, found,
+            curves, max(stride, 1), *buffers,
+        )  # fmt: skip
     split = begin.shape[0]
     lost = (found[split + ROWS["diverged"]] < 0) & ~np.isfinite(found[split + ROWS["loss_final"]])
     found[split + ROWS["diverged"], lost] = steps
@@ -285,5 +286,6 @@ def largest_losses(lanes: ModeLanes, begin: Array, eta_ends: Array, weights: Arr
     rows = empty_rows(one_example.SEARCH_ROWS, one_example.SEARCH_LANES)
     out = np.empty(begin.shape[1])
     ends = np.ascontiguousarray(eta_ends)
-    one_example.largest_losses(begin, ends, weights, target, per_residual, rows, out)
+    with np.errstate(over="ignore", invalid="ignore"):
+        one_example.largest_losses(begin, ends, weights, target, per_residual, rows, out)
     return out
