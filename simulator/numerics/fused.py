@@ -18,7 +18,7 @@ __all__ = ["fma"]
 
 
 def _exact_fma(a: float, b: float, c: float) -> float:
-    """A quotient of integers is rounded once. (Python's ``math.fma`` raises where it overflows.)"""
+    """A quotient of integers is rounded once; ``math.fma`` of Python 3.13 raises on overflow."""
     if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
         return a * b + c
     (p, q), (r, s), (u, v) = (float(x).as_integer_ratio() for x in (a, b, c))
