@@ -41,8 +41,8 @@ RESIDUAL = 3e-3
 TARGETS = {
     ("sp", "relu", "mse"): 16, ("sp", "tanh", "mse"): 2,
     ("sp", "relu", "xent"): 16, ("sp", "tanh", "xent"): 8,
-    ("mup", "relu", "mse"): 4, ("mup", "tanh", "mse"): 3,
-    ("mup", "relu", "xent"): 1.75, ("mup", "tanh", "xent"): 4,
+    ("mup", "relu", "mse"): 4, ("mup", "tanh", "mse"): 4,
+    ("mup", "relu", "xent"): 1, ("mup", "tanh", "xent"): 4,
 }  # fmt: skip
 
 Curve = np.ndarray

@@ -151,3 +151,19 @@ def test_where_everything_diverges_nothing_is_left():
     assert (cells["diverged_step"] > 0).all()
     assert np.isnan(cells["loss_final"]).all()
     assert np.isfinite(cells["loss_max"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: f"{o.name} {o.options()}")
+def test_the_stepped_residual_stays_that_of_the_weights(optimizer):
+    """Two records of one thing: at the edge of stability a wrong one would grow, step by step."""
+    data = sim.Data([[1.0]], [[3.0]])
+    model = sim.UV(width=4, s=0.5)
+    eta = 1.5 / (model.c * 3.0)  # eta kappa y = 1.5: no minimum is stable for gradient descent
+    limit = optimizer.limit.over_eta / 2
+    run = sim.simulate(
+        model, data, optimizer=optimizer, steps=5000, theta0=[0.9, 0.1, 1.4, 0.3],
+        schedule=sim.Warmup(eta_trgt=0.6 * limit * eta, t_wrm=500), sharpness_every=0,
+    )  # fmt: skip
+    assert not run.diverged
+    assert run.loss_final == pytest.approx(model.loss(run.theta, data), rel=1e-8, abs=1e-24)

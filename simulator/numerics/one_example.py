@@ -39,10 +39,14 @@ def _sight(p: float, q: float, r: float, target: float, per_residual: float) -> 
 
 
 @inlined
-def _fall(p: float, q: float, r: float, half: float, e: float, target: float) -> Any:
-    """An update of gradient descent, e = eta r: `simulator.theory.uv.mode_step` and `step`."""
-    r = fma(-e, fma(-e, r + target, half + half), r)
-    return fma(-e, p, p), fma(e, q, q), r
+def _fall(p: float, q: float, r: float, half: float, e: float) -> Any:
+    """An update of gradient descent, e = eta r: `simulator.theory.uv.mode_step` and `step`.
+
+    With kappa f from P and Q: r + kappa y in its place would multiply what rounding has put between
+    them by 1 + e^2 at every step.
+    """
+    f = fma(p, p, -(q * q))
+    return fma(-e, p, p), fma(e, q, q), fma(-e, fma(-e, f, half + half), r)
 
 
 @inlined
@@ -71,7 +75,7 @@ def _descend_a_chunk(
                 for j in range(UNROLL):
                     at = (k + j) * LANES + i
                     half, loss[at], sharpness[at] = _sight(p, q, r, target, per_residual)
-                    p, q, r = _fall(p, q, r, half, eta[at] * r, target)
+                    p, q, r = _fall(p, q, r, half, eta[at] * r)
                 state[_P + i], state[_Q + i], state[_R + i] = p, q, r
     else:
         for k in range(0, CHUNK, UNROLL):
@@ -80,7 +84,7 @@ def _descend_a_chunk(
                 for j in range(UNROLL):
                     at = (k + j) * LANES + i
                     half, loss[at], _ = _sight(p, q, r, target, per_residual)
-                    p, q, r = _fall(p, q, r, half, eta[at] * r, target)
+                    p, q, r = _fall(p, q, r, half, eta[at] * r)
                 state[_P + i], state[_Q + i], state[_R + i] = p, q, r
 
 
@@ -122,7 +126,7 @@ def advance(
             m_q = keep * state[_Q_MOMENTUM + i] + take * along_q
             state[_P_MOMENTUM + i], state[_Q_MOMENTUM + i] = m_p, m_q
             if plain:
-                p, q, r = _fall(p, q, r, half, eta[at] * r, target)
+                p, q, r = _fall(p, q, r, half, eta[at] * r)
             else:
                 back = eta[at] * (of_momentum * m_p + of_gradient * along_p)
                 on = -eta[at] * (of_momentum * m_q + of_gradient * along_q)
