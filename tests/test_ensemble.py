@@ -160,10 +160,10 @@ def test_the_stepped_residual_stays_that_of_the_weights(optimizer):
     data = sim.Data([[1.0]], [[3.0]])
     model = sim.UV(width=4, s=0.5)
     eta = 1.5 / (model.c * 3.0)  # eta kappa y = 1.5: no minimum is stable for gradient descent
-    limit = optimizer.limit.over_eta / 2
+    limit, share = optimizer.limit.over_eta / 2, 0.85 if isinstance(optimizer, sim.GD) else 0.6
     run = sim.simulate(
         model, data, optimizer=optimizer, steps=5000, theta0=[0.9, 0.1, 1.4, 0.3],
-        schedule=sim.Warmup(eta_trgt=0.6 * limit * eta, t_wrm=500), sharpness_every=0,
+        schedule=sim.Warmup(eta_trgt=share * limit * eta, t_wrm=500), sharpness_every=0,
     )  # fmt: skip
     assert not run.diverged
     assert run.loss_final == pytest.approx(model.loss(run.theta, data), rel=1e-8, abs=1e-24)
