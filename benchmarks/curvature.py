@@ -42,7 +42,7 @@ TARGETS = {
     ("sp", "relu", "mse"): 16, ("sp", "tanh", "mse"): 2,
     ("sp", "relu", "xent"): 16, ("sp", "tanh", "xent"): 8,
     ("mup", "relu", "mse"): 4, ("mup", "tanh", "mse"): 4,
-    ("mup", "relu", "xent"): 1, ("mup", "tanh", "xent"): 4,
+    ("mup", "relu", "xent"): 0.3, ("mup", "tanh", "xent"): 4,
 }  # fmt: skip
 
 Curve = np.ndarray
@@ -62,6 +62,8 @@ def trajectory(objective: Any, theta: Curve, eta: Curve) -> tuple[Curve, Curve, 
     for step, rate in enumerate(eta):
         thetas[step] = theta
         losses[step] = objective.gradient(thetas[step], gradient)
+        if not gradient.any():
+            raise SystemExit(f"the network dies at step {step}; lower its target")
         if step % SAMPLE == 0:
             exact[step] = solvers.arpack(product, start, 1e-10)[0]
         theta -= rate * gradient
