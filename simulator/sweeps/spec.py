@@ -35,7 +35,7 @@ CONVENTIONS = {
 
 # A chunk is what one task computes and one write commits: big enough to be worth a file for each
 # variable, small enough that many workers share a sweep and a kill loses little.
-_CHUNKS_WANTED = 64
+_CHUNKS_WANTED = 24
 _MOST_CELLS = 4096
 _MOST_BYTES = 2**25
 
