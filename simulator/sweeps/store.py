@@ -124,6 +124,7 @@ class ResultStore:
 
     def __init__(self, group: zarr.Group, path: Path | None, spec: Spec, data: Data | None) -> None:
         self._group, self._path, self.spec = group, path, spec
+        self._open: dict[str, Any] = {}
         self.variables = variables(spec, data)
         self.curves = curves(spec, data) if spec.curves else ()
         # Where the time went: what the runs say, and writing.
@@ -274,9 +275,11 @@ class ResultStore:
         """Commit one chunk: its variables, then its status."""
         began = time.perf_counter()
         for name in sorted(values, key=lambda name: name == _STATUS.name):
-            # A chunk of missing values is written too: one that is not there has been lost.
-            array = self._group[name].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
-            array[region] = values[name]
+            if name not in self._open:
+                # A chunk of missing values is written too: one that is not there has been lost.
+                array = self._group[name]
+                self._open[name] = array.with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
+            self._open[name][region] = values[name]
         self.seconds["store"] += time.perf_counter() - began
 
     def is_complete(self, region: Region) -> bool:
