@@ -48,7 +48,8 @@ MUTANTS = [
          "return 1.0 / flattest_chain_sharpness(y, depth)"),
     ),
     *of(
-        "simulator/theory/widths.py", "tests/theory/test_widths.py",
+        "simulator/theory/widths.py",
+        "tests/theory/test_widths.py tests/theory/test_widths_laziness.py",
         ("return Layers(m / q, variances * q**2, rates * q**2, adaptive_rates * q)",
          "return Layers(m / q, variances * q**2, rates * q, adaptive_rates * q)"),
         ("rates * q**2, adaptive_rates * q)", "rates * q**2, adaptive_rates * q**2)"),

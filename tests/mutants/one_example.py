@@ -5,7 +5,7 @@ from mutant import of
 # fmt: off
 MUTANTS = [
     *of(
-        "simulator/theory/uv.py", "tests/theory/test_uv.py",
+        "simulator/theory/uv.py", "tests/theory/test_uv.py tests/theory/test_uv_bounds.py",
         ("-0.5 * (1.0 - s), dtype=float)", "-0.5 * (1.0 + s), dtype=float)"),
         ("return 0.5 * lam + kappa * f, 0.5 * lam - kappa * f",
          "return 0.5 * lam - kappa * f, 0.5 * lam + kappa * f"),
