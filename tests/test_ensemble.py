@@ -167,3 +167,20 @@ def test_the_stepped_residual_stays_that_of_the_weights(optimizer):
     )  # fmt: skip
     assert not run.diverged
     assert run.loss_final == pytest.approx(model.loss(run.theta, data), rel=1e-8, abs=1e-24)
+
+
+def test_a_seed_that_cannot_be_trained_fails_by_name_and_the_others_go_on(monkeypatch, caplog):
+    model, data = PROBLEMS["target 0"]
+    drawn = sim.UV.init
+
+    def init(self, data=None, seed=0, dtype="float64"):
+        if seed == 1:
+            raise RuntimeError("no such draw")
+        return drawn(self, data, seed, dtype)
+
+    cells = {"eta_trgt": [0.1, 0.2], "steps": 5}
+    monkeypatch.setattr(sim.UV, "init", init)
+    statuses = sim.sweep(model, data, seeds=3, **cells)["status"].squeeze()
+    assert statuses.sel(seed=[0, 2]).values.tolist() == [["done", "done"]] * 2
+    assert statuses.sel(seed=1).values.tolist() == ["failed", "failed"]
+    assert "the runs of seed 1 failed" in caplog.text

@@ -87,7 +87,7 @@ class ModeLanes(Lanes):
         return u + v, u - v
 
     def begin(self, thetas: Array) -> Array:
-        # kappa |p| / sqrt(2), p being half the sum times sqrt(2).
+        # kappa |p| / sqrt(2) of p = (u + v) / sqrt(2): see `simulator.numerics.one_example`.
         p, q = (self._scale * np.linalg.norm(mode, axis=1) for mode in self._modes(thetas))
         return np.stack([p, q, p**2 - q**2 - self.problem.numbers[1], 0.0 * p, 0.0 * q])
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.checks import InputError
 from simulator.data import Data
 from simulator.models import Array, Lanes
 from simulator.runs import Run
@@ -62,8 +61,6 @@ def run_side_by_side(
     lanes = spec.model.lanes(data)
     assert lanes is not None
     for seed in range(region[0].start, region[0].stop):
-        theta = spec.model.init(data, spec.seeds[seed], spec.dtype)
-        before = known(spec.seeds[seed])
         for wrm in range(region[3].start, region[3].stop):
             for cells in _batches(spec, region):
                 if stop():
@@ -75,10 +72,11 @@ def run_side_by_side(
                     np.full(len(cells), wrm - region[3].start),
                 )
                 try:
-                    _fill(store, data, lanes, theta, before, seed, cells, wrm, chunk, at)
-                except InputError as error:
-                    # Nothing has a meaning in units of a sharpness that is not positive.
+                    _fill(store, data, lanes, known(spec.seeds[seed]), seed, cells, wrm, chunk, at)
+                except Exception as error:
+                    # As of a run alone: a failure is a result once it is named; the others go on.
                     log.warning("the runs of seed %s failed: %r", spec.seeds[seed], error)
+                    log.debug("its traceback", exc_info=True)
                     chunk["status"][at] = "failed"
                 tell(len(cells))
 
@@ -99,7 +97,6 @@ def _fill(
     store: ResultStore,
     data: Data,
     lanes: Lanes,
-    theta: Array,
     before: Mapping[str, float],
     seed: int,
     cells: NDArray[np.intp],
@@ -108,6 +105,7 @@ def _fill(
     at: tuple[NDArray[np.intp], ...],
 ) -> None:
     spec = store.spec
+    theta = spec.model.init(data, spec.seeds[seed], spec.dtype)
 
     def schedule(cell: NDArray[np.intp]) -> Warmup:
         return spec.schedule((seed, int(cell[0]), int(cell[1]), wrm), before["eta_critical"])

@@ -2,7 +2,7 @@
 
 The same words as of a single `Run`, which `simulator.regimes` defines on whole curves; here they
 come from what `simulator.numerics.watching` kept. ``tests/test_ensemble.py`` holds the two to each
-other. A run whose story that does not settle is told from its curves.
+other. A run whose story this does not settle is told from its curves.
 """
 
 from __future__ import annotations
