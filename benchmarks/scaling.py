@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="(5)")
     rounds = parser.parse_args().rounds
     print(f"{CORES} cores")
-    for sweep, runs, steps in ((mlp, 64, 256), (uv, 131072, 2000)):
+    for sweep, runs, steps in ((mlp, 64, 1024), (uv, 262144, 10000)):
         sweep(4, 8, 1)
         ratios(sweep, runs, steps, rounds)
 

@@ -22,12 +22,9 @@ from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
 from simulator.seconds import Stopwatch
+from simulator.sweeps.chunks import cells_in_a_chunk
 from simulator.sweeps.foreknowledge import foreknowledge
-from simulator.sweeps.side_by_side import (
-    cells_side_by_side,
-    goes_side_by_side,
-    run_side_by_side,
-)
+from simulator.sweeps.side_by_side import goes_side_by_side, run_side_by_side
 from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore, check_output
 from simulator.training import Interrupted, Rule, check_batch_size, simulate
@@ -149,9 +146,10 @@ def execute(
 ) -> xr.Dataset:
     """Run what a spec asks for and is not in the store yet; the results as a lazy dataset.
 
-    ``chunk_cells``: about how many cells a task computes and writes at once. ``progress`` is told,
-    from any thread, how many more runs are done or found done. ``seconds`` is given what all runs
-    and threads together took, by the names that a `Run` uses, and ``store`` for writing.
+    ``chunk_cells``: about how many cells a task computes and writes at once; by default
+    `cells_in_a_chunk`. ``progress`` is told, from any thread, how many more runs are done or found
+    done. ``seconds`` is given what all runs and threads together took, by the names that a `Run`
+    uses, and ``store`` for writing.
 
     On `KeyboardInterrupt` running cells are given up, whole chunks are kept.
     """
@@ -160,9 +158,8 @@ def execute(
     if resume and path is not None and path.exists():
         store = ResultStore.reopen(path, spec, data)
     else:
-        if chunk_cells is None and goes_side_by_side(spec, data):
-            chunk_cells = cells_side_by_side(spec)
-        store = ResultStore.create(path, spec, data, spec.chunk_shape(chunk_cells))
+        shape = spec.chunk_shape(chunk_cells or cells_in_a_chunk(spec, data))
+        store = ResultStore.create(path, spec, data, shape)
     tell = progress or (lambda runs: None)
     with one_blas_thread():
         failed = _run_all(_missing(store, tell), store, data, workers, tell)

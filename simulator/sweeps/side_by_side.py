@@ -21,14 +21,12 @@ from simulator.training.ensemble import Ensemble, can_go_side_by_side, train_sid
 from simulator.training.scores import scores
 from simulator.training.single import run_in_a_lane
 
-__all__ = ["cells_side_by_side", "goes_side_by_side", "run_side_by_side"]
+__all__ = ["goes_side_by_side", "run_side_by_side"]
 
 log = logging.getLogger(__name__)
 
 # A call of the kernel cannot be interrupted: it lasts a tenth of a second or so.
 _MOST_UPDATES = 50_000_000
-# Where a run takes a microsecond, files and calls would take more time than runs.
-_FEWEST_CELLS, _MOST_CELLS = 1024, 32768
 
 
 def goes_side_by_side(spec: Spec, data: Data | None) -> bool:
@@ -38,12 +36,6 @@ def goes_side_by_side(spec: Spec, data: Data | None) -> bool:
     )
     lanes = spec.model.lanes(data) if plain else None
     return can_go_side_by_side(spec.optimizer, lanes, spec.dtype)
-
-
-def cells_side_by_side(spec: Spec) -> int:
-    """About how many cells of it to do and to write at once."""
-    cells = max(_FEWEST_CELLS, min(_MOST_CELLS, spec.cells // 64))
-    return min(cells, max(1, _MOST_UPDATES // spec.steps)) if spec.curves else cells
 
 
 def run_side_by_side(

@@ -33,12 +33,6 @@ CONVENTIONS = {
     "where there is such a thing) at initialisation",
 }
 
-# A chunk is what one task computes and one write commits: big enough to be worth a file for each
-# variable, small enough that many workers share a sweep and a kill loses little.
-_CHUNKS_WANTED = 24
-_MOST_CELLS = 4096
-_MOST_BYTES = 2**25
-
 Region = tuple[slice, ...]
 
 
@@ -164,16 +158,11 @@ class Spec:
             decay=self.decay,
         )
 
-    def chunk_shape(self, cells: int | None = None) -> tuple[int, ...]:
-        """Cells along each of ``AXES`` that one task computes; about ``cells`` in all.
+    def chunk_shape(self, cells: int) -> tuple[int, ...]:
+        """Cells along each of ``AXES`` in a chunk of about ``cells``, at most.
 
-        Neighbours in eta_trgt first, then in t_wrm, then in eta_init, and one seed a chunk as long
-        as that makes chunks enough.
+        Neighbours in eta_trgt first, then in t_wrm, then in eta_init, then seeds.
         """
-        if cells is None:
-            cells = min(max(1, self.cells // _CHUNKS_WANTED), _MOST_CELLS)
-            if self.curves:
-                cells = min(cells, max(1, _MOST_BYTES // (self.steps * 32)))
         shape = {}
         for axis in ("eta_trgt", "t_wrm", "eta_init", "seed"):
             length = self.shape[AXES.index(axis)]
