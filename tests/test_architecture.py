@@ -15,11 +15,12 @@ PACKAGE = Path(simulator.__file__).parent
 # Each room may import from rooms below it only.
 FLOORS = [
     {"checks", "blas", "seconds"},
-    {"seeding", "schedules", "limits", "regimes", "parameterizations", "numerics"},
-    {"theory", "data", "runs"},
+    {"seeding", "catapult_search", "limits", "regimes", "parameterizations", "numerics"},
+    {"schedules", "theory", "data", "runs"},
     {"models", "optimizers"},
     {"curvature", "testing"},
     {"training"},
+    {"critical"},
     {"sweeps"},
     {"figures"},
     {"laws"},

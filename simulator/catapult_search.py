@@ -1,0 +1,149 @@
+"""Searches for the critical learning rate: where one update begins to raise the loss.
+
+Pure functions of ``loss_after(eta)``, the loss after one update at eta from where one stands, and
+of the loss there. Each call of it is a forward pass, and its caller's to count. A loss that is not
+finite has risen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from simulator.checks import positive
+
+__all__ = ["DELTA", "ETA_0", "TOLERANCE", "Bracket", "bisect", "paper_search", "two_way_search"]
+
+# Kalra & Barkeshli 2024, algorithms 1 and 2: their defaults.
+ETA_0, DELTA = 1e-4, 0.1
+# Relative width of a bracket that is narrow enough.
+TOLERANCE = 1.0 / 16.0
+# Beyond so many doublings no update raises the loss.
+_DOUBLINGS = 200
+
+
+class Bracket(NamedTuple):
+    """At ``lower`` the loss has not risen, at ``upper`` it has; or ``upper`` is inf: it never does."""
+
+    lower: float
+    upper: float
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a learning rate that raises the loss."""
+        return math.isfinite(self.upper)
+
+
+def paper_search(
+    loss_after: Callable[[float], float],
+    loss: float,
+    *,
+    eta_0: float = ETA_0,
+    delta: float = DELTA,
+    eta_most: float = math.inf,
+) -> Bracket:
+    """Double from eta_0 until the loss rises, then halve the bracket until it rises a little.
+
+    "A little" is by a fraction of at most ``delta``: on a quadratic of one dimension the upper end
+    is at eta lambda in (2, 1 + sqrt(1 + delta)]. Where the loss rises at eta_0 already, the paper
+    keeps eta_0; here the bracket is then (0, eta_0], and halved like any other.
+
+    Parameters
+    ----------
+    loss_after : callable
+        Loss after one update at a learning rate.
+    loss : float
+        Loss before it.
+    eta_most : float
+        Look no further: a bracket without an upper end says that the loss does not rise there.
+
+    Notes
+    -----
+    Kalra & Barkeshli 2024, algorithms 1 and 2.
+    """
+    eta = positive("eta_0", eta_0)
+    lower, upper = 0.0, math.inf
+    for _ in range(_DOUBLINGS):
+        eta = min(eta, eta_most)
+        after = loss_after(eta)
+        if not after < loss:
+            upper = eta
+            break
+        lower = eta
+        if eta >= eta_most:
+            return Bracket(lower, math.inf)
+        eta *= 2.0
+    else:
+        return Bracket(lower, math.inf)
+    allowed = loss * (1.0 + positive("delta", delta))
+    while not after <= allowed:
+        middle = 0.5 * (lower + upper)
+        if not lower < middle < upper:
+            break
+        at_middle = loss_after(middle)
+        if at_middle < loss:
+            lower = middle
+        else:
+            upper, after = middle, at_middle
+    return Bracket(lower, upper)
+
+
+def two_way_search(
+    rises: Callable[[float], bool],
+    guess: float,
+    *,
+    tolerance: float = TOLERANCE,
+    eta_most: float = math.inf,
+) -> Bracket:
+    """Double or halve from a guess until what is looked for lies between, then bisect in log eta.
+
+    About log2(log 2 / log(1 + tolerance)) + 2 calls from a guess within a factor 2: six at the
+    default tolerance. Doubling and halving finds one crossing; where ``rises`` is not monotone
+    there may be others.
+
+    Parameters
+    ----------
+    rises : callable
+        Of a learning rate.
+    guess : float
+        Where to begin.
+    tolerance : float
+        Stop once upper / lower is at most 1 + tolerance.
+    eta_most : float
+        Look no further.
+    """
+    eta = min(positive("guess", guess), eta_most)
+    if rises(eta):
+        lower, upper = 0.0, eta
+        for _ in range(_DOUBLINGS):
+            eta *= 0.5
+            if not rises(eta):
+                lower = eta
+                break
+            upper = eta
+        return bisect(rises, Bracket(lower, upper), tolerance)
+    lower = eta
+    for _ in range(_DOUBLINGS):
+        if lower >= eta_most:
+            return Bracket(lower, math.inf)
+        eta = min(2.0 * lower, eta_most)
+        if rises(eta):
+            return bisect(rises, Bracket(lower, eta), tolerance)
+        lower = eta
+    return Bracket(lower, math.inf)
+
+
+def bisect(rises: Callable[[float], bool], bracket: Bracket, tolerance: float) -> Bracket:
+    """Narrow a bracket, by halves of its logarithm."""
+    lower, upper = bracket
+    positive("tolerance", tolerance)
+    while 0.0 < lower and upper > (1.0 + tolerance) * lower:
+        middle = math.sqrt(lower) * math.sqrt(upper)
+        if not lower < middle < upper:
+            break
+        if rises(middle):
+            upper = middle
+        else:
+            lower = middle
+    return Bracket(lower, upper)
