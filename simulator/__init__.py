@@ -27,7 +27,13 @@ if TYPE_CHECKING:
         RMSProp,
     )
     from simulator.runs import Run
-    from simulator.schedules import Warmup
+    from simulator.schedules import (
+        AtThreshold,
+        ModifiedWarmup,
+        PersistentCatapult,
+        Schedule,
+        Warmup,
+    )
     from simulator.sweeps import sweep
     from simulator.training import critical_eta, simulate
 
@@ -57,7 +63,9 @@ _HOMES = {
         ),
         "optimizers",
     ),
-    "Warmup": "schedules",
+    **dict.fromkeys(
+        ("AtThreshold", "ModifiedWarmup", "PersistentCatapult", "Schedule", "Warmup"), "schedules"
+    ),
     "sweep": "sweeps",
     "Run": "runs",
     "critical_eta": "training",
@@ -68,8 +76,9 @@ _HOMES = {
 _MODULES = ("testing", "theory")
 
 __all__ = [
-    "GD", "MLP", "UV", "Adam", "AdamW", "Data", "GIAdam", "InputError", "Model", "Momentum",
-    "Nesterov", "Optimizer", "Quadratic", "RAdam", "RIAdam", "RMSProp", "Run", "Warmup",
+    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Data", "GIAdam", "InputError", "Model",
+    "ModifiedWarmup", "Momentum", "Nesterov", "Optimizer", "PersistentCatapult", "Quadratic",
+    "RAdam", "RIAdam", "RMSProp", "Run", "Schedule", "Warmup",
     "critical_eta", "load_data", "sharpness", "simulate", "sweep", "testing", "theory",
 ]  # fmt: skip
 

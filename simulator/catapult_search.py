@@ -24,7 +24,7 @@ _DOUBLINGS = 200
 
 
 class Bracket(NamedTuple):
-    """At ``lower`` the loss has not risen, at ``upper`` it has; if that is inf, it never does."""
+    """At ``lower`` the loss has not risen, at ``upper`` it has; inf says that it never does."""
 
     lower: float
     upper: float
@@ -40,6 +40,7 @@ def paper_search(
     loss: float,
     *,
     eta_0: float = ETA_0,
+    lower: float = 0.0,
     delta: float = DELTA,
     eta_most: float = math.inf,
 ) -> Bracket:
@@ -47,7 +48,7 @@ def paper_search(
 
     "A little" is by a fraction of at most ``delta``: on a quadratic of one dimension the upper end
     is at eta lambda in (2, 1 + sqrt(1 + delta)]. Where the loss rises at eta_0 already, the paper
-    keeps eta_0; here the bracket is then (0, eta_0], and halved like any other.
+    keeps eta_0; here the bracket is then (lower, eta_0], and halved like any other.
 
     Parameters
     ----------
@@ -55,6 +56,8 @@ def paper_search(
         Loss after one update at a learning rate.
     loss : float
         Loss before it.
+    lower : float
+        A learning rate below eta_0 that is known not to raise it.
     eta_most : float
         Look no further: a bracket without an upper end says that the loss does not rise there.
 
@@ -63,7 +66,7 @@ def paper_search(
     Kalra & Barkeshli 2024, algorithms 1 and 2.
     """
     eta = positive("eta_0", eta_0)
-    lower, upper = 0.0, math.inf
+    upper = math.inf
     for _ in range(_DOUBLINGS):
         eta = min(eta, eta_most)
         after = loss_after(eta)

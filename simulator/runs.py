@@ -33,7 +33,7 @@ class Run:
         Top eigenvalue of P^-1 H, P the preconditioner of the update about to be taken; for adaptive
         optimizers, and where parameters have rates of their own.
     eta : array, shape (steps,)
-        Learning rate.
+        Learning rate; after a divergence, where only the run would have told it, the last one.
     limit : Limit
         The sharpness (pre-conditioned, if there is such a thing) that the optimizer bears.
     residual : array, shape (steps,)
@@ -48,6 +48,8 @@ class Run:
         NaN where the data has no classes or no test split.
     products : int
         Hessian-vector products spent on the eigenvalues.
+    forward_passes : int
+        Losses that the schedule asked for, besides those of the updates.
     constant_loss : float or None
         Loss of the best constant output, which a dead network reaches.
     seconds : mapping
@@ -71,6 +73,7 @@ class Run:
     test_loss_final: float
     test_accuracy_final: float
     products: int
+    forward_passes: int
     constant_loss: float | None
     seconds: Mapping[str, float]
 

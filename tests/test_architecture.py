@@ -17,7 +17,7 @@ FLOORS = [
     {"checks", "blas", "seconds"},
     {"seeding", "catapult_search", "limits", "regimes", "parameterizations", "numerics"},
     {"schedules", "theory", "data", "runs"},
-    {"models", "optimizers"},
+    {"models", "optimizers", "events"},
     {"curvature", "testing"},
     {"training"},
     {"critical"},

@@ -165,7 +165,7 @@ def test_curves_hold_the_values_before_each_update(kept, data):
     for cell in product(*map(range, CURVES.shape)):
         unit = float(dataset["eta_critical"][cell])
         assert unit == critical_eta(MODEL, data, GD(), seed=CURVES.seeds[cell[0]])
-        eta = CURVES.schedule(cell, unit).values(12)
+        eta = CURVES.schedule_at(cell, unit).values(12)
         np.testing.assert_array_equal(dataset["eta"][cell], eta)
         np.testing.assert_array_equal(dataset["threshold"][cell], 2 / eta)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GroupedCommand", "curvature_options", "data_of", "data_options", "model_of", "model_options",
-    "optimizer_of", "optimizer_options", "option", "output_options", "schedule_options", "was_given",
+    "optimizer_of", "optimizer_options", "option", "output_options", "schedule_of", "schedule_options", "was_given",
 ]  # fmt: skip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -120,9 +120,12 @@ def schedule_options(eta_trgt: str, t_wrm: str, *, grid: bool) -> Callable[[Any]
     whole: Any = Grid(whole=True) if grid else int
     shape = {"metavar": "GRID"} if grid else {}
     return _together(
+        option("schedule", "--schedule", default="warmup", metavar="warmup|modified|persistent-catapult|threshold", help="What the learning rate follows: a ramp, one that begins at eta_init with the slope of one from 0, searches for the next catapult, or the measured threshold."),
         option("schedule", "--eta-init", type=real, default="0", help="Learning rate before the first update.", **shape),
         option("schedule", "--eta-trgt", type=real, default=eta_trgt, help="Learning rate at the end of warmup.", **shape),
         option("schedule", "--t-wrm", type=whole, default=t_wrm, help="Updates of warmup; 1 is none.", **shape),
+        option("schedule", "--delta", type=float, default=0.1, help="Rise of the loss in one update, as a fraction, at which a search stops; persistent-catapult."),
+        option("schedule", "--factor", type=float, default=1.0, help="eta_t over the learning rate whose threshold is the sharpness; threshold."),
         option("schedule", "--steps", type=int, default=512, help="Updates in all."),
         option("schedule", "--warmup-exponent", type=float, default=1.0, help="Shape of the ramp; 1 is linear."),
         option("schedule", "--decay", default="none", metavar="none|cosine", help="After warmup; cosine ends at eta_trgt / 10."),
@@ -226,6 +229,21 @@ def model_of() -> Model:
     names["param"] = "parameterization"
     accepted = set(inspect.signature(MODELS[chosen]).parameters)
     return MODELS[chosen](**_given(names, chosen, accepted, "the model"))
+
+
+def schedule_of(given: dict[str, Any]) -> dict[str, Any]:
+    """The entries of a `Spec` that describe the schedule; a default that it has no use for is not."""
+    from dataclasses import fields
+
+    from simulator.schedules import SCHEDULES
+
+    chosen = SCHEDULES[one_of("schedule", given["schedule"], SCHEDULES)]
+    unused = {"eta_init", "t_wrm"} - {field.name for field in fields(chosen)}
+    names = (
+        "schedule", "eta_init", "eta_trgt", "t_wrm", "warmup_exponent", "decay", "delta", "factor",
+        "steps", "eta_unit",
+    )  # fmt: skip
+    return {name: given[name] for name in names if name not in unused or was_given(name)}
 
 
 def optimizer_of() -> Optimizer:

@@ -93,19 +93,14 @@ def run(**given: Any) -> None:
 def _new_spec(given: dict[str, Any]) -> Spec:
     from simulator.sweeps import Spec
 
-    same = (
-        "steps", "eta_unit", "warmup_exponent", "decay", "batch_size", "layer_rates", "sharpness_every",
-        "accuracy", "dtype",
-    )  # fmt: skip
+    same = ("batch_size", "layer_rates", "sharpness_every", "accuracy", "dtype")
     at_least("seed", given["seed"], 0)
     return Spec(
         model=options.model_of(),
         optimizer=options.optimizer_of(),
-        eta_init=(given["eta_init"],),
-        eta_trgt=(given["eta_trgt"],),
-        t_wrm=(given["t_wrm"],),
         seeds=(given["seed"],),
         curves=True,
+        **options.schedule_of(given),
         **{name: given[name] for name in same},
     )
 
@@ -203,11 +198,19 @@ def _from_to(result: Run, name: str, of_no_consequence: bool) -> str:
 def _tell(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any]) -> None:
     from simulator.regimes import NATURAL_PHASES, OUTCOMES
 
-    where = ", ".join(f"{name} {value:g}" for name, value in spec.coordinates_of(cell).items())
-    click.echo(f"{spec.model.name}, {spec.optimizer.name}, {where}")
+    unused = {"eta_init", "t_wrm"} - set(spec.schedule_at(cell, 1.0).options())
+    where = ", ".join(
+        f"{name} {value:g}"
+        for name, value in spec.coordinates_of(cell).items()
+        if name not in unused
+    )
+    schedule = "" if spec.schedule == "warmup" else f"{spec.schedule}, "
+    click.echo(f"{spec.model.name}, {spec.optimizer.name}, {schedule}{where}")
     if spec.eta_unit == "critical":
         click.echo(f"(eta in units of eta_c = {found['eta_critical']:.4g})")
     click.echo(f"\nOutcome        {result.outcome}: {OUTCOMES[result.outcome]}")
+    if result.forward_passes:
+        click.echo(f"Searches       {result.forward_passes} forward passes besides the updates")
     if result.diverged:
         click.echo(f"Diverged       at step {result.diverged_step}")
     click.echo(f"Natural phase  {result.natural_phase}: {NATURAL_PHASES[result.natural_phase]}")

@@ -99,13 +99,13 @@ def _spec(given: dict[str, Any]) -> Spec:
     from simulator.sweeps import Spec, first_seeds
 
     same = (
-        "eta_init", "eta_trgt", "t_wrm", "steps", "eta_unit", "warmup_exponent", "decay",
         "batch_size", "layer_rates", "sharpness_every", "accuracy", "curves", "dtype",
     )  # fmt: skip
     return Spec(
         model=options.model_of(),
         optimizer=options.optimizer_of(),
         seeds=first_seeds(given["seeds"]),
+        **options.schedule_of(given),
         **{name: given[name] for name in same},
     )
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.blas import one_blas_thread
+from simulator.catapult_search import DELTA
 from simulator.checks import at_least
 from simulator.data import Data
 from simulator.models import Model
@@ -54,6 +55,9 @@ def sweep(
     eta_unit: str = "absolute",
     warmup_exponent: float = 1.0,
     decay: str = "none",
+    schedule: str = "warmup",
+    delta: float = DELTA,
+    factor: float = 1.0,
     batch_size: int | None = None,
     layer_rates: bool = False,
     sharpness_every: int = 16,
@@ -83,6 +87,9 @@ def sweep(
         initialisation, per seed (GD: 2 / sharpness).
     warmup_exponent, decay
         As ``exponent`` and ``decay`` of `Warmup`.
+    schedule : {"warmup", "modified", "persistent-catapult", "threshold"}
+        `Warmup`, `ModifiedWarmup`, `PersistentCatapult` with ``delta``, or `AtThreshold` with
+        ``factor``.
     layer_rates : bool
         Each layer at the learning-rate factor of the model's parameterization: muP under an
         adaptive optimizer.
@@ -119,6 +126,9 @@ def sweep(
         eta_unit=eta_unit,
         warmup_exponent=warmup_exponent,
         decay=decay,
+        schedule=schedule,
+        delta=delta,
+        factor=factor,
         batch_size=batch_size,
         layer_rates=layer_rates,
         sharpness_every=sharpness_every,
@@ -200,7 +210,7 @@ def rehearse(spec: Spec, data: Data | None) -> None:
     if spec.batch_size is not None:
         check_batch_size(spec.batch_size, objective.samples)
     spec.model.init(data, spec.seeds[-1], spec.dtype)
-    spec.schedule((0, 0, 0, 0), 1.0).values(spec.steps)
+    spec.schedule_at((0, 0, 0, 0), 1.0).values(spec.steps)
     Rule(spec.optimizer, spec.model, objective, spec.rates(data), spec.seeds[0])
 
 
@@ -296,7 +306,7 @@ def run_cell(
         spec.model,
         data,
         optimizer=spec.optimizer,
-        schedule=spec.schedule(cell, eta_critical),
+        schedule=spec.schedule_at(cell, eta_critical),
         steps=spec.steps,
         seed=spec.seeds[cell[0]],
         batch_size=spec.batch_size,

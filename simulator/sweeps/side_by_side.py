@@ -31,8 +31,10 @@ _MOST_UPDATES = 50_000_000
 
 def goes_side_by_side(spec: Spec, data: Data | None) -> bool:
     """Whether every run of the sweep does."""
-    plain = not spec.layer_rates and (
-        spec.batch_size is None or (data is not None and spec.batch_size == data.samples)
+    plain = (
+        spec.schedule == Warmup.name
+        and not spec.layer_rates
+        and (spec.batch_size is None or (data is not None and spec.batch_size == data.samples))
     )
     lanes = spec.model.lanes(data) if plain else None
     return can_go_side_by_side(spec.optimizer, lanes, spec.dtype)
@@ -100,7 +102,10 @@ def _fill(
     theta = spec.model.init(data, spec.seeds[seed], spec.dtype)
 
     def schedule(cell: NDArray[np.intp]) -> Warmup:
-        return spec.schedule((seed, int(cell[0]), int(cell[1]), wrm), before["eta_critical"])
+        at = seed, int(cell[0]), int(cell[1]), wrm
+        warmup = spec.schedule_at(at, before["eta_critical"])
+        assert isinstance(warmup, Warmup)
+        return warmup
 
     def alone(cell: NDArray[np.intp]) -> Run:
         return run_in_a_lane(

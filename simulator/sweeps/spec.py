@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from simulator.catapult_search import DELTA
 from simulator.checks import InputError, at_least, nonnegative, one_of, positive
 from simulator.data import Data
 from simulator.models import MODELS, Array, Model
 from simulator.optimizers import OPTIMIZERS, Optimizer
-from simulator.schedules import DECAYS, Warmup
+from simulator.schedules import DECAYS, SCHEDULES, Schedule
 from simulator.training import DTYPES
 
 __all__ = ["AXES", "CONVENTIONS", "ETA_UNITS", "Region", "Spec", "first_seeds"]
@@ -59,6 +60,9 @@ class Spec:
     accuracy: float = 1e-5
     curves: bool = False
     dtype: str = "float64"
+    schedule: str = "warmup"
+    delta: float = DELTA
+    factor: float = 1.0
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -79,10 +83,35 @@ class Spec:
         one_of("dtype", self.dtype, DTYPES)
         if self.batch_size is not None:
             at_least("batch_size", self.batch_size, 1)
+        self._check_schedule()
         if max(self.t_wrm) > self.steps:
             raise InputError(
                 "t_wrm", max(self.t_wrm), f"longer than the {self.steps} steps; give more steps"
             )
+
+    def _check_schedule(self) -> None:
+        """Refuse what its schedule would not look at."""
+        positive("delta", self.delta)
+        positive("factor", self.factor)
+        chosen = SCHEDULES[one_of("schedule", self.schedule, SCHEDULES)]
+        takes = {field.name for field in fields(chosen)}
+        given = {
+            "eta_init": (self.eta_init, (0.0,)),
+            "t_wrm": (self.t_wrm, (1,)),
+            "exponent": (self.warmup_exponent, 1.0),
+            "decay": (self.decay, "none"),
+            "delta": (self.delta, DELTA),
+            "factor": (self.factor, 1.0),
+        }
+        for name, (value, default) in given.items():
+            if name not in takes and value != default:
+                option = "warmup_exponent" if name == "exponent" else name
+                shown = _some(value) if isinstance(value, tuple) else value
+                raise InputError(
+                    option, shown, f"the schedule {self.schedule} has no such option; leave it out"
+                )
+        if chosen.needs_sharpness and not self.sharpness_every:
+            raise InputError("sharpness_every", 0, f"the schedule {self.schedule} needs it; give 1")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -93,6 +122,11 @@ class Spec:
     def preconditions(self) -> bool:
         """Whether its runs have a pre-conditioned sharpness."""
         return self.optimizer.adaptive or self.layer_rates
+
+    @property
+    def probes(self) -> bool:
+        """Whether the learning rates of its runs depend on how they go."""
+        return SCHEDULES[self.schedule]().chooser() is not None
 
     def rates(self, data: Data | None) -> Array | None:
         """Learning-rate factor of each parameter (P,), if any."""
@@ -140,7 +174,7 @@ class Spec:
             indices.append(nearest)
         return tuple(indices)
 
-    def schedule(self, index: Sequence[int], eta_critical: float) -> Warmup:
+    def schedule_at(self, index: Sequence[int], eta_critical: float) -> Schedule:
         """The schedule of one cell, in absolute learning rates."""
         if self.eta_unit == "critical" and not math.isfinite(eta_critical):
             raise InputError(
@@ -150,13 +184,17 @@ class Spec:
             )
         unit = eta_critical if self.eta_unit == "critical" else 1.0
         _, init, trgt, wrm = index
-        return Warmup(
-            eta_init=self.eta_init[init] * unit,
-            eta_trgt=self.eta_trgt[trgt] * unit,
-            t_wrm=self.t_wrm[wrm],
-            exponent=self.warmup_exponent,
-            decay=self.decay,
-        )
+        possible = {
+            "eta_init": self.eta_init[init] * unit,
+            "eta_trgt": self.eta_trgt[trgt] * unit,
+            "t_wrm": self.t_wrm[wrm],
+            "exponent": self.warmup_exponent,
+            "decay": self.decay,
+            "delta": self.delta,
+            "factor": self.factor,
+        }
+        chosen = SCHEDULES[self.schedule]
+        return chosen(**{field.name: possible[field.name] for field in fields(chosen)})
 
     def chunk_shape(self, cells: int) -> tuple[int, ...]:
         """Cells along each of ``AXES`` in a chunk of about ``cells``, at most.

@@ -80,6 +80,7 @@ VARIABLES = (
     Variable("accuracy_final", "float64", "1", "training accuracy after the last update", lambda r: r.accuracy_final, needs="classes"),
     Variable("test_loss_final", "float64", "1", "test loss after the last update", lambda r: r.test_loss_final, needs="test"),
     Variable("test_accuracy_final", "float64", "1", "test accuracy after the last update", lambda r: r.test_accuracy_final, needs="classes test"),
+    Variable("forward_passes", "int64", "1", "losses that the schedule asked for, besides those of the updates", lambda r: r.forward_passes, needs="probes", missing=-1),
     Variable("theory_eta_max", "float64", "1", "largest constant learning rate that is survived, in closed form", needs="closed_form"),
     Variable("theory_eta_ceiling", "float64", "1", "learning rate beyond which no warmup helps, in closed form", needs="one_example"),
     Variable("theory_sharpness_flow", "float64", "1", "sharpness at the end of gradient flow, in closed form", needs="one_example"),
@@ -113,6 +114,7 @@ def _possible(wanted: tuple[Variable, ...], spec: Spec, data: Data | None) -> tu
         "classes": bool(data and data.classes),
         "test": bool(data and data.test),
         "preconditioner": spec.preconditions,
+        "probes": spec.probes,
         "closed_form": is_linear(spec) or is_one_example(spec, data),
         "one_example": is_one_example(spec, data),
     }

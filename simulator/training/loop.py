@@ -14,10 +14,11 @@ from simulator.data import Data
 from simulator.models import Array, Model, Objective
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
-from simulator.schedules import Warmup
+from simulator.schedules import Chooser, Schedule, Warmup
 from simulator.seconds import Stopwatch
 from simulator.training.batches import Batches
 from simulator.training.ensemble import can_go_side_by_side
+from simulator.training.probe import Probe
 from simulator.training.record import Record
 from simulator.training.rule import Rule
 from simulator.training.scores import scores
@@ -37,7 +38,7 @@ def simulate(
     data: Data | None = None,
     *,
     optimizer: Optimizer | None = None,
-    schedule: Warmup | None = None,
+    schedule: Schedule | None = None,
     steps: int = 512,
     seed: int = 0,
     theta0: ArrayLike | None = None,
@@ -58,7 +59,7 @@ def simulate(
         What models other than `Quadratic` train on.
     optimizer : Optimizer
         Default `GD`.
-    schedule : Warmup
+    schedule : Schedule
         Learning rates, absolute. Default ``Warmup()``: constant 1.
     steps : int
         Updates.
@@ -104,8 +105,13 @@ def simulate(
         raise InputError("theta0", f"of shape {theta.shape}", f"give shape ({objective.size},)")
     batches = Batches(objective.samples, batch_size, seed)
     optimizer, schedule = optimizer or GD(), schedule or Warmup()
+    if schedule.needs_sharpness and not sharpness_every:
+        raise InputError("sharpness_every", 0, f"the schedule {schedule.name} needs it; give 1")
     lanes = model.lanes(data) if batches.full and rates is None and top_k == 1 else None
-    if lanes is not None and data is not None and can_go_side_by_side(optimizer, lanes, dtype):
+    linear = isinstance(schedule, Warmup) and can_go_side_by_side(optimizer, lanes, dtype)
+    if linear and data is not None:
+        assert isinstance(schedule, Warmup)
+        assert lanes is not None
         if stop is not None and stop():
             raise Interrupted
         return run_in_a_lane(
@@ -117,7 +123,8 @@ def simulate(
     record = Record(objective, rule, steps, top_k, sharpness_every, accuracy, seed)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss_init = objective.loss(theta)
-        diverged_step = _train(theta, eta, objective, rule, batches, record, stop)
+        choose, probe = schedule.chooser(), Probe(objective, rule)
+        diverged_step = _train(theta, eta, choose, probe, objective, rule, batches, record, stop)
         objective.select(None)
         loss_final = record.finish(theta) if diverged_step < 0 else math.nan
         if diverged_step < 0 and not math.isfinite(loss_final):
@@ -140,6 +147,7 @@ def simulate(
         test_loss_final=worth[1],
         test_accuracy_final=worth[2],
         products=record.products,
+        forward_passes=probe.forward_passes,
         constant_loss=model.constant_loss(data),
         seconds=watch.seconds(record.seconds),
     )
@@ -155,22 +163,31 @@ def _start(theta0: ArrayLike, dtype: str) -> Array:
 def _train(
     theta: Array,
     eta: Array,
+    choose: Chooser | None,
+    probe: Probe,
     objective: Objective,
     rule: Rule,
     batches: Batches,
     record: Record,
     stop: Callable[[], bool] | None,
 ) -> int:
-    """Update theta in place, once for every eta; returns the step of a divergence, or -1."""
+    """Update theta in place, once for every eta; returns the step of a divergence, or -1.
+
+    Where there is a choice of eta, it is filled in.
+    """
     for step in range(len(eta)):
         if stop is not None and stop():
             raise Interrupted
         batches.select(objective, step)
-        if not math.isfinite(record.loss_at(step, theta)):
+        loss = record.loss_at(step, theta)
+        if not math.isfinite(loss):
             return step
         if step == 0:
             rule.start(theta, record.gradient)
         record.curvature_at(step)
+        if choose is not None:
+            probe.at(step, theta, record.gradient, loss, record.decisive)
+            eta[step:] = choose(probe)
         if batches.full and rule.rests(record.gradient):
             # A dead network: no update will ever move it, so every step left repeats this one.
             record.repeat(step)

@@ -24,6 +24,8 @@ class Probe:
         Updates taken before this one.
     loss : float
         Where the run stands.
+    sharpness : float
+        Last measured: pre-conditioned, if there is such a thing. NaN where it never was.
     forward_passes : int
         Calls of ``loss_after`` so far, at all points.
     """
@@ -31,11 +33,13 @@ class Probe:
     def __init__(self, objective: Objective, rule: Rule) -> None:
         self._objective, self._rule = objective, rule
         self._update, self._moved = np.empty((2, objective.size), dtype=objective.dtype)
-        self.step, self.loss, self.forward_passes = 0, math.nan, 0
+        self.step, self.loss, self.sharpness, self.forward_passes = 0, math.nan, math.nan, 0
 
-    def at(self, step: int, theta: Array, gradient: Array, loss: float) -> None:
+    def at(
+        self, step: int, theta: Array, gradient: Array, loss: float, sharpness: float = math.nan
+    ) -> None:
         """Stand at theta (P,), whose gradient (P,) and loss these are; both arrays are kept."""
-        self.step, self.loss = step, loss
+        self.step, self.loss, self.sharpness = step, loss, sharpness
         self._theta, self._gradient = theta, gradient
         self._known = False
 
@@ -61,6 +65,10 @@ class Probe:
         self._objective.hvp(along, product)
         slope, bend = float(self._gradient @ along), float(along @ product)
         return 2.0 * slope / bend if slope > 0 and bend > 0 else math.nan
+
+    def critical_eta(self) -> float:
+        """The learning rate whose threshold is the sharpness; inf where any is stable."""
+        return self._rule.optimizer.critical_eta(self.sharpness)
 
     def _direction(self) -> Array:
         if not self._known:

@@ -39,6 +39,7 @@ class Record:
         self.loss, self.residual = np.full(steps, np.nan), np.full(steps, np.nan)
         self.eigenvalues = np.full((steps, top_k), np.nan)
         self.sharpness_final = self.preconditioned_final = math.nan
+        self.decisive = math.nan  # of sharpness and pre-conditioned sharpness, the last measured
         self.products, self.seconds = 0, 0.0
 
     def loss_at(self, step: int, theta: Array) -> float:
@@ -76,8 +77,9 @@ class Record:
     def _measure_at(self, step: int) -> None:
         estimate = self._measure()
         self.eigenvalues[step], self.residual[step] = estimate.values, estimate.residual
+        self.decisive = float(estimate.values[0])
         if self.preconditioned is not None:
-            self.preconditioned[step] = self._measure_preconditioned(step + 1)
+            self.decisive = self.preconditioned[step] = self._measure_preconditioned(step + 1)
 
     def _measure(self) -> Estimate:
         assert self._tracker is not None

@@ -61,6 +61,7 @@ def run_in_a_lane(
         test_loss_final=test_loss,
         test_accuracy_final=test_accuracy,
         products=0,
+        forward_passes=0,
         constant_loss=constant_loss,
         seconds=watch.seconds(),
     )

@@ -1,13 +1,15 @@
-"""Learning-rate schedules: eta_t for every update, counted from t = 1."""
+"""Polynomial warmup, and what follows it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.checks import at_least, nonnegative, one_of, positive
+from simulator.schedules.base import Schedule
 
 __all__ = ["DECAYS", "Warmup"]
 
@@ -15,7 +17,7 @@ DECAYS = ("none", "cosine")
 
 
 @dataclass(frozen=True)
-class Warmup:
+class Warmup(Schedule):
     """Polynomial warmup from eta_init to eta_trgt, then constant, or decaying to eta_trgt / 10.
 
     eta_t = eta_init + (eta_trgt - eta_init) (t / t_wrm)^exponent for t = 1 ... t_wrm, so the first
@@ -35,6 +37,8 @@ class Warmup:
         What follows.
     """
 
+    name: ClassVar[str] = "warmup"
+
     eta_init: float = 0.0
     eta_trgt: float = 1.0
     t_wrm: int = 1
@@ -49,7 +53,10 @@ class Warmup:
         one_of("decay", self.decay, DECAYS)
 
     def weights(self, steps: int) -> NDArray[np.float64]:
-        """What eta_t takes of eta_init and of eta_trgt, for t = 1 ... steps; shape (2, steps)."""
+        """What eta_t takes of eta_init and of eta_trgt, for t = 1 ... steps; shape (2, steps).
+
+        Being linear in the two lets networks of one shape of warmup train side by side.
+        """
         t = np.arange(1, steps + 1)
         of_trgt = np.minimum(t / self.t_wrm, 1.0) ** self.exponent
         of_init = 1.0 - of_trgt
@@ -60,6 +67,5 @@ class Warmup:
         return np.stack([of_init, of_trgt])
 
     def values(self, steps: int) -> NDArray[np.float64]:
-        """eta_t for t = 1 ... steps, shape (steps,)."""
         of_init, of_trgt = self.weights(steps)
         return self.eta_init * of_init + self.eta_trgt * of_trgt

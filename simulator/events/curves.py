@@ -1,0 +1,98 @@
+"""What was seen of a run, from here or from elsewhere: curves, any of which may be missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator import regimes
+from simulator.limits import Limit
+from simulator.runs import Run
+
+__all__ = ["Curves"]
+
+Curve = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Curves over rows, each row what was logged before one update.
+
+    What was not measured is NaN, a whole curve of them where there was none.
+
+    Attributes
+    ----------
+    step, loss, eta, sharpness, preconditioned_sharpness : arrays, shape (rows,)
+        Updates done before, and what was seen then.
+    limit : Limit
+        How much sharpness the optimizer bears: pre-conditioned, where that was measured.
+    loss_final : float
+        After the last update; NaN where unknown.
+    constant_loss : float or None
+        Loss of the best constant output, where known.
+    """
+
+    step: Curve
+    loss: Curve
+    eta: Curve
+    sharpness: Curve
+    preconditioned_sharpness: Curve
+    limit: Limit
+    loss_final: float = np.nan
+    constant_loss: float | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> Curves:
+        """The curves of a run of ours."""
+        missing = np.full(len(run.loss), np.nan)
+        conditioned = run.preconditioned_sharpness
+        return cls(
+            step=np.arange(len(run.loss), dtype=float),
+            loss=run.loss,
+            eta=run.eta,
+            sharpness=run.sharpness,
+            preconditioned_sharpness=missing if conditioned is None else conditioned,
+            limit=run.limit,
+            loss_final=run.loss_final,
+            constant_loss=run.constant_loss,
+        )
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the pre-conditioned sharpness is what decides."""
+        return bool(np.isfinite(self.preconditioned_sharpness).any())
+
+    @property
+    def decisive_sharpness(self) -> Curve:
+        """The sharpness that the threshold speaks of."""
+        return self.preconditioned_sharpness if self.adaptive else self.sharpness
+
+    @property
+    def threshold(self) -> Curve:
+        """Sharpness above which a quadratic would be unstable."""
+        return self.limit.sharpness(self.eta)
+
+    @property
+    def ratio(self) -> Curve:
+        """Decisive sharpness over threshold."""
+        return self.limit.ratio(self.decisive_sharpness, self.eta)
+
+    @property
+    def diverged_row(self) -> int:
+        """The first row whose loss is not finite, or as many as there are; -1 if none is."""
+        lost = np.flatnonzero(~np.isfinite(self.loss))
+        return int(lost[0]) if lost.size else -1
+
+    @property
+    def trainable(self) -> bool:
+        """See `simulator.regimes.trainable`."""
+        known = np.isfinite(self.loss_final)
+        loss = np.append(self.loss, self.loss_final) if known else self.loss
+        return regimes.trainable(loss, self.constant_loss)
+
+    @property
+    def natural_phase(self) -> str:
+        """See `simulator.regimes.natural_phase`."""
+        return regimes.natural_phase(self.decisive_sharpness, self.ratio)

@@ -1,0 +1,68 @@
+"""Warmup without a length: from catapult to catapult."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from simulator.catapult_search import DELTA, paper_search
+from simulator.checks import nonnegative, positive
+from simulator.schedules.base import Chooser, Probe, Schedule
+
+__all__ = ["PersistentCatapult"]
+
+# The first search begins so far below eta_trgt if nobody says where.
+_FIRST = 1e-3
+
+
+@dataclass(frozen=True)
+class PersistentCatapult(Schedule):
+    """Whenever the loss is lower than at the last search, raise eta until one update raises it.
+
+    Then train at that eta: a catapult follows, the sharpness falls, and once the loss is below
+    where the catapult began, the next search begins from this eta. It never falls, and ends at
+    eta_trgt. Each search costs forward passes, which `Run.forward_passes` counts.
+
+    Parameters
+    ----------
+    eta_trgt : float
+        The largest learning rate.
+    eta_init : float
+        Where the first search begins; 0 is a thousandth of eta_trgt.
+    delta : float
+        A search stops where one update raises the loss by at most this fraction.
+
+    Notes
+    -----
+    Kalra & Barkeshli 2024, algorithm 3, repaired: as printed it never begins (it asks for a loss
+    below that of the first step at the first step) and never takes an update.
+    """
+
+    name: ClassVar[str] = "persistent-catapult"
+
+    eta_trgt: float = 1.0
+    eta_init: float = 0.0
+    delta: float = DELTA
+
+    def __post_init__(self) -> None:
+        positive("eta_trgt", self.eta_trgt)
+        nonnegative("eta_init", self.eta_init)
+        positive("delta", self.delta)
+
+    def chooser(self) -> Chooser:
+        eta, lowest = min(self.eta_init or _FIRST * self.eta_trgt, self.eta_trgt), math.inf
+
+        def choose(probe: Probe) -> float:
+            nonlocal eta, lowest
+            if eta < self.eta_trgt and probe.loss < lowest:
+                lowest = probe.loss
+                if probe.loss_after(eta) < probe.loss:
+                    found = paper_search(
+                        probe.loss_after, probe.loss, eta_0=2.0 * eta, lower=eta,
+                        delta=self.delta, eta_most=self.eta_trgt,
+                    )  # fmt: skip
+                    eta = found.upper if found.found else self.eta_trgt
+            return eta
+
+        return choose
