@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from simulator.checks import InputError
     from simulator.curvature import sharpness
     from simulator.data import Data, load_data
+    from simulator.events import explain
     from simulator.models import MLP, UV, Model, Quadratic
     from simulator.optimizers import (
         GD,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         Warmup,
     )
     from simulator.sweeps import sweep
-    from simulator.training import critical_eta, simulate
+    from simulator.training import critical_eta, natural_phase, simulate
 
 __version__ = "0.1.0"
 
@@ -67,8 +68,10 @@ _HOMES = {
         ("AtThreshold", "ModifiedWarmup", "PersistentCatapult", "Schedule", "Warmup"), "schedules"
     ),
     "sweep": "sweeps",
+    "explain": "events",
     "Run": "runs",
     "critical_eta": "training",
+    "natural_phase": "training",
     "simulate": "training",
 }
 
@@ -79,7 +82,8 @@ __all__ = [
     "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Data", "GIAdam", "InputError", "Model",
     "ModifiedWarmup", "Momentum", "Nesterov", "Optimizer", "PersistentCatapult", "Quadratic",
     "RAdam", "RIAdam", "RMSProp", "Run", "Schedule", "Warmup",
-    "critical_eta", "load_data", "sharpness", "simulate", "sweep", "testing", "theory",
+    "critical_eta", "explain", "load_data", "natural_phase", "sharpness", "simulate", "sweep",
+    "testing", "theory",
 ]  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import click
 from simulator.checks import InputError, at_least
 from simulator.commands import options
 from simulator.commands.options import option
+from simulator.commands.replay import refuse_others, replay
 from simulator.commands.terminal import announce_compilation, emit, say, shares
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simulator.runs import Run
     from simulator.sweeps import Spec
 
-__all__ = ["run"]
+__all__ = ["new_spec", "run"]
 
 # What may be given together with --replay; everything else comes from the store.
 _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "data", "sharpness_every"}
@@ -53,11 +53,16 @@ def run(**given: Any) -> None:
     figure: Path = given["figure"] or Path("run.png")
     figures.check_format(figure)
     if given["replay"] is not None:
-        spec, data, cell, stored = _from_store(given)
+        refuse_others(given, _WITH_REPLAY, "the store")
+        spec, data, cell, stored = replay(
+            given["replay"], "replay", given["cell"],
+            given["data"] if options.was_given("data") else None,
+            given["sharpness_every"] if options.was_given("sharpness_every") else None,
+        )  # fmt: skip
     elif given["cell"] is not None:
         raise InputError("cell", given["cell"], "belongs to --replay; name a store with it")
     else:
-        spec, data, cell, stored = _new_spec(given), options.data_of(), (0, 0, 0, 0), None
+        spec, data, cell, stored = new_spec(given), options.data_of(), (0, 0, 0, 0), None
 
     if given["output"] is not None:
         check_output(given["output"], spec, overwrite=given["overwrite"])
@@ -90,7 +95,8 @@ def run(**given: Any) -> None:
         click.echo(f"Figure         {figure}")
 
 
-def _new_spec(given: dict[str, Any]) -> Spec:
+def new_spec(given: dict[str, Any]) -> Spec:
+    """The one cell that the current command's options describe."""
     from simulator.sweeps import Spec
 
     same = ("batch_size", "layer_rates", "sharpness_every", "accuracy", "dtype")
@@ -103,68 +109,6 @@ def _new_spec(given: dict[str, Any]) -> Spec:
         **options.schedule_of(given),
         **{name: given[name] for name in same},
     )
-
-
-def _from_store(
-    given: dict[str, Any],
-) -> tuple[Spec, Data | None, tuple[int, ...], dict[str, Any]]:
-    """Spec, data and indices of the run to replay, and what the store says of it."""
-    from dataclasses import replace
-
-    from simulator.sweeps import AXES, open_store
-
-    for name, value in given.items():
-        if options.was_given(name) and name not in _WITH_REPLAY:
-            raise InputError(name.removeprefix("as_"), value, "comes from the store; leave it out")
-    dataset, spec, description = open_store(given["replay"], "replay")
-    data = _data_again(given, description)
-    cell = spec.locate(_coordinates(given["cell"]))
-    here = dataset.isel(dict(zip(AXES, cell, strict=True)))
-    if here["status"].item() != "done":
-        raise InputError("cell", given["cell"], f"is {here['status'].item()} in {given['replay']}")
-    stored = {
-        str(name): here[name].item() for name in here.data_vars if "step" not in here[name].dims
-    }
-    del stored["status"]
-    every = given["sharpness_every"]
-    if options.was_given("sharpness_every") and every != spec.sharpness_every:
-        # Measuring more often changes no step of the training, only what is seen of it.
-        spec = replace(spec, sharpness_every=every)
-        stored = {name: stored[name] for name in stored if name.startswith("loss") or "acc" in name}
-    return spec, data, cell, stored
-
-
-def _coordinates(text: str | None) -> dict[str, float]:
-    """Parse ``eta_trgt=8,t_wrm=64``."""
-    coordinates = {}
-    for part in filter(None, (text or "").split(",")):
-        name, _, value = part.partition("=")
-        try:
-            coordinates[name.strip()] = float(value)
-        except ValueError:
-            raise InputError("cell", part, "give NAME=NUMBER, as in eta_trgt=8") from None
-    if not all(map(isfinite, coordinates.values())):
-        raise InputError("cell", text, "give finite numbers")
-    return coordinates
-
-
-def _data_again(given: dict[str, Any], description: dict[str, Any]) -> Data | None:
-    """The data of a store: made again, or given again, and the same to the last bit."""
-    from simulator.data import LOADERS, load_data
-
-    name = description.get("name")
-    if name == "none":
-        return None
-    if options.was_given("data"):
-        data = load_data(given["data"], description.get("samples"), description.get("data_seed", 0))
-    elif name in LOADERS:
-        data = load_data(name, description["samples"], description["data_seed"])
-    else:
-        # A store is somebody else's file: the path it names is not followed.
-        raise InputError("replay", given["replay"], "was made from a file; name it with --data")
-    if data.digest != description.get("digest"):
-        raise InputError("data", given["data"], "is not the data that the store was made from")
-    return data
 
 
 def _results(spec: Spec, data: Data | None, result: Run, known: dict[str, float]) -> dict[str, Any]:

@@ -70,6 +70,20 @@ class Curves:
         return self.preconditioned_sharpness if self.adaptive else self.sharpness
 
     @property
+    def name(self) -> str:
+        """What the decisive sharpness is called."""
+        return "pre-conditioned sharpness" if self.adaptive else "sharpness"
+
+    @property
+    def limit_in_words(self) -> str:
+        """What the threshold is: 2 / eta, say."""
+        return f"{self.limit.over_eta:.3g} / eta"
+
+    def at(self, row: int) -> int:
+        """The step of a row."""
+        return int(self.step[row])
+
+    @property
     def threshold(self) -> Curve:
         """Sharpness above which a quadratic would be unstable."""
         return self.limit.sharpness(self.eta)
@@ -96,3 +110,13 @@ class Curves:
     def natural_phase(self) -> str:
         """See `simulator.regimes.natural_phase`."""
         return regimes.natural_phase(self.decisive_sharpness, self.ratio)
+
+    @property
+    def outcome(self) -> str:
+        """See `simulator.regimes.outcome`."""
+        finite = self.diverged_row < 0
+        known = self.ratio if np.isfinite(self.ratio).any() else None
+        count = len(regimes.catapults(self.loss, known)) if np.isfinite(self.loss[0]) else 0
+        return regimes.outcome(
+            self.loss, self.ratio, diverged=not finite, trained=self.trainable, n_catapults=count
+        )

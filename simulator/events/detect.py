@@ -8,7 +8,7 @@ never guessed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,20 +78,24 @@ class Edge:
     start: int
     end: int
     mean_ratio: float
+    driver: str = "unknown"
 
 
 @dataclass(frozen=True)
 class Events:
     """All that happened, in order of time; rows index the curves.
 
-    ``crossings``: rows where the ratio is first seen above 1. ``diverged``: the first row without
-    a finite loss, or -1. ``stuck``: finite but not trained. ``unreturned``: the row where the loss
-    left its running minimum by a tenth and did not come back, or -1. ``inflation``: by what factor
+    ``crossings``: rows where the ratio is first seen above 1. ``apart``: the catapults that are
+    neither part of an edge nor the peak from which a stuck run did not recover. ``diverged``: the
+    first row without a finite loss, or -1. ``stuck``: finite but not trained. ``unreturned``: the
+    row where the loss left its running minimum by a tenth and did not come back, or -1.
+    ``inflation``: by what factor
     the preconditioner grew over the largest rise of the loss of a run that is stuck, NaN otherwise.
     """
 
     crossings: tuple[int, ...]
     catapults: tuple[Catapult, ...]
+    apart: tuple[Catapult, ...]
     edges: tuple[Edge, ...]
     diverged: int
     stuck: bool
@@ -198,7 +202,8 @@ def _inflation(curves: Curves) -> float:
     An adaptive optimizer's memory of a large gradient makes later updates small for as long as it
     lasts: the network stands still where it was thrown.
     """
-    scale = curves.sharpness / curves.preconditioned_sharpness
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = curves.sharpness / curves.preconditioned_sharpness
     measured = np.flatnonzero(np.isfinite(scale) & (scale > 0))
     peak = int(np.nanargmax(curves.loss))
     before, after = measured[measured <= max(peak - 1, 0)], measured[measured > peak]
@@ -212,15 +217,26 @@ def find_events(curves: Curves) -> Events:
     ratio = curves.ratio
     known = ratio if np.isfinite(ratio).any() else None
     found = [] if not _finite_start(curves) else regimes.catapults(curves.loss, known)
-    diverged = curves.diverged_row
+    diverged, unreturned = curves.diverged_row, _unreturned(curves.loss)
+    # What follows the last minimum of a run that diverges is its divergence.
+    lasting = slice(0, max(unreturned, 0) + 1 if diverged >= 0 else None)
     stuck = diverged < 0 and not curves.trainable
+    hovering = edges(ratio[lasting], curves.loss[lasting])
+    catapults = tuple(_catapult(curves, catapult) for catapult in found)
+    failure = int(np.nanargmax(curves.loss)) if stuck else -1
     return Events(
         crossings=tuple(crossings(ratio)),
-        catapults=tuple(_catapult(curves, catapult) for catapult in found),
-        edges=tuple(edges(ratio, curves.loss)),
+        catapults=catapults,
+        apart=tuple(
+            c
+            for c in catapults
+            if c.peak != failure
+            and not any(e.start <= c.peak and c.start <= e.end for e in hovering)
+        ),
+        edges=tuple(replace(edge, driver=driver(curves, edge.start)) for edge in hovering),
         diverged=diverged,
         stuck=stuck,
-        unreturned=_unreturned(curves.loss),
+        unreturned=unreturned,
         inflation=_inflation(curves) if stuck and curves.adaptive else math.nan,
     )
 

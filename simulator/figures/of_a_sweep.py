@@ -1,134 +1,24 @@
-"""Figures: functions from results to Axes. matplotlib is imported when one is drawn."""
+"""The phase diagram of a sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.checks import InputError
+from simulator.figures.canvas import pyplot
 from simulator.sweeps.boundary import boundary, median, survived
 from simulator.sweeps.spec import AXES
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-    from simulator.runs import Run
+__all__ = ["phase_diagram"]
 
-__all__ = ["new_axes", "phase_diagram", "save", "trajectory"]
-
-FORMATS = (".png", ".svg", ".pdf")
-
-# Told apart by lightness alone, so that they survive a greyscale print.
-_LOSS, _SHARPNESS, _ETA, _THRESHOLD = "#08519c", "#a63603", "#238b45", "#252525"
-# A loss may pass through 1e300 on its way out; nothing else would be seen beside that.
-_BLOW_UP = 1e15
 _DIVERGED, _STUCK = "#ffffff", "#e2e2e2"
-
-
-def _pyplot() -> Any:
-    import matplotlib as mpl
-
-    # No window is ever opened, and the same figure is the same file.
-    mpl.use("Agg", force=False)
-    mpl.rcParams["svg.hashsalt"] = "warmup"
-    import matplotlib.pyplot as plt
-
-    return plt
-
-
-def new_axes() -> Axes:
-    """Empty Axes in a figure of their own."""
-    axes: Axes = _pyplot().subplots(figsize=(7.5, 4.8), layout="constrained")[1]
-    return axes
-
-
-def trajectory(run: Run, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
-    """Loss, sharpness with the threshold, and eta over the steps of a run; catapults shaded.
-
-    Parameters
-    ----------
-    run : Run
-    axes : three Axes, optional
-        Default: a new figure.
-    """
-    plt = _pyplot()
-    if axes is None:
-        _, axes = plt.subplots(
-            3, 1, sharex=True, figsize=(7, 7), height_ratios=(3, 3, 1.5), layout="constrained"
-        )
-    loss, sharpness, eta = axes
-    step = np.arange(len(run.loss))
-
-    loss.plot(step, run.loss, color=_LOSS, lw=1.4)
-    positive = run.loss[run.loss > 0]
-    if positive.size:
-        loss.set_ylim(0.5 * positive.min(), 2 * min(positive.max(), _BLOW_UP * positive[0]))
-    loss.set(yscale="log", ylabel="loss")
-
-    _draw_sharpness(run, sharpness)
-    adaptive = run.preconditioned_sharpness is not None
-    sharpness.set(ylabel=r"$\lambda(P^{-1}H)$" if adaptive else r"sharpness $\lambda$")
-
-    eta.plot(step, run.eta, color=_ETA, lw=1.4)
-    eta.set(ylabel=r"$\eta_t$", xlabel="step (updates done before)", xlim=(0, len(step)))
-    eta.set_ylim(bottom=0)
-
-    for panel in (loss, sharpness):
-        for catapult in run.catapults:
-            panel.axvspan(catapult.start, catapult.end, color="#d9d9d9", lw=0, zorder=0)
-    for catapult in run.catapults:
-        loss.plot(catapult.peak, run.loss[catapult.peak], marker="v", color=_THRESHOLD, ms=5)
-    if run.diverged:
-        for panel in axes:
-            panel.axvline(run.diverged_step, color=_THRESHOLD, lw=1, ls=":")
-        loss.annotate(
-            f"diverged at step {run.diverged_step}", (run.diverged_step, 0.05), xytext=(4, 0),
-            xycoords=("data", "axes fraction"), textcoords="offset points",
-        )  # fmt: skip
-    loss.set_title(_run_title(run), fontsize="medium")
-    return axes
-
-
-def _draw_sharpness(run: Run, ax: Axes) -> None:
-    """The sharpness that decides, and the dashed threshold where it is near it."""
-    step = np.arange(len(run.loss))
-    curve, adaptive = run.decisive_sharpness, run.preconditioned_sharpness is not None
-    measured = np.isfinite(curve)
-    if not measured.any():
-        ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center")
-        return
-    apart = np.diff(np.flatnonzero(measured)).max(initial=1) > 1
-    ax.plot(
-        step[measured], curve[measured], color=_SHARPNESS, lw=1.4, marker="." if apart else "",
-        label=r"pre-conditioned sharpness" if adaptive else "sharpness",
-    )  # fmt: skip
-    # The threshold starts at infinity where eta starts at 0.
-    values = curve[measured]
-    top = 1.6 * min(values.max(), 20 * max(values[0], run.threshold[-1]))
-    shown = np.where(run.threshold <= top, run.threshold, np.nan)
-    limit = float(run.threshold[-1] * run.eta[-1])
-    ax.plot(
-        step, shown, color=_THRESHOLD, lw=1.2, ls="--", label=rf"threshold {limit:.3g} / $\eta_t$"
-    )
-    positive = values[values > 0]
-    if adaptive and positive.size:
-        # It falls by decades within the first updates.
-        ax.set(yscale="log", ylim=(0.5 * positive.min(), top))
-    elif top > 0:
-        ax.set_ylim(0, top)
-    ax.legend(loc="best", frameon=False)
-
-
-def _run_title(run: Run) -> str:
-    count = run.n_catapults
-    catapults = "no catapult" if not count else f"{count} catapult{'s' * (count > 1)} (shaded)"
-    return f"{run.outcome.replace('_', ' ')}, {catapults}"
 
 
 def phase_diagram(
@@ -156,7 +46,7 @@ def phase_diagram(
     """
     from matplotlib.patches import Patch
 
-    plt = _pyplot()
+    plt = pyplot()
     if color not in dataset or dataset[color].dtype.kind != "f" or dataset[color].dims != AXES:
         raise InputError("color", color, "give a variable of real numbers, loss_final say")
     if ax is None:
@@ -276,23 +166,3 @@ def _plain_ticks(ax: Axes, x: NDArray[Any], y: NDArray[Any]) -> None:
         axis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_locator(LogLocator(base=2, numticks=12))
     ax.yaxis.set_major_locator(FixedLocator(list(y[:: len(y) // 14 + 1])))
-
-
-def check_format(path: Path) -> None:
-    """Refuse a figure file that could not be written."""
-    if path.is_dir():
-        raise InputError("figure", path, "is a folder")
-    if path.suffix.lower() not in FORMATS:
-        raise InputError("figure", path, f"unknown format; end the name in {', '.join(FORMATS)}")
-    if not path.absolute().parent.is_dir():
-        raise InputError("figure", path, f"there is no folder {path.absolute().parent}")
-
-
-def save(axes: Axes | Sequence[Axes], path: Path) -> None:
-    """Write the figure of these axes to ``path``, in the format of its ending, and close it."""
-    first = axes if hasattr(axes, "figure") else axes[0]
-    figure: Figure = first.figure  # type: ignore[assignment]
-    # No date: the same results make the same file.
-    metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    figure.savefig(path, dpi=160, metadata=metadata[path.suffix.lower()])
-    _pyplot().close(figure)

@@ -1,0 +1,123 @@
+"""``warmup explain``: what happened in a run, in words, as a table, and on a marked figure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simulator.checks import InputError, at_least
+from simulator.commands import options
+from simulator.commands.options import option
+from simulator.commands.replay import Replay, refuse_others, replay
+from simulator.commands.run import new_spec
+from simulator.commands.terminal import announce_compilation, emit
+
+if TYPE_CHECKING:
+    from simulator.events import Curves, Story
+
+__all__ = ["explain"]
+
+_ALWAYS = {"source", "figure", "as_json"}
+_WITH_STORE = _ALWAYS | {"cell", "data", "sharpness_every"}
+_WITH_TABLE = _ALWAYS | {
+    "columns", "optimizer", "momentum", "dampening", "ema", "beta1", "beta2", "eps", "weight_decay",
+}  # fmt: skip
+
+
+@click.command(cls=options.GroupedCommand)
+@click.argument("source", type=click.Path(path_type=Path), required=False)
+@options.model_options
+@options.data_options
+@options.optimizer_options
+@options.schedule_options("8", "64", grid=False)
+@options.curvature_options(every=1)
+@option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
+@option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
+@option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of a store.")
+@option("execution", "--columns", metavar="step,loss,sharpness,eta", default_text="as its header says", help="What each column of a csv is; - skips one, preconditioned_sharpness is another name.")  # fmt: skip
+@options.output_options("explain.png")
+def explain(**given: Any) -> None:
+    """Say what happened in a run: its catapults, its edge of stability, its end.
+
+    SOURCE is a store, of which --cell names a run, or a csv with a row for each logged step, of
+    which the optimizer's options tell the threshold. Without it a run is trained as by warmup run.
+    """
+    from simulator import figures
+    from simulator.events import explain as tell
+
+    figure: Path = given["figure"] or Path("explain.png")
+    figures.check_format(figure)
+    source: Path | None = given["source"]
+    if source is not None and source.suffix == ".csv":
+        story = tell(_table(source, given))
+    elif source is not None and not source.is_dir():
+        raise InputError("source", source, "is neither a store nor a .csv file")
+    else:
+        story = _trained(source, given)
+    figures.save(figures.trajectory(story), figure)
+    if given["as_json"]:
+        emit(_document(story, figure))
+    else:
+        click.echo(click.wrap_text(story.paragraph, width=min(get_terminal_size().columns, 100)))
+        if story.rows:
+            click.echo(f"\n{story.table}")
+        click.echo(f"\nFigure  {figure}")
+
+
+def _table(source: Path, given: dict[str, Any]) -> Curves:
+    from simulator.events import read_curves
+
+    refuse_others(given, _WITH_TABLE, "the table")
+    columns = given["columns"]
+    return read_curves(source, options.optimizer_of().limit, columns and columns.split(","))
+
+
+def _trained(source: Path | None, given: dict[str, Any]) -> Story:
+    """The story of a run of ours, new or again, with what a gentle one beside it shows."""
+    from simulator.events import explain as tell
+    from simulator.sweeps import foreknowledge, rehearse, run_cell
+    from simulator.training import natural_phase
+
+    for name in ("columns", *(["cell"] if source is None else [])):
+        if given[name] is not None:
+            belongs = "a csv" if name == "columns" else "a store"
+            raise InputError(name, given[name], f"belongs to {belongs}; name one")
+    if source is None:
+        run_again = Replay(new_spec(given), options.data_of(), (0, 0, 0, 0), {})
+    else:
+        refuse_others(given, _WITH_STORE, "the store")
+        every = at_least("sharpness_every", given["sharpness_every"], 0)
+        run_again = replay(
+            source, "source", given["cell"], given["data"] if options.was_given("data") else None,
+            every,
+        )  # fmt: skip
+    spec, data, cell, _ = run_again
+    rehearse(spec, data)
+    announce_compilation()
+    seed = spec.seeds[cell[0]]
+    known = foreknowledge(spec, data, seed)
+    run = run_cell(spec, data, cell, known["eta_critical"])
+    natural = None
+    if run.natural_phase == "unknown" and spec.sharpness_every and isfinite(known["eta_critical"]):
+        natural = natural_phase(spec.model, data, optimizer=spec.optimizer, seed=seed)
+    return tell(run, natural)
+
+
+def _document(story: Story, figure: Path) -> dict[str, Any]:
+    curves = story.curves
+    return {
+        "command": "explain",
+        "paragraph": story.paragraph,
+        "outcome": curves.outcome,
+        "natural_phase": curves.natural_phase,
+        # Rows of the curves: the steps of what was logged.
+        "step": curves.step,
+        "events": asdict(story.events),
+        "table": [asdict(row) for row in story.rows],
+        "figure": str(figure),
+    }

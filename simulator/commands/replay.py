@@ -1,0 +1,101 @@
+"""A run of a store, to be done again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from simulator.checks import InputError
+from simulator.commands import options
+
+if TYPE_CHECKING:
+    from simulator.data import Data
+    from simulator.sweeps import Spec
+
+__all__ = ["Replay", "refuse_others", "replay"]
+
+
+class Replay(NamedTuple):
+    """Spec, data and indices of the run to do again, and what the store says of it."""
+
+    spec: Spec
+    data: Data | None
+    cell: tuple[int, ...]
+    stored: dict[str, Any]
+
+
+def replay(
+    store: Path, option: str, cell: str | None, data: str | None, sharpness_every: int | None
+) -> Replay:
+    """Find a run in a store that ``option`` names.
+
+    Parameters
+    ----------
+    cell : str, optional
+        Where: ``eta_trgt=8,t_wrm=64``.
+    data : str, optional
+        The data's name or file, if given.
+    sharpness_every : int, optional
+        If given, how often to measure this time.
+    """
+    from simulator.sweeps import AXES, open_store
+
+    dataset, spec, description = open_store(store, option)
+    again = _data_again(store, option, data, description)
+    at = spec.locate(_coordinates(cell))
+    here = dataset.isel(dict(zip(AXES, at, strict=True)))
+    if here["status"].item() != "done":
+        raise InputError("cell", cell, f"is {here['status'].item()} in {store}")
+    stored = {
+        str(name): here[name].item() for name in here.data_vars if "step" not in here[name].dims
+    }
+    del stored["status"]
+    if sharpness_every is not None and sharpness_every != spec.sharpness_every:
+        # Measuring more often changes no step of the training, only what is seen of it.
+        spec = replace(spec, sharpness_every=sharpness_every)
+        stored = {name: stored[name] for name in stored if name.startswith("loss") or "acc" in name}
+    return Replay(spec, again, at, stored)
+
+
+def _coordinates(text: str | None) -> dict[str, float]:
+    """Parse ``eta_trgt=8,t_wrm=64``."""
+    coordinates = {}
+    for part in filter(None, (text or "").split(",")):
+        name, _, value = part.partition("=")
+        try:
+            coordinates[name.strip()] = float(value)
+        except ValueError:
+            raise InputError("cell", part, "give NAME=NUMBER, as in eta_trgt=8") from None
+    if not all(map(isfinite, coordinates.values())):
+        raise InputError("cell", text, "give finite numbers")
+    return coordinates
+
+
+def _data_again(
+    store: Path, option: str, given: str | None, description: dict[str, Any]
+) -> Data | None:
+    """The data of a store: made again, or given again, and the same to the last bit."""
+    from simulator.data import LOADERS, load_data
+
+    name = description.get("name")
+    if name == "none":
+        return None
+    if given is not None:
+        data = load_data(given, description.get("samples"), description.get("data_seed", 0))
+    elif name in LOADERS:
+        data = load_data(name, description["samples"], description["data_seed"])
+    else:
+        # A store is somebody else's file: the path it names is not followed.
+        raise InputError(option, store, "was made from a file; name it with --data")
+    if data.digest != description.get("digest"):
+        raise InputError("data", given, "is not the data that the store was made from")
+    return data
+
+
+def refuse_others(given: dict[str, Any], allowed: set[str], source: str) -> None:
+    """Refuse options that a source settles: they would be ignored."""
+    for name, value in given.items():
+        if options.was_given(name) and name not in allowed:
+            raise InputError(name.removeprefix("as_"), value, f"comes from {source}; leave it out")

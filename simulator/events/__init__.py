@@ -1,0 +1,13 @@
+"""What happened in a run: its events, found on its curves and told in words."""
+
+from __future__ import annotations
+
+from simulator.events.curves import Curves
+from simulator.events.detect import DRIVERS, Catapult, Edge, Events, find_events
+from simulator.events.story import Row, Story, explain
+from simulator.events.table import COLUMNS, read_curves
+
+__all__ = [
+    "COLUMNS", "DRIVERS", "Catapult", "Curves", "Edge", "Events", "Row", "Story", "explain",
+    "find_events", "read_curves",
+]  # fmt: skip

@@ -1,0 +1,48 @@
+"""The natural evolution of the sharpness, at a learning rate too small to disturb it."""
+
+from __future__ import annotations
+
+from simulator.data import Data
+from simulator.models import Model
+from simulator.optimizers import Optimizer
+from simulator.schedules import Warmup
+from simulator.training.loop import simulate
+from simulator.training.rule import critical_eta
+
+__all__ = ["GENTLE", "natural_phase"]
+
+# Of the critical learning rate at initialisation.
+GENTLE = 0.1
+
+
+def natural_phase(
+    model: Model,
+    data: Data | None = None,
+    *,
+    optimizer: Optimizer,
+    seed: int = 0,
+    steps: int = 512,
+) -> str:
+    """Progressive sharpening, sharpness reduction or neither, by a run that stays stable.
+
+    A run whose learning rate is beyond the threshold from the start cannot show it. This one
+    trains at a tenth of the critical learning rate.
+
+    Parameters
+    ----------
+    model, data, optimizer, seed
+        As in `simulate`.
+    steps : int
+        Updates. As the sharpness may turn, the answer is about this long.
+
+    Returns
+    -------
+    str
+        One of `simulator.regimes.NATURAL_PHASES`.
+    """
+    eta = GENTLE * critical_eta(model, data, optimizer, seed)
+    run = simulate(
+        model, data, optimizer=optimizer, schedule=Warmup(eta_trgt=eta), steps=steps, seed=seed,
+        sharpness_every=8,
+    )  # fmt: skip
+    return run.natural_phase
