@@ -172,7 +172,7 @@ def _catapult(curves: Curves, found: regimes.Catapult) -> Catapult:
     if above.size:
         # It may have been crossed while the loss still fell.
         crossing = max(row for row in crossings(ratio) if row <= above[0])
-        calmer = around[(around > found.peak - 1) & (ratio[around] <= 1)]
+        calmer = around[(around >= max(found.peak, crossing)) & (ratio[around] <= 1)]
         calm = int(calmer[0]) if calmer.size else int(around[-1])
         during = measured[(measured >= crossing) & (measured <= calm)]
         sharpest = int(during[np.argmax(sharpness[during])])
