@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from simulator.training.batches import check_batch_size
 from simulator.training.loop import DTYPES, Interrupted, simulate
+from simulator.training.probe import Probe
 from simulator.training.rule import Rule, critical_eta
 
-__all__ = ["DTYPES", "Interrupted", "Rule", "check_batch_size", "critical_eta", "simulate"]
+__all__ = [
+    "DTYPES", "Interrupted", "Probe", "Rule", "check_batch_size", "critical_eta", "simulate",
+]  # fmt: skip

@@ -63,11 +63,23 @@ class Rule:
     def step(self, theta: Array, gradient: Array, eta: float, t: int) -> None:
         """Update theta in place."""
         self.optimizer.direction(theta, gradient, self._state, t, self._update)
+        self.descend(theta, self._update, eta)
+
+    def peek(self, theta: Array, gradient: Array, t: int, out: Array) -> None:
+        """Fill ``out`` (P,) with the u_t that ``step`` would take; the state stays as it is."""
+        self.optimizer.direction(theta, gradient, self._state.copy(), t, out)
+
+    def descend(self, theta: Array, update: Array, eta: float) -> None:
+        """Move theta (P,) in place by -eta times ``update`` (P,), at each parameter's rate."""
         rate = theta.dtype.type(eta)
         if self._rates is None:
-            updates.descend(theta, self._update, rate)
+            updates.descend(theta, update, rate)
         else:
-            updates.descend_at_rates(theta, self._update, rate, self._rates)
+            updates.descend_at_rates(theta, update, rate, self._rates)
+
+    def at_rates(self, update: Array) -> Array:
+        """``update`` (P,) times each parameter's rate: what ``descend`` takes off at eta = 1."""
+        return update if self._rates is None else update * self._rates
 
 
 def critical_eta(

@@ -1,0 +1,69 @@
+"""What the loss would be after the next update, at any learning rate, without taking it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simulator.models import Array, Objective
+from simulator.training.rule import Rule
+
+__all__ = ["Probe"]
+
+
+class Probe:
+    """The line along which a run's next update moves, and the loss on it.
+
+    Nothing is committed: theta, gradient and the optimizer's state stay as they are. The rule must
+    have started, and the objective must show the samples that the update sees.
+
+    Attributes
+    ----------
+    step : int
+        Updates taken before this one.
+    loss : float
+        Where the run stands.
+    forward_passes : int
+        Calls of ``loss_after`` so far, at all points.
+    """
+
+    def __init__(self, objective: Objective, rule: Rule) -> None:
+        self._objective, self._rule = objective, rule
+        self._update, self._moved = np.empty((2, objective.size), dtype=objective.dtype)
+        self.step, self.loss, self.forward_passes = 0, math.nan, 0
+
+    def at(self, step: int, theta: Array, gradient: Array, loss: float) -> None:
+        """Stand at theta (P,), whose gradient (P,) and loss these are; both arrays are kept."""
+        self.step, self.loss = step, loss
+        self._theta, self._gradient = theta, gradient
+        self._known = False
+
+    def loss_after(self, eta: float) -> float:
+        """Loss after the update at eta: one forward pass. Infinite where it is not finite."""
+        self.forward_passes += 1
+        update = self._direction()
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.copyto(self._moved, self._theta)
+            self._rule.descend(self._moved, update, eta)
+            loss = self._objective.loss(self._moved)
+        return loss if math.isfinite(loss) else math.inf
+
+    def quadratic_guess(self) -> float:
+        """Eta at which the loss is back where it was, to second order along the update.
+
+        2 g.u / u.Hu, with u the update at eta = 1: one Hessian product. NaN where the loss does
+        not bend upwards, or the update does not begin downhill. To be asked before ``loss_after``:
+        the product belongs to the gradient's theta.
+        """
+        along = self._rule.at_rates(self._direction())
+        product = np.empty_like(along)
+        self._objective.hvp(along, product)
+        slope, bend = float(self._gradient @ along), float(along @ product)
+        return 2.0 * slope / bend if slope > 0 and bend > 0 else math.nan
+
+    def _direction(self) -> Array:
+        if not self._known:
+            self._rule.peek(self._theta, self._gradient, self.step + 1, self._update)
+            self._known = True
+        return self._update
