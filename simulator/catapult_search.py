@@ -24,7 +24,7 @@ _DOUBLINGS = 200
 
 
 class Bracket(NamedTuple):
-    """At ``lower`` the loss has not risen, at ``upper`` it has; or ``upper`` is inf: it never does."""
+    """At ``lower`` the loss has not risen, at ``upper`` it has; if that is inf, it never does."""
 
     lower: float
     upper: float
@@ -138,7 +138,7 @@ def bisect(rises: Callable[[float], bool], bracket: Bracket, tolerance: float) -
     """Narrow a bracket, by halves of its logarithm."""
     lower, upper = bracket
     positive("tolerance", tolerance)
-    while 0.0 < lower and upper > (1.0 + tolerance) * lower:
+    while lower > 0.0 and upper > (1.0 + tolerance) * lower:
         middle = math.sqrt(lower) * math.sqrt(upper)
         if not lower < middle < upper:
             break
