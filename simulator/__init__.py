@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simulator import testing, theory
     from simulator.checks import InputError
+    from simulator.critical import Critical, critical_learning_rate
     from simulator.curvature import sharpness
     from simulator.data import Data, load_data
     from simulator.models import MLP, UV, Model, Quadratic
@@ -35,6 +36,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "InputError": "checks",
+    "Critical": "critical",
+    "critical_learning_rate": "critical",
     "sharpness": "curvature",
     "Data": "data",
     "load_data": "data",
@@ -68,9 +71,10 @@ _HOMES = {
 _MODULES = ("testing", "theory")
 
 __all__ = [
-    "GD", "MLP", "UV", "Adam", "AdamW", "Data", "GIAdam", "InputError", "Model", "Momentum",
-    "Nesterov", "Optimizer", "Quadratic", "RAdam", "RIAdam", "RMSProp", "Run", "Warmup",
-    "critical_eta", "load_data", "sharpness", "simulate", "sweep", "testing", "theory",
+    "GD", "MLP", "UV", "Adam", "AdamW", "Critical", "Data", "GIAdam", "InputError", "Model",
+    "Momentum", "Nesterov", "Optimizer", "Quadratic", "RAdam", "RIAdam", "RMSProp", "Run", "Warmup",
+    "critical_eta", "critical_learning_rate", "load_data", "sharpness", "simulate", "sweep",
+    "testing", "theory",
 ]  # fmt: skip
 
 
