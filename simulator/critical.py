@@ -139,6 +139,8 @@ class Critical:
 
     def _obstacle(self) -> str:
         lower, upper = self.bracket_c
+        if math.isfinite(upper) and self.eta_max == 0.0:
+            return "no constant learning rate trains in so many updates"
         if math.isfinite(upper):
             failed = f"training has already failed (eta_max = {self.eta_max:.4g})"
             return f"one update raises the loss only at eta_c = {upper:.4g}, where {failed}"

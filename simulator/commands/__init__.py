@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from simulator.checks import InputError
+from simulator.commands.critical import critical
 from simulator.commands.info import info
 from simulator.commands.plot import plot
 from simulator.commands.run import run
@@ -26,7 +27,7 @@ def warmup() -> None:
     """
 
 
-for _command in (run, sweep, theory, plot, info):
+for _command in (run, sweep, critical, theory, plot, info):
     warmup.add_command(_command)
 
 
