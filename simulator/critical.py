@@ -40,8 +40,10 @@ FAILURES: dict[str, Callable[[Run], bool]] = {
     "diverged": lambda run: run.diverged,
 }
 
-# Whole runs are not tried below 2^-12 of the guess, where they are only slow, or above 2^30 of it.
-_LEAST, _MOST = 2.0**-12, 2.0**30
+# Whole runs are not tried below 2^-12 of the guess, where they are only slow, or above 2^20 of it.
+_LEAST, _MOST = 2.0**-12, 2.0**20
+# Where none of those below the guess trains, all may be slow: factors on it to try above.
+_ABOVE = (2.0**0.5, 2.0, 2.0**1.5, 4.0)
 
 
 class Recommendation(NamedTuple):
@@ -140,7 +142,7 @@ class Critical:
     def _obstacle(self) -> str:
         lower, upper = self.bracket_c
         if math.isfinite(upper) and self.eta_max == 0.0:
-            return "no constant learning rate trains in so many updates"
+            return "no constant learning rate that was tried trains in so many updates"
         if math.isfinite(upper):
             failed = f"training has already failed (eta_max = {self.eta_max:.4g})"
             return f"one update raises the loss only at eta_c = {upper:.4g}, where {failed}"
@@ -170,7 +172,7 @@ def critical_learning_rate(
 ) -> Critical:
     """Search for the learning rate at which one update raises the loss, and for the largest to use.
 
-    Both searches find one crossing. Where a larger rate lowers the loss again, or trains again,
+    Each search finds one crossing. Where a larger rate lowers the loss again, or trains again,
     there are others.
 
     Parameters
@@ -240,27 +242,21 @@ def critical_learning_rate(
                 tolerance=tolerance,
                 eta_most=eta_most,
             )
-    trains = partial(
-        simulate, model, data, optimizer=optimizer, steps=steps, seed=seed, batch_size=batch_size,
-        rates=rates, sharpness_every=0, dtype=dtype,
-    )  # fmt: skip
+
     runs = 0
 
     def fails(eta: float) -> bool:
         nonlocal runs
         runs += 1
-        return FAILURES[failure](trains(schedule=Warmup(eta_trgt=eta)))
+        run = simulate(
+            model, data, optimizer=optimizer, schedule=Warmup(eta_trgt=eta), steps=steps, seed=seed,
+            batch_size=batch_size, rates=rates, sharpness_every=0, dtype=dtype,
+        )  # fmt: skip
+        return FAILURES[failure](run)
 
     largest = Bracket(math.nan, math.nan)
     if steps:
-        guess = _usable(bracket.upper, unit)
-        largest = two_way_search(
-            fails,
-            guess,
-            tolerance=tolerance,
-            eta_least=min(_LEAST * guess, eta_most),
-            eta_most=min(_MOST * guess, eta_most),
-        )
+        largest = _largest(fails, _usable(bracket.upper, unit), tolerance, eta_most)
     return Critical(
         eta_c=bracket.upper,
         eta_max=largest.lower if largest.found or not steps else math.inf,
@@ -276,3 +272,17 @@ def critical_learning_rate(
 def _usable(*guesses: float) -> float:
     """The first that a search can begin from."""
     return next((g for g in guesses if math.isfinite(g) and g > 0), ETA_0)
+
+
+def _largest(
+    fails: Callable[[float], bool], guess: float, tolerance: float, eta_most: float
+) -> Bracket:
+    """The two-way search on whole runs, which may fail below what trains too: by slowness."""
+    least, most = min(_LEAST * guess, eta_most), min(_MOST * guess, eta_most)
+    search = partial(two_way_search, fails, tolerance=tolerance, eta_least=least, eta_most=most)
+    bracket = search(guess)
+    if bracket.lower == 0.0:
+        above = (guess * factor for factor in _ABOVE if guess * factor <= most)
+        trains = next((eta for eta in above if not fails(eta)), None)
+        bracket = bracket if trains is None else search(trains)
+    return bracket

@@ -110,7 +110,7 @@ def test_momentum_s_first_step_is_that_of_gradient_descent(beta):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_gi_adam_bears_a_first_step_thirty_times_adam_s(digits, seed):
-    """1 / sqrt(1 - beta2) = 31.6: correcting v_0 = g^2 for a bias makes its step so much smaller."""
+    """1 / sqrt(1 - beta2) = 31.6: correcting v_0 = g^2 for a bias makes its step smaller."""
     model = sim.MLP(**NET)
     adam, gi = (
         sim.critical_learning_rate(
@@ -264,7 +264,14 @@ def test_runs_too_short_for_any_rate_end_the_search(digits):
     found = sim.critical_learning_rate(sim.MLP(**NET), digits, steps=1)
     assert found.eta_max == 0.0
     assert found.updates < 20
-    assert "no constant learning rate trains" in found.recommendation(1.0).reason
+    assert "no constant learning rate that was tried trains" in found.recommendation(1.0).reason
+
+
+def test_a_rate_that_is_only_slow_at_eta_c_is_sought_above_it():
+    """A linear network has not quite trained at eta_c in so many updates, and has a little above."""
+    data = sim.load_data("digits", 64)
+    found = sim.critical_learning_rate(sim.UV(512), data, seed=0, steps=512)
+    assert found.eta_c < found.eta_max < math.inf
 
 
 def test_a_loss_that_is_not_finite_has_none():
