@@ -87,6 +87,7 @@ def test_nothing_is_tried_outside_the_ends(guess, ratio):
 
     for bracket in (
         two_way_search(never, guess, eta_most=most),
+        two_way_search(never, 0.3 * most, eta_most=most),
         paper_search(lambda eta: 0.5 + never(eta), 1.0, eta_0=guess, eta_most=most),
     ):
         assert bracket == (most, math.inf)

@@ -268,7 +268,7 @@ def test_runs_too_short_for_any_rate_end_the_search(digits):
 
 
 def test_a_rate_that_is_only_slow_at_eta_c_is_sought_above_it():
-    """A linear network has not quite trained at eta_c in so many updates, and has a little above."""
+    """A linear network has not quite trained at eta_c in so many updates; a little above it has."""
     data = sim.load_data("digits", 64)
     found = sim.critical_learning_rate(sim.UV(512), data, seed=0, steps=512)
     assert found.eta_c < found.eta_max < math.inf
