@@ -169,6 +169,7 @@ def critical_learning_rate(
     steps: int = 512,
     failure: str = "untrained",
     dtype: str = "float64",
+    stop: Callable[[], bool] | None = None,
 ) -> Critical:
     """Search for the learning rate at which one update raises the loss, and for the largest to use.
 
@@ -177,7 +178,7 @@ def critical_learning_rate(
 
     Parameters
     ----------
-    model, data, optimizer, seed, batch_size, rates, dtype
+    model, data, optimizer, seed, batch_size, rates, dtype, stop
         As in `simulate`. The update is its first: on the first batch, from the optimizer's fresh
         state. All losses compared are that batch's.
     method : {"two-way", "paper"}
@@ -220,12 +221,11 @@ def critical_learning_rate(
     Batches(objective.samples, batch_size, seed).select(objective, 0)
     unit = critical_eta(model, data, optimizer, seed, dtype, rates)
 
-    probe, gradient = Probe(objective, rule), np.empty_like(theta)
+    probe, gradient, products = Probe(objective, rule), np.empty_like(theta), 0
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss = objective.gradient(theta, gradient)
         rule.start(theta, gradient)
         probe.at(0, theta, gradient, loss)
-        products = 0
         if not math.isfinite(loss):
             bracket = Bracket(math.nan, math.nan)
         elif not gradient.any():
@@ -250,7 +250,7 @@ def critical_learning_rate(
         runs += 1
         run = simulate(
             model, data, optimizer=optimizer, schedule=Warmup(eta_trgt=eta), steps=steps, seed=seed,
-            batch_size=batch_size, rates=rates, sharpness_every=0, dtype=dtype,
+            batch_size=batch_size, rates=rates, sharpness_every=0, dtype=dtype, stop=stop,
         )  # fmt: skip
         return FAILURES[failure](run)
 

@@ -14,6 +14,7 @@ from simulator.catapult_search import TOLERANCE, Bracket
 from simulator.critical import Critical
 from simulator.seeding import generator
 from simulator.theory import uv
+from simulator.training import Interrupted
 
 NET = {"width": 32, "depth": 3}
 
@@ -240,6 +241,11 @@ def test_the_updates_told_are_those_of_the_runs(digits, monkeypatch):
     monkeypatch.setattr("simulator.critical.simulate", noting)
     found = sim.critical_learning_rate(sim.MLP(**NET), digits, steps=32)
     assert found.updates == sum(made) == 32 * len(made)
+
+
+def test_a_search_that_is_told_to_stop_stops(digits):
+    with pytest.raises(Interrupted):
+        sim.critical_learning_rate(sim.MLP(**NET), digits, stop=lambda: True)
 
 
 # --- where there is nothing to find ---------------------------------------------------------------

@@ -2,9 +2,12 @@
 
 import re
 import shlex
+import signal
+import subprocess
+import time
 
 import pytest
-from program import strict_json
+from program import PROGRAM, strict_json
 
 import simulator as sim
 
@@ -89,3 +92,16 @@ def test_options_come_from_a_config_too(run, folder):
     document = strict_json(run("critical --config c.toml --json").out)
     assert document["search"]["method"] == "paper"
     assert len(document["seeds"]) == 2
+
+
+def test_it_can_be_interrupted_in_the_middle_of_a_run():
+    line = "critical --model quadratic --steps 10000000 --seeds 2"
+    with subprocess.Popen(
+        [*PROGRAM, *line.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        time.sleep(4)
+        assert program.poll() is None
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=10)
+    assert (program.returncode, out) == (130, "")
+    assert err.endswith("warmup: Interrupted.\n")

@@ -6,6 +6,7 @@ import math
 import os
 import shlex
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -174,6 +175,7 @@ def _search(
 
     from simulator.critical import critical_learning_rate
 
+    stop = threading.Event()
     same = (
         "method", "eta_0", "delta", "tolerance", "eta_most", "steps", "failure", "batch_size",
         "dtype",
@@ -186,6 +188,7 @@ def _search(
             optimizer=spec.optimizer,
             seed=seed,
             rates=spec.rates(data),
+            stop=stop.is_set,
             **{name: given[name] for name in same},
         )
         tell(1)
@@ -195,6 +198,7 @@ def _search(
         try:
             return list(pool.map(search, spec.seeds))
         except BaseException:
+            stop.set()
             pool.shutdown(cancel_futures=True)
             raise
 
