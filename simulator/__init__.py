@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simulator import testing, theory
     from simulator.checks import InputError
+    from simulator.critical import Critical, critical_learning_rate
     from simulator.curvature import sharpness
     from simulator.data import Data, load_data
     from simulator.events import explain
@@ -42,6 +43,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "InputError": "checks",
+    "Critical": "critical",
+    "critical_learning_rate": "critical",
     "sharpness": "curvature",
     "Data": "data",
     "load_data": "data",
@@ -79,10 +82,11 @@ _HOMES = {
 _MODULES = ("testing", "theory")
 
 __all__ = [
-    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Data", "GIAdam", "InputError", "Model",
-    "ModifiedWarmup", "Momentum", "Nesterov", "Optimizer", "PersistentCatapult", "Quadratic",
-    "RAdam", "RIAdam", "RMSProp", "Run", "Schedule", "Warmup",
-    "critical_eta", "explain", "load_data", "natural_phase", "sharpness", "simulate", "sweep",
+    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Critical", "Data", "GIAdam", "InputError",
+    "Model", "ModifiedWarmup", "Momentum", "Nesterov", "Optimizer", "PersistentCatapult",
+    "Quadratic", "RAdam", "RIAdam", "RMSProp", "Run", "Schedule", "Warmup",
+    "critical_eta", "critical_learning_rate", "explain", "load_data", "natural_phase", "sharpness",
+    "simulate", "sweep",
     "testing", "theory",
 ]  # fmt: skip
 

@@ -24,7 +24,7 @@ _DOUBLINGS = 200
 
 
 class Bracket(NamedTuple):
-    """At ``lower`` the loss has not risen, at ``upper`` it has; inf says that it never does."""
+    """At ``lower`` the loss has not risen, at ``upper`` it has; if that is inf, it never does."""
 
     lower: float
     upper: float
@@ -97,6 +97,7 @@ def two_way_search(
     guess: float,
     *,
     tolerance: float = TOLERANCE,
+    eta_least: float = 0.0,
     eta_most: float = math.inf,
 ) -> Bracket:
     """Double or halve from a guess until what is looked for lies between, then bisect in log eta.
@@ -113,14 +114,16 @@ def two_way_search(
         Where to begin.
     tolerance : float
         Stop once upper / lower is at most 1 + tolerance.
-    eta_most : float
-        Look no further.
+    eta_least, eta_most : float
+        Look no further. What is looked for from eta_least on gives the bracket (0, eta_least].
     """
-    eta = min(positive("guess", guess), eta_most)
+    eta = min(max(positive("guess", guess), eta_least), eta_most)
     if rises(eta):
         lower, upper = 0.0, eta
         for _ in range(_DOUBLINGS):
-            eta *= 0.5
+            if eta <= eta_least:
+                break
+            eta = max(0.5 * eta, eta_least)
             if not rises(eta):
                 lower = eta
                 break

@@ -9,8 +9,9 @@ import click
 import pytest
 from program import HEAVY, ROOT
 
-from simulator import load_data, simulate
+from simulator import critical_learning_rate, load_data, simulate
 from simulator.commands import warmup
+from simulator.critical import FAILURES, METHODS
 from simulator.data import LOADERS
 from simulator.figures import FORMATS
 from simulator.models import MODELS
@@ -79,6 +80,8 @@ CHOICES = {
     "decay": set(DECAYS),
     "eta_unit": set(ETA_UNITS),
     "dtype": set(DTYPES),
+    "method": set(METHODS),
+    "failure": set(FAILURES),
     "data": {*LOADERS, "FILE.npz"},
     "representation": {"gram", "parameters"},
     "figure": {"FILE.png", *(ending.lstrip(".") for ending in FORMATS if ending != ".png")},
@@ -90,6 +93,7 @@ CHOICES = {
     [
         ("run", "Model Data Loss Optimizer Schedule Curvature Seeds Execution Output Config"),
         ("sweep", "Model Data Loss Optimizer Schedule Curvature Seeds Execution Output Config"),
+        ("critical", "Model Data Loss Optimizer Schedule Search Seeds Execution Output Config"),
         ("theory", "Law Seeds Output Config"),
         ("plot", "Schedule Output Config"),
         ("info", "Output"),
@@ -125,7 +129,7 @@ def as_text(default, name="bias"):
     return default if isinstance(default, str) else f"{default:g}"
 
 
-@pytest.mark.parametrize("command", ["run", "sweep"])
+@pytest.mark.parametrize("command", ["run", "sweep", "critical"])
 def test_a_default_that_is_shown_as_text_is_the_constructor_s(command):
     options = {option.name: option for option in warmup.commands[command].params}
     arguments = {"param": "parameterization"}
@@ -146,7 +150,10 @@ def test_a_default_that_is_shown_as_text_is_the_constructor_s(command):
     assert shown(options["samples"]) == f"{load_data('digits').samples}; all of a file"
 
 
-@pytest.mark.parametrize(("command", "function"), [("run", simulate), ("sweep", Spec)])
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [("run", simulate), ("sweep", Spec), ("critical", critical_learning_rate)],
+)
 def test_a_default_that_the_library_has_too_is_the_same(command, function):
     parameters = inspect.signature(function).parameters
     both = [option for option in warmup.commands[command].params if option.name in parameters]

@@ -137,6 +137,30 @@ BAD = [
     ("sweep --model uv --layer-rates", "--layer-rates", "with uv"),
     ("run --model uv --optimizer adam", "--representation", "gram"),
     ("sweep --model uv --optimizer rmsprop", "--representation", "gram"),
+    # critical
+    ("critical --method papre", "--method", "papre"),
+    ("critical --failure dead", "--failure", "dead"),
+    ("critical --eta-unit relative --eta-trgt 1 --t-wrm 4", "--eta-unit", "relative"),
+    ("critical --tolerance 0", "--tolerance", "0"),
+    ("critical --method paper --delta 0", "--delta", "0"),
+    ("critical --method paper --eta-0 -1", "--eta-0", "-1"),
+    ("critical --delta 0.2", "--delta", "0.2"),
+    ("critical --eta-0 0.2", "--eta-0", "0.2"),
+    ("critical --eta-most 0", "--eta-most", "0"),
+    ("critical --eta-most nan", "--eta-most", "nan"),
+    ("critical --steps -1", "--steps", "-1"),
+    ("critical --seeds 0", "--seeds", "0"),
+    ("critical --workers 0", "--workers", "0"),
+    ("critical --dtype float16", "--dtype", "float16"),
+    ("critical --batch-size 513", "--batch-size", "513"),
+    ("critical --eta-trgt 8", "--eta-trgt", "8"),
+    ("critical --t-wrm 8", "--t-wrm", "8"),
+    ("critical --eta-trgt 8 --t-wrm 0", "--t-wrm", "0"),
+    ("critical --eta-trgt 8 --t-wrm 600", "--t-wrm", "600"),
+    ("critical --eta-trgt 0 --t-wrm 8", "--eta-trgt", "0"),
+    ("critical --layer-rates", "--layer-rates", "with sp"),
+    ("critical --model uv --optimizer adam", "--representation", "gram"),
+    ("critical --data missing.npz", "--data", "missing.npz"),
     # theory
     ("theory --law warmup-deccay", "--law", "warmup-deccay"),
     ("theory --law", "--law", ""),
@@ -257,7 +281,7 @@ def test_bad_input_is_refused_in_one_line_and_nothing_is_made(
     run, clutter, folder, monkeypatch, line, option, value
 ):
     # Whether or not kernels are to be compiled, the refusal is all that is said.
-    for command in ("run", "sweep", "theory"):
+    for command in ("run", "sweep", "critical", "theory"):
         module = sys.modules[f"simulator.commands.{command}"]
         monkeypatch.setattr(module, "announce_compilation", lambda: print("compiling"))
     result = run(line)

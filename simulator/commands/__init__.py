@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from simulator.checks import InputError
+from simulator.commands.critical import critical
 from simulator.commands.explain import explain
 from simulator.commands.info import info
 from simulator.commands.plot import plot
@@ -27,7 +28,7 @@ def warmup() -> None:
     """
 
 
-for _command in (run, sweep, explain, theory, plot, info):
+for _command in (run, sweep, critical, explain, theory, plot, info):
     warmup.add_command(_command)
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GroupedCommand", "curvature_options", "data_of", "data_options", "model_of", "model_options",
-    "optimizer_of", "optimizer_options", "option", "output_options", "schedule_of", "schedule_options", "was_given",
+    "optimizer_of", "optimizer_options", "option", "output_options", "report_options",
+    "schedule_of", "schedule_options", "was_given",
 ]  # fmt: skip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -34,8 +35,8 @@ OPTIMIZER_NAMES = (
 )  # fmt: skip
 
 GROUPS = (
-    "law", "model", "data", "loss", "optimizer", "schedule", "curvature", "seeds", "execution", "output",
-    "config", "help",
+    "law", "model", "data", "loss", "optimizer", "schedule", "search", "curvature", "seeds",
+    "execution", "output", "config", "help",
 )  # fmt: skip
 
 
@@ -145,8 +146,7 @@ def output_options(figure: str) -> Callable[[Any], Any]:
     """Figure, JSON and config."""
     return _together(
         option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="Where to draw."),
-        option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout; everything else on stderr."),
-        option("config", "--config", type=click.Path(path_type=Path), metavar="FILE.toml", is_eager=True, expose_value=False, callback=_read_config, help="Options by name (dashes as underscores); the command line wins."),
+        report_options,
     )  # fmt: skip
 
 
@@ -176,6 +176,12 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
             raise InputError(key, str(value).lower(), "give a number or a text")
         defaults[name] = _as_typed(key, value)
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
+
+
+report_options = _together(
+    option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout; everything else on stderr."),
+    option("config", "--config", type=click.Path(path_type=Path), metavar="FILE.toml", is_eager=True, expose_value=False, callback=_read_config, help="Options by name (dashes as underscores); the command line wins."),
+)  # fmt: skip
 
 
 def _as_typed(key: str, value: object) -> object:

@@ -14,13 +14,14 @@ import tempfile
 from pathlib import Path
 
 import adaptive_and_warmup
+import critical_rates
 import linear_and_widths
 import one_example
 import quadratics
 import rules
 
 ROOT = Path(__file__).parents[2]
-GROUPS = (rules, quadratics, one_example, linear_and_widths, adaptive_and_warmup)
+GROUPS = (rules, quadratics, one_example, linear_and_widths, adaptive_and_warmup, critical_rates)
 MUTANTS = [mutant for group in GROUPS for mutant in group.MUTANTS]
 
 

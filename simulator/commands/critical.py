@@ -1,0 +1,386 @@
+"""``warmup critical``: where one update raises the loss, and what starting a warmup there saves."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simulator.catapult_search import DELTA, ETA_0, TOLERANCE
+from simulator.checks import InputError, at_least, one_of, positive
+from simulator.commands import options
+from simulator.commands.options import option
+from simulator.commands.terminal import announce_compilation, emit, progress
+
+if TYPE_CHECKING:
+    from simulator.critical import Critical
+    from simulator.data import Data
+    from simulator.sweeps import Spec
+
+__all__ = ["critical"]
+
+# Options that the line for `warmup run` repeats, as they were given.
+_REPEATED = ("model", "data", "loss", "optimizer", "execution")
+
+
+@click.command(cls=options.GroupedCommand)
+@options.model_options
+@options.data_options
+@options.optimizer_options
+@option(
+    "schedule",
+    "--eta-trgt",
+    type=float,
+    default_text="none",
+    help="Learning rate at the end of a warmup: say what starting it at eta_c would save.",
+)
+@option(
+    "schedule", "--t-wrm", type=int, default_text="none", help="Updates of that warmup, from 0."
+)
+@option(
+    "schedule",
+    "--eta-unit",
+    default="critical",
+    metavar="absolute|critical",
+    help="Of eta_trgt; critical: multiples of the threshold at initialisation (gd: 2 / sharpness).",
+)
+@option(
+    "schedule",
+    "--steps",
+    type=int,
+    default=512,
+    help="Updates of each run that looks for eta_max; 0 does not look.",
+)
+@option(
+    "search",
+    "--method",
+    default="two-way",
+    metavar="two-way|paper",
+    help="two-way: from a second-order guess. paper: doubles from eta_0, then halves.",
+)
+@option(
+    "search",
+    "--tolerance",
+    type=float,
+    default=TOLERANCE,
+    help="Relative width of a bracket that is narrow enough.",
+)
+@option(
+    "search",
+    "--eta-0",
+    type=float,
+    default=ETA_0,
+    help="Where the paper's method begins, absolute.",
+)
+@option(
+    "search",
+    "--delta",
+    type=float,
+    default=DELTA,
+    help="Relative rise of the loss at which the paper's method ends.",
+)
+@option(
+    "search",
+    "--eta-most",
+    type=float,
+    default=math.inf,
+    default_text="no limit",
+    help="Look no further, absolute.",
+)
+@option(
+    "search",
+    "--failure",
+    default="untrained",
+    metavar="untrained|diverged",
+    help="What a learning rate above eta_max does; a dead network is untrained and finite.",
+)
+@option("seeds", "--seeds", type=int, default=5, help="Searches with seeds 0 to N - 1.")
+@option(
+    "execution", "--workers", type=int, default_text="every core", help="Threads, one seed on each."
+)
+@option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
+@options.report_options
+def critical(**given: Any) -> None:
+    """Find eta_c, where one update raises the loss, and eta_max, the largest that trains.
+
+    With --eta-trgt and --t-wrm: what a warmup that starts at eta_c saves, and how to run it.
+    """
+    _check(given)
+    spec, data = _spec(given), options.data_of()
+    from simulator.sweeps import check
+
+    check(spec, data, workers=given["workers"])
+
+    announce_compilation()
+    began = time.monotonic()
+    with progress(len(spec.seeds), "seeds") as tell:
+        found = _search(given, spec, data, tell)
+    seconds = time.monotonic() - began
+    plans = _plans(given, spec, found)
+    if given["as_json"]:
+        emit(_document(given, spec, found, plans, seconds))
+    else:
+        _tell(given, spec, found)
+        if plans:
+            _tell_plans(given, found, plans)
+
+
+def _check(given: dict[str, Any]) -> None:
+    """Refuse what no search could use."""
+    from simulator.critical import FAILURES, METHODS
+
+    one_of("method", given["method"], METHODS)
+    one_of("failure", given["failure"], FAILURES)
+    at_least("steps", given["steps"], 0)
+    for name in ("tolerance", "eta_0", "delta"):
+        positive(name, given[name])
+        if given["method"] != "paper" and name != "tolerance" and options.was_given(name):
+            raise InputError(name, given[name], "belongs to --method paper; leave it out")
+    if given["eta_most"] != math.inf:
+        positive("eta_most", given["eta_most"])
+    for name, other in (("eta_trgt", "t_wrm"), ("t_wrm", "eta_trgt")):
+        if given[name] is not None and given[other] is None:
+            typed = other.replace("_", "-")
+            raise InputError(name, given[name], f"needs --{typed} too; give both, or neither")
+
+
+def _spec(given: dict[str, Any]) -> Spec:
+    """The runs that the search would do, for what the house checks of them."""
+    from simulator.sweeps import Spec, first_seeds
+
+    t_wrm = 1 if given["t_wrm"] is None else given["t_wrm"]
+    return Spec(
+        model=options.model_of(),
+        optimizer=options.optimizer_of(),
+        eta_trgt=(1.0 if given["eta_trgt"] is None else given["eta_trgt"],),
+        t_wrm=(t_wrm,),
+        seeds=first_seeds(given["seeds"]),
+        steps=given["steps"] or max(t_wrm, 1),
+        sharpness_every=0,
+        **{name: given[name] for name in ("eta_unit", "batch_size", "layer_rates", "dtype")},
+    )
+
+
+def _search(
+    given: dict[str, Any], spec: Spec, data: Data | None, tell: Callable[[int], None]
+) -> list[Critical]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from simulator.critical import critical_learning_rate
+
+    stop = threading.Event()
+    same = (
+        "method", "eta_0", "delta", "tolerance", "eta_most", "steps", "failure", "batch_size",
+        "dtype",
+    )  # fmt: skip
+
+    def search(seed: int) -> Critical:
+        result = critical_learning_rate(
+            spec.model,
+            data,
+            optimizer=spec.optimizer,
+            seed=seed,
+            rates=spec.rates(data),
+            stop=stop.is_set,
+            **{name: given[name] for name in same},
+        )
+        tell(1)
+        return result
+
+    with ThreadPoolExecutor(given["workers"] or os.cpu_count()) as pool:
+        try:
+            return list(pool.map(search, spec.seeds))
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+# --- what it would save ---------------------------------------------------------------------------
+
+
+def _plans(given: dict[str, Any], spec: Spec, found: list[Critical]) -> list[dict[str, Any]]:
+    """For each seed the warmup to run and what it saves; none where no warmup was named."""
+    if given["eta_trgt"] is None:
+        return []
+    plans = []
+    for seed, one in zip(spec.seeds, found, strict=True):
+        eta_trgt = spec.schedule_at((0, 0, 0, 0), one.eta_linear).eta_trgt
+        start, saving = one.recommendation(eta_trgt), one.saving(eta_trgt, given["t_wrm"])
+        plan = {"eta_trgt": eta_trgt, **start._asdict(), **saving._asdict()}
+        plans.append(plan | {"command": _line(given, seed, plan)})
+    return plans
+
+
+def _line(given: dict[str, Any], seed: int, plan: dict[str, Any]) -> str:
+    """``warmup run`` with the same ramp: what is left of the warmup, from eta_init."""
+    words = ["warmup", "run"]
+    for parameter in click.get_current_context().command.params:
+        group, name = getattr(parameter, "group", ""), parameter.name or ""
+        if group not in _REPEATED or name == "workers" or not options.was_given(name):
+            continue
+        value = given[name]
+        if isinstance(value, bool):
+            words.append(parameter.opts[-1] if value else parameter.secondary_opts[-1])
+        else:
+            text = ",".join(f"{v:.17g}" for v in value) if isinstance(value, tuple) else str(value)
+            words += [parameter.opts[-1], text]
+    schedule = {
+        "eta-unit": "absolute",
+        "eta-init": f"{plan['eta_init']:.6g}",
+        "eta-trgt": f"{plan['eta_trgt']:.6g}",
+        "t-wrm": str(plan["updates"]),
+        "seed": str(seed),
+    }
+    if given["steps"] and options.was_given("steps"):
+        schedule["steps"] = str(given["steps"])
+    return shlex.join(words + [word for name, v in schedule.items() for word in (f"--{name}", v)])
+
+
+# --- what is told ---------------------------------------------------------------------------------
+
+_ROW = "  {:>14} {:>11} {:>11} {:>11} {:>12} {:>14} {:>8}"
+_COLUMNS = ("eta_c", "eta_max", "unit", "eta_c / unit", "eta_max / unit", "passes")
+_PLAN = "  {:>14} {:>11} {:>11} {:>9} {:>9} {:>9}"
+
+
+def _values(one: Critical) -> tuple[float, ...]:
+    unit = one.eta_linear
+    return one.eta_c, one.eta_max, unit, one.eta_c / unit, one.eta_max / unit, one.forward_passes
+
+
+def _quantiles(values: list[float]) -> list[float]:
+    """Minimum, quartiles and maximum, each a value that occurred or between two; inf is largest."""
+    ordered = sorted(values, key=lambda value: (value != value, value))
+    marks = []
+    for part in (0.0, 0.25, 0.5, 0.75, 1.0):
+        at = part * (len(ordered) - 1)
+        low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
+        marks.append(low if low == high else low + (at - math.floor(at)) * (high - low))
+    return marks
+
+
+_MARKS = ("least", "lower quartile", "median", "upper quartile", "largest")
+
+
+def _tell(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
+    click.echo(f"{spec.model.name}, {spec.optimizer.name}, {given['method']} search\n")
+    click.echo(_ROW.format("seed", *_COLUMNS))
+    rows = [_values(one) for one in found]
+    for seed, row in zip(spec.seeds, rows, strict=True):
+        click.echo(_ROW.format(seed, *map(_number, row)))
+    if len(rows) > 1:
+        click.echo()
+        marks = zip(*(_quantiles(list(column)) for column in zip(*rows, strict=True)), strict=True)
+        for name, row in zip(_MARKS, marks, strict=True):
+            click.echo(_ROW.format(name, *map(_number, row)))
+    limit = spec.optimizer.limit.over_eta
+    click.echo(f"\nThe unit is the threshold at initialisation, {limit:.4g} / sharpness.")
+    if spec.preconditions:
+        click.echo("That is the pre-conditioned sharpness of the first update.")
+    click.echo("From eta_c on one update raises the loss; passes are what finding eta_c took.")
+    if given["steps"]:
+        failing = {"untrained": "trains", "diverged": "stays finite"}[given["failure"]]
+        click.echo(
+            f"Up to eta_max, held constant, the network {failing} for {given['steps']} updates."
+        )
+    click.echo(f"\n{_advice(found)}")
+
+
+def _advice(found: list[Critical]) -> str:
+    """What to set eta_init to, in a sentence or two."""
+    good = [one.eta_c for one in found if one.usable]
+    others = [one for one in found if not one.usable]
+    # Whatever eta_trgt is, the reason against eta_c is the same.
+    reason = others[0].recommendation(1.0).reason if others else ""
+    if not others:
+        middle = _number(statistics.median(good))
+        which = f"a seed's eta_c: {middle} in the median" if len(good) > 1 else f"eta_c = {middle}"
+        return f"Set eta_init to {which}."
+    share = f"in {len(others)} of {len(found)} seeds " if good else ""
+    fallback = f"Set eta_init to eta_trgt / 10 {share}instead of eta_c: {reason}."
+    if good:
+        return f"{fallback} In the others set it to eta_c."
+    return fallback
+
+
+def _tell_plans(given: dict[str, Any], found: list[Critical], plans: list[dict[str, Any]]) -> None:
+    t_wrm = given["t_wrm"]
+    click.echo(f"\nA warmup to eta_trgt, of {t_wrm} updates from 0, started at eta_init instead:\n")
+    click.echo(_PLAN.format("seed", "eta_init", "eta_trgt", "t_reach", "saved", "t_save"))
+    names = ("eta_init", "eta_trgt", "t_reach", "saved", "t_save")
+    for seed, plan in enumerate(plans):
+        click.echo(_PLAN.format(seed, *(_number(plan[name]) for name in names)))
+    middle = {name: statistics.median(plan[name] for plan in plans) for name in names}
+    if len(plans) > 1:
+        click.echo(_PLAN.format("median", *map(_number, middle.values())))
+    click.echo("\nUpdates all; t_save is what is saved less half an update for each forward pass.")
+    click.echo(f"{_verdict(t_wrm, middle, found)}\n")
+    click.echo(f"To run it with seed 0, at the same slope:\n  {plans[0]['command']}")
+
+
+def _verdict(t_wrm: int, middle: dict[str, float], found: list[Critical]) -> str:
+    """Whether it is worth it, in a sentence."""
+    bad = sum(not one.usable for one in found)
+    harm = ""
+    if bad:
+        seeds = "" if bad == len(found) else f" in {bad} of {len(found)} seeds"
+        harm = f" Started at eta_c itself it may harm{seeds}: see above."
+    if middle["t_save"] <= 0:
+        return (
+            f"It saves nothing: the {_number(middle['saved'])} updates saved of {t_wrm} are not "
+            f"worth the search.{harm}"
+        )
+    share = middle["t_save"] / t_wrm
+    return f"It saves {_number(middle['t_save'])} updates of {t_wrm}, {share:.0%}.{harm}"
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return "none" if math.isinf(value) else f"{value:.4g}"
+
+
+def _document(
+    given: dict[str, Any],
+    spec: Spec,
+    found: list[Critical],
+    plans: list[dict[str, Any]],
+    seconds: float,
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    search = ("method", "tolerance", "eta_0", "delta", "eta_most", "failure", "steps")
+    summary = {
+        name: dict(zip(_MARKS, _quantiles([getattr(one, name) for one in found]), strict=True))
+        for name in ("eta_c", "eta_max", "eta_linear", "forward_passes")
+    }
+    plain = spec.as_dict()
+    same = ("model", "optimizer", "batch_size", "layer_rates", "dtype")
+    document = {
+        "command": "critical",
+        **{name: plain[name] for name in same},
+        "search": {name: given[name] for name in search},
+        "seeds": [
+            {"seed": seed, **asdict(one), "usable": one.usable}
+            for seed, one in zip(spec.seeds, found, strict=True)
+        ],
+        "summary": summary,
+        "advice": _advice(found),
+        "seconds": seconds,
+    }
+    if plans:
+        names = ("eta_init", "eta_trgt", "t_reach", "updates", "saved", "t_save")
+        document["schedule"] = {name: given[name] for name in ("eta_trgt", "t_wrm", "eta_unit")}
+        document["plans"] = [{"seed": s, **p} for s, p in zip(spec.seeds, plans, strict=True)]
+        document["median"] = {
+            name: statistics.median(plan[name] for plan in plans) for name in names
+        }
+    return document

@@ -1,0 +1,35 @@
+"""What is broken in the search for the critical learning rate."""
+
+from mutant import of
+
+# fmt: off
+MUTANTS = [
+    *of(
+        "simulator/catapult_search.py", "tests/test_catapult_search.py",
+        ('loss * (1.0 + positive("delta", delta))', 'loss + positive("delta", delta)'),
+        ("math.sqrt(lower) * math.sqrt(upper)", "lower + 0.1 * (upper - lower)"),
+        ("eta = max(0.5 * eta, eta_least)", "eta = 0.5 * eta"),
+        ("eta = min(2.0 * lower, eta_most)", "eta = 2.0 * lower"),
+    ),
+    *of(
+        "simulator/training/probe.py", "tests/test_probe.py",
+        ("2.0 * slope / bend", "slope / bend"),
+        ("self.step + 1, self._update", "1, self._update"),
+        ("self._rule.at_rates(self._direction())", "self._direction()"),
+        ("np.copyto(self._moved, self._theta)", "self._moved = self._theta"),
+        ("self._known = False", "pass"),
+    ),
+    *of(
+        "simulator/training/rule.py", "tests/test_probe.py",
+        ("self._state.copy()", "self._state"),
+    ),
+    *of(
+        "simulator/critical.py", "tests/test_critical.py",
+        (".select(objective, 0)", ".select(objective, 1)"),
+        ("1 + probe.forward_passes", "probe.forward_passes"),
+        ("and not self.eta_c >= self.eta_max", ""),
+        ("self.forward_passes)),", "10)),"),
+        ("updates=1 + int(", "updates=int("),
+        ("if bracket.lower == 0.0:", "if False:"),
+    ),
+]
