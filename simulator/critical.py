@@ -25,7 +25,7 @@ from simulator.data import Data
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
-from simulator.schedules import Warmup
+from simulator.schedules import ModifiedWarmup, Warmup
 from simulator.theory import warmup
 from simulator.training import DTYPES, Probe, Rule, critical_eta, simulate
 from simulator.training.batches import Batches
@@ -131,10 +131,10 @@ class Critical:
         """What starting as recommended saves of a warmup from 0 to eta_trgt in t_wrm updates."""
         eta_init = self.recommendation(eta_trgt).eta_init
         t_wrm = at_least("t_wrm", t_wrm, 1)
-        ramp = eta_init + eta_trgt * (np.arange(1, t_wrm + 1) / t_wrm)
+        ramp = ModifiedWarmup(eta_init, eta_trgt, t_wrm).values(t_wrm)
         return Saving(
             t_reach=float(warmup.t_reach(eta_init, eta_trgt, t_wrm)),
-            updates=1 + int(np.argmax(np.minimum(ramp, eta_trgt) == eta_trgt)),
+            updates=1 + int(np.argmax(ramp == eta_trgt)),
             saved=float(warmup.t_save(eta_init, eta_trgt, t_wrm, 0)),
             t_save=float(warmup.t_save(eta_init, eta_trgt, t_wrm, self.forward_passes)),
         )

@@ -55,8 +55,8 @@ def test_the_line_that_it_gives_runs_the_same_ramp(run):
     assert (result["spec"]["steps"], result["spec"]["batch_size"]) == (64, 32)
     reached = plan["updates"]
     assert eta[reached - 1] == pytest.approx(plan["eta_trgt"], rel=1e-5)
-    # One update more or less in so many is what rounding t_reach up does to the slope.
-    assert eta[0] - plan["eta_init"] == pytest.approx(plan["eta_trgt"] / 32, rel=1.0 / reached)
+    assert eta[reached - 2] < eta[reached - 1]
+    assert eta[0] - plan["eta_init"] == pytest.approx(plan["eta_trgt"] / 32, rel=1e-4)
 
 
 def test_where_eta_c_does_not_help_it_says_so(run):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 import statistics
 import threading
@@ -174,6 +173,7 @@ def _search(
     from concurrent.futures import ThreadPoolExecutor
 
     from simulator.critical import critical_learning_rate
+    from simulator.sweeps import cores
 
     stop = threading.Event()
     same = (
@@ -194,7 +194,7 @@ def _search(
         tell(1)
         return result
 
-    with ThreadPoolExecutor(given["workers"] or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(given["workers"] or cores()) as pool:
         try:
             return list(pool.map(search, spec.seeds))
         except BaseException:
@@ -212,7 +212,8 @@ def _plans(given: dict[str, Any], spec: Spec, found: list[Critical]) -> list[dic
         return []
     plans = []
     for seed, one in zip(spec.seeds, found, strict=True):
-        eta_trgt = spec.schedule_at((0, 0, 0, 0), one.eta_linear).eta_trgt
+        unit = one.eta_linear if spec.eta_unit == "critical" else 1.0
+        eta_trgt = spec.eta_trgt[0] * unit
         start, saving = one.recommendation(eta_trgt), one.saving(eta_trgt, given["t_wrm"])
         plan = {"eta_trgt": eta_trgt, **start._asdict(), **saving._asdict()}
         plans.append(plan | {"command": _line(given, seed, plan)})
@@ -220,7 +221,7 @@ def _plans(given: dict[str, Any], spec: Spec, found: list[Critical]) -> list[dic
 
 
 def _line(given: dict[str, Any], seed: int, plan: dict[str, Any]) -> str:
-    """``warmup run`` with the same ramp: what is left of the warmup, from eta_init."""
+    """``warmup run`` with what is left of the warmup, from eta_init at the slope of the whole."""
     words = ["warmup", "run"]
     for parameter in click.get_current_context().command.params:
         group, name = getattr(parameter, "group", ""), parameter.name or ""
@@ -233,10 +234,11 @@ def _line(given: dict[str, Any], seed: int, plan: dict[str, Any]) -> str:
             text = ",".join(f"{v:.17g}" for v in value) if isinstance(value, tuple) else str(value)
             words += [parameter.opts[-1], text]
     schedule = {
+        "schedule": "modified",
         "eta-unit": "absolute",
         "eta-init": f"{plan['eta_init']:.6g}",
         "eta-trgt": f"{plan['eta_trgt']:.6g}",
-        "t-wrm": str(plan["updates"]),
+        "t-wrm": str(given["t_wrm"]),
         "seed": str(seed),
     }
     if given["steps"] and options.was_given("steps"):

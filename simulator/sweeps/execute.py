@@ -33,7 +33,7 @@ from simulator.training import Interrupted, Rule, check_batch_size, simulate
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["execute", "run_cell", "sweep"]
+__all__ = ["cores", "execute", "run_cell", "sweep"]
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def execute(
     On `KeyboardInterrupt` running cells are given up, whole chunks are kept.
     """
     check(spec, data, path, workers, resume=resume, overwrite=overwrite)
-    workers = workers or _cores()
+    workers = workers or cores()
     if resume and path is not None and path.exists():
         store = ResultStore.reopen(path, spec, data)
     else:
@@ -180,7 +180,8 @@ def execute(
     return store.dataset()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
