@@ -151,7 +151,7 @@ def _tell(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any])
     schedule = "" if spec.schedule == "warmup" else f"{spec.schedule}, "
     click.echo(f"{spec.model.name}, {spec.optimizer.name}, {schedule}{where}")
     if spec.eta_unit == "critical":
-        click.echo(f"(eta in units of eta_c = {found['eta_critical']:.4g})")
+        click.echo(f"(eta in units of eta_critical = {found['eta_critical']:.4g})")
     click.echo(f"\nOutcome        {result.outcome}: {OUTCOMES[result.outcome]}")
     if result.forward_passes:
         click.echo(f"Searches       {result.forward_passes} forward passes besides the updates")

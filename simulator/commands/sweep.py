@@ -175,7 +175,7 @@ def _tell(
     figure: Path,
     seconds: dict[str, float],
 ) -> None:
-    unit = ", in units of eta_c" if spec.eta_unit == "critical" else ""
+    unit = ", in units of eta_critical" if spec.eta_unit == "critical" else ""
     seeds = len(spec.seeds)
     spread = f", median and range of {seeds} seeds" if seeds > 1 else ""
     click.echo(f"{spec.cells} runs in {seconds['total']:.1f} s. Of all threads: {shares(seconds)}.")

@@ -87,7 +87,9 @@ def phase_diagram(
 
     ax.set(xscale="log", yscale="log", xlim=x_edges[[0, -1]], ylim=y_edges[[0, -1]])
     critical = dataset["eta_trgt"].attrs.get("units") == "eta_critical"
-    ax.set_xlabel(r"$\eta_\mathrm{trgt}\ /\ \eta_c$" if critical else r"$\eta_\mathrm{trgt}$")
+    ax.set_xlabel(
+        r"$\eta_\mathrm{trgt}\ /\ \eta_\mathrm{critical}$" if critical else r"$\eta_\mathrm{trgt}$"
+    )
     ax.set_ylabel(r"$T_\mathrm{wrm}$ (updates)")
     _plain_ticks(ax, x, y)
     seeds = sheet.sizes["seed"]

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from simulator.catapult_search import paper_search
 from simulator.laws.bisection import (
     cycle_repels,
     late_growth,
@@ -343,16 +344,7 @@ def catapult_search(rng: np.random.Generator) -> Reading:
 
 
 def _searched(model: Quadratic, theta: Array, delta: float) -> float:
-    gradient, before = model.gradient(theta), model.loss(theta)
-
-    def ratio(eta: float) -> float:
-        return model.loss(theta - eta * gradient) / before
-
-    upper = 1e-4
-    while ratio(upper) < 1.0:
-        upper *= 2.0
-    lower = upper / 2.0
-    while ratio(upper) > 1.0 + delta:
-        middle = 0.5 * (lower + upper)
-        lower, upper = (middle, upper) if ratio(middle) < 1.0 else (lower, middle)
-    return upper
+    gradient = model.gradient(theta)
+    return paper_search(
+        lambda eta: model.loss(theta - eta * gradient), model.loss(theta), delta=delta
+    ).upper
