@@ -16,6 +16,7 @@ import numpy as np
 
 import simulator as sim
 from simulator import figures
+from simulator.sweeps.boundary import boundary
 
 T_WRM = (1, 4, 16, 64, 256)
 SEEDS = 3
@@ -44,7 +45,7 @@ def main() -> int:
     gain = {}
     for ax, parameterization in zip(axes, ("sp", "mup"), strict=True):
         dataset = sweep(parameterization)
-        edge = figures.boundary(dataset).squeeze("eta_init")
+        edge = boundary(dataset).squeeze("eta_init")
         middle = edge.quantile(0.5, "seed", method="higher").values
         gain[parameterization] = middle[-1] / middle[0]
         print(

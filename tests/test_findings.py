@@ -90,3 +90,24 @@ def test_warmup_meets_the_sharpness_of_sp_later_and_flatter_than_that_of_mup(dig
         found[parameterization] = run.sharpness[first] / run.sharpness_init
     assert found["sp"] < 0.45
     assert found["mup"] > 1.2
+
+
+@pytest.mark.slow
+def test_warmup_from_the_critical_rate_ends_where_warmup_from_zero_does():
+    """Kalra & Barkeshli 2024, figure 5: it saves t_wrm eta_c / eta_trgt updates, and no loss."""
+    model, data, t_wrm = sim.MLP(width=64), sim.load_data("digits", samples=512), 64
+    ratios = []
+    for seed in range(8):
+        found = sim.critical_learning_rate(model, data, seed=seed, steps=0)
+        eta_trgt = 8 * found.eta_linear
+        whole, short = (
+            sim.simulate(model, data, schedule=s, steps=512, seed=seed, sharpness_every=0)
+            for s in (
+                sim.Warmup(eta_trgt=eta_trgt, t_wrm=t_wrm),
+                sim.ModifiedWarmup(found.eta_c, eta_trgt, t_wrm),
+            )
+        )
+        saved = np.sum(short.eta == eta_trgt) - np.sum(whole.eta == eta_trgt)
+        assert abs(saved - t_wrm * found.eta_c / eta_trgt) <= 1
+        ratios.append(np.log(short.loss_final) / np.log(whole.loss_final))
+    assert 0.95 <= np.median(ratios) <= 1.05
