@@ -304,6 +304,12 @@ def test_without_a_sharpness_the_loss_alone_is_read():
     assert (catapult.start, catapult.peak, catapult.end) == (19, 21, 23)
 
 
+def test_an_excursion_that_has_not_come_back_is_told():
+    loss = [*np.exp(-0.1 * np.arange(40)), *[0.1] * 20]
+    story = explain(curves(loss, np.full(60, 0.5)))
+    assert "At step 39 the loss leaves its minimum of 0.0202, and has not come back" in str(story)
+
+
 def test_a_run_that_dies_is_told_as_dead():
     story = explain(curves([1.0, 50.0, *[0.9] * 60], [3.0, 3.0, *[0.0] * 60], constant_loss=0.9))
     assert "the network is dead" in story.paragraph

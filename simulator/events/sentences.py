@@ -211,6 +211,12 @@ def _end(curves: Curves, events: Events) -> str:
     ended = f"The loss, {loss[0]:.3g} at first, is {last:.3g} at last"
     if events.stuck:
         return ended + _why_stuck(curves, events)
+    if events.unreturned >= 0:
+        lowest = events.unreturned
+        ended = (
+            f"At step {curves.at(lowest)} the loss leaves its minimum of {loss[lowest]:.3g}, and "
+            f"has not come back. {ended}"
+        )
     seen = np.flatnonzero(np.isfinite(ratio))
     if not seen.size:
         return f"{ended}."
