@@ -1,0 +1,97 @@
+"""What a study works with: seeds, data, and a memory of what was measured."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.blas import one_blas_thread
+from simulator.data import Data, load_data
+from simulator.sweeps import cores
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Lab"]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What a study may rely on.
+
+    Attributes
+    ----------
+    count : int
+        Seeds of each measurement.
+    quick : bool
+        Fewer seeds, coarser grids: minutes become seconds.
+    dataset, slice : str, int
+        Which data, by the names of `simulator.load_data`, and which part of it (data_seed): claims
+        must not hang on the one that they were found on.
+    stores : path, optional
+        Where measurements are kept; None keeps none.
+    workers : int, optional
+        Threads.
+    """
+
+    count: int = 5
+    quick: bool = False
+    dataset: str = "digits"
+    slice: int = 0
+    stores: Path | None = None
+    workers: int | None = None
+
+    @property
+    def seeds(self) -> range:
+        """0 ... count - 1."""
+        return range(self.count)
+
+    def data(self, samples: int) -> Data:
+        """So many samples of the study's data."""
+        return load_data(self.dataset, samples, self.slice)
+
+    def parity(self, samples: int) -> Data:
+        """The same inputs, one output: 1 for odd classes, -1 for even ones."""
+        data = self.data(samples)
+        label = data.y if data.y.ndim == 1 else np.argmax(data.y, axis=1)
+        return Data(data.x, np.where(label % 2, 1.0, -1.0)[:, None])
+
+    def each(self, work: Callable[..., Any], *over: Any) -> list[Any]:
+        """``work`` of each, as `map` does, on all cores; runs release the interpreter."""
+        with one_blas_thread(), ThreadPoolExecutor(self.workers or cores()) as pool:
+            return list(pool.map(work, *over))
+
+    def keep(self, name: str, source: str, measure: Callable[[], xr.Dataset]) -> xr.Dataset:
+        """What ``measure`` returns, from the store if the same was measured before.
+
+        The same: by the same ``source``, version of this package, seeds and data.
+        """
+        import xarray as xr
+
+        from simulator import __version__
+
+        if self.stores is None:
+            return measure()
+        what = (source, __version__, self.count, self.quick, self.dataset, self.slice)
+        digest = hashlib.sha256(repr(what).encode()).hexdigest()[:12]
+        path = self.stores / f"{name}-{digest}.zarr"
+        if path.exists():
+            return xr.open_zarr(path, chunks=None, consolidated=False).load()
+        found = measure()
+        # Names as texts of any length: those of a fixed one have no place in Zarr v3.
+        names = {n: c.astype(object) for n, c in found.coords.items() if c.dtype.kind == "U"}
+        found = found.assign_coords(names)
+        # Written beside and renamed: a store that is there is whole.
+        beside = path.with_suffix(".part")
+        shutil.rmtree(beside, ignore_errors=True)
+        self.stores.mkdir(parents=True, exist_ok=True)
+        found.to_zarr(beside, mode="w", zarr_format=3, consolidated=False)
+        beside.rename(path)
+        return found

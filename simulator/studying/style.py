@@ -1,0 +1,60 @@
+"""One look for all studies: the same colour for the same thing, legible in greyscale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from simulator.figures.canvas import pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["COLORS", "band", "legend", "panels", "threshold"]
+
+# Lightness alone tells neighbours apart: dark for SP, middle for NTP, light for muP, and so on.
+COLORS = {
+    "sp": "#08306b", "ntp": "#2f8f9d", "mup": "#e08214",
+    "relu": "#08306b", "tanh": "#c2410c", "linear": "#7fb77e",
+    "mse": "#08306b", "xent": "#d6604d",
+    "gd": "#08306b", "momentum": "#5e3c99", "adam": "#7f0000", "gi-adam": "#fdae61",
+    "ri-adam": "#b2abd2", "radam": "#4d9221",
+    "loss": "#08519c", "sharpness": "#a63603", "eta": "#238b45", "theory": "#252525",
+}  # fmt: skip
+
+
+def panels(count: int, *, columns: int | None = None, **options: Any) -> Sequence[Axes]:
+    """A row (or rows) of empty Axes."""
+    columns = columns or count
+    rows = -(-count // columns)
+    size = (3.9 * columns, 3.2 * rows + 0.3)
+    _, axes = pyplot().subplots(
+        rows, columns, figsize=size, layout="constrained", squeeze=False, **options
+    )
+    for spare in axes.flat[count:]:
+        spare.set_visible(False)
+    return list(axes.flat[:count])
+
+
+def band(ax: Axes, x: ArrayLike, values: ArrayLike, **style: Any) -> None:
+    """The median over seeds, the first axis of ``values``, and all of them as a band."""
+    values = np.asarray(values, float)
+    with np.errstate(all="ignore"):
+        low, middle, high = (
+            np.nanmin(values, axis=0), np.nanmedian(values, axis=0), np.nanmax(values, axis=0)
+        )  # fmt: skip
+    (line,) = ax.plot(x, middle, **{"lw": 1.6, **style})
+    ax.fill_between(x, low, high, color=line.get_color(), alpha=0.18, lw=0)
+
+
+def threshold(ax: Axes, x: ArrayLike, y: ArrayLike, label: str = "") -> None:
+    """A limit that theory gives: dashed."""
+    ax.plot(x, y, color=COLORS["theory"], ls="--", lw=1.2, label=label or None)
+
+
+def legend(ax: Axes) -> None:
+    """Without a frame."""
+    ax.legend(frameon=False, fontsize="small")
