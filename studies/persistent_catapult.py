@@ -1,102 +1,96 @@
-"""Persistent catapult warmup needs no t_wrm (Kalra & Barkeshli 2024, Fig. 7 and algorithm 3).
+"""Persistent catapult warmup needs no t_wrm.
 
-Claim: on digits, in standard parameterization, with mean squared error and full-batch GD, it trains
-at 32 times eta_critical, where a constant learning rate fails in every seed; it gets there in about
-as many updates as the shortest linear warmup that survives, each forward pass counted as half an
-update. Farther out it fails where a long linear warmup still survives: at 64 in two of five seeds,
-at 128 in all. Run it: ``python studies/persistent_catapult.py``; half a minute. Exit code 1 if the
-claim fails.
+Kalra & Barkeshli 2024, figure 7 and algorithm 3, on digits in standard parameterization: it trains
+at 32 times eta_critical, where a constant rate fails, and gets there in about as many updates as
+the shortest linear warmup that survives, each forward pass counted as half an update. Farther out
+it fails where a long linear warmup still survives: at 64 in some seeds, at 128 in all.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from statistics import median
-
-import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
 
 import simulator as sim
-from simulator import figures
+from simulator.studying import Lab, claim, in_median
+from simulator.studying.style import COLORS, legend, panels
 
-MODEL, DATA = sim.MLP(width=64), sim.load_data("digits", samples=512)
-SEEDS, STEPS = range(5), 512
-LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+MODEL, STEPS = sim.MLP(width=64), 512
+TIMES, LENGTHS = (16, 32, 64, 128), (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
-def train(schedule: sim.Schedule, seed: int) -> sim.Run:
+def train(data: sim.Data, schedule: sim.Schedule, seed: int) -> sim.Run:
     """One run; the sharpness is not needed."""
-    return sim.simulate(MODEL, DATA, schedule=schedule, steps=STEPS, seed=seed, sharpness_every=0)
+    return sim.simulate(MODEL, data, schedule=schedule, steps=STEPS, seed=seed, sharpness_every=0)
 
 
-def one(times: float, seed: int) -> dict[str, float]:
-    """What each way to the same eta_trgt does; ``cost`` is updates to get there, searches in."""
-    eta_trgt = times * sim.critical_eta(MODEL, DATA, sim.GD(), seed)
-    found = train(sim.PersistentCatapult(eta_trgt), seed)
-    warmups = {t: train(sim.Warmup(eta_trgt=eta_trgt, t_wrm=t), seed) for t in LENGTHS}
-    surviving = [t for t, run in warmups.items() if run.trainable]
-    reached = (found.eta < eta_trgt).sum() + 1
-    return {
-        "constant": warmups[1].trainable,
-        "persistent": found.trainable,
-        "cost": reached + 0.5 * found.forward_passes,
-        "loss": found.loss_final,
-        "shortest": surviving[0] if surviving else float("inf"),
-        "best loss": min((warmups[t].loss_final for t in surviving), default=float("nan")),
-    }
+def measure(lab: Lab) -> xr.Dataset:
+    data = lab.data(512)
+    times = TIMES[1:2] if lab.quick else TIMES
 
+    def one(multiple: float, seed: int) -> tuple[float, ...]:
+        """What each way to the same eta_trgt does; the last but one is its cost in updates."""
+        eta_trgt = multiple * sim.critical_eta(MODEL, data, sim.GD(), seed)
+        found = train(data, sim.PersistentCatapult(eta_trgt), seed)
+        surviving = [
+            t
+            for t in LENGTHS
+            if train(data, sim.Warmup(eta_trgt=eta_trgt, t_wrm=t), seed).trainable
+        ]
+        reached = int((found.eta < eta_trgt).sum()) + 1
+        return (
+            1 in surviving, found.trainable, reached + 0.5 * found.forward_passes,
+            surviving[0] if surviving else np.inf,
+        )  # fmt: skip
 
-def draw(seed: int = 0) -> None:
-    """Loss and learning rate of four ways to 32 eta_critical."""
-    eta_trgt = 32 * sim.critical_eta(MODEL, DATA, sim.GD(), seed)
-    _, (loss, eta) = plt.subplots(
-        2, 1, sharex=True, figsize=(7, 6), height_ratios=(2, 1), layout="constrained"
-    )
+    cells = [(multiple, seed) for multiple in times for seed in lab.seeds]
+    values = np.reshape(lab.each(one, *zip(*cells, strict=True)), (len(times), lab.count, 4))
+    names = ("constant", "persistent", "cost", "shortest")
+    found = {name: (("times", "seed"), values[:, :, i]) for i, name in enumerate(names)}
+    eta_trgt = 32 * sim.critical_eta(MODEL, data, sim.GD())
     ways = {
-        "constant": (sim.Warmup(eta_trgt=eta_trgt), "#252525", ":"),
-        "linear, 16 updates": (sim.Warmup(eta_trgt=eta_trgt, t_wrm=16), "#6baed6", "-"),
-        "linear, 128 updates": (sim.Warmup(eta_trgt=eta_trgt, t_wrm=128), "#08519c", "-"),
-        "persistent catapult": (sim.PersistentCatapult(eta_trgt), "#a63603", "-"),
+        "constant": sim.Warmup(eta_trgt=eta_trgt),
+        "linear, 16 updates": sim.Warmup(eta_trgt=eta_trgt, t_wrm=16),
+        "linear, 128 updates": sim.Warmup(eta_trgt=eta_trgt, t_wrm=128),
+        "persistent catapult": sim.PersistentCatapult(eta_trgt),
     }
-    for label, (schedule, color, style) in ways.items():
-        run = train(schedule, seed)
-        t = range(1, STEPS + 1)
-        loss.plot(t, run.loss, color=color, ls=style, label=label, lw=1.5)
-        eta.plot(t, run.eta / eta_trgt, color=color, ls=style, lw=1.5)
-    loss.set(yscale="log", ylabel="loss", ylim=(5e-4, 10))
-    eta.set(
-        xscale="log", xlabel="update", xlim=(1, STEPS), ylabel=r"$\eta_t\,/\,\eta_\mathrm{trgt}$"
+    runs = [train(data, schedule, 0) for schedule in ways.values()]
+    curves = {"loss": [r.loss for r in runs], "eta": [r.eta / eta_trgt for r in runs]}
+    return xr.Dataset(
+        found | {name: (("way", "step"), np.array(curve)) for name, curve in curves.items()},
+        {"times": list(times), "seed": list(lab.seeds), "way": list(ways)},
     )
-    loss.legend(frameon=False)
-    loss.set_title("To 32 eta_critical, with and without a t_wrm", fontsize="medium")
-    figures.save(loss, Path(__file__).with_suffix(".png"))
 
 
-def main() -> int:
-    """Print each eta_trgt's medians over seeds, draw, check the claim."""
-    draw()
-    print("eta_trgt  constant  persistent  cost  shortest linear  loss     best linear loss")
-    results = {times: [one(times, seed) for seed in SEEDS] for times in (16, 32, 64, 128)}
-    for times, runs in results.items():
-        middle = {name: median(run[name] for run in runs) for name in runs[0]}
-        trained = {name: sum(run[name] for run in runs) for name in ("constant", "persistent")}
-        counts = "  ".join(f"{number:5} of {len(runs)}" for number in trained.values())
-        print(
-            f"{times:8}  {counts}"
-            f"  {middle['cost']:6.1f}  {middle['shortest']:15.0f}  {middle['loss']:.2e}"
-            f"  {middle['best loss']:.2e}"
-        )
-    at_32 = results[32]
-    costs = [run["cost"] / run["shortest"] for run in at_32]
-    claims = {
-        "a constant rate fails in every seed": not any(run["constant"] for run in at_32),
-        "persistent catapult warmup trains in every seed": all(run["persistent"] for run in at_32),
-        "at most 3 times the shortest linear warmup's cost": max(costs) <= 3,
-    }
-    for claim, holds in claims.items():
-        print(f"{'holds' if holds else 'FAILS'}  at 32 eta_critical {claim}")
-    return 0 if all(claims.values()) else 1
+def claims(found: xr.Dataset) -> list:
+    at = found.sel(times=32)
+    told = [
+        claim("at 32 eta_critical a constant rate fails", at["constant"], most=0),
+        claim("persistent catapult warmup trains there", at["persistent"], least=1),
+        in_median(
+            "its updates and half its forward passes, over the shortest linear warmup",
+            at["cost"] / at["shortest"], most=3,
+        ),
+    ]  # fmt: skip
+    if 128 in found["times"]:
+        far = found.sel(times=128)
+        told.append(claim("at 128 eta_critical it does not train", far["persistent"], most=0))
+    return told
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def draw(found: xr.Dataset) -> object:
+    loss, eta = panels(2)
+    styles = {
+        "constant": (COLORS["theory"], ":"), "linear, 16 updates": ("#6baed6", "-"),
+        "linear, 128 updates": (COLORS["loss"], "-"), "persistent catapult": (COLORS["tanh"], "-"),
+    }  # fmt: skip
+    updates = np.arange(1, found.sizes["step"] + 1)
+    for way, (color, style) in styles.items():
+        run = found.sel(way=way)
+        loss.plot(updates, run["loss"], color=color, ls=style, lw=1.5, label=way)
+        eta.plot(updates, run["eta"], color=color, ls=style, lw=1.5)
+    loss.set(xscale="log", yscale="log", xlabel="update", ylabel="loss", ylim=(5e-4, 10))
+    eta.set(xscale="log", xlabel="update", ylabel=r"$\eta_t\,/\,\eta_\mathrm{trgt}$")
+    loss.set_title(r"to 32 $\eta_\mathrm{critical}$, seed 0", fontsize="medium")
+    legend(loss)
+    return [loss, eta]

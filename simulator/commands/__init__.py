@@ -13,6 +13,7 @@ from simulator.commands.explain import explain
 from simulator.commands.info import info
 from simulator.commands.plot import plot
 from simulator.commands.run import run
+from simulator.commands.study import study
 from simulator.commands.sweep import sweep
 from simulator.commands.theory import theory
 
@@ -28,7 +29,7 @@ def warmup() -> None:
     """
 
 
-for _command in (run, sweep, critical, explain, theory, plot, info):
+for _command in (run, sweep, critical, explain, theory, study, plot, info):
     warmup.add_command(_command)
 
 

@@ -51,10 +51,14 @@ class Claim:
 def claim(
     sentence: str, measured: ArrayLike, least: float = -np.inf, most: float = np.inf
 ) -> Claim:
-    """Every seed's statistic lies between ``least`` and ``most``, both included."""
+    """Every seed's statistic lies between ``least`` and ``most``, both included.
+
+    Or one statistic of all seeds does, where ``measured`` is a number.
+    """
     values = np.atleast_1d(np.asarray(measured, float)).ravel()
     holds = bool(((values >= least) & (values <= most)).all())
-    return Claim(sentence, _range(least, most) + ", every seed", values, holds)
+    of_seeds = ", every seed" if values.size > 1 else ""
+    return Claim(sentence, _range(least, most) + of_seeds, values, holds)
 
 
 def in_median(

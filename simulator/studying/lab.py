@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import simulator
 from simulator.blas import one_blas_thread
 from simulator.data import Data, load_data
 from simulator.sweeps import cores
@@ -75,16 +77,15 @@ class Lab:
         """
         import xarray as xr
 
-        from simulator import __version__
-
         if self.stores is None:
             return measure()
-        what = (source, __version__, self.count, self.quick, self.dataset, self.slice)
+        what = (source, simulator.__version__, self.count, self.quick, self.dataset, self.slice)
         digest = hashlib.sha256(repr(what).encode()).hexdigest()[:12]
         path = self.stores / f"{name}-{digest}.zarr"
         if path.exists():
             return xr.open_zarr(path, chunks=None, consolidated=False).load()
-        found = measure()
+        began = time.monotonic()
+        found = measure().assign_attrs(seconds=time.monotonic() - began)
         # Names as texts of any length: those of a fixed one have no place in Zarr v3.
         names = {n: c.astype(object) for n, c in found.coords.items() if c.dtype.kind == "U"}
         found = found.assign_coords(names)

@@ -1,0 +1,145 @@
+"""``warmup study``: the findings as claims, checked and drawn."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simulator.checks import InputError, at_least
+from simulator.commands import options
+from simulator.commands.options import option
+from simulator.commands.terminal import announce_compilation, emit, progress
+
+if TYPE_CHECKING:
+    from simulator.studying import Claim, Lab, Study
+
+__all__ = ["study"]
+
+
+@click.group()
+def study() -> None:
+    """List and run the reproductions: each finding a claim with its number and its seeds."""
+
+
+@study.command("list", cls=options.GroupedCommand)
+@option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def list_studies(as_json: bool) -> None:
+    """Name every study, with its finding."""
+    from simulator.studying import find_studies, load_study
+
+    studies = [load_study(name) for name in find_studies()]
+    if as_json:
+        emit({"studies": [{"name": s.name, "title": s.title, "text": s.text} for s in studies]})
+        return
+    width = max(len(s.name) for s in studies)
+    for one in studies:
+        click.echo(f"{one.name:{width}}  {one.title}")
+
+
+@study.command("run", cls=options.GroupedCommand)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
+@option("seeds", "--seeds", type=int, default=5, help="Seeds of each measurement.")
+@option("seeds", "--quick", is_flag=True, help="Coarser grids: seconds instead of minutes.")
+@option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="What is learnt instead.")  # fmt: skip
+@option("data", "--data-seed", type=int, default=0, help="Other samples of it, or another teacher.")
+@option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
+@option("execution", "--fresh", is_flag=True, help="Measure again what was kept.")
+@option("output", "-o", "--output", type=click.Path(path_type=Path), default="studies-found", help="Folder of figures, and of what was measured.")  # fmt: skip
+@option("output", "--figures", type=click.Path(path_type=Path), default_text="the output folder", help="Folder of figures.")  # fmt: skip
+@option("output", "--page", type=click.Path(path_type=Path), metavar="FILE.md", multiple=True, help="Write the claims there too; may be given again.")  # fmt: skip
+@option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def run_studies(**given: Any) -> None:
+    """Measure, judge and draw. Exit code 1 if a claim fails.
+
+    What was measured is kept: the second time it is only judged and drawn.
+    """
+    from simulator.studying import Lab, find_studies, load_study
+    from simulator.studying.pages import write_page
+
+    names = list(given["names"])
+    chosen = [load_study(name) for name in (find_studies() if names == ["all"] else names)]
+    at_least("seeds", given["seeds"], 1)
+    if given["workers"] is not None:
+        at_least("workers", given["workers"], 1)
+    output: Path = given["output"]
+    for name in ("output", "figures"):
+        if given[name] is not None and given[name].exists() and not given[name].is_dir():
+            raise InputError(name, given[name], "is a file; name a folder")
+    lab = Lab(
+        given["seeds"], given["quick"], given["data"], given["data_seed"], output / "stores",
+        given["workers"],
+    )  # fmt: skip
+    figures: Path = given["figures"] or output
+    lab.data(2)  # refuses data that cannot be
+    if given["fresh"]:
+        shutil.rmtree(output / "stores", ignore_errors=True)
+    announce_compilation()
+    results = []
+    with progress(len(chosen), "studies") as tell:
+        for one in chosen:
+            results.append(_run(one, lab, figures))
+            tell(1)
+    for page in given["page"]:
+        write_page(page, results)
+    if given["as_json"]:
+        emit(_document(results, lab))
+    else:
+        _tell(results)
+    if not all(claim.holds for _, claims, _, _ in results for claim in claims):
+        raise click.exceptions.Exit(1)
+
+
+Result = tuple["Study", "list[Claim]", float, Path]
+
+
+def _run(one: Study, lab: Lab, folder: Path) -> Result:
+    from simulator import figures
+
+    began = time.monotonic()
+    found = one.found(lab)
+    claims = one.claims(found)
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = folder / f"{one.name}.png"
+    figures.save(one.draw(found), figure)
+    # What it took when it was measured, not when it was read again.
+    seconds = float(found.attrs.get("seconds", time.monotonic() - began))
+    return one, claims, seconds, figure
+
+
+def _tell(results: list[Result]) -> None:
+    head = ("claim", "expected", "measured [min median max]", "")
+    for one, claims, seconds, figure in results:
+        click.echo(f"\n{one.title}\n({one.name}; {seconds:.0f} s; {figure})")
+        rows = [
+            (c.sentence, c.expected, "[{:.3g} {:.3g} {:.3g}]".format(*c.spread),
+             "holds" if c.holds else "FAILS")
+            for c in claims
+        ]  # fmt: skip
+        widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
+        for row in (head, *rows):
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            click.echo(f"  {'  '.join(cells).rstrip()}")
+    claims = [claim for _, claims, _, _ in results for claim in claims]
+    holding = sum(claim.holds for claim in claims)
+    click.echo(f"\n{holding} of {len(claims)} claims hold.")
+
+
+def _document(results: list[Result], lab: Lab) -> dict[str, Any]:
+    return {
+        "command": "study",
+        "seeds": lab.count,
+        "quick": lab.quick,
+        "data": lab.dataset,
+        "data_seed": lab.slice,
+        "studies": [
+            {
+                "name": one.name, "title": one.title, "seconds": seconds, "figure": str(figure),
+                "claims": [claim.as_dict() for claim in claims],
+            }
+            for one, claims, seconds, figure in results
+        ],
+    }  # fmt: skip

@@ -1,0 +1,162 @@
+"""Studies: what a claim is, what is measured once, what is written; and that each holds."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import simulator as sim
+from simulator.studying import Lab, claim, find_studies, in_median, load_study
+from simulator.studying.pages import BEGIN, END, write_page
+
+values = st.lists(st.floats(-10, 10), min_size=2, max_size=9)
+
+
+@given(values, st.floats(-10, 10), st.floats(-10, 10))
+def test_a_claim_holds_if_every_seed_lies_within(measured, least, most):
+    assert claim("", measured, least, most).holds == all(least <= v <= most for v in measured)
+
+
+@given(values, st.floats(-10, 10), st.floats(-10, 10))
+def test_or_if_the_median_does(measured, least, most):
+    assert in_median("", measured, least, most).holds == (least <= np.median(measured) <= most)
+
+
+@pytest.mark.parametrize("make", [claim, in_median])
+def test_a_seed_without_a_number_fails_a_claim(make):
+    assert not make("", [1.0, np.nan], most=2).holds
+    assert make("", [1.0, np.nan], most=2).spread == (1, 1, 1)
+
+
+SOURCE = '''"""Nothing is measured twice.
+
+By a test.
+"""
+
+import xarray as xr
+
+from simulator.figures import new_axes
+from simulator.studying import claim
+
+
+def measure(lab):
+    COUNTER.append(1)
+    return xr.Dataset({"x": ("seed", [1.0] * lab.count)}, {"seed": list(lab.seeds)})
+
+
+def claims(found):
+    return [claim("one is one", found["x"], 1, 1)]
+
+
+def draw(found):
+    return new_axes()
+'''
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study in a folder of its own, which counts its measurements."""
+    folder = tmp_path / "package" / "studies"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(sim, "__file__", str(folder.parent / "simulator" / "__init__.py"))
+    counter = []
+
+    def load(source=SOURCE):
+        (folder / "one_thing.py").write_text(source)
+        import builtins
+
+        monkeypatch.setattr(builtins, "COUNTER", counter, raising=False)
+        return load_study("one-thing")
+
+    return load, counter
+
+
+def test_what_was_measured_is_kept(study, tmp_path):
+    load, counter = study
+    lab = Lab(count=2, stores=tmp_path / "stores")
+    first, again = load().found(lab), load().found(lab)
+    xr.testing.assert_identical(first, again)
+    assert len(counter) == 1
+    assert first.attrs["seconds"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "measured"),
+    [("By a test", "By another", 1), ("one is one", "1 is 1", 1), ("new_axes()", "None", 1),
+     ("[1.0]", "[2.0]", 2), ("import xarray", "import numpy\nimport xarray", 2)],
+)  # fmt: skip
+def test_only_what_could_change_it_measures_again(study, tmp_path, old, new, measured):
+    load, counter = study
+    lab = Lab(count=2, stores=tmp_path / "stores")
+    load().found(lab)
+    load(SOURCE.replace(old, new)).found(lab)
+    assert len(counter) == measured
+
+
+def test_other_seeds_and_data_are_measured_apart(study, tmp_path):
+    load, counter = study
+    for lab in (Lab(2), Lab(3), Lab(2, quick=True), Lab(2, slice=1), Lab(2, dataset="teacher")):
+        load().found(Lab(**{**lab.__dict__, "stores": tmp_path / "stores"}))
+    assert len(counter) == 5
+
+
+def test_a_study_says_what_it_is(study):
+    one = study[0]()
+    assert (one.name, one.title, one.text) == (
+        "one-thing", "Nothing is measured twice", "By a test."
+    )  # fmt: skip
+
+
+def test_a_page_is_written_whole_or_between_its_marks(study, tmp_path):
+    one, lab = study[0](), Lab(2)
+    results = [(one, one.claims(one.found(lab)), 1.0, tmp_path / "pictures" / "one-thing.png")]
+    page = tmp_path / "README.md"
+    write_page(page, results)
+    assert "## Nothing is measured twice" in page.read_text()
+    assert "(pictures/one-thing.png)" in page.read_text()
+    write_page(page, results)
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_page(page, results)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "one is one | 1, every seed | [1 1 1]" in text
+    assert "old" not in text
+    page.write_text("something else")
+    with pytest.raises(sim.InputError, match="has no place for it"):
+        write_page(page, results)
+
+
+def test_parity_has_one_output_of_plus_and_minus_one():
+    lab = Lab(slice=3)
+    data = lab.parity(50)
+    assert data.y.shape == (50, 1)
+    np.testing.assert_array_equal(data.y[:, 0], np.where(lab.data(50).y % 2, 1, -1))
+
+
+def test_every_study_is_listed_with_its_finding(run):
+    result = run("study list --json")
+    assert result.code == 0
+    listed = json.loads(result.out)["studies"]
+    assert [one["name"] for one in listed] == list(find_studies())
+    assert all(one["title"] and one["text"] for one in listed)
+    assert len(listed) >= 4
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_unknown_study_is_refused(run, folder):
+    result = run("study run natural-evolutions")
+    assert result.code == 2
+    assert "did you mean natural-evolution?" in result.err
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", find_studies())
+def test_each_study_holds_quickly(name):
+    study = load_study(name)
+    failed = [c for c in study.claims(study.found(Lab(count=3, quick=True))) if not c.holds]
+    assert not failed, [c.as_dict() for c in failed]
