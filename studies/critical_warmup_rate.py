@@ -1,0 +1,111 @@
+"""Beyond UV too, the boundary of warmup is a straight line: eta_trgt in proportion to t_wrm.
+
+New here. On one example of a UV model the learning rate may rise by at most
+(3 ln 3 - 2) / (lambda ln(1 / floor)) an update, lambda being the sharpness where warmup meets the
+threshold, floor what is left of the residual there (sim.theory.warmup.largest_ramp). In small
+MLPs, where longer warmup helps on and on (tanh, and cross-entropy), the boundary is such a line.
+Its slope asks for floors from 10^-2 to 10^-14: within double precision, but no single one, so the
+slope is not predicted. The noise of minibatches lifts the boundary of short warmups with mean
+squared error, as the law says of a higher floor; with cross-entropy it lowers it, which the law
+does not say.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+import simulator as sim
+from simulator.studying import Lab, claim, in_median
+from simulator.studying.style import COLORS, band, legend, panels
+from simulator.sweeps.boundary import boundary
+
+LENGTHS = (128, 256, 512, 1024)
+TANH = {"width": 32, "activation": "tanh"}
+# Each with the range of eta_trgt, in powers of two, in which its boundaries lie.
+CASES = {
+    "SP tanh": (sim.MLP(**TANH), None, (0, 5.5)),
+    "SP tanh, batches of 32": (sim.MLP(**TANH), 32, (0, 5.5)),
+    "SP tanh, xent": (sim.MLP(**TANH, loss="xent"), None, (1, 8)),
+    "SP tanh, xent, batches of 32": (sim.MLP(**TANH, loss="xent"), 32, (1, 8)),
+    "muP ReLU, xent": (sim.MLP(width=32, parameterization="mup", loss="xent"), None, (-2, 4)),
+    "muP tanh, xent": (sim.MLP(**TANH, parameterization="mup", loss="xent"), None, (1, 7)),
+}
+STYLES = {
+    "SP tanh": ("sp", "-"), "SP tanh, batches of 32": ("sp", ":"), "SP tanh, xent": ("tanh", "-"),
+    "SP tanh, xent, batches of 32": ("tanh", ":"), "muP ReLU, xent": ("mup", "-"),
+    "muP tanh, xent": ("linear", "-"),
+}  # fmt: skip
+
+
+def measure(lab: Lab) -> xr.Dataset:
+    data, lengths = lab.data(128), LENGTHS[:3:2] if lab.quick else LENGTHS
+
+    def edge(case: str, t_wrm: int) -> np.ndarray:
+        model, batch_size, (low, high) = CASES[case]
+        found = sim.sweep(
+            model, data, eta_trgt=2.0 ** np.arange(low, high + 0.1, 0.5 if lab.quick else 0.25),
+            t_wrm=[t_wrm], seeds=lab.count, steps=t_wrm + 64, eta_unit="critical",
+            batch_size=batch_size, sharpness_every=0, workers=lab.workers,
+        )  # fmt: skip
+        return boundary(found).values.ravel()
+
+    def hit(case: str, seed: int) -> float:
+        """Where slow warmup meets the threshold, in units of eta_critical: lambda_0 / lambda."""
+        model, batch_size, (_, high) = CASES[case]
+        if batch_size is not None:
+            return np.nan
+        unit = sim.critical_eta(model, data, sim.GD(), seed)
+        slow = sim.Warmup(eta_trgt=2 ** (high - 3) * unit, t_wrm=256)
+        run = sim.simulate(model, data, schedule=slow, steps=256, seed=seed, sharpness_every=2)
+        above = run.ratio > 1
+        return run.eta[above.argmax()] / unit if above.any() else np.nan
+
+    edges = np.array([[edge(case, t_wrm) for t_wrm in lengths] for case in CASES])
+    cells = [(case, seed) for case in CASES for seed in lab.seeds]
+    hits = np.reshape(lab.each(hit, *zip(*cells, strict=True)), (len(CASES), lab.count))
+    return xr.Dataset(
+        {"edge": (("case", "t_wrm", "seed"), edges), "hit": (("case", "seed"), hits)},
+        {"case": list(CASES), "t_wrm": list(lengths), "seed": list(lab.seeds)},
+    )
+
+
+def _floor(found: xr.Dataset) -> xr.DataArray:
+    """ln(1 / floor) that the law needs for these boundaries."""
+    edge = found["edge"].sel(t_wrm=512).where(lambda values: values > 0)
+    # eta_trgt = k 2 / lambda_0, lambda = lambda_0 / hit: the slope of the law, solved for ln.
+    return sim.theory.warmup.growth() * 512 * found["hit"] / (2 * edge)
+
+
+def claims(found: xr.Dataset) -> list:
+    edge, last = found["edge"], 1024 if 1024 in found["t_wrm"] else 512
+    told = []
+    for case in ("SP tanh, xent", "muP ReLU, xent", "muP tanh, xent"):
+        gain = edge.sel(case=case, t_wrm=last) / edge.sel(case=case, t_wrm=last // 4)
+        told.append(in_median(f"{case}: four times the t_wrm, the boundary times", gain, 2.8, 5.7))
+    gain = edge.sel(case="SP tanh", t_wrm=512) / edge.sel(case="SP tanh", t_wrm=128)
+    told.append(in_median("SP tanh: four times the t_wrm, the boundary times", gain, 2.8, 5.7))
+    floors = _floor(found).median("seed").dropna("case")
+    told.append(
+        claim("ln(1 / floor) of each case, medians: within double precision", floors, 2, 37)
+    )
+    spread = float(floors.max() / floors.min())
+    told.append(claim("largest over smallest of them: no one floor for all", spread, least=3))
+    for case, least, most in (("SP tanh", 1.2, np.inf), ("SP tanh, xent", 0.0, 0.8)):
+        noisy = edge.sel(case=f"{case}, batches of 32", t_wrm=128) / edge.sel(case=case, t_wrm=128)
+        told.append(in_median(f"{case}, t_wrm 128: minibatches move it by", noisy, least, most))
+    return told
+
+
+def draw(found: xr.Dataset) -> object:
+    (ax,) = panels(1)
+    ax.figure.set_size_inches(5.5, 4.6)
+    for case, (color, style) in STYLES.items():
+        values = found["edge"].sel(case=case).transpose("seed", "t_wrm")
+        band(ax, found["t_wrm"], values, color=COLORS[color], ls=style, marker="o", label=case)
+    t_wrm = found["t_wrm"].values
+    ax.plot(t_wrm, 0.025 * t_wrm, color=COLORS["theory"], ls="--", lw=1.2, label="proportional")
+    ax.set(xscale="log", yscale="log", xlabel=r"$T_\mathrm{wrm}$ (updates)")
+    ax.set_ylabel(r"largest trainable $\eta_\mathrm{trgt}\,/\,\eta_\mathrm{critical}$")
+    legend(ax)
+    return ax
