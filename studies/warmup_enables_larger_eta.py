@@ -32,16 +32,18 @@ STYLES = {
 
 def measure(lab: Lab) -> xr.Dataset:
     data, t_wrm = lab.data(128), (1, 16, 256) if lab.quick else T_WRM
-    eta_trgt = 2.0 ** np.arange(-2, 9, 1.0 if lab.quick else 0.5)
 
-    def edge(model: sim.Model, t: int) -> np.ndarray:
+    def edge(case: str, model: sim.Model, t: int) -> np.ndarray:
+        # Too small a learning rate does not train in so many updates either.
+        low = -2 if "xent" in case else 1
+        eta_trgt = 2.0 ** np.arange(low, 8.1, 1.0 if lab.quick else 0.5)
         found = sim.sweep(
             model, data, eta_trgt=eta_trgt, t_wrm=[t], seeds=lab.count, steps=t + 256,
             eta_unit="critical", sharpness_every=0, workers=lab.workers,
         )  # fmt: skip
         return boundary(found).values.ravel()
 
-    edges = [[edge(model, t) for t in t_wrm] for model in CASES.values()]
+    edges = [[edge(*case, t) for t in t_wrm] for case in CASES.items()]
     return xr.Dataset(
         {"eta_trgt_max": (("case", "t_wrm", "seed"), np.array(edges))},
         {"case": list(CASES), "t_wrm": list(t_wrm), "seed": list(lab.seeds)},
