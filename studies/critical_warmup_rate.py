@@ -7,7 +7,7 @@ MLPs, where longer warmup helps on and on (tanh, and cross-entropy), the boundar
 Its slope asks for floors from 10^-2 to 10^-14: within double precision, but no single one, so the
 slope is not predicted. The noise of minibatches lifts the boundary of short warmups with mean
 squared error, as the law says of a higher floor; with cross-entropy it lowers it, which the law
-does not say.
+does not say. Needs data with classes.
 """
 
 from __future__ import annotations

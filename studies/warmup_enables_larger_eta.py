@@ -3,6 +3,7 @@
 Kalra & Barkeshli 2024, section 5 and figure 3: the largest trainable eta_trgt against t_wrm, on
 digits with mean squared error and full-batch gradient descent. It does not help with tanh unless
 t_wrm is in the hundreds, nor muP with cross-entropy. A dead network is finite, and not trained.
+Needs data with classes.
 """
 
 from __future__ import annotations

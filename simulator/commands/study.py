@@ -12,7 +12,7 @@ import click
 from simulator.checks import InputError, at_least
 from simulator.commands import options
 from simulator.commands.options import option
-from simulator.commands.terminal import announce_compilation, emit, progress
+from simulator.commands.terminal import announce_compilation, emit, progress, say
 
 if TYPE_CHECKING:
     from simulator.studying import Claim, Lab, Study
@@ -81,7 +81,13 @@ def run_studies(**given: Any) -> None:
     results = []
     with progress(len(chosen), "studies") as tell:
         for one in chosen:
-            results.append(_run(one, lab, figures))
+            try:
+                results.append(_run(one, lab, figures))
+            except InputError as error:
+                # A study of classes, say, and data without: the others go on.
+                if len(chosen) == 1:
+                    raise
+                say(f"{one.name} cannot use this data: {error}.")
             tell(1)
     for page in given["page"]:
         write_page(page, results)
