@@ -1,0 +1,97 @@
+"""With minibatches, warmup moves the boundary of SP with squared error, and of nothing else here.
+
+Kalra & Barkeshli 2024, section 5 and figure 3, on digits instead of CIFAR-10: SGD with batches of
+64; a run counts that ends above 85 % test accuracy. The boundary moves much in SP with mean squared
+error, hardly in muP, and, other than in the paper's networks, not with cross-entropy. Where
+training survives, test accuracy is a function of eta_trgt, nearly the same at every t_wrm.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+import simulator as sim
+from simulator.studying import Lab, claim, in_median
+from simulator.studying.style import COLORS, band, legend, panels
+
+STEPS, BATCH, GOOD = 1536, 64, 0.85
+CASES = {
+    "SP, MSE": sim.MLP(width=64),
+    "muP, MSE": sim.MLP(width=64, parameterization="mup"),
+    "SP, xent": sim.MLP(width=64, loss="xent"),
+    "muP, xent": sim.MLP(width=64, parameterization="mup", loss="xent"),
+}
+STYLES = {
+    "SP, MSE": ("sp", "-"), "muP, MSE": ("mup", "-"), "SP, xent": ("sp", "--"),
+    "muP, xent": ("mup", "--"),
+}  # fmt: skip
+
+
+def measure(lab: Lab) -> xr.Dataset:
+    data = lab.data(1024)
+    grid = {"t_wrm": [1, 64] if lab.quick else [1, 16, 64, 256]}
+    found = []
+    for case, model in CASES.items():
+        low, high = (1, 7) if case == "SP, MSE" else (0, 4) if case == "muP, MSE" else (-3, 4)
+        sweep = sim.sweep(
+            model, data, eta_trgt=2.0 ** np.arange(low, high + 1), seeds=lab.count, steps=STEPS,
+            eta_unit="critical", batch_size=BATCH, sharpness_every=0, workers=lab.workers, **grid,
+        )  # fmt: skip
+        found.append(sweep["test_accuracy_final"].squeeze("eta_init", drop=True).fillna(0.0))
+    accuracy = xr.concat(found, xr.DataArray(list(CASES), dims="case", name="case"), join="outer")
+    return accuracy.rename("accuracy").to_dataset()
+
+
+def _edge(accuracy: xr.DataArray) -> xr.DataArray:
+    """The largest eta_trgt up to which every one is good."""
+    accuracy = accuracy.dropna("eta_trgt", how="all")
+    count = (accuracy > GOOD).astype(int).cumprod("eta_trgt").sum("eta_trgt")
+    grid = np.concatenate([[0.0], accuracy["eta_trgt"].values])
+    return count.copy(data=grid[count.values])
+
+
+def claims(found: xr.Dataset) -> list:
+    edges = {case: _edge(found["accuracy"].sel(case=case)) for case in CASES}
+    sp = edges["SP, MSE"]
+    alike = found["accuracy"].sel(case="SP, MSE", eta_trgt=[2.0]).squeeze("eta_trgt")
+    if 16 in found["t_wrm"]:
+        rates = [4.0, 8.0, 16.0]
+        alike = found["accuracy"].sel(case="SP, MSE", eta_trgt=rates, t_wrm=[64, 256])
+    spread = 100 * (alike.max("t_wrm") - alike.min("t_wrm"))
+    gain, falls = sp.sel(t_wrm=64) / sp.sel(t_wrm=1), sp.median("seed").diff("t_wrm")
+    told = [
+        claim("SP, MSE: from t_wrm 1 to 64 the boundary gains", gain, least=4),
+        in_median("and in the median", gain, least=8),
+        claim("its medians never fall with t_wrm", falls.sel(t_wrm=slice(None, 64)), least=0),
+    ]
+    for case, most in (("muP, MSE", 2), ("SP, xent", 2), ("muP, xent", 2)):
+        moved = edges[case].sel(t_wrm=64) / edges[case].sel(t_wrm=1)
+        told.append(in_median(f"{case}: the same", moved, 0.5, most))
+    told.append(in_median("SP, MSE: accuracy over t_wrm at one eta_trgt, points", spread, most=1.5))
+    return told
+
+
+def draw(found: xr.Dataset) -> object:
+    boundary, by_rate = panels(2)
+    for case, (color, style) in STYLES.items():
+        edge = _edge(found["accuracy"].sel(case=case)).transpose("seed", "t_wrm")
+        band(
+            boundary, found["t_wrm"], np.maximum(edge, 0.06), color=COLORS[color], ls=style,
+            marker="o", label=case,
+        )  # fmt: skip
+    boundary.set(xscale="log", yscale="log", xlabel=r"$T_\mathrm{wrm}$ (updates)")
+    boundary.set_ylabel(r"largest good $\eta_\mathrm{trgt}\,/\,\eta_\mathrm{critical}$")
+    legend(boundary)
+    rates = found["accuracy"].sel(case="SP, MSE").dropna("eta_trgt", how="all")
+    shades = np.linspace(0.75, 0.0, rates.sizes["t_wrm"])
+    for t_wrm, shade in zip(rates["t_wrm"].values, shades, strict=True):
+        values = 100 * rates.sel(t_wrm=t_wrm).transpose("seed", "eta_trgt")
+        band(
+            by_rate, rates["eta_trgt"], values, color=str(shade), marker="o", ms=3,
+            label=rf"$T_\mathrm{{wrm}}$ {t_wrm}",
+        )  # fmt: skip
+    by_rate.set(xscale="log", ylim=(85, 100), ylabel="test accuracy (%), SP, MSE")
+    by_rate.set_xlabel(r"$\eta_\mathrm{trgt}\,/\,\eta_\mathrm{critical}$")
+    legend(by_rate)
+    return [boundary, by_rate]
