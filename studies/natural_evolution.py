@@ -90,6 +90,10 @@ def draw(found: xr.Dataset) -> object:
     for ax, title in zip(axes, ("MSE, ReLU", "MSE, exceptions", "Cross-entropy"), strict=True):
         ax.axhline(1, color=COLORS["theory"], ls="--", lw=1)
         ax.set(xlabel="step", yscale="log", title=title)
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("")
         legend(ax)
+    axes[0].set(ylim=(0.02, 5), yticks=(0.1, 0.2, 0.5, 1, 2, 4))
+    axes[1].set_yticks((0.6, 0.7, 0.8, 0.9, 1))
     axes[0].set_ylabel(r"sharpness $\lambda_t / \lambda_0$")
     return axes
