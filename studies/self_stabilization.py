@@ -131,7 +131,7 @@ def draw(found: xr.Dataset) -> object:
             at, name = int(of["stages"].sel(stage=stage)), stage if regime == "C1" else None
             excess.plot(at, of["excess"][at], mark, color=color, ms=6, label=name)
     excess.axhline(0, color=COLORS["theory"], ls="--", lw=1)
-    excess.set(xlabel="update", xlim=(0, 400), title="The stages of a catapult")
+    excess.set(xlabel="update", xlim=(0, 400), ylim=(-0.16, 0.07), title="The stages of a catapult")
     for (regime, color), mark in zip(colors.items(), "o^s", strict=True):
         of = found.sel(regime=regime)
         drive.plot(of["drive"].T, of["highest"].T, mark, color=color, ms=4)

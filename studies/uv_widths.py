@@ -1,13 +1,12 @@
 """The wider the network, the longer the shortest warmup: by half a logarithm of its width.
 
-New, of UV models of width 10^2 to 10^12 on one example with y = 1 whose labels carry noise of size
-sigma = 0.01: phase diagrams of eta_trgt and t_wrm. Without warmup all of them diverge beyond
-theory.uv.eta_max, about 4 / lambda. With it they survive to the ceiling 2 / (kappa |y|), which grows
-as the root of the width in the NTK parameterisation, from a t_wrm of eta_trgt lambda
-ln(lambda / (2 kappa sigma)) / (3 ln 3 - 2) on, where kappa = width^(-1/2): theory.warmup. What
-keeps the residual alive below the edge is the noise; without it a longer warmup does not help, as
-the residual dies out, so that no catapult flattens the network in time. Within a fifth of the
-ceiling (width 100) more is needed. The data of the lab play no part; its slice draws the noise.
+New, of UV models of width 10^2 to 10^12 in the NTK parameterisation on one example, y = 1, whose
+labels carry noise of size sigma = 0.01: phase diagrams of eta_trgt and t_wrm. Without warmup they
+diverge beyond theory.uv.eta_max, about 4 / lambda. With it they survive up to the ceiling
+2 / (kappa |y|), kappa = width^(-1/2), if t_wrm exceeds eta_trgt lambda ln(lambda / (2 kappa sigma))
+/ (3 ln 3 - 2) (simulator.theory.warmup). It is noise that keeps the residual alive below the edge:
+without it no catapult comes in time to flatten the network, however long the warmup. Near the
+ceiling (width 100) it must be longer. The data of the lab play no part; its slice draws the noise.
 """
 
 from __future__ import annotations
@@ -54,6 +53,10 @@ def one_width(width: int, noisy: sim.Data, seeds: int, each: int) -> xr.Dataset:
         ETAS * unit[:, None], met[:, None], WARMUP.residual_floor(SIGMA, met, kappa)[:, None]
     )
     alive = ~diagram["diverged"].values
+    silent = sim.sweep(
+        model, clean, eta_trgt=ETAS[3:], t_wrm=TIMES, seeds=seeds * each, steps=STEPS,
+        eta_unit="critical", sharpness_every=0,
+    )  # fmt: skip
     beyond = alive & (ETAS * unit[:, None] > UV.eta_ceiling(kappa, y)[:, None])[..., None]
 
     def group(values: np.ndarray) -> np.ndarray:
@@ -65,13 +68,63 @@ def one_width(width: int, noisy: sim.Data, seeds: int, each: int) -> xr.Dataset:
         "eta_max": ("seed", group(UV.eta_max(delta, lam, kappa, y) / unit)),
         "ceiling": ("seed", group(UV.eta_ceiling(kappa, y) / unit)),
         "beyond": ("seed", group(beyond.any((1, 2)))),
+        "silent": ("seed", group(~silent["diverged"].values).mean((1, 2, 3))),
         "wrong": (too_large != constant["diverged"]).sum(),
     }, {"eta": ETAS, "t_wrm": TIMES})  # fmt: skip
 
 
+def measured(found: xr.Dataset) -> xr.DataArray:
+    """t_wrm at which half of the networks survive: the area above their shares."""
+    return TIMES[0] + (1 - found["alive"]).integrate("t_wrm")
+
+
 def claims(found: xr.Dataset) -> list:
-    return []
+    # Where theory speaks: beyond what survives without warmup, below the ceiling, in the diagram.
+    within = (found["eta"] > 2.5) & (found["eta"] < 0.7 * found["ceiling"])
+    within &= found["shortest"] < 400
+    ratio = (measured(found) / found["shortest"]).where(within)
+    growth = np.log(found["width"].astype(float))
+    at_8 = {"eta": 8}
+    slopes = [
+        of.sel(at_8).assign_coords(width=growth).polyfit("width", 1)["polyfit_coefficients"][0]
+        for of in (measured(found), found["shortest"])
+    ]
+    over = ("width", "eta")
+    return [
+        claim("Without warmup: diverges iff eta > theory.uv.eta_max", found["wrong"], 0, 0),
+        claim("The ceiling 2 / (kappa |y|) is never passed", found["beyond"], 0, 0),
+        in_median("The shortest warmup is that of theory, within 10 % over widths and eta_trgt",
+                  ratio.median(over), 0.9, 1.1),
+        claim("nowhere less than 0.65 of it", ratio.min(over), least=0.65),
+        claim("nor more than 1.4 times", ratio.max(over), most=1.4),
+        in_median("At eta_trgt = 8 it grows by eta lambda / (2 (3 ln 3 - 2)) an e-fold of width, "
+                  "within 15 %", slopes[0] / slopes[1], 0.85, 1.15),
+        claim("Without noise nothing survives eta_trgt >= 4, at widths beyond 100",
+              found["silent"][1:], 0, 0),
+    ]  # fmt: skip
 
 
 def draw(found: xr.Dataset) -> object:
-    return panels(6, columns=3)
+    axes = panels(6, columns=3, sharex=True, sharey=True)
+    for ax, width in zip(axes, found["width"].values, strict=True):
+        of = found.sel(width=width).mean("seed")
+        shares = ax.pcolormesh(
+            ETAS, TIMES, of["alive"].transpose("t_wrm", "eta"), cmap="Blues", vmin=0, vmax=1.3,
+            shading="nearest", rasterized=True,
+        )  # fmt: skip
+        shown = of["shortest"].where(of["eta"] > of["eta_max"])
+        threshold(ax, ETAS, shown, "shortest warmup")
+        for limit, line in (("eta_max", ":"), ("ceiling", "-.")):
+            ax.axvline(of[limit], color=COLORS["theory"], ls=line, label=limit.replace("_", " "))
+        ax.set(xscale="log", yscale="log", xlim=(0.9, 26), ylim=(0.8, 600))
+        ax.set(xticks=(1, 2, 4, 8, 16), title=f"width $10^{{{np.log10(width):.0f}}}$")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter("")
+    bar = axes[0].figure.colorbar(shares, ax=list(axes), label="share that survives", shrink=0.6)
+    bar.ax.set_ylim(0, 1)
+    for ax in axes[3:]:
+        ax.set_xlabel(r"$\eta_\mathrm{trgt} \lambda_0 / 2$")
+    for ax in axes[::3]:
+        ax.set_ylabel(r"$t_\mathrm{wrm}$ / updates")
+    legend(axes[0])
+    return axes
