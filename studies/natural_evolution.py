@@ -6,8 +6,8 @@ learning rate, mean squared error, ReLU, depth 3. muP's rise does not flatten wi
 that makes sharpness rise: SP with its readout scaled by 0.1 does as muP does. With cross-entropy it
 rises far more, then collapses as the samples are separated. Not so: SP with tanh falls by a quarter
 only; SP with depth 2 and width 512 stays; linear networks in muP fall. On the teacher's single
-target SP and its small output stay, linear muP rises, and cross-entropy has no classes to tell
-apart; what is said of muP at width 128 and of wide networks holds there too.
+target SP stays, muP at width 32 need not dip, linear muP rises, and cross-entropy has no classes to
+tell apart; the rest holds there too.
 """
 
 from __future__ import annotations
