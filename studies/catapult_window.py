@@ -1,0 +1,94 @@
+"""Between 2 / sharpness and twice that a catapult trains; beyond it linear networks diverge.
+
+Lewkowycz et al. 2020 and the eta_c, eta_max of Kalra & Barkeshli 2024, section 3: one output (+-1
+for odd and even digits), NTK parameterisation, width 512, depth 2, 64 samples, 200 updates at a
+constant eta. Below 2 / lambda_0 the loss never rises. Above, it peaks within some 30 updates, and
+the run ends in a flatter place. The window closes at 4 / lambda_0 for linear and tanh networks (one
+of ten tanh networks failed at 3.9 already); ReLU trains to 16 / lambda_0 and beyond. Not so on the
+teacher's data, 8 inputs and one constant target: there ReLU fails beyond 4 / lambda_0 too, linear
+networks may outlive 4.1 / lambda_0, the catapult leaves two fifths of the sharpness, and what a
+linear network cannot fit keeps its loss above a tenth.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+import simulator as sim
+from simulator.studying import Lab, claim, in_median
+from simulator.studying.style import COLORS, band, legend, panels
+
+ACTIVATIONS = ("linear", "relu", "tanh")
+RATES = (0.6, 0.9, 1.1, 1.25, 1.5, 1.75, 1.95, 2.05, 2.2, 3.0, 4.0, 6.0, 8.0, 12.0)
+
+
+def measure(lab: Lab) -> xr.Dataset:
+    """Largest and final loss, and final sharpness, over those at the start; NaN if it diverges."""
+
+    def train(activation: str, seed: int) -> list:
+        model = sim.MLP(width=512, depth=2, activation=activation, parameterization="ntp")
+        data, ends = lab.parity(64), []
+        unit = sim.critical_eta(model, data, sim.GD(), seed)
+        for rate in RATES:
+            run = sim.simulate(
+                model, data, schedule=sim.Warmup(eta_trgt=rate * unit), steps=200, seed=seed,
+                sharpness_every=200,
+            )  # fmt: skip
+            # Infinite by now or later.
+            done = 1 if run.loss_final < 1e6 * run.loss_init else np.nan
+            losses = (run.loss_max / run.loss_init, run.loss_final / run.loss_init)
+            ends.append(np.multiply(done, (*losses, run.sharpness_final / run.sharpness_init)))
+        return ends
+
+    cells = [(activation, seed) for activation in ACTIVATIONS for seed in lab.seeds]
+    ends = np.array(lab.each(train, *zip(*cells, strict=True)), float)
+    ends = ends.reshape(len(ACTIVATIONS), lab.count, len(RATES), 3)
+    names = dict(zip(("peak", "loss", "sharpness"), np.moveaxis(ends, -1, 0), strict=True))
+    found = {name: (("activation", "seed", "rate"), values) for name, values in names.items()}
+    axes = {"activation": list(ACTIVATIONS), "seed": list(lab.seeds), "rate": list(RATES)}
+    return xr.Dataset(found, axes)
+
+
+def claims(found: xr.Dataset) -> list:
+    def at(name: str, activation: str, rate: float) -> np.ndarray:
+        return found[name].sel(activation=activation, rate=rate).values
+
+    below = found["peak"].sel(rate=[0.6, 0.9])
+    return [
+        claim("At 0.6 and 0.9 of 2 / lambda_0 the loss never rises", below, 1, 1),
+        claim("linear, 1.1: the loss doubles", at("peak", "linear", 1.1), least=2),
+        claim("linear, 1.5: it ends below a fifth", at("loss", "linear", 1.5), most=0.2),
+        in_median("and below a tenth in most seeds", at("loss", "linear", 1.5), most=0.1),
+        claim("and leaves a fifth of the sharpness", at("sharpness", "linear", 1.5), most=0.2),
+        claim("linear, 1.95: it trains", at("loss", "linear", 1.95), most=0.2),
+        claim("linear, 2.05: it diverges", np.isnan(at("peak", "linear", 2.05)), 1, 1),
+        claim("ReLU, 4: it trains", at("loss", "relu", 4), most=0.1),
+        in_median("to a twentieth in most seeds", at("loss", "relu", 4), most=0.05),
+        claim("and leaves a quarter of the sharpness", at("sharpness", "relu", 4), most=0.25),
+        claim("ReLU, 8: it still trains", at("loss", "relu", 8), most=0.5),
+        claim("tanh, 1.75: it trains", at("loss", "tanh", 1.75), most=0.1),
+        claim("tanh, 2.2: it diverges", np.isnan(at("peak", "tanh", 2.2)), 1, 1),
+    ]  # fmt: skip
+
+
+def draw(found: xr.Dataset) -> object:
+    axes = panels(2)
+    for activation, line in zip(ACTIVATIONS, ("-", "--", ":"), strict=True):
+        of = found.sel(activation=activation)
+        # Only where all survive.
+        of = of.where(np.isfinite(of["peak"]).all("seed"))
+        style = {"color": COLORS[activation], "ls": line, "marker": "o", "ms": 3}
+        for ax, name in zip(axes, ("peak", "sharpness"), strict=True):
+            values = of[name].dropna("rate")
+            band(ax, values["rate"], values, label=activation, **style)
+    for ax in axes:
+        for limit in (1, 2):
+            ax.axvline(limit, color=COLORS["theory"], ls="--", lw=1)
+        ax.set(xscale="log", yscale="log", xlabel=r"$\eta \lambda_0 / 2$", xticks=(1, 2, 4, 8))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter("")
+        legend(ax)
+    axes[0].set(ylabel=r"largest loss / $L_0$", title="As long as none diverges")
+    axes[1].set(ylabel=r"final sharpness / $\lambda_0$", title="What a catapult leaves")
+    return axes

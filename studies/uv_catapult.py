@@ -1,0 +1,113 @@
+"""On one example the catapult's window is exact at any width: 2 < eta lambda_0 < 4.
+
+Lewkowycz et al. 2020, to leading order in width; exact here, with lambda_0 the NTK trace of a UV
+model on x = 1, y = 0 at widths 10^2 to 10^12. A first update raises the loss from
+theory.uv.eta_loss on, a little above 2; training diverges from 4 on, at every width. The largest
+loss on the way is lambda_0^2 / (8 kappa^2), which grows as the width, and its update comes later by
+1 / (2 ln(eta lambda_0 - 1)) an e-fold of width. With y != 0 the window ends earlier or later: see
+theory.uv.eta_max.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+import simulator as sim
+from simulator.studying import Lab, claim
+from simulator.studying.style import COLORS, legend, panels, threshold
+
+WIDTHS, S0 = (10**2, 10**4, 10**6, 10**8, 10**10, 10**12), (2.3, 2.6, 3.0)
+# In units of 2 / sharpness; none at 1 or 2, where rounding would decide.
+RATES = np.linspace(0.81, 2.39, 80)
+
+
+def measure(lab: Lab) -> xr.Dataset:
+    """The limits of eta lambda_0, the largest loss over its cap, and its update.
+
+    A seed is a group of networks, of which the extremes and the means are kept.
+    """
+    each = 8 if lab.quick else 40
+    widths = [one_width(width, lab.count, each) for width in WIDTHS]
+    found = xr.concat(widths, xr.Variable("width", list(WIDTHS)))
+    return found.assign_coords(seed=list(lab.seeds), s0=list(S0))
+
+
+def one_width(width: int, seeds: int, each: int) -> xr.Dataset:
+    """The same of one width."""
+    model, data = sim.UV(width), sim.Data(np.ones((1, 1)), np.zeros((1, 1)))
+    networks = seeds * each
+    states = np.array([model.one_example(model.init(data, n), data) for n in range(networks)])
+    delta, lam, kappa, y = (states[:, i, None] for i in range(4))
+
+    def sweep(rates: np.ndarray, steps: int, curves: bool = False) -> xr.Dataset:
+        return sim.sweep(
+            model, data, eta_trgt=rates, steps=steps, seeds=networks, eta_unit="critical",
+            sharpness_every=0, curves=curves,
+        ).squeeze(("eta_init", "t_wrm"), drop=True)  # fmt: skip
+
+    first, whole = sweep(RATES, 1), sweep(RATES, 1000)
+    eta = whole["eta_critical"].values * RATES
+    rises, gone = (first["loss_final"] > first["loss_init"]).values, whole["diverged"].values
+    expected = (eta > sim.theory.uv.eta_loss(delta, lam, kappa, y)) | (eta * lam > 4)
+    largest = np.where(gone, 0, whole["loss_max"].values)
+    late, s0 = sweep(np.divide(S0, 2), 200, curves=True), np.array(S0)
+    peak = late["loss"].argmax("step").values
+    theory = sim.theory.catapult.peak_time(late["eta_critical"].values * kappa * delta * s0 / 2, s0)
+    found = {
+        "rises wrongly": (rises != expected, "sum"),
+        "rises from": (np.where(rises, eta * lam, np.inf), "min"),
+        "bounded to": (np.where(gone, 0, eta * lam), "max"),
+        "diverges from": (np.where(gone, eta * lam, np.inf), "min"),
+        "loss": (largest, "max"),
+        "cap": (largest * 8 * kappa**2 / lam**2, "max"),
+    }
+    values = {
+        name: ("seed", getattr(each_run.reshape(seeds, -1), kind)(axis=1))
+        for name, (each_run, kind) in found.items()
+    }
+    for name, times in (("peak time", peak), ("predicted time", theory)):
+        values[name] = (("seed", "s0"), times.reshape(seeds, each, -1).mean(axis=1))
+    return xr.Dataset(values)
+
+
+def claims(found: xr.Dataset) -> list:
+    times = found["peak time"].assign_coords(width=np.log(WIDTHS))
+    slope = times.polyfit("width", 1)["polyfit_coefficients"].sel(degree=1)
+    slope = slope / sim.theory.catapult.peak_time_slope(np.array(S0))
+    late = found["peak time"] - found["predicted time"]
+    return [
+        claim("No first update raises the loss but from eta_loss on, and all do from there",
+              found["rises wrongly"], 0, 0),
+        claim("Nothing beyond eta lambda_0 = 4 stays bounded", found["bounded to"], 3.8, 4),
+        claim("Nothing below it diverges", found["diverges from"], 4, 4.2),
+        claim("The largest loss is below lambda_0^2 / (8 kappa^2), and comes near",
+              found["cap"], 0.8, 1),
+        claim("It comes later by 1 / (2 ln(eta lambda_0 - 1)) updates an e-fold of width, "
+              "within 15 %", slope, 0.85, 1.15),
+        claim("And within one update of ln(2 peak / start) / ln(eta lambda_0 - 1)", late, -1, 1),
+    ]  # fmt: skip
+
+
+def draw(found: xr.Dataset) -> object:
+    window, loss, time = axes = panels(3)
+    low, high = found["rises from"].min("seed"), found["bounded to"].max("seed")
+    window.fill_between(WIDTHS, low, high, color=COLORS["linear"], lw=0, label="catapults, trains")
+    gone = found["diverges from"].min("seed")
+    window.fill_between(WIDTHS, gone, 4.9, color=COLORS["tanh"], lw=0, label="diverges")
+    for limit in (2, 4):
+        threshold(window, WIDTHS, np.full(len(WIDTHS), limit))
+    window.set(ylabel=r"$\eta \lambda_0$", ylim=(1.5, 5.8), title="The window")
+    loss.plot(WIDTHS, found["loss"], "o", color=COLORS["loss"], ms=4)
+    threshold(loss, WIDTHS, np.divide(WIDTHS, 2), r"$\lambda_0^2 / 8 \kappa^2$")
+    loss.set(yscale="log", ylabel="largest loss", title="Its height")
+    for s0, color in zip(S0, ("sp", "ntp", "mup"), strict=True):
+        times, label = found.sel(s0=s0), rf"$\eta \lambda_0 = {s0}$"
+        time.plot(WIDTHS, times["peak time"], "o", color=COLORS[color], ms=4)
+        time.plot([], [], "o", color=COLORS[color], label=label)
+        threshold(time, WIDTHS, times["predicted time"].mean("seed"))
+    time.set(ylabel="update of the largest loss", title="Its time")
+    for ax in axes:
+        ax.set(xscale="log", xlabel="width")
+        legend(ax)
+    return axes

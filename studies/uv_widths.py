@@ -1,0 +1,130 @@
+"""The wider the network, the longer the shortest warmup: by half a logarithm of its width.
+
+New, of UV models of width 10^2 to 10^12 in the NTK parameterisation on one example, y = 1, whose
+labels carry noise of size sigma = 0.01: phase diagrams of eta_trgt and t_wrm. Without warmup they
+diverge beyond theory.uv.eta_max, about 4 / lambda. With it they survive up to the ceiling
+2 / (kappa |y|), kappa = width^(-1/2), if t_wrm exceeds eta_trgt lambda ln(lambda / (2 kappa sigma))
+/ (3 ln 3 - 2) (simulator.theory.warmup). It is noise that keeps the residual alive below the edge:
+without it no catapult comes in time to flatten the network, however long the warmup. Near the
+ceiling (width 100) it must be longer. The data of the lab play no part; its slice draws the noise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+import simulator as sim
+from simulator.studying import Lab, claim, in_median
+from simulator.studying.style import COLORS, legend, panels, threshold
+
+WIDTHS, SIGMA, STEPS = (10**2, 10**4, 10**6, 10**8, 10**10, 10**12), 0.01, 640
+ETAS = 2.0 ** np.array([0, 0.5, 1.5, 2, 2.5, 3, 3.5, 4, 4.5])
+TIMES = np.array([1, *np.round(np.geomspace(8, 512, 19))], int)
+UV, WARMUP = sim.theory.uv, sim.theory.warmup
+
+
+def measure(lab: Lab) -> xr.Dataset:
+    """Share of each seed's networks that survive, and what theory says of them."""
+    noise = np.random.default_rng(lab.slice).standard_normal((128, 1))
+    noise *= SIGMA / noise.std()
+    noisy = sim.Data(np.ones((128, 1)), 1 + noise - noise.mean())
+    found = [one_width(width, noisy, lab.count, 1 if lab.quick else 2) for width in WIDTHS]
+    return xr.concat(found, xr.Variable("width", list(WIDTHS))).assign_coords(seed=list(lab.seeds))
+
+
+def one_width(width: int, noisy: sim.Data, seeds: int, each: int) -> xr.Dataset:
+    """The diagram of one width, eta_trgt in units of each network's eta_critical."""
+    model, clean = sim.UV(width), sim.Data(np.ones((1, 1)), np.ones((1, 1)))
+    diagram = sim.sweep(
+        model, noisy, eta_trgt=ETAS, t_wrm=TIMES, seeds=seeds * each, steps=STEPS, batch_size=1,
+        eta_unit="critical", sharpness_every=0,
+    ).squeeze("eta_init", drop=True)  # fmt: skip
+    constant = sim.sweep(
+        model, clean, eta_trgt=np.linspace(0.5, 4, 141), seeds=200, steps=1000,
+        eta_unit="critical", sharpness_every=0,
+    ).squeeze("t_wrm", drop=True)  # fmt: skip
+    too_large = constant["eta_trgt"] * constant["eta_critical"] > constant["theory_eta_max"]
+    states = [model.one_example(model.init(clean, n), clean) for n in range(seeds * each)]
+    delta, lam, kappa, y = np.transpose(states)
+    unit = diagram["eta_critical"].values[:, 0, 0]
+    met = UV.flow_limit(delta, lam, kappa, y)
+    shortest = WARMUP.shortest_warmup(
+        ETAS * unit[:, None], met[:, None], WARMUP.residual_floor(SIGMA, met, kappa)[:, None]
+    )
+    alive = ~diagram["diverged"].values
+    silent = sim.sweep(
+        model, clean, eta_trgt=ETAS[3:], t_wrm=TIMES, seeds=seeds * each, steps=STEPS,
+        eta_unit="critical", sharpness_every=0,
+    )  # fmt: skip
+    beyond = alive & (ETAS * unit[:, None] > UV.eta_ceiling(kappa, y)[:, None])[..., None]
+
+    def group(values: np.ndarray) -> np.ndarray:
+        return values.reshape(seeds, each, *values.shape[1:]).mean(axis=1)
+
+    return xr.Dataset({
+        "alive": (("seed", "eta", "t_wrm"), group(alive)),
+        "shortest": (("seed", "eta"), group(shortest)),
+        "eta_max": ("seed", group(UV.eta_max(delta, lam, kappa, y) / unit)),
+        "ceiling": ("seed", group(UV.eta_ceiling(kappa, y) / unit)),
+        "beyond": ("seed", group(beyond.any((1, 2)))),
+        "silent": ("seed", group(~silent["diverged"].values).mean((1, 2, 3))),
+        "wrong": (too_large != constant["diverged"]).sum(),
+    }, {"eta": ETAS, "t_wrm": TIMES})  # fmt: skip
+
+
+def measured(found: xr.Dataset) -> xr.DataArray:
+    """t_wrm at which half of the networks survive: the area above their shares."""
+    return TIMES[0] + (1 - found["alive"]).integrate("t_wrm")
+
+
+def claims(found: xr.Dataset) -> list:
+    # Where theory speaks: beyond what survives without warmup, below the ceiling, in the diagram.
+    within = (found["eta"] > 2.5) & (found["eta"] < 0.7 * found["ceiling"])
+    within &= found["shortest"] < 400
+    ratio = (measured(found) / found["shortest"]).where(within)
+    growth = np.log(found["width"].astype(float))
+    at_8 = {"eta": 8}
+    slopes = [
+        of.sel(at_8).assign_coords(width=growth).polyfit("width", 1)["polyfit_coefficients"][0]
+        for of in (measured(found), found["shortest"])
+    ]
+    over = ("width", "eta")
+    return [
+        claim("Without warmup: diverges iff eta > theory.uv.eta_max", found["wrong"], 0, 0),
+        claim("The ceiling 2 / (kappa |y|) is never passed", found["beyond"], 0, 0),
+        in_median("The shortest warmup is that of theory, within 10 % over widths and eta_trgt",
+                  ratio.median(over), 0.9, 1.1),
+        claim("nowhere less than 0.65 of it", ratio.min(over), least=0.65),
+        claim("nor more than 1.4 times", ratio.max(over), most=1.4),
+        in_median("At eta_trgt = 8 it grows by eta lambda / (2 (3 ln 3 - 2)) an e-fold of width, "
+                  "within 15 %", slopes[0] / slopes[1], 0.85, 1.15),
+        claim("Without noise nothing survives eta_trgt >= 4, at widths beyond 100",
+              found["silent"][1:], 0, 0),
+    ]  # fmt: skip
+
+
+def draw(found: xr.Dataset) -> object:
+    axes = panels(6, columns=3, sharex=True, sharey=True)
+    for ax, width in zip(axes, found["width"].values, strict=True):
+        of = found.sel(width=width).mean("seed")
+        shares = ax.pcolormesh(
+            ETAS, TIMES, of["alive"].transpose("t_wrm", "eta"), cmap="Blues", vmin=0, vmax=1.3,
+            shading="nearest", rasterized=True,
+        )  # fmt: skip
+        shown = of["shortest"].where(of["eta"] > of["eta_max"])
+        threshold(ax, ETAS, shown, "shortest warmup")
+        for limit, line in (("eta_max", ":"), ("ceiling", "-.")):
+            ax.axvline(of[limit], color=COLORS["theory"], ls=line, label=limit.replace("_", " "))
+        ax.set(xscale="log", yscale="log", xlim=(0.9, 26), ylim=(0.8, 600))
+        ax.set(xticks=(1, 2, 4, 8, 16), title=f"width $10^{{{np.log10(width):.0f}}}$")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter("")
+    bar = axes[0].figure.colorbar(shares, ax=list(axes), label="share that survives", shrink=0.6)
+    bar.ax.set_ylim(0, 1)
+    for ax in axes[3:]:
+        ax.set_xlabel(r"$\eta_\mathrm{trgt} \lambda_0 / 2$")
+    for ax in axes[::3]:
+        ax.set_ylabel(r"$t_\mathrm{wrm}$ / updates")
+    legend(axes[0])
+    return axes
