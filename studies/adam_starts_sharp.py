@@ -1,0 +1,112 @@
+"""Adam starts far above its threshold 38 / eta, falls below it within ten steps, and returns to it.
+
+Kalra & Barkeshli 2024, sections 4.3 and 6.2, figures 2, 6 and 30: pre-conditioned sharpness at a
+constant rate of 0.01 unless said, full batch, mean squared error, ReLU. What is above the threshold
+at first are coordinates with tiny gradients: the loss does not exceed the first. Later the
+threshold decides when the loss rises, and in runs long enough the pre-conditioned sharpness hovers
+at it. GI-Adam starts flatter by 1 / sqrt(1 - beta2) = 31.6, less where gradients are small
+beside eps = 1e-8 (down to 17 in muP).
+
+Not so: a linear teacher of few inputs is learned before the threshold is reached again, and at a
+rate of 0.001 the pre-conditioned sharpness is at 0.1 to 0.4 of it after 2,000 steps.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import xarray as xr
+
+import simulator as sim
+from simulator.studying import Lab, claim, in_median
+from simulator.studying.style import COLORS, band, legend, panels, threshold
+
+MODELS = {"sp": sim.MLP(width=32), "mup": sim.MLP(width=32, parameterization="mup")}
+OPTIMIZERS = {"adam": sim.Adam(), "gi-adam": sim.GIAdam()}
+ETA, SLOW, STEPS = 0.01, 0.001, 2000
+EXACT = 1 / np.sqrt(1 - 0.999)
+
+
+def measure(lab: Lab) -> xr.Dataset:
+    """Loss and pre-conditioned sharpness of each step, at two learning rates."""
+    data, steps = lab.data(128), STEPS
+
+    def curves(model: str, optimizer: str, seed: int) -> np.ndarray:
+        def run(eta: float, optimizer: sim.Optimizer, steps: int, accuracy: float) -> sim.Run:
+            return sim.simulate(
+                MODELS[model], data, optimizer=optimizer, schedule=sim.Warmup(eta_trgt=eta),
+                steps=steps, seed=seed, accuracy=accuracy,
+            )  # fmt: skip
+
+        rule = OPTIMIZERS[optimizer]
+        long, slow = run(ETA, rule, steps, 1e-3), run(SLOW, rule, 11, 1e-4)
+        exact = run(SLOW, type(rule)(eps=1e-16), 1, 1e-4).preconditioned_sharpness[0]
+        fall = slow.preconditioned_sharpness[[0, 9]]
+        return np.concatenate([[exact], fall, long.preconditioned_sharpness, long.loss])
+
+    cells = [(m, o, seed) for m in MODELS for o in OPTIMIZERS for seed in lab.seeds]
+    found = np.reshape(lab.each(curves, *zip(*cells, strict=True)), (2, 2, lab.count, -1))
+    over = ("model", "optimizer", "seed")
+    return xr.Dataset(
+        {
+            "exact": (over, found[..., 0]), "first": (over, found[..., 1]),
+            "tenth": (over, found[..., 2]),
+            "sharpness": ((*over, "step"), found[..., 3 : 3 + steps]),
+            "loss": ((*over, "step"), found[..., 3 + steps :]),
+        },
+        {"model": list(MODELS), "optimizer": list(OPTIMIZERS), "seed": list(lab.seeds)},
+    )  # fmt: skip
+
+
+def claims(found: xr.Dataset) -> list:
+    made = []
+    for model, name in (("sp", "SP"), ("mup", "muP")):
+        one = {key: found[key].sel(model=model).values for key in found.data_vars}
+        (adam, gi), (exact, exact_gi) = one["first"], one["exact"]
+        loss, ratio = one["loss"][0], one["sharpness"][0] * ETA / 38
+        above, below = (_rises(loss, ratio, *ends) for ends in ((1, np.inf), (0, 0.8)))
+        hover = ratio[:, 1500:].mean(1)
+        made += [
+            in_median(f"{name}: pre-conditioned sharpness starts near 1e4", adam, least=5e3),
+            claim(f"{name}: in ten updates at 0.001 it falls by", adam / one["tenth"][0], least=10),
+            claim(f"{name}: at 0.01 it starts above 38 / eta (ratio)", ratio[:, 0], least=1),
+            claim(f"{name}: but the loss never exceeds the first", loss.max(1) / loss[:, 0], most=1),
+            claim(f"{name}: GI-Adam starts flatter (ratio)", adam / gi, 15, 31.7),
+            claim(f"{name}: by 31.62 at eps = 1e-16", exact / exact_gi, EXACT - 0.1, EXACT + 0.1),
+            claim(f"{name}: late it hovers at 38 / eta (ratio)", hover, 0.9, 1.07),
+            claim(f"{name}: above it the loss rises (share of steps)", above, least=0.4),
+            claim(f"{name}: below 0.8 of it hardly ever", below, most=0.15),
+        ]  # fmt: skip
+    return made
+
+
+def _rises(loss: np.ndarray, ratio: np.ndarray, least: float, most: float) -> np.ndarray:
+    """The share of steps that raise the loss, of those with a ratio between the two; by seed."""
+    there = (ratio[:, :-1] > least) & (ratio[:, :-1] < most)
+    with np.errstate(invalid="ignore"):
+        return ((np.diff(loss) > 0) & there).sum(1) / there.sum(1)
+
+
+def draw(found: xr.Dataset) -> object:
+    axes = panels(3)
+    steps = np.arange(1, STEPS + 1)
+    edges = np.array([0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2])
+    for ax, (model, name) in zip(axes, (("sp", "SP"), ("mup", "muP")), strict=False):
+        one = found.sel(model=model)
+        for rule, label in (("adam", "Adam"), ("gi-adam", "GI-Adam")):
+            curve = one["sharpness"].sel(optimizer=rule)
+            band(ax, steps, curve, color=COLORS[rule], label=label)
+        threshold(ax, steps, np.full(STEPS, 38 / ETA), "38 / eta")
+        ax.set(xscale="log", yscale="log", title=name, xlabel="step")
+        ax.set_ylabel("pre-conditioned sharpness")
+        legend(ax)
+        loss, ratio = (one[key].sel(optimizer="adam").values for key in ("loss", "sharpness"))
+        share = np.transpose([_rises(loss, ratio * ETA / 38, *pair) for pair in pairwise(edges)])
+        middle = (edges[:-1] + edges[1:]) / 2
+        band(axes[2], middle, share, color=COLORS[model], marker="o", ms=4, label=name)
+    axes[2].axvline(1, color=COLORS["theory"], ls="--", lw=1.2)
+    axes[2].set(xlabel="pre-conditioned sharpness / (38 / eta)", ylabel="steps that raise the loss")
+    axes[2].set_title("Adam")
+    legend(axes[2])
+    return axes

@@ -1,0 +1,120 @@
+"""With momentum the sharpness meets 2 (1 + beta) / eta, under warmup and at the edge of stability.
+
+Kalra & Barkeshli 2024, sections 4.2 and B.1, figures 9 and 10: full batch, mean squared error, ReLU
+in muP; ratio is sharpness over threshold. With beta = 0.9 the loss is not monotone below the
+threshold, least of all on a quadratic: its rise is no sign of instability there.
+
+Not so: at a constant rate with beta = 0.9 a network converges before it reaches the threshold; from
+the start at a tenth of the critical rate, the loss of a network rises in 2 of 512 steps at most.
+Needs as many inputs as digits have.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+import simulator as sim
+from simulator.studying import Lab, claim
+from simulator.studying.style import COLORS, band, panels
+
+SMALL = sim.MLP(width=128, depth=2, parameterization="mup")
+LARGE = sim.MLP(width=64, parameterization="mup")
+# Model, samples, beta, k at the end of warmup, t_wrm, steps.
+CASES = {
+    "warmup, 0": (SMALL, 64, 0.0, 2, 1024, 1024),
+    "warmup, 0.5": (SMALL, 64, 0.5, 2, 1024, 1024),
+    "warmup, 0.9": (SMALL, 64, 0.9, 2, 1024, 1024),
+    "large, 0.9": (LARGE, 512, 0.9, 2, 512, 512),
+    "constant, 0.5": (SMALL, 64, 0.5, 0.7, 1, 1000),
+    "constant, 0.9": (SMALL, 64, 0.9, 0.7, 1, 1000),
+}
+STEPS = 1024
+QUADRATIC = sim.Quadratic([1.0, 0.1])
+
+
+def measure(lab: Lab) -> xr.Dataset:
+    """Sharpness times eta, its part of the threshold, and which steps raise the loss."""
+
+    def run(case: str, seed: int) -> np.ndarray:
+        model, samples, beta, k, t_wrm, steps = CASES[case]
+        data, optimizer = lab.data(samples), sim.Momentum(beta)
+        schedule = sim.Warmup(
+            eta_trgt=k * sim.critical_eta(model, data, optimizer, seed), t_wrm=t_wrm
+        )
+        every = 2 if steps == STEPS else 4
+        run = sim.simulate(
+            model, data, optimizer=optimizer, schedule=schedule, steps=steps, seed=seed,
+            sharpness_every=2 if t_wrm > 1 else 4, accuracy=1e-3,
+        )  # fmt: skip
+        curves = np.full((2, STEPS), np.nan)
+        curves[0, :steps], curves[1, : steps - 1] = run.ratio, np.diff(run.loss) > 0
+        return curves
+
+    cells = [(case, seed) for case in CASES for seed in lab.seeds]
+    curves = np.reshape(lab.each(run, *zip(*cells, strict=True)), (len(CASES), lab.count, 2, STEPS))
+    over = ("case", "seed", "step")
+    swings = [[_swings(beta, seed) for seed in lab.seeds] for beta in (0.0, 0.9)]
+    return xr.Dataset(
+        {
+            "ratio": (over, curves[:, :, 0]), "rises": (over, curves[:, :, 1]),
+            "quadratic": (("beta", "seed"), swings),
+        },
+        {"case": list(CASES), "seed": list(lab.seeds), "step": np.arange(STEPS), "beta": [0, 0.9]},
+    )  # fmt: skip
+
+
+def _swings(beta: float, seed: int) -> int:
+    """Steps that raise a quadratic's loss, of 200."""
+    optimizer = sim.Momentum(beta)
+    schedule = sim.Warmup(eta_trgt=0.1 * optimizer.critical_eta(1.0))
+    run = sim.simulate(QUADRATIC, optimizer=optimizer, schedule=schedule, steps=200, seed=seed)
+    return int(np.count_nonzero(np.diff(run.loss) > 0))
+
+
+def _met(ratio: np.ndarray) -> np.ndarray:
+    """The median of the ratio from where it first exceeds 1; NaN where it never does."""
+    over = [np.flatnonzero(one > 1) for one in ratio]
+    pairs = zip(ratio, over, strict=True)
+    return np.array([np.nanmedian(one[at[0] :]) if at.size else np.nan for one, at in pairs])
+
+
+def _below(found: xr.Dataset, case: str) -> np.ndarray:
+    """The share of steps that raise the loss, of those at 0.8 to 0.95 of the threshold."""
+    one = found.sel(case=case)
+    near = (one["ratio"] > 0.8) & (one["ratio"] < 0.95)
+    return (one["rises"].where(near).sum("step") / near.sum("step")).values
+
+
+def claims(found: xr.Dataset) -> list:
+    ratio = {case: found["ratio"].sel(case=case).values for case in CASES}
+    none, half, most, large = (_met(ratio[case]) for case in list(CASES)[:4])
+    edge, idle = (np.nanmean(ratio[f"constant, {b}"][:, 500:], axis=1) for b in (0.5, 0.9))
+    swings = found["quadratic"].sel(beta=0.9), found["quadratic"].sel(beta=0.0)
+    return [
+        claim("beta = 0: under warmup sharpness tracks 2 / eta (median ratio)", none, 0.95, 1.2),
+        claim("beta = 0.5: it tracks 3 / eta (median ratio)", half, 0.95, 1.15),
+        claim("beta = 0.9: it tracks 3.8 / eta, from below (median ratio)", most, 0.8, 1.05),
+        claim("beta = 0.9, 512 samples: the same (median ratio)", large, 0.85, 1.05),
+        claim("beta = 0.5, constant: it hovers at 3 / eta (mean ratio)", edge, 0.97, 1.03),
+        claim("beta = 0.9, constant: it does not reach 3.8 / eta (mean ratio)", idle, most=0.9),
+        claim("Quadratic, beta = 0.9, a tenth of the critical eta: loss rises (steps)", swings[0], least=20),
+        claim("Quadratic, beta = 0: it never does", swings[1], most=0),
+        claim("beta = 0.9: below the threshold loss rises (share)", _below(found, "warmup, 0.9"), least=0.1),
+        claim("beta = 0: there it does not", _below(found, "warmup, 0"), most=0.02),
+    ]  # fmt: skip
+
+
+def draw(found: xr.Dataset) -> object:
+    axes = panels(2)
+    looks = {"0": "gd", "0.5": "ntp", "0.9": "gi-adam"}
+    for beta, color in looks.items():
+        for ax, kind in zip(axes, ("warmup", "constant"), strict=True):
+            if f"{kind}, {beta}" in CASES:
+                one = found["ratio"].sel(case=f"{kind}, {beta}").dropna("step")
+                band(ax, one["step"], one, color=COLORS[color], label=f"beta = {beta}")
+    for ax, title in zip(axes, ("warmup to k = 2", "constant, k = 0.7"), strict=True):
+        ax.axhline(1, color=COLORS["theory"], ls="--", lw=1.2)
+        ax.set(xlabel="step", ylabel="eta * sharpness / (2 (1 + beta))", title=title, ylim=(0, 1.6))
+        ax.legend(frameon=False, fontsize="small", loc="lower right")
+    return axes
