@@ -23,7 +23,7 @@ MU, STEPS, LATE, EDGE = 0.802 + 0.004 * np.arange(325), 3000, 2000, sim.theory.e
 
 def measure(lab: Lab) -> xr.Dataset:
     """Late traces in units of 1 / eta, and Lyapunov exponents, of each mu."""
-    parts = np.array_split(MU[:: 5 if lab.quick else 1], 8)
+    parts = np.array_split(MU[:: 3 if lab.quick else 1], 8)
     return xr.concat([late(mu, lab.count) for mu in parts], "mu").assign_coords(
         seed=list(lab.seeds)
     )
