@@ -60,10 +60,13 @@ class Lab:
         return load_data(self.dataset, samples, self.slice)
 
     def parity(self, samples: int) -> Data:
-        """The same inputs, one output: 1 for odd classes, -1 for even ones."""
+        """The same inputs, one output: 1 for odd classes, -1 for even ones.
+
+        Of data without classes, the sign of its first target.
+        """
         data = self.data(samples)
-        label = data.y if data.y.ndim == 1 else np.argmax(data.y, axis=1)
-        return Data(data.x, np.where(label % 2, 1.0, -1.0)[:, None])
+        odd = data.y % 2 > 0 if data.classes else data.targets[:, 0] > 0
+        return Data(data.x, np.where(odd, 1.0, -1.0)[:, None])
 
     def each(self, work: Callable[..., Any], *over: Any) -> list[Any]:
         """``work`` of each, as `map` does, on all cores; runs release the interpreter."""
