@@ -38,7 +38,7 @@ CASES = {
 }
 STEPS = 1024
 NUMBERS = [
-    "k", "share", "median", "largest", "slope", "crossings", "rises", "last", "loss", "diverged"
+    "k", "share", "median", "largest", "slope", "rises", "last", "loss", "diverged"
 ]  # fmt: skip
 
 
