@@ -68,10 +68,10 @@ def claims(found: xr.Dataset) -> list:
         above, below = (_rises(loss, ratio, *ends) for ends in ((1, np.inf), (0, 0.8)))
         hover = ratio[:, 1500:].mean(1)
         made += [
-            in_median(f"{name}: pre-conditioned sharpness starts at 1e4", adam, least=5e3),
-            claim(f"{name}: ten updates at 0.001 lower it", adam / one["tenth"][0], least=10),
+            in_median(f"{name}: pre-conditioned sharpness starts high", adam, least=5e3),
+            claim(f"{name}: it falls in 10 updates at 0.001", adam / one["tenth"][0], least=10),
             claim(f"{name}: at 0.01 it starts above 38 / eta", ratio[:, 0], least=1),
-            claim(f"{name}: but no loss exceeds the first", loss.max(1) / loss[:, 0], most=1),
+            claim(f"{name}: the loss never exceeds the first", loss.max(1) / loss[:, 0], most=1),
             claim(f"{name}: GI-Adam starts flatter (ratio)", adam / gi, 15, 31.7),
             claim(f"{name}: by 31.62 at eps = 1e-16", exact / exact_gi, EXACT - 0.1, EXACT + 0.1),
             claim(f"{name}: late the ratio hovers at 1", hover, 0.9, 1.07),

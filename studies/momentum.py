@@ -6,7 +6,8 @@ threshold, least of all on a quadratic: its rise is no sign of instability there
 
 Not so: at a constant rate with beta = 0.9 a network converges before it reaches the threshold; from
 the start at a tenth of the critical rate, the loss of a network rises in 2 of 512 steps at most.
-Needs as many inputs as digits have.
+On a linear teacher of few inputs warmup
+carries the sharpness to 1.5 times the threshold, and a constant rate converges below it.
 """
 
 from __future__ import annotations

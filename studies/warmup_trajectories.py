@@ -38,7 +38,7 @@ CASES = {
 }
 STEPS = 1024
 NUMBERS = [
-    "k", "share", "median", "largest", "slope", "crossings", "rises", "last", "loss", "diverged"
+    "k", "share", "median", "largest", "slope", "rises", "last", "loss", "diverged"
 ]  # fmt: skip
 
 
@@ -61,13 +61,7 @@ def measure(lab: Lab) -> xr.Dataset:
             met = [eta[0] / unit, sharpness[0] / run.sharpness[0]]
             numbers = [*met, np.median(ratio), ratio.max(), slope]
         rises = np.count_nonzero(np.diff(run.loss) > 0)
-        numbers += [
-            len(crossings),
-            rises,
-            run.ratio[-1],
-            run.loss_max / run.loss_init,
-            run.diverged,
-        ]
+        numbers += [rises, run.ratio[-1], run.loss_max / run.loss_init, run.diverged]
         curves = np.full((2, STEPS), np.nan)
         curves[:, :t_wrm] = run.eta / unit, run.sharpness / run.sharpness[0]
         return np.concatenate([numbers, curves.ravel()])
