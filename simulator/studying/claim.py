@@ -64,7 +64,7 @@ def claim(
 def in_median(
     sentence: str, measured: ArrayLike, least: float = -np.inf, most: float = np.inf
 ) -> Claim:
-    """The median over seeds does; NaN counts as beyond any limit."""
+    """The median over seeds does; a seed without a number fails it."""
     values = np.atleast_1d(np.asarray(measured, float)).ravel()
     middle = np.median(values)
     return Claim(sentence, _range(least, most) + ", median", values, bool(least <= middle <= most))

@@ -16,8 +16,8 @@ BEGIN, END = "<!-- studies: from here -->", "<!-- studies: to here -->"
 def write_page(path: Path, results: Sequence[Any]) -> None:
     """Write the claims of (study, claims, seconds, figure) to ``path``.
 
-    A page with the two marks keeps all that is not between them, and gets one table of all claims;
-    any other becomes one section a study, with its picture.
+    A page with the two marks keeps all that is not between them, and gets a table with a row
+    for each study; any other becomes one section a study, with its picture.
     """
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     if BEGIN in old and END in old:
@@ -35,13 +35,16 @@ def _spread(claim: Any) -> str:
 
 
 def _table_of_all(results: Sequence[Any]) -> str:
-    lines = ["| finding | claim | expected | measured [min median max] |", "|---|---|---|---|"]
+    """A row for each study: its finding, and the first of its claims with its number."""
+    lines = [
+        "| finding | its first claim, measured [min median max] over seeds | claims that hold |",
+        "|---|---|---|",
+    ]
     for study, claims, _, _ in results:
-        for number, claim in enumerate(claims):
-            finding = f"[{study.title}](studies/README.md#{study.name})" if not number else ""
-            failed = "" if claim.holds else " **fails**"
-            cells = (finding, claim.sentence, claim.expected, _spread(claim) + failed)
-            lines.append(f"| {' | '.join(cells)} |")
+        first, holding = claims[0], sum(claim.holds for claim in claims)
+        finding = f"[{study.title}](studies/README.md#{study.name})"
+        told = f"{first.sentence}: {_spread(first)}; expected {first.expected}"
+        lines.append(f"| {finding} | {told} | {holding} of {len(claims)} |")
     return "\n".join(lines)
 
 
