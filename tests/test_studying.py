@@ -118,13 +118,13 @@ def test_a_page_is_written_whole_or_between_its_marks(study, tmp_path):
     assert "## Nothing is measured twice" in page.read_text()
     assert "(pictures/one-thing.png)" in page.read_text()
     write_page(page, results)
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    page.write_text(f"before\n{BEGIN}\noutdated\n{END}\nafter\n")
     write_page(page, results)
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "one is one: [1 1 1]; expected 1, every seed | 1 of 1" in text
-    assert "old" not in text
+    assert "outdated" not in text
     page.write_text("something else")
     with pytest.raises(sim.InputError, match="has no place for it"):
         write_page(page, results)

@@ -34,6 +34,11 @@ def _spread(claim: Any) -> str:
     return "[{:.3g} {:.3g} {:.3g}]".format(*claim.spread)
 
 
+def _cell(text: str) -> str:
+    """Text in a table, where a bar would end a cell."""
+    return text.replace("|", "\\|")
+
+
 def _table_of_all(results: Sequence[Any]) -> str:
     """A row for each study: its finding, and the first of its claims with its number."""
     lines = [
@@ -42,8 +47,8 @@ def _table_of_all(results: Sequence[Any]) -> str:
     ]
     for study, claims, _, _ in results:
         first, holding = claims[0], sum(claim.holds for claim in claims)
-        finding = f"[{study.title}](studies/README.md#{study.name})"
-        told = f"{first.sentence}: {_spread(first)}; expected {first.expected}"
+        finding = f"[{_cell(study.title)}](studies/README.md#{study.name})"
+        told = _cell(f"{first.sentence}: {_spread(first)}; expected {first.expected}")
         lines.append(f"| {finding} | {told} | {holding} of {len(claims)} |")
     return "\n".join(lines)
 
@@ -68,6 +73,8 @@ def _sections(path: Path, results: Sequence[Any]) -> str:
         ]  # fmt: skip
         for claim in claims:
             verdict = "holds" if claim.holds else "**fails**"
-            lines.append(f"| {claim.sentence} | {claim.expected} | {_spread(claim)} | {verdict} |")
+            lines.append(
+                f"| {_cell(claim.sentence)} | {claim.expected} | {_spread(claim)} | {verdict} |"
+            )
         lines += ["", f"`warmup study run {study.name}`: {seconds:.0f} s."]
     return "\n".join(lines) + "\n"
