@@ -128,6 +128,7 @@ def test_a_chosen_rate_makes_the_same_run_as_the_same_rates_planned(optimizer):
     assert again.forward_passes == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_persistent_catapult_survives_what_a_constant_rate_does_not(seed):
     """Kalra & Barkeshli 2024, figure 7: without a length of warmup."""

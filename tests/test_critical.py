@@ -47,6 +47,7 @@ def skipped(state, bracket):
     return bend > 0 and last < 2 * first and brackets(bracket, lam / bend)
 
 
+@pytest.mark.slow
 @fewer(2.5)
 @given(problem=sim.testing.one_example(width=st.integers(1, 10_000)), seed=sim.testing.seeds())
 def test_on_one_example_both_are_those_of_theory(problem, seed):
@@ -109,6 +110,7 @@ def test_momentum_s_first_step_is_that_of_gradient_descent(beta):
 # --- networks -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_gi_adam_bears_a_first_step_thirty_times_adam_s(digits, seed):
     """1 / sqrt(1 - beta2) = 31.6: correcting v_0 = g^2 for a bias makes its step smaller."""
@@ -122,6 +124,7 @@ def test_gi_adam_bears_a_first_step_thirty_times_adam_s(digits, seed):
     assert gi / adam == pytest.approx(1 / math.sqrt(1 - 0.999), rel=0.01)
 
 
+@pytest.mark.slow
 def test_in_a_mean_squared_error_a_warmup_may_start_at_eta_c(digits):
     for seed in range(3):
         found = sim.critical_learning_rate(sim.MLP(**NET), digits, seed=seed)
@@ -132,6 +135,7 @@ def test_in_a_mean_squared_error_a_warmup_may_start_at_eta_c(digits):
         assert "not above eta_c" in start.reason
 
 
+@pytest.mark.slow
 def test_in_cross_entropy_training_has_failed_before_one_update_raises_the_loss(digits):
     for seed in range(3):
         found = sim.critical_learning_rate(sim.MLP(**NET, loss="xent"), digits, seed=seed)
@@ -141,6 +145,7 @@ def test_in_cross_entropy_training_has_failed_before_one_update_raises_the_loss(
         assert "already failed" in start.reason
 
 
+@pytest.mark.slow
 def test_a_dead_network_is_finite_and_has_failed(digits):
     untrained, diverged = (
         sim.critical_learning_rate(sim.MLP(**NET), digits, failure=failure).eta_max
@@ -217,6 +222,7 @@ def test_the_forward_passes_told_are_those_made(digits, monkeypatch, optimizer, 
     assert (found.updates, math.isnan(found.eta_max)) == (0, True)
 
 
+@pytest.mark.slow
 def test_two_ways_take_half_the_passes_of_the_paper_s(digits):
     """The gradient's own pass counts: six losses at best, and one more a doubling of the guess."""
 
@@ -273,6 +279,7 @@ def test_runs_too_short_for_any_rate_end_the_search(digits):
     assert "no constant learning rate that was tried trains" in found.recommendation(1.0).reason
 
 
+@pytest.mark.slow
 def test_a_rate_that_is_only_slow_at_eta_c_is_sought_above_it():
     """A linear network has not quite trained at eta_c in so many updates; a little above it has."""
     data = sim.load_data("digits", 64)

@@ -26,6 +26,7 @@ def test_it_tells_each_seed_and_what_to_set(run, folder):
     assert not list(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_its_document_is_the_library_s(run):
     result = run(f"critical {SMALL} --optimizer adam --json --workers 2")
     document = strict_json(result.out)
@@ -59,6 +60,7 @@ def test_the_line_that_it_gives_runs_the_same_ramp(run):
     assert eta[0] - plan["eta_init"] == pytest.approx(plan["eta_trgt"] / 32, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_where_eta_c_does_not_help_it_says_so(run):
     result = run("critical --samples 64 --width 16 --loss xent --seeds 2 --eta-trgt 1 --t-wrm 8")
     assert result.code == 0
@@ -94,6 +96,7 @@ def test_options_come_from_a_config_too(run, folder):
     assert len(document["seeds"]) == 2
 
 
+@pytest.mark.slow
 def test_it_can_be_interrupted_in_the_middle_of_a_run():
     line = "critical --model quadratic --steps 10000000 --seeds 2"
     with subprocess.Popen(

@@ -87,6 +87,7 @@ def told_by_the_map(delta, lam, kappa, eta):
     return crossing, start, peak, -1
 
 
+@pytest.mark.slow
 def test_in_1000_runs_of_one_example_the_events_are_those_of_the_map():
     rng, right, count = np.random.default_rng(1), 0, 0
     model = sim.UV(width=64)
@@ -138,6 +139,7 @@ def test_below_the_threshold_a_quadratic_has_no_event(spectrum, share, optimizer
     assert (events.crossings, events.catapults, events.edges, events.diverged) == ((), (), (), -1)
 
 
+@pytest.mark.slow
 def test_the_noise_of_minibatches_is_no_catapult():
     model, data = sim.MLP(width=8), sim.load_data("digits", samples=64)
     for seed in range(40):
@@ -239,6 +241,7 @@ def parity(samples=32):
     return sim.Data(data.x, np.where(data.y % 2, 1.0, -1.0)[:, None])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -288,6 +291,7 @@ def test_a_run_is_told_in_the_fields_words(make, words, digits):
     assert "nan" not in str(story)
 
 
+@pytest.mark.slow
 def test_an_adaptive_failure_is_not_told_of_a_run_that_trains(digits):
     fine = explain(trained(SP, digits, optimizer=sim.GIAdam(), eta=0.125))
     assert "failed" not in fine.paragraph
@@ -315,6 +319,7 @@ def test_a_run_that_dies_is_told_as_dead():
     assert "the network is dead" in story.paragraph
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameterization", "phase"),
     [("sp", "sharpness_reduction"), ("mup", "progressive_sharpening")],

@@ -19,6 +19,7 @@ def test_a_run_is_told_with_its_table_and_figure(run, folder):
     assert (folder / "explain.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_run_beyond_the_threshold_gets_a_gentle_one_beside_it(run):
     result = run(f"explain {SMALL} --eta-trgt 3 --t-wrm 1")
     assert "Left alone, at a tenth of the critical learning rate" in " ".join(result.out.split())
