@@ -95,7 +95,7 @@ def critical_eta(
     For GD 2 / sharpness: the unit of ``--eta-unit critical``. For adaptive optimizers, and with
     ``rates``, the sharpness is the pre-conditioned one of the first update on all samples.
     """
-    with one_blas_thread():
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         theta = model.init(data, seed, dtype)
         objective = model.bind(data, dtype)
         rule = Rule(optimizer, model, objective, rates, seed)
