@@ -1,5 +1,6 @@
 """Schedules that ask the run: what they choose, what it costs, and what they survive."""
 
+import json
 import math
 
 import numpy as np
@@ -170,3 +171,17 @@ def test_what_a_schedule_would_not_look_at_is_refused(options, option):
     with pytest.raises(sim.InputError) as refused:
         Spec(QUADRATIC, sim.GD(), (1.0,), **{"schedule": "persistent-catapult", **options})
     assert refused.value.option == option
+
+
+def test_a_run_that_hangs_on_the_sharpness_is_done_again_as_it_was(run, folder):
+    """Measured more often it would be another run: refused, and explained as it was made."""
+    small = "--width 8 --samples 32 --steps 30 --schedule threshold --eta-trgt 8 --factor 1.2"
+    assert run(f"sweep {small} --seeds 1 --sharpness-every 5 -o s.zarr").code == 0
+    again = run("run --replay s.zarr --json")
+    assert json.loads(again.out)["result"]["identical"]
+    refused = run("run --replay s.zarr --sharpness-every 1")
+    assert refused.code == 2
+    assert "the schedule threshold hangs on it" in refused.err
+    told = json.loads(run("explain s.zarr --json").out)
+    alone = json.loads(run(f"explain {small} --sharpness-every 5 --json").out)
+    assert told["events"] == alone["events"]

@@ -103,7 +103,9 @@ def _trained(source: Path | None, given: dict[str, Any]) -> Story:
     known = foreknowledge(spec, data, seed)
     run = run_cell(spec, data, cell, known["eta_critical"])
     natural = None
-    if run.natural_phase == "unknown" and spec.sharpness_every and isfinite(known["eta_critical"]):
+    # The gentle run has no rates of layers: beside a run that has, it would be of another rule.
+    hidden = run.natural_phase == "unknown" and not spec.layer_rates
+    if hidden and spec.sharpness_every and isfinite(known["eta_critical"]):
         natural = natural_phase(spec.model, data, optimizer=spec.optimizer, seed=seed)
     return tell(run, natural)
 

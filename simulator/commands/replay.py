@@ -38,11 +38,20 @@ def replay(
     data : str, optional
         The data's name or file, if given.
     sharpness_every : int, optional
-        If given, how often to measure this time.
+        If given, how often to measure this time. A schedule that hangs on the sharpness would then
+        make another run: it keeps its own.
     """
+    from simulator.schedules import SCHEDULES
     from simulator.sweeps import AXES, open_store
 
     dataset, spec, description = open_store(store, option)
+    if SCHEDULES[spec.schedule].needs_sharpness:
+        if options.was_given("sharpness_every") and sharpness_every != spec.sharpness_every:
+            raise InputError(
+                "sharpness_every", sharpness_every,
+                f"the schedule {spec.schedule} hangs on it; leave it out",
+            )  # fmt: skip
+        sharpness_every = None
     again = _data_again(store, option, data, description)
     at = spec.locate(_coordinates(cell))
     here = dataset.isel(dict(zip(AXES, at, strict=True)))
@@ -53,7 +62,7 @@ def replay(
     }
     del stored["status"]
     if sharpness_every is not None and sharpness_every != spec.sharpness_every:
-        # Measuring more often changes no step of the training, only what is seen of it.
+        # Measuring more often changes no step of this training, only what is seen of it.
         spec = replace(spec, sharpness_every=sharpness_every)
         stored = {name: stored[name] for name in stored if name.startswith("loss") or "acc" in name}
     return Replay(spec, again, at, stored)

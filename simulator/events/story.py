@@ -103,22 +103,22 @@ def explain(run: Run | Curves, natural: str | None = None) -> Story:
 def _table(curves: Curves, events: Events) -> tuple[Row, ...]:
     sharpness, rows = curves.decisive_sharpness, []
 
-    def told(row: int, value: float) -> str:
-        return f"{value:.3g}" if row >= 0 and np.isfinite(value) else "-"
+    def told(value: float) -> str:
+        return f"{value:.3g}" if np.isfinite(value) else "-"
 
     inside = [(e.start, e.end) for e in events.edges] + [(c.crossing, c.end) for c in events.apart]
     for row in events.crossings:
         if not any(first <= row <= last for first, last in inside):
             at = curves.at(row)
             rows.append(
-                Row(at, at, "crossing", f"{curves.loss[row]:.3g}", told(row, sharpness[row]), "")
+                Row(at, at, "crossing", f"{curves.loss[row]:.3g}", told(sharpness[row]), "")
             )
     for c in events.apart:
         rows.append(
             Row(
                 curves.at(c.start), curves.at(c.end), "catapult",
                 f"x {c.loss_ratio:.3g} at {curves.at(c.peak)}",
-                f"{told(0, c.sharpness_before)} to {told(0, c.sharpness_after)}",
+                f"{told(c.sharpness_before)} to {told(c.sharpness_after)}",
                 CAUSES[c.driver],
             )
         )  # fmt: skip
@@ -127,7 +127,7 @@ def _table(curves: Curves, events: Events) -> tuple[Row, ...]:
             Row(
                 curves.at(e.start), curves.at(e.end), "edge of stability",
                 f"{curves.loss[e.start]:.3g} to {curves.loss[e.end]:.3g}",
-                f"{told(0, sharpness[e.start])} to {told(0, sharpness[e.end])}",
+                f"{told(sharpness[e.start])} to {told(sharpness[e.end])}",
                 f"{e.mean_ratio:.2f} times the threshold on average",
             )
         )  # fmt: skip
