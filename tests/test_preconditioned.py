@@ -10,7 +10,7 @@ from profiles import fewer
 
 import simulator as sim
 from simulator import testing
-from simulator.sweeps import Spec, execute, open_store
+from simulator.sweeps import Destination, Spec, execute, open_store
 
 ADAPTIVE = ("rmsprop", "adam", "adamw", "gi-adam", "ri-adam", "radam")
 
@@ -224,7 +224,7 @@ def test_a_sweep_of_adam_keeps_the_pre_conditioned_sharpness(tmp_path, digits):
         layer_rates=True,
     )  # fmt: skip
     assert Spec.from_dict(json.loads(json.dumps(spec.as_dict()))) == spec
-    execute(spec, digits, path=tmp_path / "adam.zarr")
+    execute(spec, digits, Destination(tmp_path / "adam.zarr"))
     found, again, _ = open_store(tmp_path / "adam.zarr")
     assert again == spec
     names = {f"preconditioned_sharpness{end}" for end in ("", "_init", "_max", "_final")}

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import warnings
+from contextlib import closing
 from itertools import product
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator import GD, MLP, UV, InputError, Momentum, Quadratic, load_data, sweep
-from simulator.sweeps import AXES, Spec, execute, open_store, run_cell
+from simulator.sweeps import AXES, Destination, Spec, execute, open_store, run_cell
 from simulator.sweeps.boundary import boundary, median
 from simulator.sweeps.spec import ETA_UNITS
 from simulator.sweeps.store import ResultStore
@@ -63,7 +64,7 @@ def whole(data):
 def kept(data, tmp_path_factory):
     """A store with curves, one cell a chunk; tests put back what they change."""
     path = tmp_path_factory.mktemp("kept") / "kept.zarr"
-    execute(CURVES, data, path=path, chunk_cells=1)
+    execute(CURVES, data, Destination(path), chunk_cells=1)
     return path
 
 
@@ -82,7 +83,8 @@ def bits(dataset):
 
 def complete(path, data, cell):
     region = tuple(slice(i, i + 1) for i in cell)
-    return ResultStore.reopen(path, CURVES, data).is_complete(region)
+    with closing(ResultStore.reopen(path, CURVES, data)) as store:
+        return store.is_complete(region)
 
 
 def chunk(path, variable, cell):
@@ -197,7 +199,7 @@ def test_a_missing_status_chunk_reads_as_not_run(store):
 
 
 def test_a_store_in_which_nothing_ran_holds_no_data(tmp_path, data):
-    ResultStore.create(tmp_path / "new.zarr", CURVES, data, (1, 1, 1, 1))
+    ResultStore.create(tmp_path / "new.zarr", CURVES, data, (1, 1, 1, 1)).close()
     dataset = xr.open_zarr(tmp_path / "new.zarr").load()
     assert (dataset["status"] == "not_run").all()
     assert dataset.attrs["complete"] is False
@@ -210,7 +212,7 @@ def test_a_missing_chunk_is_never_taken_for_data(store, data, variable):
     assert complete(store, data, cell)
     chunk(store, variable, cell).unlink()
     assert not complete(store, data, cell)
-    assert bits(execute(CURVES, data, path=store, resume=True)) == before
+    assert bits(execute(CURVES, data, Destination(store, resume=True))) == before
 
 
 @settings(max_examples=50, deadline=None)
@@ -238,14 +240,14 @@ def test_a_chunk_with_a_flipped_bit_is_computed_again(store, data):
     file.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     with pytest.raises(ValueError, match="checksum"):
         xr.open_zarr(store)["loss_final"].load()
-    assert bits(execute(CURVES, data, path=store, resume=True)) == before
+    assert bits(execute(CURVES, data, Destination(store, resume=True))) == before
     assert file.read_bytes() == content
 
 
 def test_a_store_that_is_complete_is_resumed_without_a_run(store, data, monkeypatch):
-    monkeypatch.setattr(sys.modules["simulator.sweeps.execute"], "run_cell", None)
+    monkeypatch.setattr(sys.modules["simulator.sweeps.job"], "run_cell", None)
     told = []
-    dataset = execute(CURVES, data, path=store, resume=True, progress=told.append)
+    dataset = execute(CURVES, data, Destination(store, resume=True), progress=told.append)
     assert sum(told) == CURVES.cells
     assert dataset.attrs["complete"] is True
     assert (dataset["status"] == "done").all()
@@ -254,9 +256,9 @@ def test_a_store_that_is_complete_is_resumed_without_a_run(store, data, monkeypa
 def test_a_store_of_another_sweep_or_other_data_is_not_resumed(store, data):
     other = Spec.from_dict({**CURVES.as_dict(), "steps": 13})
     with pytest.raises(InputError, match="was made with steps 12, not 13"):
-        execute(other, data, path=store, resume=True)
+        execute(other, data, Destination(store, resume=True))
     with pytest.raises(InputError, match="was made with digest"):
-        execute(CURVES, load_data("digits", 16, 1), path=store, resume=True)
+        execute(CURVES, load_data("digits", 16, 1), Destination(store, resume=True))
 
 
 def test_a_run_that_fails_says_so_and_the_others_go_on(data, tmp_path, monkeypatch, caplog, whole):
@@ -267,14 +269,14 @@ def test_a_run_that_fails_says_so_and_the_others_go_on(data, tmp_path, monkeypat
 
     path = tmp_path / "store.zarr"
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["simulator.sweeps.execute"], "run_cell", fail_once)
-        dataset = execute(SPEC, data, path=path, chunk_cells=4).load()
+        patch.setattr(sys.modules["simulator.sweeps.job"], "run_cell", fail_once)
+        dataset = execute(SPEC, data, Destination(path), chunk_cells=4).load()
     assert dataset["status"][1, 0, 2, 1] == "failed"
     assert (dataset["status"] == "done").sum() == SPEC.cells - 1
     assert dataset["loss_final"][1, 0, 2, 1].isnull()
     assert dataset.attrs["complete"] is False
     assert "on purpose" in caplog.text
-    again = execute(SPEC, data, path=path, resume=True)
+    again = execute(SPEC, data, Destination(path, resume=True))
     assert again.attrs["complete"] is True
     assert bits(again) == bits(whole)
 

@@ -13,6 +13,7 @@ from simulator.commands.explain import explain
 from simulator.commands.info import info
 from simulator.commands.plot import plot
 from simulator.commands.run import run
+from simulator.commands.stopping import leave_threads_behind
 from simulator.commands.study import study
 from simulator.commands.sweep import sweep
 from simulator.commands.theory import theory
@@ -34,13 +35,10 @@ for _command in (run, sweep, critical, explain, theory, study, plot, info):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the program and exit: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    """Run the program and exit: 0 done, 1 failed, 2 bad input, 130 or 143 interrupted."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = warmup.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="warmup",
-            standalone_mode=False,
-        )
+        code = warmup.main(args=words, prog_name="warmup", standalone_mode=False, obj=words)
     except InputError as error:
         _leave(f"{_label(error.option)} {error.value}: {error.remedy}.", 2)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -54,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _leave(f"Not enough memory: {error or 'give smaller sizes'}.", 2)
     except OSError as error:
         _leave(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1)
+    if arguments is None and code in (130, 143):
+        leave_threads_behind(code)
     sys.exit(code if isinstance(code, int) else 0)
 
 

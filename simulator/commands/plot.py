@@ -23,13 +23,14 @@ def plot(store: Path, color: str, eta_init: int, **given: Any) -> None:
     """Draw the phase diagram of a store: eta_trgt against t_wrm."""
     from simulator import figures
     from simulator.checks import InputError
-    from simulator.sweeps import open_store
+    from simulator.sweeps import load, open_store
 
     dataset, spec, _ = open_store(store)
     figure: Path = given["figure"] or store.with_suffix(".png")
     figures.check_format(figure)
     if not 0 <= eta_init < len(spec.eta_init):
         raise InputError("eta_init", eta_init, f"give an index from 0 to {len(spec.eta_init) - 1}")
+    dataset = load(dataset.drop_dims("step", errors="ignore"), store)
     figures.save(figures.phase_diagram(dataset, color=color, eta_init=eta_init), figure)
     if given["as_json"]:
         emit({"command": "plot", "store": str(store), "figure": str(figure), "color": color})

@@ -42,7 +42,7 @@ def replay(
         make another run: it keeps its own.
     """
     from simulator.schedules import SCHEDULES
-    from simulator.sweeps import AXES, open_store
+    from simulator.sweeps import AXES, load, open_store
 
     dataset, spec, description = open_store(store, option)
     if SCHEDULES[spec.schedule].needs_sharpness:
@@ -54,12 +54,11 @@ def replay(
         sharpness_every = None
     again = _data_again(store, option, data, description)
     at = spec.locate(_coordinates(cell))
-    here = dataset.isel(dict(zip(AXES, at, strict=True)))
+    here = dataset.isel(dict(zip(AXES, at, strict=True))).drop_dims("step", errors="ignore")
+    here = load(here, store, option)
     if here["status"].item() != "done":
         raise InputError("cell", cell, f"is {here['status'].item()} in {store}")
-    stored = {
-        str(name): here[name].item() for name in here.data_vars if "step" not in here[name].dims
-    }
+    stored = {str(name): here[name].item() for name in here.data_vars}
     del stored["status"]
     if sharpness_every is not None and sharpness_every != spec.sharpness_every:
         # Measuring more often changes no step of this training, only what is seen of it.

@@ -12,7 +12,7 @@ from simulator.checks import InputError, at_least
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.replay import refuse_others, replay
-from simulator.commands.terminal import announce_compilation, emit, say, shares
+from simulator.commands.terminal import announce_compilation, emit, say, shares, typed
 
 if TYPE_CHECKING:
     from simulator.data import Data
@@ -48,7 +48,7 @@ def run(**given: Any) -> None:
     """
     from simulator import figures
     from simulator.seconds import compiling
-    from simulator.sweeps import check_output, foreknowledge, rehearse, run_cell, save_run
+    from simulator.sweeps import Destination, foreknowledge, rehearse, run_cell, save_run
 
     figure: Path = given["figure"] or Path("run.png")
     figures.check_format(figure)
@@ -64,9 +64,8 @@ def run(**given: Any) -> None:
     else:
         spec, data, cell, stored = new_spec(given), options.data_of(), (0, 0, 0, 0), None
 
-    if given["output"] is not None:
-        check_output(given["output"], spec, overwrite=given["overwrite"])
-
+    where = Destination(given["output"], overwrite=given["overwrite"])
+    where.check(spec, data)
     rehearse(spec, data)
     at_least("top_k", given["top_k"], 1)
     announce_compilation()
@@ -76,7 +75,7 @@ def run(**given: Any) -> None:
     seconds = {**result.seconds, "compile": compiling()}
     if given["output"] is not None:
         began = time.perf_counter()
-        save_run(given["output"], spec, data, result, known)
+        save_run(where, spec, data, result, known, typed())
         seconds["store"] = time.perf_counter() - began
     figures.save(figures.trajectory(result), figure)
 
@@ -112,7 +111,7 @@ def new_spec(given: dict[str, Any]) -> Spec:
 
 
 def _results(spec: Spec, data: Data | None, result: Run, known: dict[str, float]) -> dict[str, Any]:
-    from simulator.sweeps.store import variables
+    from simulator.sweeps.layout import variables
 
     found = known | {v.name: v.of(result) for v in variables(spec, data) if v.of is not None}
     return found | {"hessian_vector_products": result.products}
@@ -123,7 +122,7 @@ def _same(ours: Any, stored: Any) -> bool:
 
 
 def _curves(spec: Spec, data: Data | None, result: Run) -> dict[str, Any]:
-    from simulator.sweeps.store import curves
+    from simulator.sweeps.layout import curves
 
     found = {v.name: v.of(result) for v in curves(spec, data) if v.of is not None}
     if result.eigenvalues.shape[1] > 1:

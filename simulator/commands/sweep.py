@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
 import shlex
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,20 @@ import click
 from simulator.checks import InputError
 from simulator.commands import options
 from simulator.commands.options import option
-from simulator.commands.terminal import announce_compilation, emit, progress, say, shares
+from simulator.commands.stopping import Terminated, interruptible
+from simulator.commands.terminal import (
+    announce_compilation,
+    emit,
+    progress,
+    say,
+    shares,
+    typed,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from simulator.sweeps import Spec
+    from simulator.sweeps import Destination, Spec
 
 __all__ = ["sweep"]
 
@@ -35,8 +43,12 @@ _SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
 @option("seeds", "--seeds", type=int, default=3, help="Runs each cell with seeds 0 to N - 1.")
 @option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
 @option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
+@option("execution", "--scheduler", metavar="ADDRESS", default_text="threads here", help="Dask scheduler whose workers do the runs, as tcp://host:8786.")  # fmt: skip
+@option("execution", "--shard", metavar="I/N", default_text="1/1", help="Do the I-th of N shares of the store named by -o; others do theirs, now or later.")  # fmt: skip
 @option("execution", "--resume", is_flag=True, help="Continue the store named by -o, or begin it.")
+@option("execution", "--grow", is_flag=True, help="Add to the store named by -o what this larger grid has besides.")  # fmt: skip
 @option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
+@option("execution", "--large", is_flag=True, help="Do a sweep of days or of 50 GB, which is refused otherwise.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="sweep.zarr, or the next free name", help="Where results go while running.")  # fmt: skip
 @option("output", "--curves/--no-curves", default=False, help="Keep the curves of every run.")
 @options.output_options("beside the store")
@@ -48,15 +60,12 @@ def sweep(**given: Any) -> None:
     an eta_trgt many times larger than none.
     """
     from simulator import figures
-    from simulator.sweeps import check, execute
+    from simulator.sweeps import check, execute, load
 
-    if given["resume"] and given["overwrite"]:
-        raise InputError("resume", "with --overwrite", "give one of the two")
-    if given["resume"] and given["output"] is None:
-        raise InputError("resume", "without --output", "name the store to continue with -o")
-    spec, data = _spec(given), options.data_of()
-    store: Path = given["output"] or _free_name()
-    check(spec, data, store, given["workers"], resume=given["resume"], overwrite=given["overwrite"])
+    where, spec, data = _where(given), _spec(given), options.data_of()
+    store = where.path
+    assert store is not None
+    check(spec, data, where, given["workers"], large=given["large"])
     figure: Path = given["figure"] or store.with_suffix(".png")
     if figure.absolute() == store.absolute():
         raise InputError("output", store, "is the figure's name too; end it in .zarr")
@@ -65,24 +74,25 @@ def sweep(**given: Any) -> None:
     announce_compilation()
     began, seconds = time.monotonic(), dict[str, float]()
     try:
-        with progress(spec.cells) as tell:
+        with interruptible(), progress(_runs(spec, where)) as tell:
             dataset = execute(
-                spec,
-                data,
-                path=store,
-                workers=given["workers"],
-                resume=given["resume"],
-                overwrite=given["overwrite"],
-                progress=tell,
-                seconds=seconds,
-            )
+                spec, data, where, workers=given["workers"], scheduler=given["scheduler"],
+                large=given["large"], command=typed(), progress=tell, seconds=seconds,
+            )  # fmt: skip
         # A large sweep is not read back whole, only what is drawn and counted of it.
-        dataset = dataset[list(_SHOWN)].load()
-    except KeyboardInterrupt:
-        say(f"Interrupted; what is finished is in {store}. To go on:")
+        dataset = load(dataset[list(_SHOWN)], store, "output")
+    except KeyboardInterrupt as stopped:
+        say(f"Interrupted; what is finished is in {store}. To go on:\n  {_resume_line(store)}")
+        raise click.exceptions.Exit(143 if isinstance(stopped, Terminated) else 130) from None
+    except OSError as error:
+        say(f"warmup: {error.strerror or error}: what is finished is in {store}. To go on:")
         say(f"  {_resume_line(store)}")
-        raise click.exceptions.Exit(130) from None
+        raise click.exceptions.Exit(1) from None
     seconds["total"] = time.monotonic() - began
+    left = int((dataset["status"] == "not_run").sum())
+    if left:
+        _tell_share(given, where, store, spec.cells, left)
+        return
     figures.save(figures.phase_diagram(dataset), figure)
 
     rows = _boundaries(dataset)
@@ -93,6 +103,50 @@ def sweep(**given: Any) -> None:
     if (dataset["status"] == "failed").any():
         say("Some runs failed; see above. --resume tries them again.")
         raise click.exceptions.Exit(1)
+
+
+def _where(given: dict[str, Any]) -> Destination:
+    from simulator.sweeps import Destination
+
+    named = given["output"] is not None
+    for name in ("resume", "grow", "shard"):
+        if given[name] and not named:
+            raise InputError(name, "without --output", "name the store with -o")
+    share = (1, 1)
+    if given["shard"] is not None:
+        parts = given["shard"].split("/")
+        if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+            raise InputError("shard", given["shard"], "give I/N, as in 3/8")
+        share = int(parts[0]), int(parts[1])
+    return Destination(
+        given["output"] or _free_name(), given["resume"], given["overwrite"], given["grow"], share
+    )
+
+
+def _runs(spec: Spec, where: Destination) -> int:
+    """About how many this process has to do."""
+    return math.ceil(spec.cells / where.share[1])
+
+
+def _tell_share(
+    given: dict[str, Any], where: Destination, store: Path, cells: int, left: int
+) -> None:
+    """What a shard says, as long as others have something to do."""
+    if given["as_json"]:
+        emit(
+            {
+                "command": "sweep",
+                "store": str(store),
+                "shard": given["shard"],
+                "runs": cells,
+                "left": left,
+            }
+        )
+    else:
+        click.echo(
+            f"Shard {given['shard']} is done; {left} of {cells} runs are left to the others."
+        )
+        click.echo(f"Results  {store}")
 
 
 def _spec(given: dict[str, Any]) -> Spec:
@@ -117,9 +171,11 @@ def _free_name() -> Path:
 
 
 def _resume_line(store: Path) -> str:
-    arguments = [word for word in sys.argv[1:] if word != "--overwrite"]
-    named = any(word in ("-o", "--output") or word.startswith("--output=") for word in arguments)
-    return shlex.join(["warmup", *arguments, *([] if named else ["-o", str(store)]), "--resume"])
+    words = [word for word in shlex.split(typed()) if word not in ("--overwrite", "--resume")]
+    named = any(word in ("-o", "--output") or word.startswith("--output=") for word in words)
+    # A store that has grown has the larger grid already, or is as it was.
+    more = [] if "--grow" in words else ["--resume"]
+    return shlex.join([*words, *([] if named else ["-o", str(store)]), *more])
 
 
 def _boundaries(dataset: xr.Dataset) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import click
 
-__all__ = ["announce_compilation", "emit", "progress", "say", "shares"]
+__all__ = ["announce_compilation", "emit", "progress", "say", "shares", "typed"]
 
 # Without a terminal a bar is noise in a log; a line now and then is a sign of life.
 _LINE_EVERY_SECONDS = 30.0
@@ -22,6 +23,12 @@ _LINE_EVERY_SECONDS = 30.0
 def say(message: str = "") -> None:
     """A line for the person, on stderr."""
     click.echo(message, err=True)
+
+
+def typed() -> str:
+    """The line that started the current command, as a shell would take it."""
+    words = click.get_current_context().find_root().obj
+    return shlex.join(["warmup", *(sys.argv[1:] if words is None else words)])
 
 
 def emit(document: dict[str, Any]) -> None:

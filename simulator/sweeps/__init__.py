@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from simulator.sweeps.execute import check, cores, execute, rehearse, run_cell, sweep
+from simulator.sweeps.destination import Destination, save_run
+from simulator.sweeps.execute import check, cores, execute, rehearse, sweep
 from simulator.sweeps.foreknowledge import foreknowledge
+from simulator.sweeps.job import run_cell
+from simulator.sweeps.reading import load, open_store
 from simulator.sweeps.spec import AXES, Spec, first_seeds
-from simulator.sweeps.store import check_output, open_store, save_run
 
 __all__ = [
-    "AXES", "Spec", "check", "check_output", "cores", "execute", "first_seeds", "foreknowledge",
-    "open_store", "rehearse", "run_cell", "save_run", "sweep",
+    "AXES", "Destination", "Spec", "check", "cores", "execute", "first_seeds", "foreknowledge",
+    "load", "open_store", "rehearse", "run_cell", "save_run", "sweep",
 ]  # fmt: skip

@@ -1,45 +1,44 @@
-"""Doing the runs: threads over chunks of the grid, one run at a time on each."""
+"""Doing the runs of a sweep: chunks of its grid to workers, and what they find to the store."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simulator.blas import one_blas_thread
 from simulator.catapult_search import DELTA
 from simulator.checks import at_least
 from simulator.data import Data
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
-from simulator.runs import Run
-from simulator.seconds import Stopwatch
-from simulator.sweeps.chunks import cells_in_a_chunk
-from simulator.sweeps.foreknowledge import foreknowledge
-from simulator.sweeps.side_by_side import goes_side_by_side, run_side_by_side
+from simulator.sweeps.cluster import Cluster
+from simulator.sweeps.cost import cells_in_a_chunk, refuse_large
+from simulator.sweeps.destination import Destination
+from simulator.sweeps.job import Done, Job
+from simulator.sweeps.layout import STATUS, Chunk
 from simulator.sweeps.spec import Region, Spec, first_seeds
-from simulator.sweeps.store import ResultStore, check_output
-from simulator.training import Interrupted, Rule, check_batch_size, simulate
+from simulator.sweeps.store import ResultStore
+from simulator.sweeps.threads import Threads
+from simulator.training import Rule, check_batch_size
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["cores", "execute", "run_cell", "sweep"]
+__all__ = ["check", "cores", "execute", "rehearse", "sweep"]
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int], None]
-# One array for each variable, and the seconds of its thread.
-Chunk = tuple[dict[str, NDArray[Any]], dict[str, float]]
+
+# Interrupted runs end within a step; what takes longer is compiling, and is left.
+_PATIENCE_SECONDS = 1.0
 
 
 def sweep(
@@ -68,6 +67,9 @@ def sweep(
     output: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    grow: bool = False,
+    large: bool = False,
+    scheduler: str | None = None,
 ) -> xr.Dataset:
     """Train on every cell of a grid.
 
@@ -101,8 +103,13 @@ def sweep(
         Threads; default one for every core this process may use.
     output : path, optional
         Write a Zarr store there while running; default in memory.
-    resume, overwrite : bool
-        Continue, or replace, a store that exists.
+    resume, overwrite, grow : bool
+        Continue a store that exists, replace it, or add to it the cells that this larger grid has
+        besides.
+    large : bool
+        Do a sweep that takes days, or 50 GB, which is refused otherwise.
+    scheduler : str, optional
+        Address of a Dask scheduler, whose workers do the runs.
 
     Returns
     -------
@@ -137,19 +144,19 @@ def sweep(
         dtype=dtype,
     )
     path = None if output is None else Path(output)
-    return execute(
-        spec, data, path=path, workers=workers, resume=resume, overwrite=overwrite
-    ).load()
+    where = Destination(path, resume=resume, overwrite=overwrite, grow=grow)
+    return execute(spec, data, where, workers=workers, scheduler=scheduler, large=large).load()
 
 
 def execute(
     spec: Spec,
     data: Data | None,
+    where: Destination | None = None,
     *,
-    path: Path | None = None,
     workers: int | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
+    scheduler: str | None = None,
+    large: bool = False,
+    command: str | None = None,
     chunk_cells: int | None = None,
     progress: Progress | None = None,
     seconds: dict[str, float] | None = None,
@@ -161,23 +168,25 @@ def execute(
     done. ``seconds`` is given what all runs and threads together took, by the names that a `Run`
     uses, and ``store`` for writing.
 
-    On `KeyboardInterrupt` running cells are given up, whole chunks are kept.
+    On `KeyboardInterrupt` running cells are given up, and those that are done are kept.
     """
-    check(spec, data, path, workers, resume=resume, overwrite=overwrite)
-    workers = workers or cores()
-    if resume and path is not None and path.exists():
-        store = ResultStore.reopen(path, spec, data)
-    else:
-        shape = spec.chunk_shape(chunk_cells or cells_in_a_chunk(spec, data))
-        store = ResultStore.create(path, spec, data, shape)
-    tell = progress or (lambda runs: None)
-    with one_blas_thread():
-        failed = _run_all(_missing(store, tell), store, data, workers, tell)
-    if seconds is not None:
-        seconds.update(store.seconds)
-    if not failed:
+    where = where or Destination()
+    check(spec, data, where, workers, large=large)
+    tell, job = progress or (lambda runs: None), Job(spec, data)
+    crew = Cluster(scheduler, job, tell) if scheduler else Threads(job, workers or cores(), tell)
+    with crew, closing(_open(spec, data, where, chunk_cells, command)) as store:
+        _run_all(_missing(store, where.share, tell), store, crew)
         store.finish()
-    return store.dataset()
+        if seconds is not None:
+            seconds.update(store.seconds)
+        return store.dataset()
+
+
+def _open(
+    spec: Spec, data: Data | None, where: Destination, chunk_cells: int | None, command: str | None
+) -> ResultStore:
+    shape = spec.chunk_shape(chunk_cells or cells_in_a_chunk(spec, data))
+    return where.open(spec, data, shape, command)
 
 
 def cores() -> int:
@@ -188,21 +197,19 @@ def cores() -> int:
 def check(
     spec: Spec,
     data: Data | None,
-    path: Path | None = None,
+    where: Destination | None = None,
     workers: int | None = None,
     *,
-    resume: bool = False,
-    overwrite: bool = False,
+    large: bool = False,
 ) -> None:
     """Refuse what `execute` would refuse; nothing is written."""
     if workers is not None:
         at_least("workers", workers, 1)
     rehearse(spec, data)
-    if path is not None:
-        if resume and path.exists():
-            ResultStore.reopen(path, spec, data)
-        else:
-            check_output(path, spec, overwrite=overwrite)
+    where = where or Destination()
+    if not large:
+        refuse_large(spec, data, (workers or cores()) * where.share[1])
+    where.check(spec, data)
 
 
 def rehearse(spec: Spec, data: Data | None) -> None:
@@ -215,106 +222,44 @@ def rehearse(spec: Spec, data: Data | None) -> None:
     Rule(spec.optimizer, spec.model, objective, spec.rates(data), spec.seeds[0])
 
 
-def _missing(store: ResultStore, tell: Progress) -> Iterator[Region]:
-    for region in store.regions():
-        if store.is_complete(region):
-            tell(_cells(region))
-        else:
-            yield region
-
-
-def _cells(region: Region) -> int:
-    return int(np.prod([part.stop - part.start for part in region]))
+def _missing(
+    store: ResultStore, share: tuple[int, int], tell: Progress
+) -> Iterator[tuple[Region, Chunk]]:
+    """The chunks of a share in which something is left to do, with what is done of them."""
+    for region in store.regions(share):
+        chunk = store.read(region)
+        done = chunk[STATUS.name] == "done"
+        tell(int(done.sum()))
+        if not done.all():
+            yield region, chunk
 
 
 def _run_all(
-    regions: Iterator[Region], store: ResultStore, data: Data | None, workers: int, tell: Progress
-) -> bool:
-    """Keep every worker busy, with a bounded number of chunks in flight; whether a run failed."""
-    spec, stop, failed = store.spec, threading.Event(), False
-    with ThreadPoolExecutor(workers) as pool:
-        running: dict[Future[Chunk], Region] = {}
-        known = cache(partial(foreknowledge, spec, data))
-        work = partial(_run_chunk, store, data, known, stop=stop.is_set, tell=tell)
-        try:
-            for region in itertools.islice(regions, 2 * workers):
-                running[pool.submit(work, region)] = region
-            while running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    chunk, seconds = future.result()
-                    store.write(running.pop(future), chunk)
-                    for name, more in seconds.items():
-                        store.seconds[name] += more
-                    failed |= bool((chunk["status"] == "failed").any())
-                    for region in itertools.islice(regions, 1):
-                        running[pool.submit(work, region)] = region
-        except BaseException:
-            stop.set()
-            for future, region in running.items():
-                if not future.cancel() and future.exception() is None:
-                    store.write(region, future.result()[0])
-            raise
-    return failed
+    todo: Iterator[tuple[Region, Chunk]], store: ResultStore, crew: Threads | Cluster
+) -> None:
+    """Keep every worker busy, with a bounded number of chunks on the way."""
+    running: dict[Future[Done], Region] = {}
 
+    def keep(future: Future[Done]) -> None:
+        chunk, seconds, failures = future.result()
+        store.write(running.pop(future), chunk)
+        for name, more in seconds.items():
+            store.seconds[name] += more
+        for failure in failures:
+            log.warning("%s", failure)
 
-def _run_chunk(
-    store: ResultStore,
-    data: Data | None,
-    known: Callable[[int], Mapping[str, float]],
-    region: Region,
-    *,
-    stop: Callable[[], bool],
-    tell: Progress,
-) -> Chunk:
-    """All cells of a chunk, and what they took; ``known`` is of a seed."""
-    spec, watch, curvature = store.spec, Stopwatch(), 0.0
-    shape = tuple(part.stop - part.start for part in region)
-    chunk = store.blank(shape)
-    if goes_side_by_side(spec, data):
-        assert data is not None
-        run_side_by_side(store, data, known, region, chunk, stop=stop, tell=tell)
-        return chunk, watch.seconds()
-    for at in np.ndindex(shape):
-        cell = tuple(part.start + offset for part, offset in zip(region, at, strict=True))
-        try:
-            before = known(spec.seeds[cell[0]])
-            run = run_cell(spec, data, cell, before["eta_critical"], stop=stop)
-        except Interrupted:
-            raise
-        except Exception as error:
-            # A cell that fails is a result too, once it is named; the others go on.
-            log.warning("the run at %s failed: %r", spec.coordinates_of(cell), error)
-            log.debug("its traceback", exc_info=True)
-            chunk["status"][at] = "failed"
-        else:
-            store.fill(chunk, at, run, before)
-            curvature += run.seconds["curvature"]
-        tell(1)
-    return chunk, watch.seconds(curvature)
-
-
-def run_cell(
-    spec: Spec,
-    data: Data | None,
-    cell: Sequence[int],
-    eta_critical: float,
-    *,
-    top_k: int = 1,
-    stop: Callable[[], bool] | None = None,
-) -> Run:
-    """The run at these indices along ``AXES``; ``eta_critical`` is its seed's."""
-    return simulate(
-        spec.model,
-        data,
-        optimizer=spec.optimizer,
-        schedule=spec.schedule_at(cell, eta_critical),
-        steps=spec.steps,
-        seed=spec.seeds[cell[0]],
-        batch_size=spec.batch_size,
-        rates=spec.rates(data),
-        sharpness_every=spec.sharpness_every,
-        top_k=top_k,
-        accuracy=spec.accuracy,
-        dtype=spec.dtype,
-        stop=stop,
-    )
+    try:
+        while True:
+            for region, chunk in itertools.islice(todo, max(0, crew.room - len(running))):
+                running[crew.submit(region, chunk)] = region
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                keep(future)
+    except BaseException:
+        crew.stop()
+        for future in wait(running, timeout=_PATIENCE_SECONDS).done:
+            # What went wrong first is what is told.
+            with suppress(Exception, CancelledError):
+                keep(future)
+        raise

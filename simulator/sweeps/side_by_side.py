@@ -1,11 +1,11 @@
-"""Doing a chunk of a sweep at once, where its runs can share vector registers."""
+"""The runs of a chunk at once, where its runs can share vector registers."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,15 @@ from simulator.data import Data
 from simulator.models import Array, Lanes
 from simulator.runs import Run
 from simulator.schedules import Warmup
+from simulator.sweeps.layout import STATUS, Chunk
 from simulator.sweeps.spec import Region, Spec
-from simulator.sweeps.store import ResultStore
 from simulator.training import Interrupted
 from simulator.training.ensemble import Ensemble, can_go_side_by_side, train_side_by_side
 from simulator.training.scores import scores
 from simulator.training.single import run_in_a_lane
+
+if TYPE_CHECKING:
+    from simulator.sweeps.job import Job
 
 __all__ = ["goes_side_by_side", "run_side_by_side"]
 
@@ -41,69 +44,48 @@ def goes_side_by_side(spec: Spec, data: Data | None) -> bool:
 
 
 def run_side_by_side(
-    store: ResultStore,
-    data: Data,
-    known: Callable[[int], Mapping[str, float]],
+    job: Job,
     region: Region,
-    chunk: dict[str, NDArray[Any]],
+    chunk: Chunk,
+    failures: list[str],
     *,
     stop: Callable[[], bool],
     tell: Callable[[int], None],
 ) -> None:
-    """Fill ``chunk`` with all runs of ``region``; ``known`` is of a seed."""
-    spec = store.spec
+    """Fill ``chunk`` with the runs of ``region`` that are not done yet."""
+    todo = chunk[STATUS.name] != "done"
+    for seed, wrm in np.argwhere(todo.any(axis=(1, 2))):
+        # Neighbours in eta_trgt diverge at about the same time, which costs a block least.
+        pairs = np.argwhere(todo[seed, :, :, wrm])
+        most = max(1, _MOST_UPDATES // job.spec.steps)
+        for cells in (pairs[start : start + most] for start in range(0, len(pairs), most)):
+            if stop():
+                raise Interrupted
+            at = np.full(len(cells), seed), cells[:, 0], cells[:, 1], np.full(len(cells), wrm)
+            try:
+                _fill(job, region, at, chunk)
+            except Exception as error:
+                # As of a run alone: a failure is a result once it is named; the others go on.
+                which = job.spec.seeds[region[0].start + seed]
+                failures.append(f"the runs of seed {which} failed: {error!r}")
+                log.debug("its traceback", exc_info=True)
+                chunk[STATUS.name][at] = "failed"
+            tell(len(cells))
+
+
+def _fill(job: Job, region: Region, at: tuple[NDArray[np.intp], ...], chunk: Chunk) -> None:
+    """Put the runs at these places of a chunk, of one seed and one t_wrm, into it."""
+    spec, data = job.spec, job.data
+    assert data is not None
     lanes = spec.model.lanes(data)
     assert lanes is not None
-    for seed in range(region[0].start, region[0].stop):
-        for wrm in range(region[3].start, region[3].stop):
-            for cells in _batches(spec, region):
-                if stop():
-                    raise Interrupted
-                at = (
-                    np.full(len(cells), seed - region[0].start),
-                    cells[:, 0] - region[1].start,
-                    cells[:, 1] - region[2].start,
-                    np.full(len(cells), wrm - region[3].start),
-                )
-                try:
-                    _fill(store, data, lanes, known(spec.seeds[seed]), seed, cells, wrm, chunk, at)
-                except Exception as error:
-                    # As of a run alone: a failure is a result once it is named; the others go on.
-                    log.warning("the runs of seed %s failed: %r", spec.seeds[seed], error)
-                    log.debug("its traceback", exc_info=True)
-                    chunk["status"][at] = "failed"
-                tell(len(cells))
-
-
-def _batches(spec: Spec, region: Region) -> Iterator[NDArray[np.intp]]:
-    """Indices (runs, 2) of eta_init and eta_trgt, neighbours in eta_trgt together.
-
-    Neighbours diverge at about the same time, which costs a block least.
-    """
-    inits, trgts = (np.arange(part.start, part.stop) for part in region[1:3])
-    pairs = np.stack(np.meshgrid(inits, trgts, indexing="ij"), axis=-1).reshape(-1, 2)
-    most = max(1, _MOST_UPDATES // spec.steps)
-    for start in range(0, len(pairs), most):
-        yield pairs[start : start + most]
-
-
-def _fill(
-    store: ResultStore,
-    data: Data,
-    lanes: Lanes,
-    before: Mapping[str, float],
-    seed: int,
-    cells: NDArray[np.intp],
-    wrm: int,
-    chunk: dict[str, NDArray[Any]],
-    at: tuple[NDArray[np.intp], ...],
-) -> None:
-    spec = store.spec
-    theta = spec.model.init(data, spec.seeds[seed], spec.dtype)
+    cells = np.stack([part.start + places for part, places in zip(region, at, strict=True)], axis=1)
+    seed = spec.seeds[cells[0, 0]]
+    before = job.known(seed)
+    theta = spec.model.init(data, seed, spec.dtype)
 
     def schedule(cell: NDArray[np.intp]) -> Warmup:
-        at = seed, int(cell[0]), int(cell[1]), wrm
-        warmup = spec.schedule_at(at, before["eta_critical"])
+        warmup = spec.schedule_at(tuple(map(int, cell)), before["eta_critical"])
         assert isinstance(warmup, Warmup)
         return warmup
 
@@ -115,7 +97,7 @@ def _fill(
 
     unit = before["eta_critical"] if spec.eta_unit == "critical" else 1.0
     ends = np.stack([
-        np.array(spec.eta_init)[cells[:, 0]] * unit, np.array(spec.eta_trgt)[cells[:, 1]] * unit,
+        np.array(spec.eta_init)[cells[:, 1]] * unit, np.array(spec.eta_trgt)[cells[:, 2]] * unit,
     ])  # fmt: skip
     ensemble = train_side_by_side(
         lanes, np.repeat(lanes.begin(theta[None]), len(cells), axis=1), ends,
@@ -125,9 +107,10 @@ def _fill(
     )  # fmt: skip
     if data.classes or data.test:
         ensemble = _scored(ensemble, spec, data, lanes, theta)
-    store.fill(chunk, at, ensemble, before)
+    job.layout.fill(chunk, at, ensemble, before)
     for run in ensemble.unsettled:
-        store.fill(chunk, tuple(int(index[run]) for index in at), alone(cells[run]), before)
+        place = tuple(int(index[run]) for index in at)
+        job.layout.fill(chunk, place, alone(cells[run]), before)
 
 
 def _scored(ensemble: Ensemble, spec: Spec, data: Data, lanes: Lanes, theta: Array) -> Ensemble:

@@ -174,6 +174,24 @@ class Spec:
             indices.append(nearest)
         return tuple(indices)
 
+    def difference(self, other: Spec, *, grown: bool = False) -> str | None:
+        """The first entry in which another spec is not this one, in words; None if there is none.
+
+        ``grown``: values that the other's axes have besides are no difference.
+        """
+        theirs, ours = _flat(other.as_dict()), _flat(self.as_dict())
+        for name in [*ours, *(name for name in theirs if name not in ours)]:
+            mine, its = ours.get(name), theirs.get(name)
+            if mine == its:
+                continue
+            if grown and name in _GROWS:
+                lost = sorted({*ours[name]} - {*theirs[name]})
+                if not lost:
+                    continue
+                return f"has {name} {lost[0]:g}, which the larger grid lacks"
+            return f"was made with {name} {_shown(mine)}, not {_shown(its)}"
+        return None
+
     def schedule_at(self, index: Sequence[int], eta_critical: float) -> Schedule:
         """The schedule of one cell, in absolute learning rates."""
         if self.eta_unit == "critical" and not math.isfinite(eta_critical):
@@ -237,6 +255,26 @@ class Spec:
             return cls(**arguments)
         except TypeError:
             raise InputError("spec", "incomplete", "another version wrote it") from None
+
+
+_GROWS = ("seeds", "eta_init", "eta_trgt", "t_wrm")
+
+
+def _flat(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec's entries, with those of its model and optimizer beside them."""
+    flat: dict[str, Any] = {}
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            flat |= {name: value["name"]} | {k: v for k, v in value.items() if k != "name"}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, (tuple, list)) and all(isinstance(v, (int, float)) for v in value):
+        return _some(value)
+    return value
 
 
 def first_seeds(count: int) -> tuple[int, ...]:

@@ -1,0 +1,114 @@
+"""Workers on a Dask cluster that runs already; what they find is written here.
+
+One process writes, so that a store may lie on any filesystem, and workers need not see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from simulator.blas import one_blas_thread
+from simulator.checks import InputError
+from simulator.sweeps.job import Done, Job
+from simulator.sweeps.layout import STATUS, Chunk
+from simulator.sweeps.origin import numerics
+from simulator.sweeps.spec import Region
+
+__all__ = ["Cluster"]
+
+_SECONDS_TO_CONNECT = 10
+
+
+class Cluster:
+    """The workers of a Dask scheduler, as many as there are at any time.
+
+    The scheduler gives a dead worker's chunks to another. `Threads` has the same methods.
+
+    Parameters
+    ----------
+    address : str
+        As in ``tcp://host:8786``.
+
+    Raises
+    ------
+    InputError
+        Without the extra ``dask``, for an address at which no scheduler answers, and for workers
+        whose packages compute otherwise than these.
+    """
+
+    def __init__(self, address: str, job: Job, tell: Callable[[int], None]) -> None:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise InputError(
+                "scheduler", address, "needs Dask; pip install 'warmup-simulator[dask]'"
+            ) from None
+        self._address, self._tell = address, tell
+        try:
+            self._client = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                "scheduler", address, "no Dask scheduler answers there; start one: dask scheduler"
+            ) from error
+        for worker, theirs in self._client.run(_numerics, on_error="return").items():
+            _refuse_other(worker, theirs, numerics())
+        # Made on a worker, not sent to one: the scheduler can make it again when that one dies.
+        self._job = self._client.submit(Job, job.spec, job.data, pure=False)
+        self._pool = self._client.get_executor(pure=False)
+
+    @property
+    def room(self) -> int:
+        """How many chunks to have on the way: two a thread."""
+        return 2 * max(1, sum(self._client.nthreads().values()))
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._client.close()
+
+    def submit(self, region: Region, chunk: Chunk) -> Future[Done]:
+        """Have the rest of a chunk done."""
+        todo = chunk[STATUS.name] != "done"
+        some = None if todo.all() else chunk
+        future: Future[Done] = self._pool.submit(_do, self._job, region, some, numerics())
+        future.add_done_callback(lambda done: _is_lost(done) or self._tell(int(todo.sum())))
+        return future
+
+    def stop(self) -> None:
+        """Give up what runs."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_lost(future: Future[Done]) -> bool:
+    return future.cancelled() or future.exception() is not None
+
+
+def _numerics() -> dict[str, str]:
+    """On a worker."""
+    return numerics()
+
+
+def _refuse_other(worker: str, theirs: Any, ours: dict[str, str]) -> None:
+    """Refuse a worker that would compute otherwise."""
+    if isinstance(theirs, BaseException):
+        raise InputError("scheduler", f"with worker {worker}", f"it cannot import this: {theirs}")
+    for name, version in ours.items():
+        if theirs.get(name) != version:
+            raise InputError(
+                "scheduler", f"with worker {worker}",
+                f"it has {name} {theirs.get(name)}, not {version}; install the same there",
+            )  # fmt: skip
+
+
+def _do(job: Job, region: Region, chunk: Chunk | None, expected: dict[str, str]) -> Done:
+    """On a worker, which may have come late: it is looked at too."""
+    from distributed import get_worker
+
+    _refuse_other(get_worker().address, numerics(), expected)
+    if chunk is None:
+        chunk = job.layout.blank(tuple(part.stop - part.start for part in region))
+    with one_blas_thread():
+        return job.do(region, chunk)

@@ -1,0 +1,69 @@
+"""What a sweep will cost, before it begins: a chunk's length, and hours and bytes of the whole."""
+
+from __future__ import annotations
+
+from simulator.checks import InputError
+from simulator.data import Data
+from simulator.sweeps.layout import Layout
+from simulator.sweeps.side_by_side import goes_side_by_side
+from simulator.sweeps.spec import Spec
+
+__all__ = ["cells_in_a_chunk", "core_seconds", "refuse_large"]
+
+# Of one core, in round numbers: matrix products of small networks, and updates of tiny ones that
+# share vector registers. A measurement of the sharpness costs some gradients.
+_FLOPS_PER_SECOND = 3e10
+_LANE_UPDATES_PER_SECOND = 1.3e8
+_GRADIENTS_A_MEASUREMENT = 6.0
+
+# A write takes 25 ms of one core, one file for every variable, whatever is in them: runs should
+# take longer. But every core should find work to the end, in a sweep of a second or two at least
+# until then; and a chunk is what is lost when its worker is killed.
+_WANTED_SECONDS, _WANTED_CHUNKS = 2.0, 24
+_LEAST_SECONDS, _LEAST_CHUNKS = 0.5, 4
+_LEAST_SECONDS_SIDE_BY_SIDE, _LEAST_CELLS_SIDE_BY_SIDE = 0.15, 1024
+# Each leaves a file for every variable.
+_MOST_CHUNKS = 4096
+_MOST_CELLS = 65536
+_MOST_BYTES = 2**25
+
+_MANY_HOURS, _MANY_BYTES = 48.0, 50e9
+
+
+def core_seconds(spec: Spec, data: Data | None) -> float:
+    """Seconds of one core that a run takes, about, if it does not diverge early."""
+    if goes_side_by_side(spec, data):
+        return spec.steps / _LANE_UPDATES_PER_SECOND
+    parameters = spec.model.init(data, spec.seeds[0], spec.dtype).size
+    samples = spec.batch_size or (data.samples if data else 1)
+    measured = _GRADIENTS_A_MEASUREMENT / spec.sharpness_every if spec.sharpness_every else 0.0
+    return 6.0 * spec.steps * samples * parameters * (1.0 + measured) / _FLOPS_PER_SECOND
+
+
+def cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
+    """About how many cells a task computes and one write commits."""
+    seconds = core_seconds(spec, data)
+    least = _LEAST_SECONDS / seconds
+    if goes_side_by_side(spec, data):
+        least = max(_LEAST_SECONDS_SIDE_BY_SIDE / seconds, _LEAST_CELLS_SIDE_BY_SIDE)
+    cells = max(
+        min(int(least), spec.cells // _LEAST_CHUNKS),
+        min(int(_WANTED_SECONDS / seconds), spec.cells // _WANTED_CHUNKS),
+        spec.cells // _MOST_CHUNKS,
+        1,
+    )
+    if spec.curves:
+        cells = min(cells, max(1, _MOST_BYTES // (spec.steps * 32)))
+    return min(cells, _MOST_CELLS)
+
+
+def refuse_large(spec: Spec, data: Data | None, workers: int) -> None:
+    """Refuse a sweep of days, or of more bytes than a small disk; its size may be a mistake."""
+    hours = spec.cells * core_seconds(spec, data) / (3600.0 * workers)
+    size = float(spec.cells * Layout(spec, data).cell_bytes())
+    if hours > _MANY_HOURS or size > _MANY_BYTES:
+        raise InputError(
+            "large", "not given",
+            f"{spec.cells} runs take about {hours:.2g} hours on {workers} cores and "
+            f"{size / 1e9:.2g} GB; give a smaller grid, or --large to go on",
+        )  # fmt: skip

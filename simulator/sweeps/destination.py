@@ -1,0 +1,188 @@
+"""Where the results of a sweep go, and what may be there already."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulator.checks import InputError
+from simulator.data import Data
+from simulator.runs import Run
+from simulator.sweeps.layout import Layout
+from simulator.sweeps.origin import machine, numerics
+from simulator.sweeps.reading import described, open_group
+from simulator.sweeps.spec import Spec
+from simulator.sweeps.store import ResultStore, describe, hold, recover
+
+__all__ = ["Destination", "save_run"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A path, and what to do with a store that is there.
+
+    Attributes
+    ----------
+    path : path, optional
+        None keeps the results in memory.
+    resume, overwrite, grow : bool
+        Continue the store, replace it, or add the cells to it that a larger grid has besides.
+        Without any, a path at which something is will not do.
+    share : (I, N)
+        Only every N-th chunk, beginning at the I-th: another process does the others. The first
+        of them makes the store.
+    """
+
+    path: Path | None = None
+    resume: bool = False
+    overwrite: bool = False
+    grow: bool = False
+    share: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        chosen = [name for name in ("resume", "overwrite", "grow") if getattr(self, name)]
+        if len(chosen) > 1:
+            raise InputError(chosen[0], f"with --{chosen[1]}", "give one of the two")
+        shard = "shard", "{}/{}".format(*self.share)
+        if not 1 <= self.share[0] <= self.share[1]:
+            raise InputError(*shard, "give I/N with I from 1 to N")
+        if self.is_shared and self.path is None:
+            raise InputError(*shard, "shards meet in one store; name it with -o")
+        if self.is_shared and chosen not in ([], ["resume"]):
+            raise InputError(
+                *shard, f"cannot be given with --{chosen[0]}; do that without it first"
+            )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes write other chunks."""
+        return self.share[1] > 1
+
+    def check(self, spec: Spec, data: Data | None) -> None:
+        """Refuse what `open` would refuse; nothing is written."""
+        path = self.path
+        if path is None:
+            return
+        if _is_there(path):
+            if self.resume or self.grow or self.is_shared:
+                option = "grow" if self.grow else "resume" if self.resume else "shard"
+                _agree(path, spec, data, grown=self.grow, option=option)
+            elif self.overwrite:
+                # Only a store may be replaced, of whatever layout.
+                if not (path / "zarr.json").is_file():
+                    raise InputError("output", path, "is no Zarr store; name another")
+            else:
+                raise InputError(
+                    "output", path, "exists; --resume continues it, --overwrite replaces it"
+                )
+        _check_room(path, spec, data)
+
+    def open(
+        self, spec: Spec, data: Data | None, chunk_shape: tuple[int, ...], command: str | None
+    ) -> ResultStore:
+        """The store, locked, and ready to be written to."""
+        path = self.path
+        if path is None:
+            return ResultStore.create(None, spec, data, chunk_shape)
+        if not self.is_shared:
+            recover(path)
+        if not path.exists():
+            try:
+                return ResultStore.create(path, spec, data, chunk_shape, command=command)
+            except InputError:
+                # Another shard has been faster.
+                if not (self.is_shared and path.exists()):
+                    raise
+        self.check(spec, data)
+        if self.overwrite:
+            with closing(hold(path)):
+                return ResultStore.create(
+                    path, spec, data, chunk_shape, command=command, replace=True
+                )
+        theirs, _ = described(path, open_group(path, "r", "output"), "output")
+        store = ResultStore.reopen(path, theirs, data, shared=self.is_shared)
+        if theirs == spec:
+            return store
+        with closing(store):
+            return ResultStore.create(
+                path, spec, data, chunk_shape, command=command, replace=True, old=store
+            )
+
+
+def save_run(
+    where: Destination,
+    spec: Spec,
+    data: Data | None,
+    run: Run,
+    known: Mapping[str, float],
+    command: str,
+) -> None:
+    """A store of one run, the only cell of ``spec``, with its curves."""
+    one = (1, 1, 1, 1)
+    with closing(where.open(spec, data, one, command)) as store:
+        chunk = store.layout.blank(one)
+        store.layout.fill(chunk, (0, 0, 0, 0), run, known)
+        store.write(next(store.regions()), chunk)
+        store.finish()
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: str) -> None:
+    """Refuse to continue a store that another spec, data or numerics made; name the difference."""
+    group = open_group(path, "r", option)
+    their_spec, their_data = described(path, group, option)
+    # Where the data came from may have another path by now: the digest is what counts.
+    digest = {"digest": describe(data).get("digest")}
+    found = (
+        their_spec.difference(spec, grown=grown)
+        or _difference(their_data, digest)
+        or _difference(_table(group.attrs, "numerics"), numerics())
+    )
+    if found:
+        raise InputError(option, path, f"{found}; use the same, or another output")
+    rounding = {name: machine()[name] for name in ("cpu", "features", "blas")}
+    if _difference(_table(group.attrs, "machine"), rounding):
+        log.warning("%s was begun on another processor: last bits may differ from here on", path)
+
+
+def _table(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
+    try:
+        table = json.loads(str(attributes[name]))
+    except (KeyError, ValueError, RecursionError):
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
+    for name, value in ours.items():
+        if theirs.get(name) != value:
+            return f"was made with {name} {theirs.get(name)}, not {value}"
+    return None
+
+
+def _check_room(path: Path, spec: Spec, data: Data | None) -> None:
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InputError("output", path, f"there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise InputError("output", path, f"the folder {folder} cannot be written to")
+    needed = Layout(spec, data).cell_bytes() * spec.cells
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            "output", path,
+            f"needs {needed / 1e9:.3g} GB and {free / 1e9:.3g} GB are free; "
+            "give a smaller grid, fewer steps, or no curves",
+        )  # fmt: skip

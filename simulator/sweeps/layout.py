@@ -1,0 +1,149 @@
+"""What a sweep keeps of each run: the variables of a store, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.data import Data
+from simulator.regimes import NATURAL_PHASES, OUTCOMES
+from simulator.runs import Run
+from simulator.sweeps.foreknowledge import is_linear, is_one_example
+from simulator.sweeps.spec import Spec
+from simulator.training.ensemble import Ensemble
+
+__all__ = ["CURVES", "STATUS", "VARIABLES", "Chunk", "Layout", "Variable", "curves", "variables"]
+
+# The values of some neighbouring cells, by variable.
+Chunk = dict[str, NDArray[Any]]
+
+_STATES = ("not_run", "done", "failed")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One array of the store: its name, type, meaning, and where a run keeps it.
+
+    Without ``of`` it is the seed's: see `foreknowledge`. ``needs`` names what a sweep must have.
+    """
+
+    name: str
+    dtype: str
+    units: str
+    long_name: str
+    of: Callable[[Any], Any] | None = None
+    needs: str = ""
+    missing: Any = np.nan
+
+
+def _names(vocabulary: Mapping[str, str]) -> str:
+    return ", ".join(vocabulary)
+
+
+VARIABLES = (
+    Variable("eta_critical", "float64", "1", "learning rate whose threshold is the sharpness at initialisation"),
+    Variable("loss_init", "float64", "1", "training loss before the first update", lambda r: r.loss_init),
+    Variable("loss_max", "float64", "1", "largest finite loss", lambda r: r.loss_max),
+    Variable("loss_final", "float64", "1", "training loss after the last update", lambda r: r.loss_final),
+    Variable("sharpness_init", "float64", "1", "top Hessian eigenvalue before the first update", lambda r: r.sharpness_init),
+    Variable("sharpness_max", "float64", "1", "largest top Hessian eigenvalue measured", lambda r: r.sharpness_max),
+    Variable("sharpness_final", "float64", "1", "top Hessian eigenvalue after the last update", lambda r: r.sharpness_final),
+    Variable("preconditioned_sharpness_init", "float64", "1", "top eigenvalue of P^-1 H of the first update", lambda r: r.preconditioned_sharpness_init, needs="preconditioner"),
+    Variable("preconditioned_sharpness_max", "float64", "1", "largest top eigenvalue of P^-1 H measured", lambda r: r.preconditioned_sharpness_max, needs="preconditioner"),
+    Variable("preconditioned_sharpness_final", "float64", "1", "top eigenvalue of P^-1 H after the last update", lambda r: r.preconditioned_sharpness_final, needs="preconditioner"),
+    Variable("diverged", "bool", "1", "whether the loss stopped being finite", lambda r: r.diverged, missing=False),
+    Variable("diverged_step", "int64", "updates", "updates after which the loss was not finite; -1: it was", lambda r: r.diverged_step, missing=-1),
+    Variable("n_catapults", "int64", "1", "catapults: excursions of the loss above threshold that came back", lambda r: r.n_catapults, missing=-1),
+    Variable("natural_phase", "str", "1", f"trend of the sharpness before the first crossing: {_names(NATURAL_PHASES)}", lambda r: r.natural_phase, missing=""),
+    Variable("outcome", "str", "1", f"how the run ended: {_names(OUTCOMES)}", lambda r: r.outcome, missing=""),
+    Variable("trainable", "bool", "1", "finite, and 10 % better than the best constant output", lambda r: r.trainable, missing=False),
+    Variable("accuracy_final", "float64", "1", "training accuracy after the last update", lambda r: r.accuracy_final, needs="classes"),
+    Variable("test_loss_final", "float64", "1", "test loss after the last update", lambda r: r.test_loss_final, needs="test"),
+    Variable("test_accuracy_final", "float64", "1", "test accuracy after the last update", lambda r: r.test_accuracy_final, needs="classes test"),
+    Variable("forward_passes", "int64", "1", "losses that the schedule asked for, besides those of the updates", lambda r: r.forward_passes, needs="probes", missing=-1),
+    Variable("theory_eta_max", "float64", "1", "largest constant learning rate that is survived, in closed form", needs="closed_form"),
+    Variable("theory_eta_ceiling", "float64", "1", "learning rate beyond which no warmup helps, in closed form", needs="one_example"),
+    Variable("theory_sharpness_flow", "float64", "1", "sharpness at the end of gradient flow, in closed form", needs="one_example"),
+)  # fmt: skip
+
+CURVES = (
+    Variable("loss", "float64", "1", "loss before each update", lambda r: r.loss),
+    Variable("sharpness", "float64", "1", "top Hessian eigenvalue before each update", lambda r: r.sharpness),
+    Variable("preconditioned_sharpness", "float64", "1", "top eigenvalue of P^-1 H of each update", lambda r: r.preconditioned_sharpness, needs="preconditioner"),
+    Variable("eta", "float64", "1", "learning rate of each update", lambda r: r.eta),
+    Variable("threshold", "float64", "1", "sharpness (pre-conditioned, if there is such a thing) above which a quadratic is unstable", lambda r: r.threshold),
+)  # fmt: skip
+
+STATUS = Variable(
+    "status", "str", "1", f"what this cell holds: {', '.join(_STATES)}", missing=_STATES[0]
+)
+
+
+def variables(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
+    """The per-run variables that this sweep can fill."""
+    return _possible(VARIABLES, spec, data)
+
+
+def curves(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
+    """The curves that this sweep can fill."""
+    return _possible(CURVES, spec, data)
+
+
+def _possible(wanted: tuple[Variable, ...], spec: Spec, data: Data | None) -> tuple[Variable, ...]:
+    has = {
+        "classes": bool(data and data.classes),
+        "test": bool(data and data.test),
+        "preconditioner": spec.preconditions,
+        "probes": spec.probes,
+        "closed_form": is_linear(spec) or is_one_example(spec, data),
+        "one_example": is_one_example(spec, data),
+    }
+    return tuple(v for v in wanted if all(has[need] for need in v.needs.split()))
+
+
+class Layout:
+    """The variables of one sweep, and the arrays that hold them for some of its cells.
+
+    Attributes
+    ----------
+    variables, curves : tuple of Variable
+        One value a run; one value a step, if the spec asks for curves.
+    """
+
+    def __init__(self, spec: Spec, data: Data | None) -> None:
+        self.variables = variables(spec, data)
+        self.curves = curves(spec, data) if spec.curves else ()
+        self._steps = spec.steps
+
+    def __iter__(self) -> Iterator[Variable]:
+        """All of them; ``status`` last: it is what makes a cell real."""
+        yield from (*self.variables, *self.curves, STATUS)
+
+    def blank(self, shape: tuple[int, ...]) -> Chunk:
+        """A chunk of this shape, nothing in it yet."""
+        chunk = {}
+        for variable in self:
+            full = (*shape, self._steps) if variable in self.curves else shape
+            dtype = object if variable.dtype == "str" else variable.dtype
+            chunk[variable.name] = np.full(full, variable.missing, dtype)
+        return chunk
+
+    def fill(
+        self, chunk: Chunk, at: tuple[Any, ...], run: Run | Ensemble, known: Mapping[str, float]
+    ) -> None:
+        """Put one run into its place in a chunk, and beside it what was known before.
+
+        Or many runs at once: an index is an array then.
+        """
+        for variable in (*self.variables, *self.curves):
+            of = variable.of
+            chunk[variable.name][at] = known[variable.name] if of is None else of(run)
+        chunk[STATUS.name][at] = "done"
+
+    def cell_bytes(self) -> int:
+        """Uncompressed size of one cell."""
+        return 8 * (len(self.variables) + 2) + 8 * len(self.curves) * self._steps

@@ -1,0 +1,71 @@
+"""What made a store: enough to know whether another machine would continue it to the last bit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import simulator
+
+__all__ = ["machine", "numerics", "versions"]
+
+_PACKAGES = (
+    "warmup-simulator", "numpy", "scipy", "numba", "llvmlite", "zarr", "xarray",
+)  # fmt: skip
+# Those that compute; Zarr and xarray only keep.
+_COMPUTE = _PACKAGES[:5]
+# What a run's bits hang on; not commands, figures, or the way a store is written.
+_ROOMS = (
+    "numerics", "models", "optimizers", "schedules", "training", "curvature", "events", "theory",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """The packages that make a store."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+@cache
+def numerics() -> dict[str, str]:
+    """What two processes must share for the same run to have the same bits on the same processor.
+
+    ``source`` is a digest of the modules that compute: a checkout may change without its version.
+    """
+    package = Path(simulator.__file__).parent
+    files = [*package.glob("*.py"), *(f for room in _ROOMS for f in (package / room).rglob("*.py"))]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    found = versions()
+    return {name: found[name] for name in _COMPUTE} | {"source": digest.hexdigest()[:16]}
+
+
+def machine() -> dict[str, Any]:
+    """The processor and what of it changes rounding, and the BLAS that was chosen for it."""
+    from llvmlite import binding
+    from threadpoolctl import threadpool_info
+
+    features = binding.get_host_cpu_features()
+    blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": binding.get_host_cpu_name(),
+        "features": sorted(
+            name for name, there in features.items() if there and name.startswith(("avx", "fma"))
+        ),
+        "blas": sorted(
+            {f"{b['internal_api']} {b['version']} {b.get('architecture')}" for b in blas}
+        ),
+        "cores": os.cpu_count(),
+    }

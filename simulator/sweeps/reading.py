@@ -1,0 +1,97 @@
+"""Opening a store that another made: nothing in it is believed before it is checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.checks import InputError
+from simulator.sweeps.spec import AXES, Spec
+
+if TYPE_CHECKING:
+    import xarray as xr
+    import zarr
+
+__all__ = ["DAMAGE", "FORMAT", "described", "load", "open_group", "open_store"]
+
+FORMAT = 2
+# What Zarr raises for a file that is cut short, changed, or not there.
+DAMAGE = (ValueError, TypeError, KeyError, OSError, RuntimeError)
+
+
+def open_group(path: Path, mode: Any, option: str = "store") -> zarr.Group:
+    """The Zarr group at a path that ``option`` named, if it is a store of this layout."""
+    import zarr
+
+    if not path.exists():
+        raise InputError(option, path, "does not exist; make one with warmup sweep")
+    try:
+        group = zarr.open_group(str(path), mode=mode, zarr_format=3)
+    except DAMAGE:
+        raise InputError(option, path, "is no Zarr store") from None
+    found = group.attrs.get("format")
+    if found != FORMAT:
+        raise InputError(
+            option, path,
+            f"has layout {found}, this version reads {FORMAT}; sweep again, or install the other"
+            if isinstance(found, int) else "was not made by warmup sweep; name a store that was",
+        )  # fmt: skip
+    return group
+
+
+def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dict[str, Any]]:
+    """The results at ``path``, the spec that made them, and the description of their data."""
+    import xarray as xr
+
+    group = open_group(path, "r", option)
+    spec, description = described(path, group, option)
+    _check_arrays(path, group, spec, option)
+    try:
+        return xr.open_zarr(str(path), chunks=None), spec, description
+    except DAMAGE:
+        raise InputError(option, path, "is damaged; sweep again with --overwrite") from None
+
+
+def described(path: Path, group: zarr.Group, option: str) -> tuple[Spec, dict[str, Any]]:
+    """Spec and data of a store, as it says itself."""
+    try:
+        spec = Spec.from_dict(json.loads(str(group.attrs["spec"])))
+        description = json.loads(str(group.attrs["data"]))
+        chunk_shape = list(group.attrs["chunk_shape"])  # type: ignore[arg-type]
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, RecursionError, OverflowError):
+        raise InputError(option, path, "has no readable spec; sweep again") from None
+    lengths = [type(c) is int and 0 < c <= n for c, n in zip(chunk_shape, spec.shape, strict=False)]
+    if not isinstance(description, dict) or not all(lengths) or len(chunk_shape) != len(AXES):
+        raise InputError(option, path, "has no readable spec; sweep again")
+    return spec, description
+
+
+def _check_arrays(path: Path, group: zarr.Group, spec: Spec, option: str) -> None:
+    """Refuse arrays of other shapes than the spec's, and chunks that have been lost."""
+    try:
+        arrays = {name: array for name, array in group.arrays() if name not in (*AXES, "step")}
+        written = arrays["status"].nchunks_initialized
+        for name, array in arrays.items():
+            if array.shape not in (spec.shape, (*spec.shape, spec.steps)):
+                raise InputError(option, path, f"has a {name} of another shape; sweep again")
+            if array.nchunks_initialized < written:
+                raise InputError(
+                    option, path, f"has lost a part of {name}; warmup sweep --resume mends it"
+                )
+    except InputError:
+        raise
+    except DAMAGE:
+        raise InputError(option, path, "is damaged; sweep again with --overwrite") from None
+
+
+def load(dataset: xr.Dataset, path: Path, option: str = "store") -> xr.Dataset:
+    """Read a dataset of `open_store`, or of a part of it, into memory."""
+    try:
+        return dataset.load()
+    except DAMAGE as error:
+        raise InputError(
+            option, path, f"is damaged ({error}); warmup sweep --resume mends it"
+        ) from None

@@ -1,0 +1,47 @@
+"""Workers that are threads of this process: the default."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from simulator.blas import one_blas_thread
+from simulator.sweeps.job import Done, Job
+from simulator.sweeps.layout import Chunk
+from simulator.sweeps.spec import Region
+
+__all__ = ["Threads"]
+
+
+class Threads:
+    """So many threads, each with a chunk; BLAS on one thread meanwhile.
+
+    `Cluster` has the same methods.
+    """
+
+    def __init__(self, job: Job, workers: int, tell: Callable[[int], None]) -> None:
+        self._job, self._tell, self._stop = job, tell, threading.Event()
+        self._blas = one_blas_thread()
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="warmup")
+        # One waits for each that runs.
+        self.room = 2 * workers
+
+    def __enter__(self) -> Threads:
+        self._blas.__enter__()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        # A thread that compiles cannot be told to stop: it is left behind.
+        self._pool.shutdown(wait=raised[0] is None, cancel_futures=True)
+        self._blas.__exit__(None, None, None)
+
+    def submit(self, region: Region, chunk: Chunk) -> Future[Done]:
+        """Have the rest of a chunk done."""
+        return self._pool.submit(
+            self._job.do, region, chunk, stop=self._stop.is_set, tell=self._tell
+        )
+
+    def stop(self) -> None:
+        """Give up what runs, and hand over what is done of it."""
+        self._stop.set()
