@@ -28,7 +28,7 @@ def content(folder):
 
 
 def opened(path):
-    return xr.open_zarr(path).load()
+    return xr.open_zarr(path, chunks=None).load()
 
 
 def assert_refused(result, option, value):

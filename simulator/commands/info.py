@@ -10,6 +10,7 @@ import click
 
 from simulator.commands import options
 from simulator.commands.options import option
+from simulator.commands.remake import line
 from simulator.commands.terminal import emit
 
 __all__ = ["info"]
@@ -17,24 +18,29 @@ __all__ = ["info"]
 
 @click.command(cls=options.GroupedCommand)
 @click.argument("store", type=click.Path(path_type=Path), metavar="STORE.zarr")
+@option("output", "--command", "only_command", is_flag=True, help="Print the line that makes it again, and nothing else.")  # fmt: skip
 @option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def info(store: Path, as_json: bool) -> None:
+def info(store: Path, only_command: bool, as_json: bool) -> None:
     """Say what a store holds, and the spec that made it."""
-    from simulator.sweeps import open_store
+    from simulator.sweeps import open_store, tally
 
     dataset, spec, data = open_store(store)
-    status = dataset["status"].values.ravel().tolist()
-    outcomes = [name for name in dataset["outcome"].values.ravel().tolist() if name]
+    again = line(spec, data, Path("again.zarr"))
+    if only_command:
+        click.echo(again)
+        return
     document: dict[str, Any] = {
         "command": "info",
         "store": str(store),
         "complete": bool(dataset.attrs["complete"]),
         "dimensions": dict(dataset.sizes),
-        "status": _counts(status),
-        "outcomes": _counts(outcomes),
+        "status": tally(dataset, "status", store),
+        "outcomes": tally(dataset, "outcome", store),
         "spec": spec.as_dict(),
         "data": data,
         "versions": json.loads(dataset.attrs["versions"]),
+        "machine": json.loads(dataset.attrs["machine"]),
+        "made_with": {"typed": dataset.attrs["command"], "again": again},
         "variables": {str(k): v.attrs.get("long_name", "") for k, v in dataset.data_vars.items()},
     }
     if as_json:
@@ -45,12 +51,8 @@ def info(store: Path, as_json: bool) -> None:
         click.echo(f"\n{title.capitalize()}")
         for name, count in document[title].items():
             click.echo(f"  {name:24} {count}")
-    for title in ("spec", "data", "versions", "variables"):
-        click.echo(f"\n{title.capitalize()}")
+    for title in ("spec", "data", "versions", "machine", "made_with", "variables"):
+        click.echo(f"\n{title.capitalize().replace('_', ' ')}")
         for name, value in document[title].items():
             text = value if isinstance(value, str) else json.dumps(value)
             click.echo(f"  {name:24} {text}")
-
-
-def _counts(names: list[str]) -> dict[str, int]:
-    return {name: names.count(name) for name in sorted(set(names))}

@@ -6,10 +6,10 @@ from simulator.sweeps.destination import Destination, save_run
 from simulator.sweeps.execute import check, cores, execute, rehearse, sweep
 from simulator.sweeps.foreknowledge import foreknowledge
 from simulator.sweeps.job import run_cell
-from simulator.sweeps.reading import load, open_store
+from simulator.sweeps.reading import load, open_store, tally
 from simulator.sweeps.spec import AXES, Spec, first_seeds
 
 __all__ = [
     "AXES", "Destination", "Spec", "check", "cores", "execute", "first_seeds", "foreknowledge",
-    "load", "open_store", "rehearse", "run_cell", "save_run", "sweep",
+    "load", "open_store", "rehearse", "run_cell", "save_run", "sweep", "tally",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ __all__ = ["cells_in_a_chunk", "core_seconds", "refuse_large"]
 _FLOPS_PER_SECOND = 3e10
 _LANE_UPDATES_PER_SECOND = 1.3e8
 _GRADIENTS_A_MEASUREMENT = 6.0
+_SECONDS_A_RUN, _SECONDS_AN_UPDATE = 5e-3, 1e-5
 
 # A write takes 25 ms of one core, one file for every variable, whatever is in them: runs should
 # take longer. But every core should find work to the end, in a sweep of a second or two at least
@@ -37,7 +38,8 @@ def core_seconds(spec: Spec, data: Data | None) -> float:
     parameters = spec.model.init(data, spec.seeds[0], spec.dtype).size
     samples = spec.batch_size or (data.samples if data else 1)
     measured = _GRADIENTS_A_MEASUREMENT / spec.sharpness_every if spec.sharpness_every else 0.0
-    return 6.0 * spec.steps * samples * parameters * (1.0 + measured) / _FLOPS_PER_SECOND
+    gradient = 6.0 * samples * parameters / _FLOPS_PER_SECOND
+    return _SECONDS_A_RUN + spec.steps * (_SECONDS_AN_UPDATE + gradient * (1.0 + measured))
 
 
 def cells_in_a_chunk(spec: Spec, data: Data | None) -> int:

@@ -141,8 +141,8 @@ def _is_there(path: Path) -> bool:
 
 def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: str) -> None:
     """Refuse to continue a store that another spec, data or numerics made; name the difference."""
-    group = open_group(path, "r", option)
-    their_spec, their_data = described(path, group, option)
+    group = open_group(path, "r", "output")
+    their_spec, their_data = described(path, group, "output")
     # Where the data came from may have another path by now: the digest is what counts.
     digest = {"digest": describe(data).get("digest")}
     found = (

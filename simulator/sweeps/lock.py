@@ -63,5 +63,7 @@ class Lock:
         self._file.flush()
 
     def close(self) -> None:
-        """Let go."""
-        self._file.close()
+        """Let go, and leave no name behind."""
+        if not self._file.closed:
+            self._file.truncate(0)
+            self._file.close()

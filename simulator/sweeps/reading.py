@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
     import zarr
 
-__all__ = ["DAMAGE", "FORMAT", "described", "load", "open_group", "open_store"]
+__all__ = ["DAMAGE", "FORMAT", "described", "load", "open_group", "open_store", "tally"]
 
 FORMAT = 2
 # What Zarr raises for a file that is cut short, changed, or not there.
@@ -95,3 +96,13 @@ def load(dataset: xr.Dataset, path: Path, option: str = "store") -> xr.Dataset:
         raise InputError(
             option, path, f"is damaged ({error}); warmup sweep --resume mends it"
         ) from None
+
+
+def tally(dataset: xr.Dataset, name: str, path: Path) -> dict[str, int]:
+    """How often each word stands in a variable, read a chunk at a time; "" is none."""
+    spec = Spec.from_dict(json.loads(dataset.attrs["spec"]))
+    counts = Counter[str]()
+    for region in spec.regions(dataset.attrs["chunk_shape"]):
+        part = load(dataset[[name]].isel(dict(zip(AXES, region, strict=True))), path)
+        counts.update(part[name].values.ravel().tolist())
+    return {word: counts[word] for word in sorted(counts) if word}
