@@ -16,6 +16,10 @@ hypothesis.settings.register_profile("thorough", max_examples=10_000, **_SHARED)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=3, help="Sweeps that tests/test_kills.py kills.")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _double_precision():
     jax = pytest.importorskip("jax")

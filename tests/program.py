@@ -36,3 +36,12 @@ def assert_refused(result, option, value):
     assert "Traceback" not in result.err
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1), result
     assert re.search(rf"{re.escape(option)}\b\W*?{re.escape(value)}", result.err, re.I), result.err
+
+
+def chunks(store):
+    """Every chunk of a store, to the last byte; neither what was typed to make it nor its lock."""
+    return {
+        str(path.relative_to(store)): path.read_bytes()
+        for path in sorted(store.rglob("*"))
+        if path.is_file() and path.name not in ("zarr.json", ".lock")
+    }

@@ -1,0 +1,166 @@
+"""Killed at any moment, a sweep leaves a store that opens, holds whole cells, and goes on.
+
+``pytest tests/test_kills.py --kills 200`` kills so many; without it, a few.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from program import PROGRAM, QUADRATIC, chunks
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="nothing there is killed like this"),
+    pytest.mark.usefixtures("folder"),
+]
+
+SWEEPS = {
+    "uv": "sweep --model uv --data teacher --samples 1 --width 64 --eta-trgt 0.5:6:32 "
+    "--t-wrm 1,4,16 --seeds 300 --steps 2000 --sharpness-every 0",
+    "mlp": "sweep --width 8 --depth 2 --samples 32 --eta-trgt 0.5:8:10 --t-wrm 1,8 --seeds 12 "
+    "--steps 400 --sharpness-every 40 --curves",
+}
+
+
+def pytest_generate_tests(metafunc):
+    if "moment" in metafunc.fixturenames:
+        metafunc.parametrize("moment", range(metafunc.config.getoption("--kills")))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The chunks of uninterrupted sweeps, on threads here, and their values."""
+    found = {}
+    for name, line in SWEEPS.items():
+        path = tmp_path_factory.mktemp("whole") / f"{name}.zarr"
+        began = time.monotonic()
+        subprocess.run([*PROGRAM, *line.split(), "-o", str(path)], check=True, capture_output=True)
+        found[name] = chunks(path), xr.open_zarr(path, chunks=None).load(), time.monotonic() - began
+    return found
+
+
+@pytest.fixture(scope="module")
+def address():
+    """A Dask cluster of two processes."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def kill_at_random(line, draw, seconds):
+    """Start a sweep and kill it at some moment of its life; whether it lived to its end."""
+    with subprocess.Popen(
+        [*PROGRAM, *line.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as sweep:
+        if draw.random() < 0.8:
+            # Most of a short life is importing: wait for the first sign of a store.
+            while sweep.poll() is None and not list(Path().glob("*killed.zarr*")):
+                time.sleep(0.002)
+            seconds *= 0.5
+        try:
+            return sweep.wait(draw.uniform(0.0, seconds)) == 0
+        except subprocess.TimeoutExpired:
+            sweep.send_signal(signal.SIGKILL)
+    return False
+
+
+def assert_whole_cells(store, expected):
+    """It opens, and what it calls done is as it would have been."""
+    found = xr.open_zarr(store, chunks=None).load()
+    done = (found["status"] == "done").values
+    for name, values in found.data_vars.items():
+        np.testing.assert_array_equal(values.values[done], expected[name].values[done], name)
+    return done.mean()
+
+
+@pytest.mark.parametrize("where", ["threads", "cluster"])
+def test_a_sweep_that_was_killed_goes_on_to_the_same_bytes(run, whole, request, where, moment):
+    draw = random.Random(f"{where} {moment}")
+    name = draw.choice(sorted(SWEEPS))
+    expected, values, seconds = whole[name]
+    line = f"{SWEEPS[name]} -o killed.zarr --resume"
+    if where == "cluster":
+        line += f" --scheduler {request.getfixturevalue('address')}"
+    for _ in range(draw.randint(1, 3)):
+        ended = kill_at_random(line, draw, seconds)
+        if Path("killed.zarr").exists():
+            assert_whole_cells("killed.zarr", values)
+        if ended:
+            break
+    assert run(line).code == 0
+    assert_as_if_never_killed(expected)
+
+
+def assert_as_if_never_killed(expected):
+    store = Path("killed.zarr")
+    assert chunks(store) == expected
+    assert xr.open_zarr(store).attrs["complete"] is True
+    assert not list(store.rglob("*.partial"))
+    assert {path.name for path in Path().iterdir()} <= {"killed.zarr", "killed.png"}
+
+
+STOP = """
+import contextlib, itertools, os, sys
+from simulator.commands import main
+import zarr.storage._local as local
+
+where, number, whole = sys.argv[1], int(sys.argv[2]), local._atomic_write
+counted = itertools.count(1)
+
+class Half:
+    def __init__(self, file): self.file = file
+    def write(self, content):
+        self.file.write(bytes(content)[: len(content) // 2]); self.file.flush(); os._exit(9)
+
+@contextlib.contextmanager
+def dying(path, mode, exclusive=False):
+    now = where if next(counted) == number else ""
+    if now == "before":
+        os._exit(9)
+    try:
+        with whole(path, mode, exclusive) as file:
+            yield Half(file) if now == "half" else file
+            if now == "written":
+                os._exit(9)
+    finally:
+        # What was to be there only once may have been there before.
+        if now == "after":
+            os._exit(9)
+
+local._atomic_write = dying
+main(sys.argv[3:])
+"""
+
+
+SMALL = f"sweep {QUADRATIC} --eta-trgt 0.25,0.5 --t-wrm 1,4 --seeds 2"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    path = tmp_path_factory.mktemp("small") / "small.zarr"
+    subprocess.run([*PROGRAM, *SMALL.split(), "-o", str(path)], check=True, capture_output=True)
+    return chunks(path), xr.open_zarr(path, chunks=None).load()
+
+
+@pytest.mark.parametrize("where", ["before", "half", "written", "after"])
+@pytest.mark.parametrize("write", [1, 40, 60, 80])
+def test_killed_inside_any_write_of_any_file(run, small, where, write):
+    """The first 50 or so make the store, then each chunk has 16 files; its status is the last."""
+    expected, values = small
+    line = f"{SMALL} -o killed.zarr --resume"
+    stop = [sys.executable, "-c", STOP, where, str(write), *line.split()]
+    assert subprocess.run(stop, stderr=subprocess.DEVNULL).returncode == 9
+    if Path("killed.zarr").exists():
+        assert_whole_cells("killed.zarr", values)
+    assert run(line).code == 0
+    assert_as_if_never_killed(expected)
