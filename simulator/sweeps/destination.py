@@ -97,7 +97,9 @@ class Destination:
             recover(path)
         if not path.exists():
             try:
-                return ResultStore.create(path, spec, data, chunk_shape, command=command)
+                return ResultStore.create(
+                    path, spec, data, chunk_shape, command=command, shared=self.is_shared
+                )
             except InputError:
                 # Another shard has been faster.
                 if not (self.is_shared and path.exists()):

@@ -205,10 +205,11 @@ def check(
     """Refuse what `execute` would refuse; nothing is written."""
     if workers is not None:
         at_least("workers", workers, 1)
-    rehearse(spec, data)
     where = where or Destination()
     if not large:
+        # First: a rehearsal takes memory too.
         refuse_large(spec, data, (workers or cores()) * where.share[1])
+    rehearse(spec, data)
     where.check(spec, data)
 
 

@@ -16,7 +16,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,7 @@ class ResultStore:
         chunk_shape: tuple[int, ...],
         *,
         command: str | None = None,
+        shared: bool = False,
         replace: bool = False,
         old: ResultStore | None = None,
     ) -> ResultStore:
@@ -79,6 +80,8 @@ class ResultStore:
         ----------
         command : str, optional
             What was typed to make it; kept.
+        shared : bool
+            Beside other writers.
         replace : bool
             Take the place of what is there.
         old : ResultStore, optional
@@ -90,20 +93,21 @@ class ResultStore:
             store._declare(chunk_shape)
             return store
         beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_MAKING}")
-        try:
-            beside.mkdir()
-            lock = Lock(beside)
-            store = cls(_new_group(beside, attributes), beside, spec, data)
-            store._declare(chunk_shape)
-            if old is not None:
-                carry_over(old, store)
-            _settle(beside, path, replace=replace)
-        except OSError as error:
-            raise InputError(
-                "output", path, f"cannot be written: {error.strerror or error}"
-            ) from None
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        with ExitStack() as unless_settled:
+            unless_settled.callback(shutil.rmtree, beside, ignore_errors=True)
+            try:
+                beside.mkdir()
+                lock = unless_settled.enter_context(closing(Lock(beside, shared=shared)))
+                store = cls(_new_group(beside, attributes), beside, spec, data)
+                store._declare(chunk_shape)
+                if old is not None:
+                    carry_over(old, store)
+                _settle(beside, path, replace=replace)
+            except OSError as error:
+                raise InputError(
+                    "output", path, f"cannot be written: {error.strerror or error}"
+                ) from None
+            unless_settled.pop_all()
         return cls(open_group(path, "r+", "output"), path, spec, data, lock)
 
     @classmethod

@@ -1,0 +1,442 @@
+"""A sweep that was stopped goes on, grows, is shared out, and refuses what it is not."""
+
+import errno
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from contextlib import closing
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from program import GRID, PROGRAM, QUADRATIC, chunks, content, opened
+
+from simulator import GD, UV, Adam, InputError, Momentum, Quadratic, load_data
+from simulator.sweeps import Destination, Spec, check, execute, open_store
+from simulator.sweeps.lock import Lock
+from simulator.sweeps.origin import numerics
+from simulator.sweeps.store import ResultStore
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+SPEC = Spec(
+    model=Quadratic((1.0, 3.0)),
+    optimizer=GD(),
+    seeds=(0, 1, 2),
+    eta_init=(0.0, 0.1),
+    eta_trgt=(0.25, 0.5, 0.7),
+    t_wrm=(1, 4, 8),
+    steps=8,
+)
+STORE = Path("store.zarr")
+TINY = "--width 4 --depth 2 --samples 16 --steps 8"
+
+
+def values(dataset):
+    return {n: a.values.tolist() for n, a in dataset.load().variables.items()}
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """The cells that are run, one by one; a name in ``fail`` makes the next one raise."""
+    module = sys.modules["simulator.sweeps.job"]
+    done, original = [], module.run_cell
+
+    def run_cell(spec, data, cell, eta_critical, **options):
+        done.append(tuple(cell))
+        return original(spec, data, cell, eta_critical, **options)
+
+    monkeypatch.setattr(module, "run_cell", run_cell)
+    return done
+
+
+# --- growing ------------------------------------------------------------------------------------
+
+axes = st.fixed_dictionaries(
+    {
+        "seeds": st.integers(1, 4).map(lambda n: tuple(range(n))),
+        "eta_init": st.sets(st.sampled_from([0.0, 0.1, 0.2]), min_size=1),
+        "eta_trgt": st.sets(st.sampled_from([0.25, 0.3, 0.5, 0.7]), min_size=1),
+        "t_wrm": st.sets(st.sampled_from([1, 2, 4, 8]), min_size=1),
+    }
+)
+
+
+@settings(max_examples=8)
+@given(small=axes, more=axes, cells=st.tuples(st.integers(1, 9), st.integers(1, 9)))
+def test_a_grown_store_is_the_one_that_was_large_at_once(tmp_path_factory, small, more, cells):
+    path = tmp_path_factory.mktemp("grown") / "store.zarr"
+    large = {name: tuple(sorted({*small[name], *more[name]})) for name in small}
+    small = {name: tuple(sorted(values)) for name, values in small.items()}
+    first, second = replace(SPEC, **small), replace(SPEC, **large)
+    execute(first, None, Destination(path), chunk_cells=cells[0])
+    told = []
+    grown = execute(
+        second, None, Destination(path, grow=True), chunk_cells=cells[1], progress=told.append
+    )
+    assert values(grown) == values(execute(second, None))
+    assert grown.attrs["complete"] is True
+    assert sum(told) == second.cells
+
+
+def test_only_what_is_new_is_run(runs):
+    execute(SPEC, None, Destination(STORE))
+    runs.clear()
+    larger = replace(SPEC, eta_trgt=(0.1, 0.25, 0.5, 0.6, 0.7), seeds=(0, 1, 2, 3))
+    execute(larger, None, Destination(STORE, grow=True))
+    new = {c for c in np.ndindex(larger.shape) if c[0] == 3 or c[2] in (0, 3)}
+    assert sorted(runs) == sorted(new)
+
+
+def test_cells_of_neighbours_in_lanes_are_not_run_twice(monkeypatch):
+    data = load_data("teacher", samples=1)
+    spec = Spec(UV(width=8), GD(), eta_trgt=(0.5, 1.0), seeds=(0, 1), steps=8, eta_unit="critical")
+    execute(spec, data, Destination(STORE))
+    module, trained = sys.modules["simulator.sweeps.side_by_side"], []
+    original = module.train_side_by_side
+
+    def count(lanes, states, *arguments, **options):
+        trained.append(states.shape[1])
+        return original(lanes, states, *arguments, **options)
+
+    larger = replace(spec, eta_trgt=(0.5, 0.75, 1.0, 2.0), t_wrm=(1, 4))
+    fresh = values(execute(larger, data))
+    monkeypatch.setattr(module, "train_side_by_side", count)
+    assert values(execute(larger, data, Destination(STORE, grow=True))) == fresh
+    assert sum(trained) == larger.cells - spec.cells
+
+
+def test_a_grid_that_lacks_something_is_no_larger_one():
+    execute(SPEC, None, Destination(STORE))
+    before = chunks(STORE)
+    for change, difference in (
+        ({"eta_trgt": (0.25, 0.5)}, "has eta_trgt 0.7, which the larger grid lacks"),
+        ({"seeds": (0, 1)}, "has seeds 2, which the larger grid lacks"),
+        ({"steps": 9}, "was made with steps 8, not 9"),
+        ({"model": Quadratic((1.0, 4.0))}, "was made with curvatures 1, 3, not 1, 4"),
+        ({"optimizer": Momentum()}, "was made with optimizer gd, not momentum"),
+    ):
+        with pytest.raises(InputError, match=difference):
+            execute(replace(SPEC, **change), None, Destination(STORE, grow=True))
+    assert chunks(STORE) == before
+
+
+def test_a_store_that_stops_growing_is_as_it_was(monkeypatch):
+    execute(SPEC, None, Destination(STORE))
+    before = chunks(STORE)
+
+    def stop(old, new):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["simulator.sweeps.store"], "carry_over", stop)
+    with pytest.raises(KeyboardInterrupt):
+        execute(replace(SPEC, seeds=(0, 1, 2, 3)), None, Destination(STORE, grow=True))
+    assert chunks(STORE) == before
+    assert list(Path().iterdir()) == [STORE]
+
+
+def test_a_writer_that_died_between_two_stores_left_the_old_one_which_comes_back():
+    execute(SPEC, None, Destination(STORE))
+    before = chunks(STORE)
+    shutil.copytree(STORE, ".store.zarr.1.new")
+    STORE.rename(".store.zarr.1.old")
+    execute(SPEC, None, Destination(STORE, resume=True))
+    assert chunks(STORE) == before
+    assert list(Path().iterdir()) == [STORE]
+
+
+# --- shares -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shares", [1, 2, 3, 7, 16, 60])
+def test_shares_make_the_same_store_in_any_order_any_number_of_times(shares):
+    execute(SPEC, None, Destination(Path("whole.zarr")), chunk_cells=2)
+    there = len(list(Path("whole.zarr/status/c").glob("*/*/*/*")))
+    order = [*range(1, shares + 1), 1]
+    order = np.random.default_rng(shares).permutation(order).tolist()
+    for position, share in enumerate(order):
+        where = Destination(STORE, resume=True, share=(share, shares))
+        found = execute(SPEC, None, where, chunk_cells=2)
+        left = set(range(1, shares + 1)) - set(order[: position + 1])
+        assert found.attrs["complete"] is all(share > there for share in left)
+    assert chunks(STORE) == chunks(Path("whole.zarr"))
+
+
+def test_shards_begin_at_once_and_meet_in_one_store():
+    line = f"sweep {QUADRATIC} --eta-trgt 0.1:0.9:9 --t-wrm 1,2,4,8 --seeds 4"
+    shards = [
+        subprocess.Popen(
+            [*PROGRAM, *line.split(), "-o", "store.zarr", "--shard", f"{i}/4"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for i in (1, 2, 3, 4, 2)
+    ]  # fmt: skip
+    for shard in shards:
+        _, err = shard.communicate(timeout=120)
+        assert shard.returncode == 0, err
+        assert "Traceback" not in err
+    assert opened("store.zarr").attrs["complete"] is True
+    subprocess.run([*PROGRAM, *line.split(), "-o", "whole.zarr"], check=True, capture_output=True)
+    assert chunks(STORE) == chunks(Path("whole.zarr"))
+
+
+def test_a_shard_says_what_is_left(run):
+    line = f"sweep {QUADRATIC} --eta-trgt 0.1:0.9:9 --t-wrm 1,2,4,8 --seeds 4 -o store.zarr"
+    first = run(f"{line} --shard 1/2")
+    assert first.code == 0
+    assert "Shard 1/2 is done; 72 of 144 runs are left to the others." in first.out
+    assert not Path("store.png").exists()
+    assert "Diagram" in run(f"{line} --shard 2/2").out
+
+
+# --- locks --------------------------------------------------------------------------------------
+
+
+def test_a_store_has_one_writer():
+    execute(SPEC, None, Destination(STORE))
+    before = chunks(STORE)
+    with closing(ResultStore.reopen(STORE, SPEC, None)):
+        for where in (
+            Destination(STORE, resume=True),
+            Destination(STORE, overwrite=True),
+            Destination(STORE, grow=True),
+            Destination(STORE, share=(1, 2)),
+        ):
+            with pytest.raises(InputError, match="is being written by process"):
+                execute(SPEC, None, where)
+        assert values(open_store(STORE)[0])
+    assert chunks(STORE) == before
+    execute(SPEC, None, Destination(STORE, resume=True))
+
+
+def test_shards_lock_out_others_not_each_other():
+    execute(SPEC, None, Destination(STORE))
+    with closing(Lock(STORE, shared=True)):
+        execute(SPEC, None, Destination(STORE, share=(1, 2)))
+        with pytest.raises(InputError, match="is being written by other shards"):
+            execute(SPEC, None, Destination(STORE, resume=True))
+
+
+def test_a_dead_process_holds_no_lock():
+    execute(SPEC, None, Destination(STORE))
+    hold = "import os; from simulator.sweeps.lock import *; from pathlib import Path; "
+    hold += "lock = Lock(Path('store.zarr')); os._exit(9)"
+    subprocess.run([sys.executable, "-c", hold], check=False)
+    assert (STORE / ".lock").read_text().startswith("process")
+    execute(SPEC, None, Destination(STORE, resume=True))
+    assert (STORE / ".lock").read_text() == ""
+
+
+# --- what is not the same sweep -----------------------------------------------------------------
+
+OTHER = {
+    "model": Quadratic((1.0, 4.0)), "optimizer": Adam(), "eta_trgt": (0.25, 0.5, 0.8),
+    "eta_init": (0.0,), "t_wrm": (1,), "seeds": (0,), "steps": 9, "eta_unit": "critical",
+    "warmup_exponent": 2.0, "decay": "cosine", "batch_size": 1, "layer_rates": True,
+    "sharpness_every": 3, "accuracy": 1e-6, "curves": True, "dtype": "float32",
+    "schedule": "threshold", "delta": 0.2, "factor": 0.5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Spec)])
+def test_each_entry_of_a_spec_is_told_apart(field):
+    changed = {"schedule": "persistent-catapult"} if field == "delta" else {}
+    changed = {"schedule": "threshold"} if field == "factor" else changed
+    plain = {"eta_init": (0.0,), "t_wrm": (1,)} if changed or field == "schedule" else {}
+    ours = replace(SPEC, **plain, **changed)
+    other = replace(ours, **{field: OTHER[field]})
+    shown = "curvatures" if field == "model" else field
+    assert f"was made with {shown} " in ours.difference(other)
+    assert ours.difference(replace(ours)) is None
+
+
+def test_a_data_file_that_changed_meanwhile_is_noticed(run, folder):
+    x, y = np.random.default_rng(0).standard_normal((2, 8, 2))
+    np.savez("mine.npz", x=x, y=y)
+    line = "sweep --data mine.npz --width 2 --depth 2 --steps 4 --eta-trgt 0.1 --t-wrm 1 --seeds 1"
+    assert run(f"{line} -o store.zarr").code == 0
+    Path("moved").mkdir()
+    shutil.copy("mine.npz", "moved/mine.npz")
+    assert run(f"{line} -o store.zarr --resume".replace("mine", "moved/mine")).code == 0
+    np.savez("mine.npz", x=x, y=np.nextafter(y, 9.0))
+    result = run(f"{line} -o store.zarr --resume")
+    assert result.code == 2
+    assert "was made with digest" in result.err
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba", "warmup-simulator", "source"])
+def test_other_numerics_do_not_go_on(monkeypatch, name):
+    execute(SPEC, None, Destination(STORE))
+    changed = {**numerics(), name: "0.0"}
+    monkeypatch.setattr(sys.modules["simulator.sweeps.destination"], "numerics", lambda: changed)
+    with pytest.raises(InputError, match=f"was made with {name} .*, not 0.0"):
+        execute(SPEC, None, Destination(STORE, resume=True))
+
+
+def test_another_processor_goes_on_and_says_so(monkeypatch, caplog):
+    module = sys.modules["simulator.sweeps.destination"]
+    execute(SPEC, None, Destination(STORE))
+    monkeypatch.setattr(module, "machine", lambda: {"cpu": "m1", "features": [], "blas": []})
+    execute(SPEC, None, Destination(STORE, resume=True))
+    assert "another processor" in caplog.text
+
+
+# --- bad days -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+@pytest.mark.parametrize("write", [1, 30, 70, 100])
+def test_a_disk_that_fails_is_named_and_what_was_written_is_kept(run, monkeypatch, number, write):
+    import zarr.storage._local as local
+
+    line = f"sweep {QUADRATIC} --eta-trgt 0.25,0.5 --t-wrm 1,4 --seeds 3 -o store.zarr --resume"
+    whole, counted = local._atomic_write, itertools.count(1)
+
+    def failing(path, mode, exclusive=False):
+        if next(counted) >= write:
+            raise OSError(number, "the disk is unhappy", str(path))
+        return whole(path, mode, exclusive)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "_atomic_write", failing)
+        result = run(line)
+    # A store that cannot be made is bad input; one that cannot be gone on with is bad luck.
+    making = not STORE.exists()
+    assert result.code == (2 if making else 1)
+    assert "Traceback" not in result.err
+    assert "the disk is unhappy" in result.err
+    assert list(Path().iterdir()) == [] if making else [STORE]
+    if not making:
+        assert result.err.splitlines()[-1].strip() == f"warmup {line}"
+        assert values(open_store(STORE)[0])
+    assert run(line).code == 0
+    assert not list(STORE.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("length", [0, 1, "half", "all but one"])
+def test_a_file_that_was_cut_short_is_named_by_readers_and_mended_by_resuming(run, store, length):
+    before = content(store)
+    file = next(f for f in sorted(store.rglob("loss_final/c/**/*")) if f.is_file())
+    whole = file.read_bytes()
+    keep = {"half": len(whole) // 2, "all but one": len(whole) - 1}.get(length, length)
+    file.write_bytes(whole[:keep])
+    for reader in (
+        f"plot {store} --figure a.png",
+        f"run --replay {store} --cell eta_trgt=0.25,t_wrm=1",
+    ):
+        result = run(reader)
+        assert (result.code, result.out) == (2, "")
+        assert "is damaged" in result.err
+        assert "--resume mends it" in result.err
+    assert run(f"sweep {QUADRATIC} {GRID} --curves -o {store} --resume").code == 0
+    assert content(store) == before
+
+
+@pytest.mark.parametrize("name", ["loss_final", "outcome", "status", "loss"])
+def test_a_lost_file_is_no_data(run, store, name):
+    before = content(store)
+    next(f for f in sorted(store.rglob(f"{name}/c/**/*")) if f.is_file()).unlink()
+    result = run(f"plot {store} --figure a.png")
+    assert (result.code == 2 and "has lost a part of" in result.err) or name == "status"
+    assert run(f"sweep {QUADRATIC} {GRID} --curves -o {store} --resume").code == 0
+    assert content(store) == before
+
+
+def test_a_store_of_an_older_layout_is_refused_by_name_and_can_be_replaced(run):
+    with zipfile.ZipFile(Path(__file__).parent / "stores" / "layout-1.zip") as archive:
+        archive.extractall()
+    grid = "--model quadratic --steps 4 --eta-trgt 0.5,1 --t-wrm 1,2 --seeds 1"
+    for line in ("info", "plot", f"sweep {grid} --resume -o"):
+        result = run(f"{line} layout-1.zarr")
+        assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+        assert "has layout 1, this version reads 2" in result.err
+    assert run(f"sweep {grid} -o layout-1.zarr --overwrite").code == 0
+    assert run("info layout-1.zarr").code == 0
+
+
+def test_a_billion_runs_are_refused_with_hours_and_bytes_unless_asked_for(run):
+    line = f"sweep {QUADRATIC} --eta-trgt 1:9:1000 --t-wrm 1 --eta-init 0:1:1000 --seeds 1000"
+    result = run(line)
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    for word in ("1000000000 runs take about", "hours", "GB", "--large"):
+        assert word in result.err
+    assert list(Path().iterdir()) == []
+    many = tuple(np.linspace(0.1, 1.0, 1000))
+    spec = replace(SPEC, seeds=tuple(range(200)), eta_init=many, eta_trgt=many, t_wrm=(1,))
+    check(spec, None, Destination(STORE), large=True)
+    with pytest.raises(InputError, match="200000000 runs take about"):
+        check(spec, None, Destination(STORE))
+    with pytest.raises(InputError, match="GB are free"):
+        Destination(STORE).check(replace(SPEC, steps=10**12, curves=True), None)
+
+
+def test_the_clock_may_jump(monkeypatch):
+    whole = values(execute(SPEC, None))
+    import time
+
+    ticks = itertools.cycle([1e9, 0.0, 5e9, -3.0])
+    monkeypatch.setattr(time, "time", lambda: next(ticks))
+    execute(replace(SPEC, seeds=(0,)), None, Destination(STORE))
+    assert values(execute(SPEC, None, Destination(STORE, grow=True))) == whole
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        "PYTHONHASHSEED=7 TZ=Asia/Kathmandu LC_ALL=tr_TR.UTF-8",
+        "OPENBLAS_NUM_THREADS=2 NUMBA_NUM_THREADS=2 COLUMNS=20 LANG=de_DE",
+    ],
+)
+def test_no_byte_depends_on_the_environment(environment):
+    network = "--width 4 --depth 2 --samples 16 --steps 16 --eta-trgt 0.5,1 --t-wrm 1,4 --seeds 2"
+    changed = dict(entry.split("=") for entry in environment.split())
+    for name, more in (("one.zarr", {}), ("other.zarr", changed)):
+        line = [*PROGRAM, "sweep", *network.split(), "-o", name]
+        subprocess.run(line, env={**os.environ, **more}, check=True, capture_output=True)
+    assert chunks(Path("one.zarr")) == chunks(Path("other.zarr"))
+
+
+# --- what made it -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"sweep {QUADRATIC} {GRID} --curvatures 0.5,1.25",
+        "sweep --model uv --data teacher --samples 1 --width 8 --s 0.3 --eta-trgt 1:3:4:log "
+        "--t-wrm 1,4 --steps 8 --seeds 2",
+        f"sweep {TINY} --eta-trgt 0.5 --t-wrm 1 --seeds 1 --bias --activation tanh --param mup "
+        "--optimizer adam --layer-rates --batch-size 8 --curves",
+        f"sweep {TINY} --eta-trgt 0.5 --seeds 1 --optimizer momentum --ema --momentum 0.5 "
+        "--schedule persistent-catapult --sharpness-every 1 --loss xent",
+        "sweep --width 4 --depth 2 --data mine.npz --samples 6 --steps 8 --eta-trgt 0.1 --t-wrm 2 "
+        "--seeds 1 --decay cosine --eta-unit absolute",
+        f"run {TINY} --eta-trgt 0.5 --t-wrm 4 --seed 5 --warmup-exponent 2",
+    ],
+)
+def test_the_line_that_a_store_names_makes_it_again(run, line):
+    draw = np.random.default_rng(0)
+    np.savez("mine.npz", x=draw.standard_normal((8, 2)), y=draw.standard_normal(8)[:, None])
+    assert run(f"{line} -o store.zarr").code == 0
+    told = json.loads(run("info store.zarr --json").out)
+    assert told["made_with"]["typed"] == f"warmup {line} -o store.zarr"
+    again = run("info store.zarr --command").out
+    assert again.startswith("warmup ")
+    assert again.count("\n") == 1
+    assert run(again.removeprefix("warmup ")).code == 0
+    assert chunks(Path("again.zarr")) == chunks(STORE)
+
+
+def test_a_store_names_packages_processor_and_threads(run, store):
+    told = json.loads(run(f"info {store} --json").out)
+    assert told["versions"]["numba"]
+    assert told["machine"]["cpu"]
+    assert told["machine"]["blas"]
+    assert told["machine"]["cores"] >= 1
