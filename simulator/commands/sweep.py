@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import shlex
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +74,8 @@ def sweep(**given: Any) -> None:
     figures.check_format(figure)
 
     announce_compilation()
+    if given["scheduler"] is not None:
+        _hush_dask()
     began, seconds = time.monotonic(), dict[str, float]()
     try:
         with interruptible(), progress(_runs(spec, where)) as tell:
@@ -103,6 +107,15 @@ def sweep(**given: Any) -> None:
     if (dataset["status"] == "failed").any():
         say("Some runs failed; see above. --resume tries them again.")
         raise click.exceptions.Exit(1)
+
+
+def _hush_dask() -> None:
+    """A lost connection is told in one sentence, not in Dask's tracebacks."""
+    with suppress(ImportError):
+        import distributed
+
+        for name in (distributed.__name__, distributed.client.__name__):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _where(given: dict[str, Any]) -> Destination:

@@ -6,7 +6,7 @@ One process writes, so that a store may lie on any filesystem, and workers need 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 from simulator.blas import one_blas_thread
@@ -45,8 +45,10 @@ class Cluster:
             raise InputError(
                 "scheduler", address, "needs Dask; pip install 'warmup-simulator[dask]'"
             ) from None
-        self._address, self._tell = address, tell
+        self._tell = tell
         try:
+            if not address:
+                raise ValueError
             self._client = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             raise InputError(
@@ -67,7 +69,7 @@ class Cluster:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._client.close()
+        self._client.close(timeout=1)
 
     def submit(self, region: Region, chunk: Chunk) -> Future[Done]:
         """Have the rest of a chunk done."""
@@ -77,9 +79,20 @@ class Cluster:
         future.add_done_callback(lambda done: _is_lost(done) or self._tell(int(todo.sum())))
         return future
 
+    def collect(self, future: Future[Done]) -> Done:
+        """What a chunk has come to; `ConnectionError` if the cluster has lost it for good."""
+        from distributed import KilledWorker
+
+        try:
+            return future.result()
+        except CancelledError:
+            raise ConnectionError(None, "the scheduler is gone") from None
+        except KilledWorker:
+            raise ConnectionError(None, "several workers died of the same runs") from None
+
     def stop(self) -> None:
         """Give up what runs."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)
 
 
 def _is_lost(future: Future[Done]) -> bool:

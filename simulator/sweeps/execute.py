@@ -173,7 +173,11 @@ def execute(
     where = where or Destination()
     check(spec, data, where, workers, large=large)
     tell, job = progress or (lambda runs: None), Job(spec, data)
-    crew = Cluster(scheduler, job, tell) if scheduler else Threads(job, workers or cores(), tell)
+    crew: Threads | Cluster
+    if scheduler is None:
+        crew = Threads(job, workers or cores(), tell)
+    else:
+        crew = Cluster(scheduler, job, tell)
     with crew, closing(_open(spec, data, where, chunk_cells, command)) as store:
         _run_all(_missing(store, where.share, tell), store, crew)
         store.finish()
@@ -242,7 +246,7 @@ def _run_all(
     running: dict[Future[Done], Region] = {}
 
     def keep(future: Future[Done]) -> None:
-        chunk, seconds, failures = future.result()
+        chunk, seconds, failures = crew.collect(future)
         store.write(running.pop(future), chunk)
         for name, more in seconds.items():
             store.seconds[name] += more

@@ -42,6 +42,10 @@ class Threads:
             self._job.do, region, chunk, stop=self._stop.is_set, tell=self._tell
         )
 
+    def collect(self, future: Future[Done]) -> Done:
+        """What a chunk has come to."""
+        return future.result()
+
     def stop(self) -> None:
         """Give up what runs, and hand over what is done of it."""
         self._stop.set()

@@ -1,0 +1,154 @@
+"""A Dask cluster does what threads do, to the last byte, whoever dies."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from program import GRID, PROGRAM, QUADRATIC, chunks, opened
+
+from simulator import GD, MLP, InputError, load_data, sweep
+from simulator.sweeps import Destination, Spec, execute
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("folder")]
+
+distributed = pytest.importorskip("distributed")
+LINE = (
+    "sweep --width 8 --depth 2 --samples 32 --eta-trgt 0.5:8:10 --t-wrm 1,8 --seeds 8 --steps 400"
+)
+STORE = Path("store.zarr")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "store.zarr"
+    subprocess.run([*PROGRAM, *LINE.split(), "-o", str(path)], check=True, capture_output=True)
+    return chunks(path)
+
+
+def begun(line):
+    """The program, once its first chunk is written."""
+    sweep = subprocess.Popen(
+        [*PROGRAM, *line.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    began = time.monotonic()
+    while not any(path.is_file() for path in Path("store.zarr/status/c").rglob("*")):
+        assert sweep.poll() is None, sweep.communicate()[1]
+        assert time.monotonic() - began < 120
+        time.sleep(0.01)
+    return sweep
+
+
+def test_workers_elsewhere_make_the_same_bytes(run, cluster, whole):
+    result = run(f"{LINE} -o store.zarr --scheduler {cluster.scheduler_address}")
+    assert result.code == 0
+    assert "160 runs in" in result.out
+    assert chunks(STORE) == whole
+
+
+def test_a_notebook_may_use_it_too(cluster):
+    asked = {"eta_trgt": [0.5, 1.0], "t_wrm": [1, 4], "seeds": 2, "steps": 8}
+    model, data = MLP(width=4, depth=2), load_data("digits", samples=16)
+    there = sweep(model, data, **asked, scheduler=cluster.scheduler_address)
+    here = sweep(model, data, **asked)
+    assert there.drop_attrs().identical(here.drop_attrs())
+
+
+def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(cluster, whole):
+    sweep = begun(f"{LINE} -o store.zarr --scheduler {cluster.scheduler_address}")
+    worker = next(iter(cluster.workers.values())).process.pid
+    psutil.Process(worker).kill()
+    _, err = sweep.communicate(timeout=120)
+    assert sweep.returncode == 0, err
+    assert chunks(STORE) == whole
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_client_that_is_stopped_keeps_what_it_has(run, cluster, whole, name, code):
+    sweep = begun(f"{LINE} -o store.zarr --scheduler {cluster.scheduler_address}")
+    began = time.monotonic()
+    sweep.send_signal(getattr(signal, name))
+    out, err = sweep.communicate(timeout=60)
+    assert (sweep.returncode, out) == (code, "")
+    assert time.monotonic() - began < 10  # it takes less than 2; other tests share the machine
+    assert "Traceback" not in err
+    status = opened("store.zarr")["status"]
+    assert (status == "done").any()
+    again = err.splitlines()[-1].strip()
+    assert again == f"warmup {LINE} -o store.zarr --scheduler {cluster.scheduler_address} --resume"
+    assert run(again.removeprefix("warmup ")).code == 0
+    assert chunks(STORE) == whole
+
+
+def test_a_scheduler_that_dies_is_named_and_threads_go_on(run, whole):
+    with subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard",
+         "--scheduler-file", "scheduler.json"], stderr=subprocess.DEVNULL,
+    ) as scheduler:  # fmt: skip
+        while not Path("scheduler.json").exists() or not Path("scheduler.json").read_text():
+            time.sleep(0.05)
+        address = distributed.Client(scheduler_file="scheduler.json", timeout=30)
+        where = address.scheduler.address
+        address.close()
+        with subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_worker", where, "--nthreads", "1",
+             "--no-dashboard"], stderr=subprocess.DEVNULL,
+        ) as worker:  # fmt: skip
+            sweep = begun(f"{LINE} -o store.zarr --scheduler {where}")
+            scheduler.kill()
+            _, err = sweep.communicate(timeout=120)
+            worker.kill()
+    assert sweep.returncode == 1, err
+    assert "Traceback" not in err
+    assert "--resume" in err.splitlines()[-1]
+    assert run(f"{LINE} -o store.zarr --resume").code == 0
+    assert chunks(STORE) == whole
+
+
+def test_an_address_without_a_scheduler_is_refused(run, monkeypatch):
+    monkeypatch.setattr(sys.modules["simulator.sweeps.cluster"], "_SECONDS_TO_CONNECT", 0.5)
+    for address in ("tcp://127.0.0.1:9", "nowhere.invalid:8786", "", "tcp://"):
+        result = run(f"sweep {QUADRATIC} {GRID} -o store.zarr --scheduler '{address}'")
+        assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+        assert "--scheduler" in result.err
+        assert "dask scheduler" in result.err
+    assert list(Path().iterdir()) == []
+
+
+def test_a_worker_with_other_numerics_is_refused(cluster, monkeypatch):
+    module = sys.modules["simulator.sweeps.cluster"]
+    theirs = {**module.numerics(), "numba": "0.0"}
+    monkeypatch.setattr(module, "numerics", lambda: theirs)
+    spec = Spec(MLP(width=4, depth=2), GD(), eta_trgt=(0.5,), steps=8)
+    data = load_data("digits", samples=16)
+    with pytest.raises(InputError, match=r"worker tcp.* has numba .*, not 0.0; install the same"):
+        execute(spec, data, Destination(STORE), scheduler=cluster.scheduler_address)
+    assert not STORE.exists()
+
+
+def test_without_the_extra_it_is_named(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    result = run(f"sweep {QUADRATIC} {GRID} -o store.zarr --scheduler tcp://127.0.0.1:8786")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "pip install 'warmup-simulator[dask]'" in result.err
+
+
+def test_threads_here_import_no_dask():
+    look = (
+        "import sys; from simulator.commands import main\n"
+        f"try: main('sweep {QUADRATIC} --eta-trgt 0.5 --seeds 1'.split())\n"
+        "finally: print(sorted(m for m in sys.modules if m in ('distributed', 'tornado')))"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout
