@@ -5,8 +5,11 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from contextlib import closing
 from dataclasses import fields, replace
@@ -55,6 +58,28 @@ def runs(monkeypatch):
 
     monkeypatch.setattr(module, "run_cell", run_cell)
     return done
+
+
+# --- stopping -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [1, 5, 20])
+def test_cells_of_a_chunk_that_was_stopped_in_the_middle_are_kept(runs, after):
+    count = itertools.count(1)
+
+    def stop(more):
+        if next(count) == after + 1:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.1)
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(SPEC, None, Destination(STORE), workers=1, chunk_cells=1000, progress=stop)
+    done = int((open_store(STORE)[0]["status"] == "done").sum())
+    assert after <= done < SPEC.cells
+    runs.clear()
+    resumed = execute(SPEC, None, Destination(STORE, resume=True))
+    assert len(runs) == SPEC.cells - done
+    assert values(resumed) == values(execute(SPEC, None))
 
 
 # --- growing ------------------------------------------------------------------------------------
@@ -379,8 +404,6 @@ def test_a_billion_runs_are_refused_with_hours_and_bytes_unless_asked_for(run):
 
 def test_the_clock_may_jump(monkeypatch):
     whole = values(execute(SPEC, None))
-    import time
-
     ticks = itertools.cycle([1e9, 0.0, 5e9, -3.0])
     monkeypatch.setattr(time, "time", lambda: next(ticks))
     execute(replace(SPEC, seeds=(0,)), None, Destination(STORE))

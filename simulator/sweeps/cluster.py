@@ -54,8 +54,12 @@ class Cluster:
             raise InputError(
                 "scheduler", address, "no Dask scheduler answers there; start one: dask scheduler"
             ) from error
-        for worker, theirs in self._client.run(_numerics, on_error="return").items():
-            _refuse_other(worker, theirs, numerics())
+        try:
+            for worker, theirs in self._client.run(_numerics, on_error="return").items():
+                _refuse_other(worker, theirs, numerics())
+        except BaseException:
+            self._client.close(timeout=1)
+            raise
         # Made on a worker, not sent to one: the scheduler can make it again when that one dies.
         self._job = self._client.submit(Job, job.spec, job.data, pure=False)
         self._pool = self._client.get_executor(pure=False)
