@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-FIRST, CONJECTURE = re.findall(r"```python\n(.*?)```", README, re.S)
+FIRST, CONJECTURE, SLURM = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
 def test_the_python_example_runs_as_printed(capsys):
@@ -28,6 +28,17 @@ def test_the_conjecture_is_a_test_as_printed():
     exec(CONJECTURE, space)
     (test,) = (value for name, value in space.items() if name.startswith("test_"))
     test()
+
+
+def test_the_lines_for_clusters_are_python_and_options_that_exist():
+    compile(SLURM, "README.md", "exec")
+    from simulator.commands import warmup
+
+    lines = re.findall(r"^warmup (\w+) ([^#\n]*)", README, re.M)
+    assert len(lines) >= 6
+    for name, rest in lines:
+        known = {o for p in warmup.commands[name].params for o in p.opts}
+        assert set(re.findall(r"--?[a-z][\w-]*", rest)) <= known, rest
 
 
 @pytest.mark.parametrize("path", re.findall(r"`((?:studies|tests|simulator)/[\w./]+)`", README))

@@ -43,7 +43,7 @@ class Cluster:
             from distributed import Client
         except ImportError:
             raise InputError(
-                "scheduler", address, "needs Dask; pip install 'warmup-simulator[dask]'"
+                "scheduler", address, "needs Dask; pip install distributed"
             ) from None
         self._tell = tell
         try:
