@@ -42,9 +42,7 @@ class Cluster:
         try:
             from distributed import Client
         except ImportError:
-            raise InputError(
-                "scheduler", address, "needs Dask; pip install distributed"
-            ) from None
+            raise InputError("scheduler", address, "needs Dask; pip install distributed") from None
         self._tell = tell
         try:
             if not address:

@@ -116,10 +116,14 @@ class ResultStore:
     ) -> ResultStore:
         """An existing store of this spec, to be written to."""
         lock = hold(path, shared=shared)
+        store = cls(open_group(path, "r+", "output"), path, spec, data, lock)
         if not shared:
             for cut_short in path.rglob("*.partial"):
                 cut_short.unlink(missing_ok=True)
-        return cls(open_group(path, "r+", "output"), path, spec, data, lock)
+            # Whatever has become of them: chunks are looked at one by one, later.
+            for name, values in store._coordinates():
+                store._array_of(name)[:] = values
+        return store
 
     def close(self) -> None:
         """Let others write."""
@@ -146,16 +150,20 @@ class ResultStore:
 
     def _declare(self, chunk_shape: tuple[int, ...]) -> None:
         spec = self.spec
-        for name, values in spec.coordinates().items():
-            self._coordinate(name, np.array(values))
+        for name, values in self._coordinates():
+            self._coordinate(name, values)
         for variable in (*self.layout.variables, STATUS):
             self._array(variable, spec.shape, chunk_shape, AXES)
-        if self.layout.curves:
-            self._coordinate("step", np.arange(spec.steps))
-            for variable in self.layout.curves:
-                shape, chunks = (*spec.shape, spec.steps), (*chunk_shape, spec.steps)
-                self._array(variable, shape, chunks, (*AXES, "step"))
+        for variable in self.layout.curves:
+            shape, chunks = (*spec.shape, spec.steps), (*chunk_shape, spec.steps)
+            self._array(variable, shape, chunks, (*AXES, "step"))
         self._consolidate()
+
+    def _coordinates(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        for name, values in self.spec.coordinates().items():
+            yield name, np.array(values)
+        if self.layout.curves:
+            yield "step", np.arange(self.spec.steps)
 
     def _coordinate(self, name: str, values: NDArray[Any]) -> None:
         from zarr.codecs import Crc32cCodec
