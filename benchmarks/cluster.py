@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import tempfile
 import threading
@@ -67,8 +68,8 @@ def main() -> None:
         middle, least, most = statistics.median(found), min(found), max(found)
         print(f"throughput of the cluster: {middle:.3f} [{least:.3f}, {most:.3f}] of the threads'")
         if given.kill:
-            worker = next(iter(cluster.workers.values()))
-            threading.Timer(0.4 * seconds[None][0], worker.process.process.kill).start()
+            worker = next(iter(cluster.workers.values())).process.pid
+            threading.Timer(0.4 * seconds[None][0], os.kill, (worker, signal.SIGKILL)).start()
             took, store = sweep(folder, given.runs, address)
             same = content(store) == content(seconds[None][1])
             print(f"one worker killed: {took:.2f} s, {'the same bytes' if same else 'OTHER BYTES'}")
