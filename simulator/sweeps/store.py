@@ -131,11 +131,6 @@ class ResultStore:
             self._lock.close()
 
     @property
-    def path(self) -> Path | None:
-        """Where it is; None in memory."""
-        return self._path
-
-    @property
     def chunk_shape(self) -> list[int]:
         """Cells of a chunk, along each of ``AXES``."""
         return list(self._group.attrs["chunk_shape"])  # type: ignore[arg-type]
@@ -236,24 +231,16 @@ class ResultStore:
         """
         shape = tuple(part.stop - part.start for part in region)
         chunk = self.layout.blank(shape)
-        try:
-            there = {
-                variable.name: np.asarray(self._array_of(variable.name)[region])
-                for variable in self.layout
-                if self._is_there(variable, region)
-            }
-        except DAMAGE:
+        if not all(self._is_there(variable, region) for variable in reversed(tuple(self.layout))):
             return chunk
-        if len(there) < len(chunk):
+        try:
+            there = {name: np.asarray(self._array_of(name)[region]) for name in chunk}
+        except DAMAGE:
             return chunk
         done = there[STATUS.name] == "done"
         for name, values in there.items():
             chunk[name][done] = values[done]
         return chunk
-
-    def is_complete(self, region: Region) -> bool:
-        """Whether every cell of this chunk is done, readable, and as it was written."""
-        return bool((self.read(region)[STATUS.name] == "done").all())
 
     def _is_there(self, variable: Variable, region: Region) -> bool:
         """Whether its file is: Zarr reads one that is lost as one of missing values."""
