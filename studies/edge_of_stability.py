@@ -26,7 +26,7 @@ CASES = {
     "SP, ReLU": sim.MLP(width=128, depth=2),
 }
 LOOKS = {
-    "muP, ReLU": ("mup", "-"), "muP, tanh": ("tanh", "--"), "muP, tanh, depth 3": ("tanh", ":"),
+    "muP, ReLU": ("mup", "-"), "muP, tanh": ("tanh", "-."), "muP, tanh, depth 3": ("tanh", ":"),
     "SP, ReLU, depth 3": ("sp", ":"), "SP, ReLU": ("sp", "-"),
 }  # fmt: skip
 

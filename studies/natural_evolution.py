@@ -31,12 +31,12 @@ CASES = {
     "muP, linear": sim.MLP(width=32, parameterization="mup", activation="linear"),
     "muP, xent": sim.MLP(width=32, parameterization="mup", loss="xent"),
 }
-# Colour, line and panel: what the paper says, where it does not hold, and cross-entropy.
+# Colour, line, marker and panel: what the paper says, where it does not hold, cross-entropy.
 LOOKS = {
-    "SP": ("sp", "-", 0), "muP": ("mup", "-", 0), "muP, width 32": ("mup", "-.", 0),
-    "NTP, width 512": ("ntp", "-", 0), "SP, small output": ("sp", ":", 0),
-    "SP, tanh": ("tanh", "-", 1), "SP, width 512": ("sp", "-", 1),
-    "muP, linear": ("linear", "-", 1), "muP, xent": ("xent", "-", 2),
+    "SP": ("sp", "-", "", 0), "muP": ("mup", "-", "", 0), "muP, width 32": ("mup", "-.", "", 0),
+    "NTP, width 512": ("ntp", "-", "s", 0), "SP, small output": ("sp", ":", "", 0),
+    "SP, tanh": ("tanh", ":", "^", 1), "SP, width 512": ("sp", "-", "", 1),
+    "muP, linear": ("linear", "-.", "D", 1), "muP, xent": ("mup", "-", "", 2),
 }  # fmt: skip
 
 
@@ -84,12 +84,13 @@ def claims(found: xr.Dataset) -> list:
 
 def draw(found: xr.Dataset) -> object:
     axes = panels(3)
-    for case, (color, line, panel) in LOOKS.items():
+    for case, (color, line, mark, panel) in LOOKS.items():
         values = found["sharpness"].sel(case=case)
-        band(axes[panel], found["step"], values, color=COLORS[color], ls=line, label=case)
+        style = {"color": COLORS[color], "ls": line, "marker": mark, "markevery": 8, "ms": 4}
+        band(axes[panel], found["step"], values, label=case, **style)
     for ax, title in zip(axes, ("MSE, ReLU", "MSE, exceptions", "Cross-entropy"), strict=True):
         ax.axhline(1, color=COLORS["theory"], ls="--", lw=1)
-        ax.set(xlabel="step", yscale="log", title=title)
+        ax.set(xlabel="update", yscale="log", title=title)
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter("")
         legend(ax)

@@ -112,8 +112,9 @@ def draw(found: xr.Dataset) -> object:
             for stage, shape in zip(STAGES, "osD^v", strict=True):
                 at, name = int(one[stage]), stage if regime == "C1" else None
                 excess.plot(at, one["excess"][at], shape, ms=6, color=color, label=name)
-    runs = found.stack(run=found["drive"].dims).sortby("drive").query(run="drive > 0")
-    threshold(drive, runs["drive"], runs["predicted"], "energy of a cycle")
+    x, y = (found[name].values[found["drive"].values > 0] for name in ("drive", "predicted"))
+    order = x.argsort()
+    threshold(drive, x[order], y[order], "energy of a cycle")
     excess.axhline(0, color=COLORS["theory"], ls="--", lw=1)
     drive.axvline(0, color=COLORS["theory"], ls="--", lw=1)
     excess.set(xlabel="update", xlim=(0, 400), ylim=(-0.2, 0.07), title="The stages of a catapult")
