@@ -5,9 +5,10 @@ learning rate, mean squared error, ReLU, depth 3. muP's rise does not flatten wi
 32 it comes after a dip and hangs on the initialisation, from 0.9 to 3.6. It is the small output
 that makes sharpness rise: SP with its readout scaled by 0.1 does as muP does. With cross-entropy it
 rises far more, then collapses as the samples are separated. Not so: SP with tanh falls by a quarter
-only; SP with depth 2 and width 512 stays; linear networks in muP fall. On the teacher's single
-target SP stays, muP at width 32 need not dip, linear muP rises, and cross-entropy has no classes to
-tell apart; the rest holds there too.
+only; SP with depth 2 and width 512 stays; linear networks in muP fall. At one and a half times
+these widths one seed of SP in five keeps 0.52, and muP's dip may be of 4 % only. On the teacher's
+single target SP stays, muP at width 32 need not dip, linear muP rises, and cross-entropy has no
+classes to tell apart; the rest holds there too.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Kalra & Barkeshli 2024, section 5 and figure 3, on digits instead of CIFAR-10: SGD with batches of
 64; a run counts that ends above 85 % test accuracy. The boundary moves much in SP with mean squared
 error, hardly in muP, and, other than in the paper's networks, not with cross-entropy. Where
-training survives, test accuracy is a function of eta_trgt, nearly the same at every t_wrm.
+training survives, test accuracy is a function of eta_trgt, nearly the same at every t_wrm. Needs
+data with classes.
 """
 
 from __future__ import annotations
