@@ -81,7 +81,7 @@ def claims(found: xr.Dataset) -> list:
     over, clearly = np.abs(found / found["predicted"]), found["drive"].values > 0.9
     high, low = (over[name].values[clearly] for name in ("highest", "lowest"))
     shown = [found.sel(regime=regime, warmup=drive) for regime, drive in SHOWN.items()]
-    order = [np.diff([one[stage] for stage in STAGES], axis=0) for one in shown]
+    order = [np.diff([one[stage] for stage in STAGES], axis=0).min(0) for one in shown]
     told = [one["driver"] for one in shown] == np.array([[0], [1]])
     return [
         claim("Four stages in order: edge, the loss leaves, peaks, is calm, is back", order, 1),
