@@ -92,21 +92,23 @@ def draw(found: xr.Dataset) -> object:
     axes = panels(3)
     steps = np.arange(1, STEPS + 1)
     edges = np.array([0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2])
-    for ax, (model, name) in zip(axes, (("sp", "SP"), ("mup", "muP")), strict=False):
+    shown = (("sp", "SP", "o"), ("mup", "muP", "s"))
+    for ax, (model, name, mark) in zip(axes, shown, strict=False):
         one = found.sel(model=model)
         for rule, label in (("adam", "Adam"), ("gi-adam", "GI-Adam")):
             curve = one["sharpness"].sel(optimizer=rule)
             band(ax, steps, curve, color=COLORS[rule], label=label)
-        threshold(ax, steps, np.full(STEPS, 38 / ETA), "38 / eta")
-        ax.set(xscale="log", yscale="log", title=name, xlabel="step")
+        threshold(ax, steps, np.full(STEPS, 38 / ETA), r"38 / $\eta$")
+        ax.set(xscale="log", yscale="log", title=name, xlabel="update")
         ax.set_ylabel("pre-conditioned sharpness")
         legend(ax)
         loss, ratio = (one[key].sel(optimizer="adam").values for key in ("loss", "sharpness"))
         share = np.transpose([_rises(loss, ratio * ETA / 38, *pair) for pair in pairwise(edges)])
         middle = (edges[:-1] + edges[1:]) / 2
-        band(axes[2], middle, share, color=COLORS[model], marker="o", ms=4, label=name)
+        band(axes[2], middle, share, color=COLORS[model], marker=mark, ms=4, label=name)
     axes[2].axvline(1, color=COLORS["theory"], ls="--", lw=1.2)
-    axes[2].set(xlabel="pre-conditioned sharpness / (38 / eta)", ylabel="steps that raise the loss")
+    axes[2].set(xlabel=r"pre-conditioned sharpness / (38 / $\eta$)")
+    axes[2].set_ylabel("share of updates that raise the loss")
     axes[2].set_title("Adam")
     legend(axes[2])
     return axes

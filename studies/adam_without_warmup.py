@@ -6,8 +6,10 @@ is several times Adam's for GI-Adam, for RI-Adam (the size of v_0 matters, not i
 here for RAdam. Far past failure nothing diverges to infinity: networks die, and stay.
 
 Not so: GI-Adam's best final loss is not lower than Adam's by more than seeds differ.
-On a linear teacher with few inputs Adam recovers from its peak, RI-Adam and RAdam gain less than
-four times, and a run at 4 may diverge.
+With a warmup of 128 updates Adam rarely peaks up to 0.5 (one seed in five at width 48, none at 32);
+at 1 three seeds in five did on slice 3 of the digits, none on slices 0 and 4. On a linear teacher
+with few inputs Adam recovers from its peak, RI-Adam and RAdam gain less than four times, and a run
+at 4 may diverge.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def claims(found: xr.Dataset) -> list:
     here, there = adam.sel(eta_trgt=ETA), gi.sel(eta_trgt=ETA)
     best = gi["final"].min("eta_trgt") / adam["final"].min("eta_trgt")
     ever = found["diverged"].max([name for name in found["diverged"].dims if name != "seed"])
-    calm = warm["peak"].sel(optimizer="adam", eta_trgt=slice(0, 1)).max("eta_trgt")
+    calm = warm["peak"].sel(optimizer="adam", eta_trgt=slice(0, 0.5)).max("eta_trgt")
     return [
         in_median("Adam at 0.125: the loss peaks at ten times the first", here["peak"], least=10),
         claim("Adam at 0.125: in each seed it exceeds twice the first", here["peak"], least=2),
@@ -67,26 +69,27 @@ def claims(found: xr.Dataset) -> list:
         in_median("So does RI-Adam (ratio)", edge["ri-adam"] / edge["adam"], 4),
         in_median("So does RAdam (ratio)", edge["radam"] / edge["adam"], 4),
         claim("No run of any of the four diverges up to 4", ever, most=0),
-        in_median("Adam with a warmup of 128 updates: no peak up to 1", calm, most=1.05),
+        in_median("Adam with a warmup of 128 updates: no peak up to 0.5", calm, most=1.05),
         in_median("GI-Adam's best final loss over Adam's", best, 0.1, 5),
     ]  # fmt: skip
 
 
 def draw(found: xr.Dataset) -> object:
     axes = panels(2)
-    markers = dict(zip(OPTIMIZERS, "osD^", strict=True))
+    looks = dict(zip(OPTIMIZERS, (("o", "-"), ("s", "-"), ("D", "-."), ("^", "-")), strict=True))
     for rule, name in NAMES.items():
-        one = found.sel(optimizer=rule, t_wrm=1)
+        one, (mark, line) = found.sel(optimizer=rule, t_wrm=1), looks[rule]
+        style = {"color": COLORS[rule], "marker": mark, "ls": line, "label": name}
         for ax, key in zip(axes, ("peak", "final"), strict=True):
             values = one[key].transpose("seed", "eta_trgt")
-            band(ax, one["eta_trgt"], values, color=COLORS[rule], marker=markers[rule], label=name)
+            band(ax, one["eta_trgt"], values, **style)
     warm = found.sel(optimizer="adam", t_wrm=128)
     for ax, key in zip(axes, ("peak", "final"), strict=True):
         values = warm[key].transpose("seed", "eta_trgt")
         style = {"ls": ":", "marker": "x", "label": "Adam, 128 updates of warmup"}
         band(ax, warm["eta_trgt"], values, color=COLORS["adam"], **style)
         ax.axhline(1, color=COLORS["theory"], ls="--", lw=1)
-        ax.set(xscale="log", yscale="log", xlabel="eta_trgt")
+        ax.set(xscale="log", yscale="log", xlabel=r"$\eta_\mathrm{trgt}$")
     axes[0].set(ylabel="largest loss / first", ylim=(0.5, 1e6))
     axes[1].set(ylabel="final loss / best constant output's", ylim=(1e-6, 10))
     axes[1].legend(frameon=False, fontsize="small", loc="lower left")

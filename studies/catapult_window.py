@@ -4,7 +4,8 @@ Lewkowycz et al. 2020 and the eta_c, eta_max of Kalra & Barkeshli 2024, section 
 for odd and even digits), NTK parameterisation, width 512, depth 2, 64 samples, 200 updates at a
 constant eta. Below 2 / lambda_0 the loss never rises. Above, it peaks within some 30 updates, and
 the run ends in a flatter place. The window closes at 4 / lambda_0 for linear and tanh networks (one
-of ten tanh networks failed at 3.9 already); ReLU trains to 16 / lambda_0 and beyond. Not so on the
+of ten tanh networks failed at 3.9 already); ReLU trains to 16 / lambda_0 and beyond. On 96 samples
+ReLU at 8 / lambda_0 ends at 0.053 of the first loss, median, not below a twentieth. Not so on the
 teacher's data, 8 inputs and one constant target: there ReLU fails beyond 4 / lambda_0 too, linear
 networks may outlive 4.1 / lambda_0, the catapult leaves two fifths of the sharpness, and what a
 linear network cannot fit keeps its loss above a tenth.
@@ -74,14 +75,15 @@ def claims(found: xr.Dataset) -> list:
 
 def draw(found: xr.Dataset) -> object:
     axes = panels(2)
-    for activation, line in zip(ACTIVATIONS, ("-", "--", ":"), strict=True):
-        of = found.sel(activation=activation)
+    looks = {"linear": ("linear", "-.", "D"), "relu": ("ntp", "-", "o"), "tanh": ("tanh", ":", "^")}
+    for activation, (color, line, mark) in looks.items():
+        of, label = found.sel(activation=activation), activation.replace("relu", "ReLU")
         # Only where all survive.
         of = of.where(np.isfinite(of["peak"]).all("seed"))
-        style = {"color": COLORS[activation], "ls": line, "marker": "o", "ms": 3}
+        style = {"color": COLORS[color], "ls": line, "marker": mark, "ms": 4, "label": label}
         for ax, name in zip(axes, ("peak", "sharpness"), strict=True):
             values = of[name].dropna("rate")
-            band(ax, values["rate"], values, label=activation, **style)
+            band(ax, values["rate"], values, **style)
     for ax in axes:
         for limit in (1, 2):
             ax.axvline(limit, color=COLORS["theory"], ls="--", lw=1)

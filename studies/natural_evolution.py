@@ -5,9 +5,10 @@ learning rate, mean squared error, ReLU, depth 3. muP's rise does not flatten wi
 32 it comes after a dip and hangs on the initialisation, from 0.9 to 3.6. It is the small output
 that makes sharpness rise: SP with its readout scaled by 0.1 does as muP does. With cross-entropy it
 rises far more, then collapses as the samples are separated. Not so: SP with tanh falls by a quarter
-only; SP with depth 2 and width 512 stays; linear networks in muP fall. On the teacher's single
-target SP stays, muP at width 32 need not dip, linear muP rises, and cross-entropy has no classes to
-tell apart; the rest holds there too.
+only; SP with depth 2 and width 512 stays; linear networks in muP fall. At one and a half times
+these widths one seed of SP in five keeps 0.52, and muP's dip may be of 4 % only. On the teacher's
+single target SP stays, muP at width 32 need not dip, linear muP rises, and cross-entropy has no
+classes to tell apart; the rest holds there too.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ CASES = {
     "muP, linear": sim.MLP(width=32, parameterization="mup", activation="linear"),
     "muP, xent": sim.MLP(width=32, parameterization="mup", loss="xent"),
 }
-# Colour, line and panel: what the paper says, where it does not hold, and cross-entropy.
+# Colour, line, marker and panel: what the paper says, where it does not hold, cross-entropy.
 LOOKS = {
-    "SP": ("sp", "-", 0), "muP": ("mup", "-", 0), "muP, width 32": ("mup", "-.", 0),
-    "NTP, width 512": ("ntp", "-", 0), "SP, small output": ("sp", ":", 0),
-    "SP, tanh": ("tanh", "-", 1), "SP, width 512": ("sp", "-", 1),
-    "muP, linear": ("linear", "-", 1), "muP, xent": ("xent", "-", 2),
+    "SP": ("sp", "-", "", 0), "muP": ("mup", "-", "", 0), "muP, width 32": ("mup", "-.", "", 0),
+    "NTP, width 512": ("ntp", "-", "s", 0), "SP, small output": ("sp", ":", "", 0),
+    "SP, tanh": ("tanh", ":", "^", 1), "SP, width 512": ("sp", "-", "", 1),
+    "muP, linear": ("linear", "-.", "D", 1), "muP, xent": ("mup", "-", "", 2),
 }  # fmt: skip
 
 
@@ -84,12 +85,13 @@ def claims(found: xr.Dataset) -> list:
 
 def draw(found: xr.Dataset) -> object:
     axes = panels(3)
-    for case, (color, line, panel) in LOOKS.items():
+    for case, (color, line, mark, panel) in LOOKS.items():
         values = found["sharpness"].sel(case=case)
-        band(axes[panel], found["step"], values, color=COLORS[color], ls=line, label=case)
+        style = {"color": COLORS[color], "ls": line, "marker": mark, "markevery": 8, "ms": 4}
+        band(axes[panel], found["step"], values, label=case, **style)
     for ax, title in zip(axes, ("MSE, ReLU", "MSE, exceptions", "Cross-entropy"), strict=True):
         ax.axhline(1, color=COLORS["theory"], ls="--", lw=1)
-        ax.set(xlabel="step", yscale="log", title=title)
+        ax.set(xlabel="update", yscale="log", title=title)
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter("")
         legend(ax)

@@ -114,6 +114,6 @@ def draw(found: xr.Dataset) -> object:
     )
     for ax in axes:
         for limit in (1, 2):
-            ax.axvline(limit, color=COLORS["theory"], ls=":", lw=1)
+            ax.axvline(limit, color=COLORS["theory"], ls="--", lw=0.8)
         legend(ax)
     return axes

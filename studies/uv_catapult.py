@@ -92,19 +92,19 @@ def claims(found: xr.Dataset) -> list:
 def draw(found: xr.Dataset) -> object:
     window, loss, time = axes = panels(3)
     low, high = found["rises from"].min("seed"), found["bounded to"].max("seed")
-    window.fill_between(WIDTHS, low, high, color=COLORS["linear"], lw=0, label="catapults, trains")
+    window.fill_between(WIDTHS, low, high, color="0.85", lw=0, label="catapults, trains")
     gone = found["diverges from"].min("seed")
-    window.fill_between(WIDTHS, gone, 4.9, color=COLORS["tanh"], lw=0, label="diverges")
+    window.fill_between(WIDTHS, gone, 4.9, color="0.5", lw=0, label="diverges")
     for limit in (2, 4):
         threshold(window, WIDTHS, np.full(len(WIDTHS), limit))
     window.set(ylabel=r"$\eta \lambda_0$", ylim=(1.5, 5.8), title="The window")
     loss.plot(WIDTHS, found["loss"], "o", color=COLORS["loss"], ms=4)
     threshold(loss, WIDTHS, np.divide(WIDTHS, 2), r"$\lambda_0^2 / 8 \kappa^2$")
     loss.set(yscale="log", ylabel="largest loss", title="Its height")
-    for s0, color in zip(S0, ("sp", "ntp", "mup"), strict=True):
+    for s0, shade, mark in zip(S0, ("0", "0.35", "0.65"), "os^", strict=True):
         times, label = found.sel(s0=s0), rf"$\eta \lambda_0 = {s0}$"
-        time.plot(WIDTHS, times["peak time"], "o", color=COLORS[color], ms=4)
-        time.plot([], [], "o", color=COLORS[color], label=label)
+        time.plot(WIDTHS, times["peak time"], mark, color=shade, ms=4)
+        time.plot([], [], mark, color=shade, label=label)
         threshold(time, WIDTHS, times["predicted time"].mean("seed"))
     time.set(ylabel="update of the largest loss", title="Its time")
     for ax in axes:

@@ -21,7 +21,7 @@ from simulator.studying.style import COLORS, legend, panels, threshold
 WIDTHS, SIGMA, STEPS = (10**2, 10**4, 10**6, 10**8, 10**10, 10**12), 0.01, 640
 ETAS = 2.0 ** np.array([0, 0.5, 1.5, 2, 2.5, 3, 3.5, 4, 4.5])
 TIMES = np.array([1, *np.round(np.geomspace(8, 512, 19))], int)
-UV, WARMUP = sim.theory.uv, sim.theory.warmup
+WARMUP = sim.theory.warmup
 
 
 def measure(lab: Lab) -> xr.Dataset:
@@ -29,65 +29,55 @@ def measure(lab: Lab) -> xr.Dataset:
     noise = np.random.default_rng(lab.slice).standard_normal((128, 1))
     noise *= SIGMA / noise.std()
     noisy = sim.Data(np.ones((128, 1)), 1 + noise - noise.mean())
-    found = [one_width(width, noisy, lab.count, 1 if lab.quick else 2) for width in WIDTHS]
-    return xr.concat(found, xr.Variable("width", list(WIDTHS))).assign_coords(seed=list(lab.seeds))
-
-
-def one_width(width: int, noisy: sim.Data, seeds: int, each: int) -> xr.Dataset:
-    """The diagram of one width, eta_trgt in units of each network's eta_critical."""
-    model, clean = sim.UV(width), sim.Data(np.ones((1, 1)), np.ones((1, 1)))
-    diagram = sim.sweep(
-        model, noisy, eta_trgt=ETAS, t_wrm=TIMES, seeds=seeds * each, steps=STEPS, batch_size=1,
-        eta_unit="critical", sharpness_every=0,
-    ).squeeze("eta_init", drop=True)  # fmt: skip
-    constant = sim.sweep(
-        model, clean, eta_trgt=np.linspace(0.5, 4, 141), seeds=200, steps=1000,
-        eta_unit="critical", sharpness_every=0,
-    ).squeeze("t_wrm", drop=True)  # fmt: skip
-    too_large = constant["eta_trgt"] * constant["eta_critical"] > constant["theory_eta_max"]
-    states = [model.one_example(model.init(clean, n), clean) for n in range(seeds * each)]
-    delta, lam, kappa, y = np.transpose(states)
-    unit = diagram["eta_critical"].values[:, 0, 0]
-    met = UV.flow_limit(delta, lam, kappa, y)
-    shortest = WARMUP.shortest_warmup(
-        ETAS * unit[:, None], met[:, None], WARMUP.residual_floor(SIGMA, met, kappa)[:, None]
+    each = 1 if lab.quick else 2
+    found = xr.concat(
+        [one_width(width, noisy, lab.count * each) for width in WIDTHS],
+        xr.Variable("width", list(WIDTHS)),
     )
-    alive = ~diagram["diverged"].values
-    silent = sim.sweep(
-        model, clean, eta_trgt=ETAS[3:], t_wrm=TIMES, seeds=seeds * each, steps=STEPS,
-        eta_unit="critical", sharpness_every=0,
-    )  # fmt: skip
-    beyond = alive & (ETAS * unit[:, None] > UV.eta_ceiling(kappa, y)[:, None])[..., None]
+    return found.coarsen(seed=each).mean().assign_coords(seed=list(lab.seeds))
 
-    def group(values: np.ndarray) -> np.ndarray:
-        return values.reshape(seeds, each, *values.shape[1:]).mean(axis=1)
 
+def one_width(width: int, noisy: sim.Data, seeds: int) -> xr.Dataset:
+    """The diagram of one width, eta_trgt in units of each network's eta_critical."""
+    clean = sim.Data(np.ones((1, 1)), np.ones((1, 1)))
+
+    def sweep(data: sim.Data, eta_trgt: np.ndarray, **options: object) -> xr.Dataset:
+        found = sim.sweep(
+            sim.UV(width), data, eta_trgt=eta_trgt, eta_unit="critical", sharpness_every=0,
+            **options,
+        )  # fmt: skip
+        return found.squeeze("eta_init", drop=True)
+
+    grid = {"t_wrm": TIMES, "seeds": seeds, "steps": STEPS}
+    diagram, silent = sweep(noisy, ETAS, batch_size=1, **grid), sweep(clean, ETAS[3:], **grid)
+    constant = sweep(clean, np.linspace(0.5, 4, 141), seeds=200, steps=1000)
+    # What is known of each network before it is trained.
+    known = silent.isel(eta_trgt=0, t_wrm=0, drop=True)
+    unit, met = known["eta_critical"], known["theory_sharpness_flow"]
+    floor = WARMUP.residual_floor(SIGMA, met, width**-0.5)
+    alive, ceiling = ~diagram["diverged"], known["theory_eta_ceiling"] / unit
+    too_large = constant["eta_trgt"] * constant["eta_critical"] > constant["theory_eta_max"]
     return xr.Dataset({
-        "alive": (("seed", "eta", "t_wrm"), group(alive)),
-        "shortest": (("seed", "eta"), group(shortest)),
-        "eta_max": ("seed", group(UV.eta_max(delta, lam, kappa, y) / unit)),
-        "ceiling": ("seed", group(UV.eta_ceiling(kappa, y) / unit)),
-        "beyond": ("seed", group(beyond.any((1, 2)))),
-        "silent": ("seed", group(~silent["diverged"].values).mean((1, 2, 3))),
+        "alive": alive, "ceiling": ceiling, "eta_max": known["theory_eta_max"] / unit,
+        "shortest": WARMUP.shortest_warmup(diagram["eta_trgt"] * unit, met, floor),
+        "beyond": (alive & (alive["eta_trgt"] > ceiling)).any(("eta_trgt", "t_wrm")),
+        "silent": (~silent["diverged"]).mean(("eta_trgt", "t_wrm")),
         "wrong": (too_large != constant["diverged"]).sum(),
-    }, {"eta": ETAS, "t_wrm": TIMES})  # fmt: skip
-
-
-def measured(found: xr.Dataset) -> xr.DataArray:
-    """t_wrm at which half of the networks survive: the area above their shares."""
-    return TIMES[0] + (1 - found["alive"]).integrate("t_wrm")
+    }).astype(float)  # fmt: skip
 
 
 def claims(found: xr.Dataset) -> list:
+    # t_wrm at which half of the networks survive: the area above their shares.
+    half = TIMES[0] + (1 - found["alive"]).integrate("t_wrm")
     # Where theory speaks: beyond what survives without warmup, below the ceiling, in the diagram.
-    within = (found["eta"] > 2.5) & (found["eta"] < 0.7 * found["ceiling"])
+    within = (found["eta_trgt"] > 2.5) & (found["eta_trgt"] < 0.7 * found["ceiling"])
     within &= found["shortest"] < 400
-    ratio = (measured(found) / found["shortest"]).where(within)
+    ratio = (half / found["shortest"]).where(within)
     slopes = [
-        np.polyfit(np.log(WIDTHS), of.sel(eta=8).mean("seed"), 1)[0]
-        for of in (measured(found), found["shortest"])
+        np.polyfit(np.log(WIDTHS), of.sel(eta_trgt=8).mean("seed"), 1)[0]
+        for of in (half, found["shortest"])
     ]
-    over = ("width", "eta")
+    over = ("width", "eta_trgt")
     return [
         claim("Without warmup: diverges iff eta > theory.uv.eta_max", found["wrong"], 0, 0),
         claim("The ceiling 2 / (kappa |y|) is never passed", found["beyond"], 0, 0),
@@ -107,10 +97,10 @@ def draw(found: xr.Dataset) -> object:
     for ax, width in zip(axes, found["width"].values, strict=True):
         of = found.sel(width=width).mean("seed")
         shares = ax.pcolormesh(
-            ETAS, TIMES, of["alive"].transpose("t_wrm", "eta"), cmap="Blues", vmin=0, vmax=1.3,
+            ETAS, TIMES, of["alive"].transpose("t_wrm", "eta_trgt"), cmap="Blues", vmin=0, vmax=1.8,
             shading="nearest", rasterized=True,
         )  # fmt: skip
-        shown = of["shortest"].where(of["eta"] > of["eta_max"])
+        shown = of["shortest"].where(of["eta_trgt"] > of["eta_max"])
         threshold(ax, ETAS, shown, "shortest warmup")
         for limit, line in (("eta_max", ":"), ("ceiling", "-.")):
             ax.axvline(of[limit], color=COLORS["theory"], ls=line, label=limit.replace("_", " "))

@@ -154,6 +154,13 @@ def test_an_unknown_study_is_refused(run, folder):
     assert not list(folder.iterdir())
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_study_of_classes_refuses_data_without(run):
+    result = run("study run sgd-diagrams --data teacher --quick")
+    assert result.code == 2
+    assert result.err.startswith("warmup: --loss xent: needs labels")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", find_studies())
 def test_each_study_holds_quickly(name):

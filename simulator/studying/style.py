@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["COLORS", "band", "legend", "panels", "threshold"]
 
-# Lightness alone tells neighbours apart: dark for SP, middle for NTP, light for muP, and so on.
+# ReLU networks by their parameterization, others by their activation. In greyscale dark for SP,
+# middle for NTP, light for muP, and so on; what would be alike there differs in line and marker.
+# Dashed lines are for limits.
 COLORS = {
-    "sp": "#08306b", "ntp": "#2f8f9d", "mup": "#e08214",
-    "relu": "#08306b", "tanh": "#c2410c", "linear": "#7fb77e",
-    "mse": "#08306b", "xent": "#d6604d",
-    "gd": "#08306b", "momentum": "#5e3c99", "adam": "#7f0000", "gi-adam": "#fdae61",
-    "ri-adam": "#b2abd2", "radam": "#4d9221",
-    "loss": "#08519c", "sharpness": "#a63603", "eta": "#238b45", "theory": "#252525",
+    "sp": "#08306b", "ntp": "#2f8f9d", "mup": "#e08214", "tanh": "#c2410c", "linear": "#7fb77e",
+    "gd": "#252525", "momentum, 0.5": "#5e3c99", "momentum, 0.9": "#c994c7",
+    "adam": "#7f0000", "gi-adam": "#fdae61", "ri-adam": "#8c96c6", "radam": "#4d9221",
+    "warmup": "#6baed6", "persistent": "#ae017e",
+    "loss": "#08519c", "sharpness": "#a63603", "theory": "#252525",
 }  # fmt: skip
 
 
