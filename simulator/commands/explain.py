@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError, at_least
+from simulator.checks import InputError, at_least, printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.replay import Replay, refuse_others, replay
@@ -66,7 +66,7 @@ def explain(**given: Any) -> None:
         click.echo(click.wrap_text(story.paragraph, width=min(get_terminal_size().columns, 100)))
         if story.rows:
             click.echo(f"\n{story.table}")
-        click.echo(f"\nFigure  {figure}")
+        click.echo(f"\nFigure  {printable(figure)}")
 
 
 def _table(source: Path, given: dict[str, Any]) -> Curves:
