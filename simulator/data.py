@@ -150,15 +150,22 @@ def _one_hot(labels: NDArray[Any], classes: int) -> Floats:
     return rows
 
 
+def _array(name: str, value: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise InputError(name, "with rows of several lengths", "give them one length") from None
+
+
 def _inputs(name: str, value: ArrayLike) -> Floats:
-    array = np.asarray(value)
+    array = _array(name, value)
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(name, f"of shape {array.shape}", "give shape (samples, inputs)")
     return _finite(name, array)
 
 
 def _targets(name: str, value: ArrayLike, samples: int) -> NDArray[Any]:
-    array = np.asarray(value)
+    array = _array(name, value)
     if array.ndim not in (1, 2) or 0 in array.shape:
         raise InputError(
             name, f"of shape {array.shape}", "give labels (samples,) or targets (samples, outputs)"
@@ -190,7 +197,8 @@ def _finite(name: str, array: NDArray[Any]) -> Floats:
     if array.dtype.kind not in "fiub":
         raise InputError(name, f"of type {array.dtype}", "give numbers")
     # A copy: what a digest was taken of must not change behind it.
-    result = np.array(array, dtype=np.float64, order="C")
+    with np.errstate(over="ignore"):  # a longer float may be infinite as a double
+        result = np.array(array, dtype=np.float64, order="C")
     if not np.isfinite(result).all():
         raise InputError(name, "with NaN or infinite values", "remove or replace them")
     return result
@@ -274,8 +282,7 @@ _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What NumPy and zipfile raise at bytes that make no sense to them.
 _BROKEN = (
     EOFError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, SyntaxError,
-    AttributeError, IndexError, MemoryError, struct.error, tokenize.TokenError, zipfile.BadZipFile,
-    zlib.error,
+    AttributeError, IndexError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 
@@ -341,7 +348,10 @@ def _header(
     if entry.compress_type not in _PACKED:
         raise InputError("data", path, "is packed otherwise than numpy.savez_compressed does")
     with archive.open(entry) as file:
-        shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
+        try:
+            shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
+        except MemoryError:  # so does Python's parser call what is nested too deeply
+            raise ValueError from None
         length = entry.file_size - file.tell()
     claimed = math.prod(shape) * dtype.itemsize
     if not dtype.hasobject and claimed <= 8 * _MOST_NUMBERS and claimed != length:
