@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from simulator import GD, Data, InputError, Quadratic, load_data
 from simulator.commands import main, warmup
 from simulator.commands.grids import Grid
-from simulator.commands.replay import parse_cell
+from simulator.commands.replay import _coordinates
 from simulator.events import explain, read_curves
 from simulator.laws import LAWS
 from simulator.studying import find_studies, load_study
@@ -45,7 +45,7 @@ numbers = st.one_of(st.integers(), st.floats(), st.sampled_from([2**63, 10**400,
 def a_gigabyte():
     """What is read here must fit into one."""
     explain(read_curves(written(b"loss\n1\n0.5\n"), GD().limit))  # imports take their memory first
-    told("info", str(written(b"")))
+    told("info", str(written(b"")), seconds=20)
     taken = Path("/proc/self/statm")
     if not taken.exists():
         yield
@@ -75,11 +75,11 @@ def written(content, name="input"):
 
 
 @contextmanager
-def soon():
+def soon(seconds=1):
     # No measurement: the guard against what never ends. Time of this thread, whoever else works.
     began = time.thread_time()
     yield
-    assert time.thread_time() - began < 1
+    assert time.thread_time() - began < seconds
 
 
 def one_line(text):
@@ -99,11 +99,11 @@ def read(reader, *arguments):
             one_line(refusal.format_message())
 
 
-def told(*line):
+def told(*line, seconds=1):
     """The exit code of the program, which has at most one line to say."""
     out, err = io.StringIO(), io.StringIO()
     with (
-        soon(), redirect_stdout(out), redirect_stderr(err),
+        soon(seconds), redirect_stdout(out), redirect_stderr(err),
         pytest.raises(SystemExit) as leaving,
     ):  # fmt: skip
         main(line)
@@ -344,19 +344,22 @@ def tables(draw):
 @example(b"step,loss\n0,1\n1e300,2", None)
 @example("loss\n\x1b[31m\u202e".encode(), None)
 @example(b"loss\n\0", None)
+@example(b"loss,sharpness,eta,preconditioned_sharpness\n" + b"0,63,0,3e-307\n" * 4, None)
 def test_any_table_is_told_or_refused(content, columns):
     curves = read(read_curves, written(content, "input.csv"), GD().limit, columns)
     if curves is not None:
-        story = explain(curves)
+        with np.errstate(all="ignore"):  # as the command does
+            story = explain(curves)
         assert story.paragraph
         assert story.paragraph.isprintable()
 
 
 @seldom
 @given(content=st.one_of(tables(), damaged(tables())))
+@example(b"loss\n0.0")
 def test_any_table_is_explained_by_the_program_or_refused(content):
     path = written(content, "input.csv")
-    code = told("explain", str(path), "--figure", str(folder() / "told.png"))
+    code = told("explain", str(path), "--figure", str(folder() / "told.png"), seconds=20)
     assert code == 2 or (folder() / "told.png").stat().st_size
 
 
@@ -390,7 +393,7 @@ SPEC = Spec(model=Quadratic(), optimizer=GD(), eta_trgt=(0.5, 8.0), t_wrm=(1, 4)
 @example("eta_trgt=-1e308,t_wrm=4")
 @example("\x1b[31m=1")
 def test_any_cell_is_found_or_refused(text):
-    found = read(lambda: SPEC.locate(parse_cell(text)))
+    found = read(lambda: SPEC.locate(_coordinates(text)))
     assert found is None or len(found) == 4
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
@@ -47,6 +48,8 @@ def explain(**given: Any) -> None:
     SOURCE is a store, of which --cell names a run, or a csv with a row for each logged step, of
     which the optimizer's options tell the threshold. Without it a run is trained as by warmup run.
     """
+    import numpy as np
+
     from simulator import figures
     from simulator.events import explain as tell
 
@@ -54,12 +57,16 @@ def explain(**given: Any) -> None:
     figures.check_format(figure)
     source: Path | None = given["source"]
     if source is not None and source.suffix == ".csv":
-        story = tell(_table(source, given))
+        with np.errstate(all="ignore"):  # a table may hold any number
+            story = tell(_table(source, given))
     elif source is not None and not source.is_dir():
         raise InputError("source", source, "is neither a store nor a .csv file")
     else:
         story = _trained(source, given)
-    figures.save(figures.trajectory(story), figure)
+    with warnings.catch_warnings():
+        # A loss of zero, say, has no place on a logarithmic axis: that is seen, and need not be said.
+        warnings.simplefilter("ignore", UserWarning)
+        figures.save(figures.trajectory(story), figure)
     if given["as_json"]:
         emit(_document(story, figure))
     else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simulator.data import Data
     from simulator.sweeps import Spec
 
-__all__ = ["Replay", "parse_cell", "refuse_others", "replay"]
+__all__ = ["Replay", "refuse_others", "replay"]
 
 
 class Replay(NamedTuple):
@@ -53,7 +53,7 @@ def replay(
             )  # fmt: skip
         sharpness_every = None
     again = _data_again(store, option, data, description)
-    at = spec.locate(parse_cell(cell))
+    at = spec.locate(_coordinates(cell))
     here = dataset.isel(dict(zip(AXES, at, strict=True)))
     if here["status"].item() != "done":
         raise InputError("cell", cell, f"is {here['status'].item()} in {store}")
@@ -68,7 +68,7 @@ def replay(
     return Replay(spec, again, at, stored)
 
 
-def parse_cell(text: str | None) -> dict[str, float]:
+def _coordinates(text: str | None) -> dict[str, float]:
     """Parse ``eta_trgt=8,t_wrm=64``."""
     coordinates = {}
     for part in filter(None, (text or "").split(",")):
