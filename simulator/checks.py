@@ -4,9 +4,33 @@ from __future__ import annotations
 
 import difflib
 import math
+import operator
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["InputError", "at_least", "fraction", "nonnegative", "one_of", "positive"]
+__all__ = [
+    "InputError", "at_least", "finite", "fraction", "nonnegative", "one_of", "positive",
+    "printable",
+]  # fmt: skip
+
+# Whole numbers go into arrays of 64 bits.
+_MOST = 2**63 - 1
+
+
+def printable(value: object, most: int = 200) -> str:
+    """A value as text for a sentence: on one line, of bounded length, and harmless to a terminal.
+
+    What would move the cursor, end the line or turn the direction of writing is shown escaped.
+    """
+    try:
+        text = str(value)
+    except ValueError:  # Python does not write out a whole number of more than some thousand digits
+        text = "a number of thousands of digits"
+    if len(text) > most:
+        text = f"{text[: most * 2 // 3]} … {text[-most // 3 :]}"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class InputError(ValueError):
@@ -24,44 +48,71 @@ class InputError(ValueError):
 
     def __init__(self, option: str, value: object, remedy: str) -> None:
         self.option, self.value, self.remedy = option, value, remedy
-        super().__init__(f"{option} {value}: {remedy}")
+        super().__init__(self.sentence(option))
+
+    def sentence(self, option: str) -> str:
+        """What is said of it, under this name of the option."""
+        return f"{printable(option)} {printable(self.value)}: {printable(self.remedy, 1000)}"
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str]]:
         return InputError, (self.option, self.value, self.remedy)
 
 
-def _is_number(value: object) -> bool:
-    real = isinstance(value, (int, float)) or hasattr(value, "__float__")
-    return real and not isinstance(value, (bool, str)) and math.isfinite(float(value))  # type: ignore[arg-type]
+def _is_truth(value: object) -> bool:
+    # NumPy's too, which is not imported here: the help must be instant.
+    return isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "") == "b"
 
 
-def at_least(option: str, value: object, least: int) -> int:
-    """A whole number not below ``least``."""
-    whole = hasattr(value, "__index__") and not isinstance(value, bool)
-    if not whole or int(value) < least:  # type: ignore[call-overload]
-        raise InputError(option, value, f"give a whole number of at least {least}")
-    return int(value)  # type: ignore[call-overload, no-any-return]
+def finite(option: str, value: Any, remedy: str = "give a finite number") -> float:
+    """A finite number; text and truth values are none."""
+    try:
+        number = math.nan if isinstance(value, str) or _is_truth(value) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(option, value, remedy)
+    return number + 0.0  # no negative zero
+
+
+def at_least(option: str, value: Any, least: int) -> int:
+    """A whole number not below ``least``, nor beyond what an array holds."""
+    remedy = f"give a whole number of at least {least}"
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        raise InputError(option, value, remedy) from None
+    if _is_truth(value) or whole < least:
+        raise InputError(option, value, remedy)
+    if whole > _MOST:
+        raise InputError(option, value, f"give a whole number from {least} to 2^63 - 1")
+    return whole
 
 
 def positive(option: str, value: object) -> float:
     """A finite number above 0."""
-    if not _is_number(value) or float(value) <= 0:  # type: ignore[arg-type]
-        raise InputError(option, value, "give a number above 0")
-    return float(value)  # type: ignore[arg-type]
+    remedy = "give a number above 0"
+    number = finite(option, value, remedy)
+    if number <= 0:
+        raise InputError(option, value, remedy)
+    return number
 
 
 def nonnegative(option: str, value: object) -> float:
     """A finite number, 0 or above."""
-    if not _is_number(value) or float(value) < 0:  # type: ignore[arg-type]
-        raise InputError(option, value, "give a number of at least 0")
-    return float(value)  # type: ignore[arg-type]
+    remedy = "give a number of at least 0"
+    number = finite(option, value, remedy)
+    if number < 0:
+        raise InputError(option, value, remedy)
+    return number
 
 
 def fraction(option: str, value: object) -> float:
     """A number from 0 to below 1."""
-    if not _is_number(value) or not 0 <= float(value) < 1:  # type: ignore[arg-type]
-        raise InputError(option, value, "give a number from 0 to below 1")
-    return float(value)  # type: ignore[arg-type]
+    remedy = "give a number from 0 to below 1"
+    number = finite(option, value, remedy)
+    if not 0 <= number < 1:
+        raise InputError(option, value, remedy)
+    return number
 
 
 def one_of(option: str, value: object, choices: Iterable[str]) -> str:
@@ -69,6 +120,6 @@ def one_of(option: str, value: object, choices: Iterable[str]) -> str:
     names = list(choices)
     if isinstance(value, str) and value in names:
         return value
-    near = difflib.get_close_matches(str(value), names, n=1)
+    near = difflib.get_close_matches(printable(value), names, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise InputError(option, value, f"unknown; {hint}give {', '.join(names)}")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import math
+import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
 
 from simulator.checks import InputError
@@ -21,6 +26,9 @@ from simulator.seeding import generator
 __all__ = ["LOADERS", "Data", "load_data"]
 
 Floats = NDArray[np.float64]
+
+# 0.8 GB as float64: MNIST twice over.
+_MOST_NUMBERS = 100_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +109,12 @@ class Data:
         return int(max(labels.max() for labels in (self.y, self.y_test) if labels is not None)) + 1
 
     @property
+    def largest(self) -> float:
+        """The largest number in it, whatever its sign."""
+        arrays = (self.x, self.y, self.x_test, self.y_test)
+        return max(float(np.abs(array).max()) for array in arrays if array is not None)
+
+    @property
     def is_distribution(self) -> bool:
         """Whether every row of targets is a distribution over the outputs, as xent needs."""
         rows = self.targets
@@ -136,15 +150,22 @@ def _one_hot(labels: NDArray[Any], classes: int) -> Floats:
     return rows
 
 
+def _array(name: str, value: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise InputError(name, "with rows of several lengths", "give them one length") from None
+
+
 def _inputs(name: str, value: ArrayLike) -> Floats:
-    array = np.asarray(value)
+    array = _array(name, value)
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(name, f"of shape {array.shape}", "give shape (samples, inputs)")
     return _finite(name, array)
 
 
 def _targets(name: str, value: ArrayLike, samples: int) -> NDArray[Any]:
-    array = np.asarray(value)
+    array = _array(name, value)
     if array.ndim not in (1, 2) or 0 in array.shape:
         raise InputError(
             name, f"of shape {array.shape}", "give labels (samples,) or targets (samples, outputs)"
@@ -160,9 +181,15 @@ def _targets(name: str, value: ArrayLike, samples: int) -> NDArray[Any]:
             name, f"of type {array.dtype}",
             "labels are integers; give real targets the shape (samples, outputs)",
         )  # fmt: skip
-    if array.min() < 0 or array.max() >= 1_000_000:
-        wrong = array.min() if array.min() < 0 else array.max()
+    least, most = int(array.min()), int(array.max())
+    if least < 0 or most >= 1_000_000:
+        wrong = least if least < 0 else most
         raise InputError(name, f"with label {wrong}", "labels are 0, 1, ... below a million")
+    if (most + 1) * samples > _MOST_NUMBERS:
+        raise InputError(
+            name, f"with label {most}",
+            f"takes too much memory for {samples} samples; number the classes from 0, without gaps",
+        )  # fmt: skip
     return array.astype(np.int64)
 
 
@@ -170,7 +197,8 @@ def _finite(name: str, array: NDArray[Any]) -> Floats:
     if array.dtype.kind not in "fiub":
         raise InputError(name, f"of type {array.dtype}", "give numbers")
     # A copy: what a digest was taken of must not change behind it.
-    result = np.array(array, dtype=np.float64, order="C")
+    with np.errstate(over="ignore"):  # a longer float may be infinite as a double
+        result = np.array(array, dtype=np.float64, order="C")
     if not np.isfinite(result).all():
         raise InputError(name, "with NaN or infinite values", "remove or replace them")
     return result
@@ -234,6 +262,9 @@ def gaussian_teacher(samples: int, data_seed: int, inputs: int = 8) -> Data:
 
     The test split is as large as the training set.
     """
+    if 2 * samples * inputs > _MOST_NUMBERS:
+        most = _MOST_NUMBERS // (2 * inputs)
+        raise InputError("samples", samples, f"takes too much memory; give at most {most}")
     draw = generator(data_seed, "teacher")
     teacher = draw.standard_normal(inputs)
     teacher /= np.linalg.norm(teacher)
@@ -246,29 +277,92 @@ def gaussian_teacher(samples: int, data_seed: int, inputs: int = 8) -> Data:
 LOADERS = {"digits": load_digits, "mnist1d": load_mnist1d, "teacher": gaussian_teacher}
 
 
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What NumPy and zipfile raise at bytes that make no sense to them.
+_BROKEN = (
+    EOFError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, SyntaxError,
+    AttributeError, IndexError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+
+def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of these names in a file that may be anybody's: bounded, and not unpickled."""
+    # Opened here: zipfile leaves a file open that turns out to be no archive.
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the Python that wrote the file
+            if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
+                raise InputError("data", path, "is a single array; save x and y with numpy.savez")
+            if _has_large_directory(file):
+                raise InputError("data", path, "holds thousands of arrays; save only x and y")
+            with zipfile.ZipFile(file) as archive:
+                return _members(path, archive, names)
+    except FileNotFoundError:
+        raise InputError("data", path, "does not exist; name a .npz file") from None
+    except InputError:
+        raise
+    except OSError as error:
+        said = f"cannot be read: {error.strerror}" if error.strerror else "is not a whole .npz file"
+        raise InputError("data", path, said) from None
+    except _BROKEN:
+        raise InputError("data", path, "is not a whole .npz file") from None
+
+
+def _has_large_directory(file: IO[bytes]) -> bool:
+    """Whether an archive lists far more than anyone saves: zipfile would read the whole list."""
+    file.seek(max(0, file.seek(0, 2) - 2**16 - 22))
+    tail = file.read()
+    at = tail[:-18].rfind(b"PK\5\6")
+    size = int.from_bytes(tail[at + 12 : at + 16], "little")
+    return at >= 0 and (size > 1_000_000 or tail[max(0, at - 20) :].startswith(b"PK\6\7"))
+
+
+def _members(path: Path, archive: zipfile.ZipFile, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Arrays whose sizes, of all together, are known to be bearable before any is read."""
+    present = {name: f"{name}.npy" for name in names if f"{name}.npy" in archive.namelist()}
+    numbers = 0
+    for name, member in present.items():
+        shape, dtype = _header(path, archive, member)
+        if dtype.hasobject:
+            raise InputError("data", path, "holds Python objects; save plain numbers")
+        if dtype.kind not in "fiub":
+            raise InputError("data", path, f"its {name} of type {dtype}: give numbers")
+        numbers += math.prod(shape)
+        if numbers > _MOST_NUMBERS:
+            raise InputError("data", path, f"holds more than {_MOST_NUMBERS} numbers; save fewer")
+    arrays = {}
+    for name, member in present.items():
+        with archive.open(member) as file:
+            arrays[name] = npy.read_array(file, allow_pickle=False)
+            if file.read(1):  # at the end, zipfile compares the checksum
+                raise ValueError
+    return arrays
+
+
+def _header(
+    path: Path, archive: zipfile.ZipFile, member: str
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of an array as its file claims, which must agree with the file's length."""
+    entry = archive.getinfo(member)
+    if entry.compress_type not in _PACKED:
+        raise InputError("data", path, "is packed otherwise than numpy.savez_compressed does")
+    with archive.open(entry) as file:
+        try:
+            shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
+        except MemoryError:  # so does Python's parser call what is nested too deeply
+            raise ValueError from None
+        length = entry.file_size - file.tell()
+    claimed = math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and claimed <= 8 * _MOST_NUMBERS and claimed != length:
+        raise ValueError
+    return shape, dtype
+
+
 def load_npz(path: Path, samples: int | None, data_seed: int) -> Data:
     """A user's arrays: x and y, optional x_test and y_test. Objects are refused, not unpickled."""
     name = str(path)
-    try:
-        # Opened here: numpy leaves a file open that turns out to be no archive.
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError("data", name, "is a single array; save x and y with numpy.savez")
-            wanted = ("x", "y", "x_test", "y_test")
-            arrays = {key: archive[key] for key in wanted if key in archive.files}
-    except FileNotFoundError:
-        raise InputError("data", name, "does not exist; name a .npz file") from None
-    except (
-        OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
-        if isinstance(error, InputError):
-            raise
-        unsafe = "allow_pickle" in str(error)
-        remedy = (
-            "holds Python objects; save plain numbers" if unsafe else "is not a whole .npz file"
-        )
-        raise InputError("data", name, remedy) from None
+    arrays = _read_arrays(path, ("x", "y", "x_test", "y_test"))
     missing = [key for key in ("x", "y") if key not in arrays]
     if missing:
         raise InputError("data", name, f"has no array {missing[0]!r}; it needs x and y")

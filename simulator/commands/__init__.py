@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 
 import click
 
-from simulator.checks import InputError
+from simulator.checks import InputError, printable
 from simulator.commands.critical import critical
 from simulator.commands.explain import explain
 from simulator.commands.info import info
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = warmup.main(args=words, prog_name="warmup", standalone_mode=False, obj=words)
     except InputError as error:
-        _leave(f"{_label(error.option)} {error.value}: {error.remedy}.", 2)
+        _leave(f"{error.sentence(_label(error.option))}.", 2)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)
@@ -49,13 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         _leave("Interrupted.", 130)
     except MemoryError as error:
-        _leave(f"Not enough memory: {error or 'give smaller sizes'}.", 2)
+        _leave(f"Not enough memory: {str(error) or 'give smaller sizes'}.", 2)
     except OSError as error:
-        _leave(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1)
+        named = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+        _leave(named, 2 if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else 1)
+    except ValueError as error:
+        # What NumPy says of arrays that no address space holds, and of numbers it cannot factor.
+        if not any(words in str(error) for words in _BEYOND):
+            raise
+        _leave(f"Sizes or numbers are too large: {error}; give smaller ones.", 2)
     if arguments is None and code in (130, 143):
         leave_threads_behind(code)
     sys.exit(code if isinstance(code, int) else 0)
 
+
+_BEYOND = ("array is too big", "Maximum allowed", "did not converge")
 
 # Options that are typed otherwise than Python calls them.
 _TYPED = {"parameterization": "param"}
@@ -74,5 +83,5 @@ def _label(option: str) -> str:
 
 
 def _leave(message: str, code: int) -> None:
-    click.echo(f"warmup: {message}", err=True)
+    click.echo(f"warmup: {printable(message, 2000)}", err=True)
     sys.exit(code)

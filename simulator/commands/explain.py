@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError, at_least
+from simulator.checks import InputError, at_least, printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.replay import Replay, refuse_others, replay
@@ -47,6 +48,8 @@ def explain(**given: Any) -> None:
     SOURCE is a store, of which --cell names a run, or a csv with a row for each logged step, of
     which the optimizer's options tell the threshold. Without it a run is trained as by warmup run.
     """
+    import numpy as np
+
     from simulator import figures
     from simulator.events import explain as tell
 
@@ -54,19 +57,23 @@ def explain(**given: Any) -> None:
     figures.check_format(figure)
     source: Path | None = given["source"]
     if source is not None and source.suffix == ".csv":
-        story = tell(_table(source, given))
+        with np.errstate(all="ignore"):  # a table may hold any number
+            story = tell(_table(source, given))
     elif source is not None and not source.is_dir():
         raise InputError("source", source, "is neither a store nor a .csv file")
     else:
         story = _trained(source, given)
-    figures.save(figures.trajectory(story), figure)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        # A loss of zero, say, has no place on a logarithmic axis: that is seen, and need not be said.
+        warnings.simplefilter("ignore", UserWarning)
+        figures.save(figures.trajectory(story), figure)
     if given["as_json"]:
         emit(_document(story, figure))
     else:
         click.echo(click.wrap_text(story.paragraph, width=min(get_terminal_size().columns, 100)))
         if story.rows:
             click.echo(f"\n{story.table}")
-        click.echo(f"\nFigure  {figure}")
+        click.echo(f"\nFigure  {printable(figure)}")
 
 
 def _table(source: Path, given: dict[str, Any]) -> Curves:

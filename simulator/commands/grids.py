@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from simulator.checks import printable
+
 __all__ = ["Grid"]
 
 _MOST_VALUES = 1_000_000
@@ -28,7 +30,7 @@ class Grid(click.ParamType[tuple[float, ...]]):
         try:
             numbers = self._parse(str(value))
         except (ValueError, OverflowError) as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
+            self.fail(f"{printable(value)!r}: {printable(error)}", param, ctx)
         return numbers
 
     def _parse(self, text: str) -> tuple[float, ...]:

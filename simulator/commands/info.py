@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from simulator.checks import printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.remake import line
@@ -46,13 +47,13 @@ def info(store: Path, only_command: bool, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    click.echo(f"{store}: {'complete' if document['complete'] else 'not complete'}")
+    click.echo(f"{printable(store)}: {'complete' if document['complete'] else 'not complete'}")
     for title in ("dimensions", "status", "outcomes"):
         click.echo(f"\n{title.capitalize()}")
         for name, count in document[title].items():
-            click.echo(f"  {name:24} {count}")
+            click.echo(f"  {printable(name):24} {count}")
     for title in ("spec", "data", "versions", "machine", "made_with", "variables"):
         click.echo(f"\n{title.capitalize().replace('_', ' ')}")
         for name, value in document[title].items():
             text = value if isinstance(value, str) else json.dumps(value)
-            click.echo(f"  {name:24} {text}")
+            click.echo(f"  {printable(name):24} {printable(text, 10_000)}")

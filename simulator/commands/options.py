@@ -6,6 +6,7 @@ to the library are shown here as text and applied there; a test holds the two to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -150,18 +151,40 @@ def output_options(figure: str) -> Callable[[Any], Any]:
     )  # fmt: skip
 
 
+# A few dozen options, and lists of numbers as long as anyone would type.
+_MOST_BYTES = 32_000
+_MOST_DOTS = 50
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """The entries of a TOML file that may be anybody's."""
+    import tomllib
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise InputError("config", path, f"is larger than {_MOST_BYTES} bytes; options are few")
+        text = content.decode("utf-8-sig")
+        # The parser takes time that grows as the square of a key's parts.
+        if any(part.count(".") > _MOST_DOTS for part in re.split(r"[,=\[\]{}\n]", text)):
+            raise InputError("config", path, f"has more than {_MOST_DOTS} dots in a row; use few")
+        return tomllib.loads(text)
+    except OSError as error:
+        raise InputError("config", path, f"cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise InputError("config", path, "is nested too deeply; options are not nested") from None
+    except InputError:
+        raise
+    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
+        raise InputError("config", path, f"is not TOML: {error}") from None
+
+
 def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
     """Make the entries of a TOML file the command's defaults."""
     if path is None:
         return
-    import tomllib
-
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError("config", path, f"cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("config", path, f"is not TOML: {error}") from None
+    entries = _toml(path)
     known = {
         (p.opts[-1].lstrip("-").replace("-", "_")): p
         for p in ctx.command.params
@@ -188,10 +211,15 @@ def _as_typed(key: str, value: object) -> object:
     """A TOML value as it would be typed: what the command line checks, it checks here too."""
     if isinstance(value, bool):
         return value
-    if isinstance(value, (int, float, str)):
-        return str(value)
-    if isinstance(value, list) and all(type(entry) in (int, float) for entry in value):
-        return ",".join(map(str, value))
+    if isinstance(value, str) and "\0" in value:
+        raise InputError(key, value, "holds a NUL character; leave it out")
+    try:
+        if isinstance(value, (int, float, str)):
+            return str(value)
+        if isinstance(value, list) and all(type(entry) in (int, float) for entry in value):
+            return ",".join(map(str, value))
+    except ValueError:  # Python does not write out a whole number of thousands of digits
+        raise InputError(key, "a number of thousands of digits", "give a smaller one") from None
     raise InputError("config", key, "give a number, a text, or a list of numbers")
 
 
@@ -276,4 +304,7 @@ def data_of() -> Data | None:
         return None
     from simulator.data import load_data
 
-    return load_data(params["data"], params["samples"], params["data_seed"])
+    data = load_data(params["data"], params["samples"], params["data_seed"])
+    if params.get("dtype") == "float32" and data.largest > 3.4e38:
+        raise InputError("dtype", "float32", f"{params['data']} has larger numbers; give float64")
+    return data

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from simulator.checks import printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.terminal import emit
@@ -35,4 +36,4 @@ def plot(store: Path, color: str, eta_init: int, **given: Any) -> None:
     if given["as_json"]:
         emit({"command": "plot", "store": str(store), "figure": str(figure), "color": color})
     else:
-        click.echo(f"Diagram  {figure}")
+        click.echo(f"Diagram  {printable(figure)}")

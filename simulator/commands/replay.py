@@ -72,6 +72,8 @@ def _coordinates(text: str | None) -> dict[str, float]:
     coordinates = {}
     for part in filter(None, (text or "").split(",")):
         name, _, value = part.partition("=")
+        if name.strip() in coordinates:
+            raise InputError("cell", text, f"has {name.strip()} twice; name it once")
         try:
             coordinates[name.strip()] = float(value)
         except ValueError:
@@ -90,14 +92,19 @@ def _data_again(
     name = description.get("name")
     if name == "none":
         return None
+    samples, data_seed = description.get("samples"), description.get("data_seed", 0)
+    if type(data_seed) is not int or type(samples) not in (int, type(None)):
+        raise InputError(option, store, "does not say which samples it was made from")
     if given is not None:
-        data = load_data(given, description.get("samples"), description.get("data_seed", 0))
-    elif name in LOADERS:
-        data = load_data(name, description["samples"], description["data_seed"])
+        data = load_data(given, samples, data_seed)
+    elif isinstance(name, str) and name in LOADERS:
+        data = load_data(name, samples, data_seed)
     else:
         # A store is somebody else's file: the path it names is not followed.
         raise InputError(option, store, "was made from a file; name it with --data")
     if data.digest != description.get("digest"):
+        if given is None:
+            raise InputError(option, store, "was made from other data; name it with --data")
         raise InputError("data", given, "is not the data that the store was made from")
     return data
 

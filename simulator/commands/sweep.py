@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError
+from simulator.checks import InputError, printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.stopping import Terminated, interruptible
@@ -86,7 +86,8 @@ def sweep(**given: Any) -> None:
         # A large sweep is not read back whole, only what is drawn and counted of it.
         dataset = load(dataset[list(_SHOWN)], store, "output")
     except KeyboardInterrupt as stopped:
-        say(f"Interrupted; what is finished is in {store}. To go on:\n  {_resume_line(store)}")
+        say(f"Interrupted; what is finished is in {store}. To go on:")
+        say(f"  {_resume_line(store)}")
         raise click.exceptions.Exit(143 if isinstance(stopped, Terminated) else 130) from None
     except OSError as error:
         say(f"warmup: {error.strerror or error}: what is finished is in {store}. To go on:")
@@ -159,7 +160,7 @@ def _tell_share(
         click.echo(
             f"Shard {given['shard']} is done; {left} of {cells} runs are left to the others."
         )
-        click.echo(f"Results  {store}")
+        click.echo(f"Results  {printable(store)}")
 
 
 def _spec(given: dict[str, Any]) -> Spec:
@@ -259,7 +260,7 @@ def _tell(
             span = f"   [{_number(row['smallest'])} to {_number(row['largest'])}]" * (seeds > 1)
             click.echo(f"  {row['t_wrm']:7d}   {value:>8}{span}{end}")
         click.echo(f"\n{_sentence(lines)}")
-    click.echo(f"\nResults  {store}\nDiagram  {figure}")
+    click.echo(f"\nResults  {printable(store)}\nDiagram  {printable(figure)}")
 
 
 def _number(value: float) -> str:

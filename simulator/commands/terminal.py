@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from simulator.checks import printable
+
 __all__ = ["announce_compilation", "emit", "progress", "say", "shares", "typed"]
 
 # Without a terminal a bar is noise in a log; a line now and then is a sign of life.
@@ -22,7 +24,7 @@ _LINE_EVERY_SECONDS = 30.0
 
 def say(message: str = "") -> None:
     """A line for the person, on stderr."""
-    click.echo(message, err=True)
+    click.echo(printable(message, 10_000), err=True)
 
 
 def typed() -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.checks import InputError, one_of
+from simulator.checks import InputError, one_of, printable
 from simulator.events.curves import Curves
 from simulator.limits import Limit
 
@@ -18,7 +22,11 @@ __all__ = ["COLUMNS", "read_curves"]
 COLUMNS = ("step", "loss", "sharpness", "preconditioned_sharpness", "eta")
 _SKIPPED = "-"
 # A log of a million steps has some 50 megabytes.
-_MOST_BYTES = 1_000_000_000
+_MOST_BYTES = 200_000_000
+_LONGEST = 1_000_000
+_LARGEST_STEP = 2.0**53
+# Beyond it, ratios and the margins of a figure overflow: as good as infinite.
+_LARGEST = 1e300
 
 
 def read_curves(path: Path, limit: Limit, columns: Sequence[str] | None = None) -> Curves:
@@ -40,18 +48,13 @@ def read_curves(path: Path, limit: Limit, columns: Sequence[str] | None = None) 
     InputError
         For a file that is no such table, has no loss, or whose steps do not rise.
     """
-    text = _cells(path, columns)
-    found = {name: _numbers(path, name, cells) for name, cells in text.items()}
-    if "loss" not in found:
-        raise InputError("columns", ",".join(text) or "none", "name one of them loss")
-    empty = np.array([not cell for cell in text["loss"]])
-    found = {name: values[~empty] for name, values in found.items()}
+    found = _columns(path, columns)
     rows = len(found["loss"])
     if not rows:
         raise InputError("source", path, "has no row with a loss")
     missing = np.full(rows, np.nan)
     step = found.get("step", np.arange(rows, dtype=float))
-    if not (np.diff(step) > 0).all() or not np.isfinite(step).all():
+    if not (step[1:] > step[:-1]).all() or not (np.abs(step) < _LARGEST_STEP).all():
         raise InputError("columns", "step", f"does not rise from row to row in {path}")
     return Curves(
         step=step,
@@ -63,37 +66,60 @@ def read_curves(path: Path, limit: Limit, columns: Sequence[str] | None = None) 
     )
 
 
-def _cells(path: Path, columns: Sequence[str] | None) -> dict[str, list[str]]:
-    """The named columns as text."""
+def _columns(path: Path, wanted: Sequence[str] | None) -> dict[str, NDArray[np.float64]]:
+    """The named columns, as numbers; nothing else of the file is kept."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise InputError("source", path, f"is larger than {_MOST_BYTES:.0e} bytes; log less")
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [[cell.strip() for cell in line] for line in csv.reader(file) if line]
+            return _read(path, _lines(path, file), wanted)
     except OSError as error:
         raise InputError("source", path, f"cannot be read: {error.strerror}") from None
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError("source", path, f"is no csv: {error}") from None
-    if not lines:
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[list[str]]:
+    """The fields of each line that has any."""
+    while line := file.readline(_LONGEST + 1):
+        if len(line) > _LONGEST:
+            raise InputError("source", path, f"has a line longer than {_LONGEST} characters")
+        # One line at a time: a quote that is never closed must not gather the whole file.
+        for fields in csv.reader([line]):
+            if fields:
+                yield [field.strip() for field in fields]
+
+
+def _read(
+    path: Path, lines: Iterator[list[str]], wanted: Sequence[str] | None
+) -> dict[str, NDArray[np.float64]]:
+    first = next(lines, None)
+    if first is None:
         raise InputError("source", path, "is empty")
-    first = lines[0]
     headed = any(cell and not _is_number(cell) for cell in first)
-    if columns is None:
+    if wanted is None:
         if not headed:
             raise InputError("source", path, "has no header; name its columns with --columns")
         names = [name if name in COLUMNS else _SKIPPED for name in first]
     else:
-        names = [name if name == _SKIPPED else one_of("columns", name, COLUMNS) for name in columns]
+        names = [name if name == _SKIPPED else one_of("columns", name, COLUMNS) for name in wanted]
         if len(names) > len(first):
             raise InputError("columns", ",".join(names), f"{path} has {len(first)} columns")
-    twice = {name for name in names if name != _SKIPPED and names.count(name) > 1}
+    twice = {name for name in COLUMNS if names.count(name) > 1}
     if twice:
         raise InputError("columns", min(twice), "is there twice; name it once")
-    body = lines[headed:]
-    short = next((line for line in body if len(line) < len(names)), None)
-    if short is not None:
-        raise InputError("source", path, f"has a line of {len(short)} fields, not {len(names)}")
-    return {name: [line[at] for line in body] for at, name in enumerate(names) if name != _SKIPPED}
+    if "loss" not in names:
+        named = ",".join(name for name in names if name != _SKIPPED)
+        raise InputError("columns", named or "none", "name one of them loss")
+    places = {name: at for at, name in enumerate(names) if name != _SKIPPED}
+    columns = {name: array("d") for name in places}
+    for line in lines if headed else chain([first], lines):
+        if len(line) < len(names):
+            raise InputError("source", path, f"has a line of {len(line)} fields, not {len(names)}")
+        if line[places["loss"]]:
+            for name, at in places.items():
+                columns[name].append(_number(path, name, line[at]))
+    return {name: np.array(values) for name, values in columns.items()}
 
 
 def _is_number(cell: str) -> bool:
@@ -104,9 +130,10 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _numbers(path: Path, name: str, cells: list[str]) -> NDArray[np.float64]:
+def _number(path: Path, name: str, cell: str) -> float:
     try:
-        return np.array([float(cell) if cell else np.nan for cell in cells])
+        number = float(cell) if cell else math.nan
+        return math.copysign(math.inf, number) if abs(number) > _LARGEST else number
     except ValueError:
-        wrong = next(cell for cell in cells if cell and not _is_number(cell))
-        raise InputError("columns", name, f"has {wrong!r} in {path}; give numbers") from None
+        remedy = f"has {printable(cell)!r} in {path}; give numbers"
+        raise InputError("columns", name, remedy) from None

@@ -150,21 +150,13 @@ def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: st
     found = (
         their_spec.difference(spec, grown=grown)
         or _difference(their_data, digest)
-        or _difference(_table(group.attrs, "numerics"), numerics())
+        or _difference(json.loads(str(group.attrs["numerics"])), numerics())
     )
     if found:
         raise InputError(option, path, f"{found}; use the same, or another output")
     rounding = {name: machine()[name] for name in ("cpu", "features", "blas")}
-    if _difference(_table(group.attrs, "machine"), rounding):
+    if _difference(json.loads(str(group.attrs["machine"])), rounding):
         log.warning("%s was begun on another processor: last bits may differ from here on", path)
-
-
-def _table(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
-    try:
-        table = json.loads(str(attributes[name]))
-    except (KeyError, ValueError, RecursionError):
-        return {}
-    return table if isinstance(table, dict) else {}
 
 
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:

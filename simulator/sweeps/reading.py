@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,11 @@ __all__ = ["DAMAGE", "FORMAT", "described", "load", "open_group", "open_store", 
 
 FORMAT = 2
 # What Zarr raises for a file that is cut short, changed, or not there.
-DAMAGE = (ValueError, TypeError, KeyError, OSError, RuntimeError)
+DAMAGE = (
+    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError, RuntimeError,
+)  # fmt: skip
+
+_TABLES = ("data", "versions", "numerics", "machine", "conventions")
 
 
 def open_group(path: Path, mode: Any, option: str = "store") -> zarr.Group:
@@ -47,45 +52,52 @@ def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dic
 
     group = open_group(path, "r", option)
     spec, description = described(path, group, option)
-    _check_arrays(path, group, spec, option)
     try:
-        return xr.open_zarr(str(path), chunks=None), spec, description
+        with warnings.catch_warnings():
+            # Zarr's, of files that are no arrays: the lock is one.
+            warnings.simplefilter("ignore")
+            _check_arrays(path, group, spec, option)
+            return xr.open_zarr(str(path), chunks=None), spec, description
+    except InputError:
+        raise
     except DAMAGE:
         raise InputError(option, path, "is damaged; sweep again with --overwrite") from None
 
 
 def described(path: Path, group: zarr.Group, option: str) -> tuple[Spec, dict[str, Any]]:
     """Spec and data of a store, as it says itself."""
+    attributes = group.attrs
     try:
-        spec = Spec.from_dict(json.loads(str(group.attrs["spec"])))
-        description = json.loads(str(group.attrs["data"]))
-        chunk_shape = list(group.attrs["chunk_shape"])  # type: ignore[arg-type]
+        spec = Spec.from_dict(json.loads(str(attributes["spec"])))
+        tables = [json.loads(str(attributes[name])) for name in _TABLES]
+        lengths = list(attributes["chunk_shape"])  # type: ignore[arg-type]
+        right = (
+            all(isinstance(table, dict) for table in tables)
+            and type(attributes["complete"]) is bool
+            and isinstance(attributes["command"], str)
+            and len(lengths) == len(AXES)
+            and all(type(c) is int and 0 < c <= n for c, n in zip(lengths, spec.shape, strict=True))
+        )
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, RecursionError, OverflowError):
-        raise InputError(option, path, "has no readable spec; sweep again") from None
-    lengths = [type(c) is int and 0 < c <= n for c, n in zip(chunk_shape, spec.shape, strict=False)]
-    if not isinstance(description, dict) or not all(lengths) or len(chunk_shape) != len(AXES):
+    except DAMAGE:
+        right = False
+    if not right:
         raise InputError(option, path, "has no readable spec; sweep again")
-    return spec, description
+    return spec, tables[0]
 
 
 def _check_arrays(path: Path, group: zarr.Group, spec: Spec, option: str) -> None:
     """Refuse arrays of other shapes than the spec's, and chunks that have been lost."""
-    try:
-        arrays = {name: array for name, array in group.arrays() if name not in (*AXES, "step")}
-        written = arrays["status"].nchunks_initialized
-        for name, array in arrays.items():
-            if array.shape not in (spec.shape, (*spec.shape, spec.steps)):
-                raise InputError(option, path, f"has a {name} of another shape; sweep again")
-            if array.nchunks_initialized < written:
-                raise InputError(
-                    option, path, f"has lost a part of {name}; warmup sweep --resume mends it"
-                )
-    except InputError:
-        raise
-    except DAMAGE:
-        raise InputError(option, path, "is damaged; sweep again with --overwrite") from None
+    arrays = {name: array for name, array in group.arrays() if name not in (*AXES, "step")}
+    written = arrays["status"].nchunks_initialized
+    for name, array in arrays.items():
+        if array.shape not in (spec.shape, (*spec.shape, spec.steps)):
+            raise InputError(option, path, f"has a {name} of another shape; sweep again")
+        if array.nchunks_initialized < written:
+            raise InputError(
+                option, path, f"has lost a part of {name}; warmup sweep --resume mends it"
+            )
 
 
 def load(dataset: xr.Dataset, path: Path, option: str = "store") -> xr.Dataset:

@@ -245,6 +245,8 @@ class Spec:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Spec:
         """Inverse of `as_dict`; unknown names and wrong values are refused."""
+        if not isinstance(plain, Mapping):
+            raise InputError("spec", type(plain).__name__, "is no table of options")
         arguments = dict(plain)
         unknown = set(arguments) - {field.name for field in fields(cls)}
         if unknown:
