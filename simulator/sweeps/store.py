@@ -163,11 +163,11 @@ class ResultStore:
     def _coordinate(self, name: str, values: NDArray[Any]) -> None:
         from zarr.codecs import Crc32cCodec
 
-        array = self._group.create_array(
+        self._group.create_array(
             name, shape=values.shape, dtype=values.dtype, dimension_names=(name,),
             compressors=[Crc32cCodec()], attributes=self._coordinate_attributes(name),
         )  # fmt: skip
-        array[:] = values
+        self._array_of(name)[:] = values
 
     def _coordinate_attributes(self, name: str) -> dict[str, Any]:
         unit = "eta_critical" if self.spec.eta_unit == "critical" else "1"
