@@ -165,7 +165,7 @@ def test_workers_change_no_value(run):
 
 def test_a_run_that_fails_makes_the_exit_code_1_and_says_how_to_go_on(run, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["simulator.sweeps.job"], "run_cell", None)
+        patch.setattr(sys.modules["simulator.sweeps.work"], "run_cell", None)
         result = run(f"sweep {QUADRATIC} {GRID} -o store.zarr")
     assert result.code == 1
     assert "--resume tries them again" in result.err

@@ -49,7 +49,7 @@ def values(dataset):
 @pytest.fixture
 def runs(monkeypatch):
     """The cells that are run, one by one; a name in ``fail`` makes the next one raise."""
-    module = sys.modules["simulator.sweeps.job"]
+    module = sys.modules["simulator.sweeps.work"]
     done, original = [], module.run_cell
 
     def run_cell(spec, data, cell, eta_critical, **options):
@@ -160,7 +160,7 @@ def test_a_store_that_stops_growing_is_as_it_was(monkeypatch):
     def stop(old, new):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["simulator.sweeps.store"], "carry_over", stop)
+    monkeypatch.setattr(sys.modules["simulator.sweeps.destination"], "carry_over", stop)
     with pytest.raises(KeyboardInterrupt):
         execute(replace(SPEC, seeds=(0, 1, 2, 3)), None, Destination(STORE, grow=True))
     assert chunks(STORE) == before

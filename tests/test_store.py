@@ -245,7 +245,7 @@ def test_a_chunk_with_a_flipped_bit_is_computed_again(store, data):
 
 
 def test_a_store_that_is_complete_is_resumed_without_a_run(store, data, monkeypatch):
-    monkeypatch.setattr(sys.modules["simulator.sweeps.job"], "run_cell", None)
+    monkeypatch.setattr(sys.modules["simulator.sweeps.work"], "run_cell", None)
     told = []
     dataset = execute(CURVES, data, Destination(store, resume=True), progress=told.append)
     assert sum(told) == CURVES.cells
@@ -269,7 +269,7 @@ def test_a_run_that_fails_says_so_and_the_others_go_on(data, tmp_path, monkeypat
 
     path = tmp_path / "store.zarr"
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["simulator.sweeps.job"], "run_cell", fail_once)
+        patch.setattr(sys.modules["simulator.sweeps.work"], "run_cell", fail_once)
         dataset = execute(SPEC, data, Destination(path), chunk_cells=4).load()
     assert dataset["status"][1, 0, 2, 1] == "failed"
     assert (dataset["status"] == "done").sum() == SPEC.cells - 1

@@ -11,10 +11,11 @@ from typing import Any
 
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError
-from simulator.sweeps.job import Done, Job
+from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
 from simulator.sweeps.origin import numerics
 from simulator.sweeps.spec import Region
+from simulator.sweeps.work import Done, do
 
 __all__ = ["Cluster"]
 
@@ -126,4 +127,4 @@ def _do(job: Job, region: Region, chunk: Chunk | None, expected: dict[str, str])
     if chunk is None:
         chunk = job.layout.blank(tuple(part.stop - part.start for part in region))
     with one_blas_thread():
-        return job.do(region, chunk)
+        return do(job, region, chunk)

@@ -9,12 +9,14 @@ import shutil
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.runs import Run
+from simulator.sweeps.growth import carry_over
 from simulator.sweeps.layout import Layout
 from simulator.sweeps.origin import machine, numerics
 from simulator.sweeps.reading import described, open_group
@@ -116,8 +118,9 @@ class Destination:
             return store
         with closing(store):
             return ResultStore.create(
-                path, spec, data, chunk_shape, command=command, replace=True, old=store
-            )
+                path, spec, data, chunk_shape, command=command, replace=True,
+                begin=partial(carry_over, store),
+            )  # fmt: skip
 
 
 def save_run(

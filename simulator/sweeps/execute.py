@@ -21,11 +21,12 @@ from simulator.optimizers import GD, Optimizer
 from simulator.sweeps.cluster import Cluster
 from simulator.sweeps.cost import cells_in_a_chunk, refuse_large
 from simulator.sweeps.destination import Destination
-from simulator.sweeps.job import Done, Job
+from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
 from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore
 from simulator.sweeps.threads import Threads
+from simulator.sweeps.work import Done
 from simulator.training import Rule, check_batch_size
 
 if TYPE_CHECKING:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.sweeps.layout import STATUS, Chunk
-
-if TYPE_CHECKING:
-    from simulator.sweeps.store import ResultStore
+from simulator.sweeps.store import ResultStore
 
 __all__ = ["carry_over"]
 

@@ -1,41 +1,24 @@
-"""The runs of a chunk, done where a worker is: on a thread here, or on another machine."""
+"""What every chunk of a sweep needs, wherever it is done."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import NamedTuple
-
-import numpy as np
 
 from simulator.data import Data
-from simulator.runs import Run
-from simulator.seconds import Stopwatch
 from simulator.sweeps.foreknowledge import foreknowledge
-from simulator.sweeps.layout import STATUS, Chunk, Layout
-from simulator.sweeps.side_by_side import goes_side_by_side, run_side_by_side
-from simulator.sweeps.spec import Region, Spec
-from simulator.training import Interrupted, simulate
+from simulator.sweeps.layout import Layout
+from simulator.sweeps.spec import Spec
 
-__all__ = ["Done", "Job", "run_cell"]
-
-log = logging.getLogger(__name__)
-
-
-class Done(NamedTuple):
-    """A chunk with its runs, what its thread took for them, and the runs that failed, in words."""
-
-    chunk: Chunk
-    seconds: dict[str, float]
-    failures: list[str]
+__all__ = ["Job"]
 
 
 class Job:
-    """What every chunk of a sweep needs; it can be sent to another process.
+    """A sweep's spec and data, with what follows from them; it can be sent to another process.
 
     Attributes
     ----------
+    layout : Layout
+        The variables that its runs fill.
     known : callable
         What all runs of a seed share: see `foreknowledge`. Found once a seed and process.
     """
@@ -47,78 +30,3 @@ class Job:
 
     def __reduce__(self) -> tuple[type[Job], tuple[Spec, Data | None]]:
         return Job, (self.spec, self.data)
-
-    def do(
-        self,
-        region: Region,
-        chunk: Chunk,
-        *,
-        stop: Callable[[], bool] = lambda: False,
-        tell: Callable[[int], None] = lambda runs: None,
-    ) -> Done:
-        """Run the cells of ``chunk`` that are not done; its values are filled in.
-
-        When ``stop`` says so the rest is left undone. A run that fails is a result too, once it is
-        named; the others go on.
-        """
-        watch, curvature, failures = Stopwatch(), 0.0, list[str]()
-        try:
-            if goes_side_by_side(self.spec, self.data):
-                run_side_by_side(self, region, chunk, failures, stop=stop, tell=tell)
-            else:
-                for at in np.argwhere(chunk[STATUS.name] != "done"):
-                    curvature += self._run(region, chunk, tuple(map(int, at)), failures, stop)
-                    tell(1)
-        except Interrupted:
-            pass
-        return Done(chunk, watch.seconds(curvature), failures)
-
-    def _run(
-        self,
-        region: Region,
-        chunk: Chunk,
-        at: tuple[int, ...],
-        failures: list[str],
-        stop: Callable[[], bool],
-    ) -> float:
-        """One run; the seconds of its curvature."""
-        cell = tuple(part.start + offset for part, offset in zip(region, at, strict=True))
-        try:
-            known = self.known(self.spec.seeds[cell[0]])
-            run = run_cell(self.spec, self.data, cell, known["eta_critical"], stop=stop)
-        except Interrupted:
-            raise
-        except Exception as error:
-            failures.append(f"the run at {self.spec.coordinates_of(cell)} failed: {error!r}")
-            log.debug("its traceback", exc_info=True)
-            chunk[STATUS.name][at] = "failed"
-            return 0.0
-        self.layout.fill(chunk, at, run, known)
-        return run.seconds["curvature"]
-
-
-def run_cell(
-    spec: Spec,
-    data: Data | None,
-    cell: Sequence[int],
-    eta_critical: float,
-    *,
-    top_k: int = 1,
-    stop: Callable[[], bool] | None = None,
-) -> Run:
-    """The run at these indices along ``AXES``; ``eta_critical`` is its seed's."""
-    return simulate(
-        spec.model,
-        data,
-        optimizer=spec.optimizer,
-        schedule=spec.schedule_at(cell, eta_critical),
-        steps=spec.steps,
-        seed=spec.seeds[cell[0]],
-        batch_size=spec.batch_size,
-        rates=spec.rates(data),
-        sharpness_every=spec.sharpness_every,
-        top_k=top_k,
-        accuracy=spec.accuracy,
-        dtype=spec.dtype,
-        stop=stop,
-    )

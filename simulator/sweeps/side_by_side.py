@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +13,13 @@ from simulator.data import Data
 from simulator.models import Array, Lanes
 from simulator.runs import Run
 from simulator.schedules import Warmup
+from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
 from simulator.sweeps.spec import Region, Spec
 from simulator.training import Interrupted
 from simulator.training.ensemble import Ensemble, can_go_side_by_side, train_side_by_side
 from simulator.training.scores import scores
 from simulator.training.single import run_in_a_lane
-
-if TYPE_CHECKING:
-    from simulator.sweeps.job import Job
 
 __all__ = ["goes_side_by_side", "run_side_by_side"]
 

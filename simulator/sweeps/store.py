@@ -15,7 +15,7 @@ import shutil
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from simulator.checks import InputError
 from simulator.data import Data
-from simulator.sweeps.growth import carry_over
 from simulator.sweeps.layout import STATUS, Chunk, Layout, Variable
 from simulator.sweeps.lock import LOCK, Lock
 from simulator.sweeps.origin import machine, numerics, versions
@@ -72,7 +71,7 @@ class ResultStore:
         command: str | None = None,
         shared: bool = False,
         replace: bool = False,
-        old: ResultStore | None = None,
+        begin: Callable[[ResultStore], None] = lambda store: None,
     ) -> ResultStore:
         """A new store at ``path``, or in memory, with every array declared.
 
@@ -84,8 +83,8 @@ class ResultStore:
             Beside other writers.
         replace : bool
             Take the place of what is there.
-        old : ResultStore, optional
-            Carry over its cells, as far as this grid has them.
+        begin : callable
+            Given the store before it is in its place.
         """
         attributes = _attributes(spec, data, chunk_shape, command)
         if path is None:
@@ -100,8 +99,7 @@ class ResultStore:
                 lock = unless_settled.enter_context(closing(Lock(beside, shared=shared)))
                 store = cls(_new_group(beside, attributes), beside, spec, data)
                 store._declare(chunk_shape)
-                if old is not None:
-                    carry_over(old, store)
+                begin(store)
                 _settle(beside, path, replace=replace)
             except OSError as error:
                 raise InputError(

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from simulator.blas import one_blas_thread
-from simulator.sweeps.job import Done, Job
+from simulator.sweeps.job import Job
 from simulator.sweeps.layout import Chunk
 from simulator.sweeps.spec import Region
+from simulator.sweeps.work import Done, do
 
 __all__ = ["Threads"]
 
@@ -39,7 +40,7 @@ class Threads:
     def submit(self, region: Region, chunk: Chunk) -> Future[Done]:
         """Have the rest of a chunk done."""
         return self._pool.submit(
-            self._job.do, region, chunk, stop=self._stop.is_set, tell=self._tell
+            do, self._job, region, chunk, stop=self._stop.is_set, tell=self._tell
         )
 
     def collect(self, future: Future[Done]) -> Done:
