@@ -357,6 +357,8 @@ def test_any_table_is_told_or_refused(content, columns):
 @seldom
 @given(content=st.one_of(tables(), damaged(tables())))
 @example(b"loss\n0.0")
+@example(b"loss\ninf")
+@example(b"loss,sharpness,eta\n1e308,1e308,1e308\n1e308,-1e308,-1e308")
 def test_any_table_is_explained_by_the_program_or_refused(content):
     path = written(content, "input.csv")
     code = told("explain", str(path), "--figure", str(folder() / "told.png"), seconds=20)

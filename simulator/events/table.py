@@ -25,6 +25,8 @@ _SKIPPED = "-"
 _MOST_BYTES = 200_000_000
 _LONGEST = 1_000_000
 _LARGEST_STEP = 2.0**53
+# Beyond it, ratios and the margins of a figure overflow: as good as infinite.
+_LARGEST = 1e300
 
 
 def read_curves(path: Path, limit: Limit, columns: Sequence[str] | None = None) -> Curves:
@@ -130,7 +132,8 @@ def _is_number(cell: str) -> bool:
 
 def _number(path: Path, name: str, cell: str) -> float:
     try:
-        return float(cell) if cell else math.nan
+        number = float(cell) if cell else math.nan
+        return math.copysign(math.inf, number) if abs(number) > _LARGEST else number
     except ValueError:
         remedy = f"has {printable(cell)!r} in {path}; give numbers"
         raise InputError("columns", name, remedy) from None

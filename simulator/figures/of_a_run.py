@@ -46,7 +46,7 @@ def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) ->
         )
     loss, sharpness, eta = axes
     loss.plot(curves.step, curves.loss, color=_LOSS, lw=1.4)
-    positive = curves.loss[curves.loss > 0]
+    positive = curves.loss[(curves.loss > 0) & np.isfinite(curves.loss)]
     if positive.size:
         loss.set_ylim(0.5 * positive.min(), 2 * min(positive.max(), _BLOW_UP * positive[0]))
     loss.set(yscale="log", ylabel="loss")
