@@ -358,6 +358,8 @@ def test_any_table_is_told_or_refused(content, columns):
 @given(content=st.one_of(tables(), damaged(tables())))
 @example(b"loss\n0.0")
 @example(b"loss\ninf")
+@example(b"loss\n1e283\n1e-300")
+@example(b"loss,sharpness,eta,preconditioned_sharpness\n1,1,1,1e290\n1,1,1,1e-290")
 @example(b"loss,sharpness,eta\n1e308,1e308,1e308\n1e308,-1e308,-1e308")
 def test_any_table_is_explained_by_the_program_or_refused(content):
     path = written(content, "input.csv")

@@ -63,7 +63,7 @@ def explain(**given: Any) -> None:
         raise InputError("source", source, "is neither a store nor a .csv file")
     else:
         story = _trained(source, given)
-    with warnings.catch_warnings():
+    with np.errstate(all="ignore"), warnings.catch_warnings():
         # A loss of zero, say, has no place on a logarithmic axis: that is seen, and need not be said.
         warnings.simplefilter("ignore", UserWarning)
         figures.save(figures.trajectory(story), figure)

@@ -21,6 +21,8 @@ _LOSS, _SHARPNESS, _ETA, _THRESHOLD = "#08519c", "#a63603", "#238b45", "#252525"
 _CATAPULT, _EDGE = "#d9d9d9", "#e3eef9"
 # A loss may pass through 1e300 on its way out; nothing else would be seen beside that.
 _BLOW_UP = 1e15
+# The ticks of a logarithmic axis overflow where it spans hundreds of decades.
+_DRAWN = (1e-140, 1e140)
 
 
 def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
@@ -48,7 +50,8 @@ def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) ->
     loss.plot(curves.step, curves.loss, color=_LOSS, lw=1.4)
     positive = curves.loss[(curves.loss > 0) & np.isfinite(curves.loss)]
     if positive.size:
-        loss.set_ylim(0.5 * positive.min(), 2 * min(positive.max(), _BLOW_UP * positive[0]))
+        top = 2 * min(positive.max(), _BLOW_UP * positive[0])
+        loss.set_ylim(np.clip((0.5 * positive.min(), top), *_DRAWN))
     loss.set(yscale="log", ylabel="loss")
 
     _draw_sharpness(curves, sharpness)
@@ -117,7 +120,7 @@ def _draw_sharpness(curves: Curves, ax: Axes) -> None:
     positive = values[values > 0]
     if curves.adaptive and positive.size:
         # It falls by decades within the first updates.
-        ax.set(yscale="log", ylim=(0.5 * positive.min(), top))
+        ax.set(yscale="log", ylim=np.clip((0.5 * positive.min(), top), *_DRAWN))
     elif top > 0:
         ax.set_ylim(0, top)
     ax.legend(loc="best", frameon=False)
