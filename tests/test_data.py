@@ -1,6 +1,7 @@
 """Data sets: what they are, that they are the same again, and what is refused."""
 
 import builtins
+import zipfile
 
 import numpy as np
 import pytest
@@ -168,6 +169,33 @@ def test_any_kind_of_number_is_taken_as_float64(dtype):
     assert Data(np.ones((2, 3), dtype), np.zeros(2, "uint8")).x.dtype == np.float64
 
 
+@pytest.mark.parametrize(
+    "same",
+    [
+        np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], X.astype("f4"), X.astype(">f8"),
+        X.astype(int), X.astype("uint8"), X.tolist(), np.ma.array(X), X[::-1][::-1],
+    ],
+)  # fmt: skip
+def test_however_numbers_lie_in_memory_they_are_the_same_data(same):
+    data = Data(same, LABELS)
+    assert data.digest == Data(X, LABELS).digest
+    assert data.x.flags.c_contiguous
+    assert data.x.dtype == np.float64
+
+
+def test_arrays_that_may_not_be_written_to_are_taken_and_left_alone():
+    x, y = X.copy(), LABELS.copy()
+    x.flags.writeable = y.flags.writeable = False
+    assert Data(x, y, x, y).digest == Data(X, LABELS, X, LABELS).digest
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-310, 0.0])
+def test_numbers_of_any_size_are_data(scale):
+    data = Data(X * scale, LABELS)
+    assert data.largest == max(6 * scale, 2)
+    assert Data(X[:1] * scale, LABELS[:1]).samples == 1
+
+
 @quick
 @given(
     x=hnp.arrays("f8", st.tuples(st.integers(1, 5), st.integers(1, 4)), elements=st.floats(-9, 9)),
@@ -193,6 +221,11 @@ def test_any_number_that_changes_changes_the_digest(x, pick):
         ("x", ([["a"], ["b"]], [0, 1])),
         ("x", (np.array([[1j], [2j]]), [0, 1])),
         ("x", (np.array([[1], [None]], object), [0, 1])),
+        ("x", ([[1.0], [1.0, 2.0]], [0, 1])),
+        ("x", ([[10**400], [1]], [0, 1])),
+        ("x", (np.array([[np.longdouble("1e4000")], [1]]), [0, 1])),
+        ("x", (np.zeros((2, 1), "M8[s]"), [0, 1])),
+        ("x", (np.zeros((2, 1), "f4,i4"), [0, 1])),
         ("y", (X, [0, 1])),
         ("y", (X, 3)),
         ("y", (X, np.zeros((3, 0)))),
@@ -200,6 +233,10 @@ def test_any_number_that_changes_changes_the_digest(x, pick):
         ("y", (X, [0.0, 1.0, 2.0])),
         ("y", (X, [0, 1, -1])),
         ("y", (X, [0, 1, 1_000_000])),
+        ("y", (X, [0, 1, 2**63])),
+        ("y", (X, [True, False, True])),
+        ("y", (X, [[0], [1, 2], [3]])),
+        ("y", (np.ones((2000, 1)), np.arange(2000) + 997_000)),
         ("y_test", (X, LABELS, None, LABELS)),
         ("x_test", (X, LABELS, X, None)),
         ("x_test", (X, LABELS, X[:, :1], LABELS)),
@@ -273,6 +310,21 @@ def test_a_file_with_objects_is_refused_and_never_unpickled(file):
 
     np.savez(file, x=np.array([[Trap()]], object), y=[0])
     with pytest.raises(InputError, match="holds Python objects"):
+        load_data(str(file))
+
+
+def test_what_else_lies_in_a_file_is_not_looked_at(file):
+    np.savez(file, x=X, y=LABELS, more=np.array([print], object), large=np.zeros(9))
+    assert load_data(str(file)).digest == Data(X, LABELS).digest
+
+
+def test_a_file_with_a_long_list_of_arrays_is_refused_before_the_list_is_read(file):
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in ("x", "y"):
+            archive.writestr(f"{name}.npy", b"")
+        for number in range(1000):
+            archive.writestr(f"{number:01000d}", b"")
+    with pytest.raises(InputError, match="holds thousands of arrays"):
         load_data(str(file))
 
 
