@@ -8,7 +8,10 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["InputError", "at_least", "fraction", "nonnegative", "one_of", "positive", "printable"]
+__all__ = [
+    "InputError", "at_least", "finite", "fraction", "nonnegative", "one_of", "positive",
+    "printable",
+]  # fmt: skip
 
 # Whole numbers go into arrays of 64 bits.
 _MOST = 2**63 - 1
@@ -60,7 +63,7 @@ def _is_truth(value: object) -> bool:
     return isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "") == "b"
 
 
-def _finite(option: str, value: Any, remedy: str) -> float:
+def finite(option: str, value: Any, remedy: str = "give a finite number") -> float:
     """A finite number; text and truth values are none."""
     try:
         number = math.nan if isinstance(value, str) or _is_truth(value) else float(value)
@@ -88,7 +91,7 @@ def at_least(option: str, value: Any, least: int) -> int:
 def positive(option: str, value: object) -> float:
     """A finite number above 0."""
     remedy = "give a number above 0"
-    number = _finite(option, value, remedy)
+    number = finite(option, value, remedy)
     if number <= 0:
         raise InputError(option, value, remedy)
     return number
@@ -97,7 +100,7 @@ def positive(option: str, value: object) -> float:
 def nonnegative(option: str, value: object) -> float:
     """A finite number, 0 or above."""
     remedy = "give a number of at least 0"
-    number = _finite(option, value, remedy)
+    number = finite(option, value, remedy)
     if number < 0:
         raise InputError(option, value, remedy)
     return number
@@ -106,7 +109,7 @@ def nonnegative(option: str, value: object) -> float:
 def fraction(option: str, value: object) -> float:
     """A number from 0 to below 1."""
     remedy = "give a number from 0 to below 1"
-    number = _finite(option, value, remedy)
+    number = finite(option, value, remedy)
     if not 0 <= number < 1:
         raise InputError(option, value, remedy)
     return number

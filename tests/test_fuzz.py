@@ -1,139 +1,34 @@
-"""Readers of what may be anybody's: a value, or a refusal in one line; soon, and in little memory.
+"""Readers of files that may be anybody's: a value, or a refusal in one line, soon, in a gigabyte.
 
-``HYPOTHESIS_PROFILE=thorough`` gives each of them 10,000 inputs.
+``HYPOTHESIS_PROFILE=thorough`` gives each of these and of `test_fuzz_typed` 10,000 inputs.
 """
 
 import io
 import math
 import struct
-import time
 import zipfile
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from functools import cache
-from pathlib import Path
 
-import click
-import hypothesis
 import numpy as np
 import pytest
+from fuzzing import (  # noqa: F401
+    a_gigabyte,
+    damaged,
+    folder,
+    numbers,
+    often,
+    read,
+    reads_only,
+    seldom,
+    told,
+    words,
+    written,
+)  # fmt: skip
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from simulator import GD, Data, InputError, Quadratic, load_data
-from simulator.commands import main, warmup
-from simulator.commands.grids import Grid
-from simulator.commands.replay import _coordinates
+from simulator import GD, Data, load_data
+from simulator.commands import warmup
 from simulator.events import explain, read_curves
-from simulator.laws import LAWS
-from simulator.studying import find_studies, load_study
-from simulator.sweeps import Spec
-
-# Inputs are cheap: more of them than of runs.
-often = hypothesis.settings(max_examples=max(300, hypothesis.settings.default.max_examples))
-seldom = hypothesis.settings(max_examples=max(10, hypothesis.settings.default.max_examples // 20))
-
-NASTY = (
-    "", " ", "nan", "-inf", "1e400", "-0.0", "9" * 400, "1" + "0" * 5000, "1e-320", "0x10", "1_0",
-    "True", "\x1b[31m", "\x1b]0;title\x07", "\r\n", "\u202e", "\u2028", "\udcff", "\x85", "é", "١",
-    "'", '"', "=", ",", ":", "#", "[", "{", "%s", "{0}", "../..", "~", "/dev/zero", "a" * 70_000,
-)  # fmt: skip
-words = st.one_of(st.text(max_size=20), st.sampled_from(NASTY))
-numbers = st.one_of(st.integers(), st.floats(), st.sampled_from([2**63, 10**400, 5e-324, 1e308]))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def a_gigabyte():
-    """What is read here must fit into one."""
-    explain(read_curves(written(b"loss\n1\n0.5\n"), GD().limit))  # imports take their memory first
-    told("info", str(written(b"")), seconds=20)
-    taken = Path("/proc/self/statm")
-    if not taken.exists():
-        yield
-        return
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(taken.read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**30, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-@cache
-def folder():
-    import tempfile
-
-    made = tempfile.TemporaryDirectory(prefix="fuzz")
-    folder.kept = made  # removed when the process ends
-    return Path(made.name)
-
-
-def written(content, name="input"):
-    path = folder() / name
-    path.write_bytes(content)
-    return path
-
-
-@contextmanager
-def soon(seconds=1):
-    # No measurement: the guard against what never ends. Time of this thread, whoever else works.
-    began = time.thread_time()
-    yield
-    assert time.thread_time() - began < seconds
-
-
-def one_line(text):
-    assert text.isprintable(), text
-    assert text.strip()
-    assert len(text) < 4000
-
-
-def read(reader, *arguments):
-    """What the reader makes of it; None if it refuses."""
-    with soon():
-        try:
-            return reader(*arguments)
-        except InputError as refusal:
-            one_line(str(refusal))
-        except click.ClickException as refusal:
-            one_line(refusal.format_message())
-
-
-def told(*line, seconds=1):
-    """The exit code of the program, which has at most one line to say."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        soon(seconds), redirect_stdout(out), redirect_stderr(err),
-        pytest.raises(SystemExit) as leaving,
-    ):  # fmt: skip
-        main(line)
-    code = leaving.value.code
-    assert code in (0, 2), err.getvalue()
-    if code:
-        assert not out.getvalue()
-        assert err.getvalue().endswith("\n")
-        one_line(err.getvalue()[:-1])
-        assert "memory" not in err.getvalue() or "too much memory" in err.getvalue()
-    return code
-
-
-@st.composite
-def damaged(draw, whole):
-    """A whole input with pieces of it cut out, copied, or written over."""
-    content = draw(whole)
-    for _ in range(draw(st.integers(0, 4))):
-        start = draw(st.integers(0, len(content)))
-        stop = min(len(content), start + draw(st.integers(0, 16)))
-        piece = draw(
-            st.one_of(
-                st.binary(max_size=16),
-                st.sampled_from(NASTY).map(lambda text: text.encode("utf-8", "surrogatepass")),
-                st.just(content[start:stop] * 2),
-            )
-        )
-        content = content[:start] + piece + content[stop:]
-    return content
-
 
 # --- config -------------------------------------------------------------------------------------
 
@@ -166,24 +61,7 @@ configs = st.lists(st.tuples(keys, values).map(" = ".join), max_size=5).map(
 VALID = b'model = "quadratic"\neta_trgt = 0.5\nt_wrm = 4\nsteps = 8\nfigure = "a.png"\n'
 
 
-@pytest.fixture(scope="module")
-def _reads_only():
-    """The program stops where it would begin to train; digits are read once."""
-    from simulator import data, sweeps
-
-    def stop(*arguments, **options):
-        raise click.exceptions.Exit(0)  # all was read
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder())
-        patch.setattr(sweeps, "rehearse", stop)
-        patch.setattr(sweeps, "check", stop)
-        patch.setitem(data.LOADERS, "digits", cache(data.load_digits))
-        patch.setitem(data.LOADERS, "mnist1d", lambda *_: load_data("digits"))
-        yield
-
-
-@pytest.mark.usefixtures("_reads_only")
+@pytest.mark.usefixtures("reads_only")
 @often
 @given(content=st.one_of(configs, damaged(st.one_of(st.just(VALID), configs)), st.binary()))
 @example(b"steps = 1" + b"0" * 400)
@@ -365,81 +243,3 @@ def test_any_table_is_explained_by_the_program_or_refused(content):
     path = written(content, "input.csv")
     code = told("explain", str(path), "--figure", str(folder() / "told.png"), seconds=20)
     assert code == 2 or (folder() / "told.png").stat().st_size
-
-
-# --- what is typed ------------------------------------------------------------------------------
-
-grammar = st.sampled_from([":", ",", "log", "=", "1", "2", "-", "e", ".", "1e308", "1e-308", "nan"])
-typed = st.one_of(words, st.lists(st.one_of(grammar, words), max_size=8).map("".join))
-
-
-@often
-@given(text=typed, whole=st.booleans())
-@example("1:2:1000000", False)
-@example("1e308", True)
-@example("1:1e300:1000", True)
-@example("1:2:" + "9" * 5000, False)
-def test_any_grid_is_read_or_refused(text, whole):
-    grid = read(Grid(whole=whole).convert, text, None, None)
-    if grid is not None:
-        assert all(map(math.isfinite, grid))
-        read(lambda: Spec(model=Quadratic(), optimizer=GD(), eta_trgt=grid, steps=9))
-
-
-names = st.one_of(st.sampled_from(["eta_trgt", "eta_init", "t_wrm", "seed"]), words)
-SPEC = Spec(model=Quadratic(), optimizer=GD(), eta_trgt=(0.5, 8.0), t_wrm=(1, 4), steps=9)
-
-
-@often
-@given(text=st.one_of(typed, st.lists(st.tuples(names, typed).map("=".join)).map(",".join)))
-@example("eta_trgt=8,eta_trgt=0.5,t_wrm=1")
-@example("eta_trgt=8,t_wrm=4")
-@example("eta_trgt=-1e308,t_wrm=4")
-@example("\x1b[31m=1")
-def test_any_cell_is_found_or_refused(text):
-    found = read(lambda: SPEC.locate(_coordinates(text)))
-    assert found is None or len(found) == 4
-
-
-@often
-@given(name=typed.filter(lambda name: name not in {*LAWS, *find_studies()}))
-@example("a" * 100_000)
-@example("warmup-deca\x1b[0m")
-def test_no_name_but_a_study_s_is_one(name):
-    assert read(load_study, name) is None
-
-
-@often
-@given(name=typed.filter(lambda name: name and name not in LAWS and "\0" not in name))
-def test_no_name_but_a_law_s_is_one(name):
-    assert told("theory", f"--law={name}") == 2
-
-
-CHOICES = (
-    "mlp", "uv", "quadratic", "digits", "teacher", "adam", "momentum", "mup", "cosine", "xent",
-    "tanh", "absolute", "persistent-catapult", "threshold", "float32", "0.5", "8", "64",
-)  # fmt: skip
-OPTION_NAMES = {
-    name: sorted({o for p in warmup.commands[name].params for o in p.opts if o != "--figure"})
-    for name in ("run", "sweep", "explain", "critical", "plot", "info")
-}
-
-
-@st.composite
-def lines(draw):
-    command = draw(st.sampled_from(list(OPTION_NAMES)))
-    known = {p.opts[0]: p for p in warmup.commands[command].params}
-    line = [command, *draw(st.lists(typed, max_size=1))]
-    for _ in range(draw(st.integers(0, 5))):
-        name = draw(st.sampled_from([*OPTION_NAMES[command], "--nonsense"]))
-        line.append(name)
-        if not getattr(known.get(name), "is_flag", False):
-            line.append(draw(st.one_of(typed, numbers.map(str), st.sampled_from(CHOICES))))
-    return line
-
-
-@pytest.mark.usefixtures("_reads_only")
-@often
-@given(line=lines().filter(lambda line: not any("\0" in word for word in line)))
-def test_any_line_is_understood_or_refused(line):
-    told(*line)

@@ -1,5 +1,7 @@
 """What the program refuses: one line, exit code 2, and nothing made."""
 
+import json
+import math
 import os
 import subprocess
 import sys
@@ -11,6 +13,9 @@ import numpy as np
 import pytest
 from bad_input import BAD, TABLES, TOMLS
 from program import GRID, PROGRAM, QUADRATIC, assert_refused, content
+
+from simulator import InputError
+from simulator.checks import at_least, fraction, nonnegative, positive, printable
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -178,3 +183,53 @@ def test_a_narrow_terminal_wraps_what_is_told(run, folder, monkeypatch, columns)
     assert (result.code, result.err) == (0, "")
     assert result.out.split()[:3] == ["The", "learning", "rate"] or columns == "1"
     assert run("run --help").code == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "option", "value"),
+    [
+        ({"name": "file", "path": "/etc/passwd", "samples": 4}, "--replay", "store.zarr"),
+        ({"name": "/etc/passwd.npz", "samples": 4}, "--replay", "store.zarr"),
+        ({"name": ["digits"], "samples": 4}, "--replay", "store.zarr"),
+        ({"name": "digits", "samples": "many"}, "--replay", "store.zarr"),
+        ({"name": "digits", "samples": 4, "data_seed": 0.5}, "--replay", "store.zarr"),
+        ({"name": "teacher", "samples": 10**12}, "--samples", "1000000000000"),
+        ({"name": "teacher", "samples": 4, "digest": "other"}, "--replay", "store.zarr"),
+        ({}, "--replay", "store.zarr"),
+    ],
+)
+def test_what_a_store_says_of_its_data_is_neither_followed_nor_believed(
+    run, store, monkeypatch, said, option, value
+):
+    metadata = json.loads(Path("store.zarr/zarr.json").read_text())
+    metadata["attributes"]["data"] = json.dumps(said)
+    Path("store.zarr/zarr.json").write_text(json.dumps(metadata))
+    monkeypatch.setattr("simulator.data.load_npz", lambda *_: pytest.fail("a path was followed"))
+    result = run("run --replay store.zarr --cell eta_trgt=0.5,t_wrm=1")
+    assert_refused(result, option, value)
+
+
+def test_a_message_shows_what_a_terminal_would_obey():
+    nasty = "\x1b[31m\r\n\u202e\u2028\x85\udcff"
+    error = InputError("data", nasty, f"its {nasty}")
+    assert str(error) == r"data \x1b[31m\r\n\u202e\u2028\x85\udcff: its " + (
+        r"\x1b[31m\r\n\u202e\u2028\x85\udcff"
+    )
+    assert printable("τ = 2 / λ, 数字 ✓") == "τ = 2 / λ, 数字 ✓"
+    assert len(printable("a" * 10**6)) < 210
+    assert printable(10**5000)
+
+
+@pytest.mark.parametrize(
+    "value", [True, np.True_, "1", None, 10**400, math.nan, math.inf, 1j, [1.0], np.ones(2)]
+)
+def test_what_is_no_number_is_refused_by_every_check(value):
+    for check in (positive, nonnegative, fraction, lambda *option: at_least(*option, 0)):
+        with pytest.raises(InputError, match=r"option .*: give a"):
+            check("option", value)
+
+
+def test_a_whole_number_fits_an_array():
+    assert at_least("seed", np.uint64(2**63 - 1), 0) == 2**63 - 1
+    with pytest.raises(InputError, match=r"from 0 to 2\^63 - 1"):
+        at_least("seed", 2**63, 0)

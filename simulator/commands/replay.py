@@ -104,6 +104,8 @@ def _data_again(
         # A store is somebody else's file: the path it names is not followed.
         raise InputError(option, store, "was made from a file; name it with --data")
     if data.digest != description.get("digest"):
+        if given is None:
+            raise InputError(option, store, "was made from other data; name it with --data")
         raise InputError("data", given, "is not the data that the store was made from")
     return data
 

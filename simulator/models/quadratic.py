@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from simulator.checks import InputError
+from simulator.checks import InputError, finite
 from simulator.data import Data
 from simulator.models.base import Array, Model, Objective
 from simulator.seeding import generator
@@ -32,9 +31,9 @@ class Quadratic(Model):
     curvatures: Sequence[float] = (1.0,)
 
     def __post_init__(self) -> None:
-        curvatures = tuple(float(c) for c in self.curvatures)
-        if not curvatures or not all(map(math.isfinite, curvatures)):
-            raise InputError("curvatures", list(curvatures), "give one finite number or more")
+        curvatures = tuple(finite("curvatures", c) for c in self.curvatures)
+        if not curvatures:
+            raise InputError("curvatures", "empty", "give one finite number or more")
         object.__setattr__(self, "curvatures", curvatures)
 
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
