@@ -277,6 +277,8 @@ def gaussian_teacher(samples: int, data_seed: int, inputs: int = 8) -> Data:
 LOADERS = {"digits": load_digits, "mnist1d": load_mnist1d, "teacher": gaussian_teacher}
 
 
+# Of numbers it has a hundred characters, and what is long takes long to parse.
+_LONGEST_HEADER = 1000
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What NumPy and zipfile raise at bytes that make no sense to them.
@@ -334,7 +336,7 @@ def _members(path: Path, archive: zipfile.ZipFile, names: Sequence[str]) -> dict
     arrays = {}
     for name, member in present.items():
         with archive.open(member) as file:
-            arrays[name] = npy.read_array(file, allow_pickle=False)
+            arrays[name] = npy.read_array(file, allow_pickle=False, max_header_size=_LONGEST_HEADER)
             if file.read(1):  # at the end, zipfile compares the checksum
                 raise ValueError
     return arrays
@@ -349,7 +351,7 @@ def _header(
         raise InputError("data", path, "is packed otherwise than numpy.savez_compressed does")
     with archive.open(entry) as file:
         try:
-            shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
+            shape, _, dtype = _HEADERS[npy.read_magic(file)](file, _LONGEST_HEADER)
         except MemoryError:  # so does Python's parser call what is nested too deeply
             raise ValueError from None
         length = entry.file_size - file.tell()

@@ -11,9 +11,9 @@ import zipfile
 import numpy as np
 import pytest
 from fuzzing import (  # noqa: F401
-    a_gigabyte,
     damaged,
     folder,
+    imported,
     numbers,
     often,
     read,
@@ -165,6 +165,7 @@ def raw(header):
 @example(archive_of(claiming((2000, 1), data=bytes(16_000)), y=range(997_000, 999_000)))
 @example(archive_of(raw(b"-" * 9000 + b"1")))
 @example(archive_of(raw(b"(" * 9000)))
+@example(archive_of(raw(b"(" * 900)))
 @example(archive_of(raw(b"{'descr': '<f8', 'fortran_order': False, 'shape': (4L, 1")))
 def test_any_npz_is_read_or_refused(content):
     path = written(content, "input.npz")

@@ -5,7 +5,7 @@ import math
 
 import pytest
 from fuzzing import (  # noqa: F401
-    a_gigabyte,
+    imported,
     numbers,
     often,
     read,
