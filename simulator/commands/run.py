@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError, at_least
+from simulator.checks import InputError, at_least, printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.replay import refuse_others, replay
@@ -91,7 +91,7 @@ def run(**given: Any) -> None:
     else:
         _tell(spec, cell, result, found)
         click.echo(f"Time           {shares(seconds)}")
-        click.echo(f"Figure         {figure}")
+        click.echo(f"Figure         {printable(figure)}")
 
 
 def new_spec(given: dict[str, Any]) -> Spec:
