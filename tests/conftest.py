@@ -17,7 +17,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=3, help="Sweeps that tests/test_kills.py kills.")
+    parser.addoption("--kills", type=int, default=2, help="Sweeps that tests/test_kills.py kills.")
 
 
 @pytest.fixture(scope="session", autouse=True)
