@@ -96,7 +96,7 @@ def sweep(**given: Any) -> None:
     seconds["total"] = time.monotonic() - began
     left = int((dataset["status"] == "not_run").sum())
     if left:
-        _tell_share(given, where, store, spec.cells, left)
+        _tell_share(given, store, spec.cells, left)
         return
     figures.save(figures.phase_diagram(dataset), figure)
 
@@ -142,24 +142,14 @@ def _runs(spec: Spec, where: Destination) -> int:
     return math.ceil(spec.cells / where.share[1])
 
 
-def _tell_share(
-    given: dict[str, Any], where: Destination, store: Path, cells: int, left: int
-) -> None:
+def _tell_share(given: dict[str, Any], store: Path, cells: int, left: int) -> None:
     """What a shard says, as long as others have something to do."""
+    shard = given["shard"]
     if given["as_json"]:
-        emit(
-            {
-                "command": "sweep",
-                "store": str(store),
-                "shard": given["shard"],
-                "runs": cells,
-                "left": left,
-            }
-        )
+        document = {"command": "sweep", "store": str(store), "shard": shard}
+        emit({**document, "runs": cells, "left": left})
     else:
-        click.echo(
-            f"Shard {given['shard']} is done; {left} of {cells} runs are left to the others."
-        )
+        click.echo(f"Shard {shard} is done; {left} of {cells} runs are left to the others.")
         click.echo(f"Results  {printable(store)}")
 
 
