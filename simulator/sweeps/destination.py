@@ -74,10 +74,14 @@ class Destination:
         path = self.path
         if path is None:
             return
+        needed = Layout(spec, data).cell_bytes() * spec.cells
         if _is_there(path):
             if self.resume or self.grow or self.is_shared:
                 option = "grow" if self.grow else "resume" if self.resume else "shard"
                 _agree(path, spec, data, grown=self.grow, option=option)
+                if not self.grow:
+                    # How much of it is there already is not known.
+                    needed = 0
             elif self.overwrite:
                 # Only a store may be replaced, of whatever layout.
                 if not (path / "zarr.json").is_file():
@@ -86,7 +90,7 @@ class Destination:
                 raise InputError(
                     "output", path, "exists; --resume continues it, --overwrite replaces it"
                 )
-        _check_room(path, spec, data)
+        _check_room(path, needed)
 
     def open(
         self, spec: Spec, data: Data | None, chunk_shape: tuple[int, ...], command: str | None
@@ -169,13 +173,12 @@ def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | Non
     return None
 
 
-def _check_room(path: Path, spec: Spec, data: Data | None) -> None:
+def _check_room(path: Path, needed: int) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise InputError("output", path, f"there is no folder {folder}; make it first")
     if not os.access(folder, os.W_OK):
         raise InputError("output", path, f"the folder {folder} cannot be written to")
-    needed = Layout(spec, data).cell_bytes() * spec.cells
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
