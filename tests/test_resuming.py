@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from program import GRID, PROGRAM, QUADRATIC, chunks, content, opened
@@ -384,6 +385,15 @@ def test_a_store_of_an_older_layout_is_refused_by_name_and_can_be_replaced(run):
         assert "has layout 1, this version reads 2" in result.err
     assert run(f"sweep {grid} -o layout-1.zarr --overwrite").code == 0
     assert run("info layout-1.zarr").code == 0
+
+
+def test_only_a_store_of_ours_is_replaced(run):
+    xr.Dataset({"a": ("x", [1.0])}).to_zarr("theirs.zarr", consolidated=False)
+    before = content(Path("theirs.zarr"))
+    result = run(f"sweep {QUADRATIC} {GRID} -o theirs.zarr --overwrite")
+    assert result.code == 2
+    assert "was not made by warmup sweep" in result.err
+    assert content(Path("theirs.zarr")) == before
 
 
 def test_a_billion_runs_are_refused_with_hours_and_bytes_unless_asked_for(run):

@@ -83,9 +83,7 @@ class Destination:
                     # How much of it is there already is not known.
                     needed = 0
             elif self.overwrite:
-                # Only a store may be replaced, of whatever layout.
-                if not (path / "zarr.json").is_file():
-                    raise InputError("output", path, "is no Zarr store; name another")
+                open_group(path, "r", "output", any_layout=True)
             else:
                 raise InputError(
                     "output", path, "exists; --resume continues it, --overwrite replaces it"

@@ -26,8 +26,10 @@ DAMAGE = (
 _TABLES = ("data", "versions", "numerics", "machine", "conventions")
 
 
-def open_group(path: Path, mode: Any, option: str = "store") -> zarr.Group:
-    """The Zarr group at a path that ``option`` named, if it is a store of this layout."""
+def open_group(
+    path: Path, mode: Any, option: str = "store", *, any_layout: bool = False
+) -> zarr.Group:
+    """The Zarr group at a path that ``option`` named, if it is a store; of this layout."""
     import zarr
 
     if not path.exists():
@@ -37,7 +39,7 @@ def open_group(path: Path, mode: Any, option: str = "store") -> zarr.Group:
     except DAMAGE:
         raise InputError(option, path, "is no Zarr store") from None
     found = group.attrs.get("format")
-    if found != FORMAT:
+    if found != FORMAT and not (any_layout and isinstance(found, int)):
         raise InputError(
             option, path,
             f"has layout {found}, this version reads {FORMAT}; sweep again, or install the other"
