@@ -1,4 +1,4 @@
-"""Bad days of a store: full disks, cut files, jumping clocks; and what made it, to make it again."""
+"""Bad days: full disks, cut files, jumping clocks; and what made a store, to make it again."""
 
 import errno
 import itertools

@@ -64,9 +64,10 @@ def test_cells_of_a_chunk_that_was_stopped_in_the_middle_are_kept(runs, after):
     count = itertools.count(1)
 
     def stop(more):
+        # Time for the main thread to begin to wait, and then to hear the signal.
+        time.sleep(0.1 * more)
         if next(count) == after + 1:
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            time.sleep(0.1)
 
     with pytest.raises(KeyboardInterrupt):
         execute(SPEC, None, Destination(STORE), workers=1, chunk_cells=1000, progress=stop)
