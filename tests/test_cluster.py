@@ -13,7 +13,7 @@ from program import GRID, PROGRAM, QUADRATIC, chunks, opened
 from simulator import GD, MLP, InputError, load_data, sweep
 from simulator.sweeps import Destination, Spec, execute
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("folder")]
+pytestmark = pytest.mark.usefixtures("folder")
 
 distributed = pytest.importorskip("distributed")
 LINE = (
@@ -50,6 +50,7 @@ def begun(line):
     return sweep
 
 
+@pytest.mark.slow
 def test_workers_elsewhere_make_the_same_bytes(run, cluster, whole):
     result = run(f"{LINE} -o store.zarr --scheduler {cluster.scheduler_address}")
     assert result.code == 0
@@ -65,6 +66,7 @@ def test_a_notebook_may_use_it_too(cluster):
     assert there.drop_attrs().identical(here.drop_attrs())
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(cluster, whole):
     sweep = begun(f"{LINE} -o store.zarr --scheduler {cluster.scheduler_address}")
     worker = next(iter(cluster.workers.values())).process.pid
@@ -74,6 +76,7 @@ def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(cluster, whole):
     assert chunks(STORE) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_client_that_is_stopped_keeps_what_it_has(run, cluster, whole, name, code):
     sweep = begun(f"{LINE} -o store.zarr --scheduler {cluster.scheduler_address}")
@@ -91,6 +94,7 @@ def test_a_client_that_is_stopped_keeps_what_it_has(run, cluster, whole, name, c
     assert chunks(STORE) == whole
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_is_named_and_threads_go_on(run, whole):
     with subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard",
