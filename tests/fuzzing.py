@@ -68,7 +68,7 @@ def within_a_gigabyte():
 
 
 @contextmanager
-def soon(seconds=1):
+def soon(seconds=20):
     """No measurement, but a guard against what never ends: time of this thread, whoever works."""
     began = time.thread_time()
     with within_a_gigabyte():
@@ -93,7 +93,7 @@ def read(reader, *arguments):
             one_line(refusal.format_message())
 
 
-def told(*line, seconds=1):
+def told(*line, seconds=20):
     """The exit code of the program, which has at most one line to say."""
     out, err = io.StringIO(), io.StringIO()
     with (
