@@ -1,0 +1,33 @@
+"""Formulas as MathML, which browsers draw without a script and without a network."""
+
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.util.math import get_node_equation_number
+
+
+def setup(app):
+    """Register the renderer, and choose it."""
+    app.add_html_math_renderer(
+        "mathml", inline_renderers=(inline, None), block_renderers=(block, None)
+    )
+    app.config.html_math_renderer = "mathml"
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def inline(writer, node):
+    """A formula in a line of text."""
+    writer.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def block(writer, node):
+    """A formula on a line of its own, with its number if it has a label."""
+    writer.body.append(writer.starttag(node, "div", CLASS="math"))
+    if node["number"]:
+        number = get_node_equation_number(writer, node)
+        writer.body.append(f'<span class="eqno">({number})')
+        writer.add_permalink_ref(node, "Permalink to this equation")
+        writer.body.append("</span>")
+    writer.body.append(convert(node.astext(), display="block"))
+    writer.body.append("</div>\n")
+    raise nodes.SkipNode
