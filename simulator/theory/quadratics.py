@@ -221,8 +221,8 @@ def adam_cycle_amplitude(eta: ArrayLike, beta1: ArrayLike = 0.0) -> Array:
 def adam_cycle_step(beta1: float, beta2: float) -> Array:
     """Matrix (3, 3) by which one update maps a displacement from Adam's cycle, but for its sign.
 
-    On (theta / a, m / (lambda a), v / (lambda a)^2), a the amplitude. An update changes the sign of
-    theta and m: this is its derivative on the cycle, times diag(-1, -1, 1) (derived here).
+    On (theta / a, eta m / (lambda a^2), v / (lambda a)^2), a the amplitude. An update changes the
+    sign of theta and m: this is its derivative on the cycle, times diag(-1, -1, 1) (derived here).
     """
     return np.array([
         [2.0 * beta1 + 2.0 * beta2 - 1.0, beta1, -beta2],
