@@ -247,7 +247,7 @@ def initial_trace_and_output(rng: np.random.Generator) -> Reading:
 def aligned_layers(rng: np.random.Generator) -> Reading:
     """Gaussian layers are aligned by E (kappa f / lam)^2 = 1 / (4 (n + 1)), at every s.
 
-    At y = 0 the first update then raises the loss beyond eta lam = 2 + 2 / n on average. Over 3,000
+    At y = 0 the first update then raises the loss beyond eta lam = 2 + 1 / n on average. Over 3,000
     seeds.
     """
     widths = np.array([1, 2, 4, int(rng.integers(5, 1000))])

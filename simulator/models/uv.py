@@ -32,7 +32,7 @@ class UV(Model):
     width 10 costs. On one example even R is more than is needed, and the residual is stepped as a
     number of its own: it has no floor of rounding, which differences of weights have. Directions
     outside Q see the Hessian eigenvalues +-c sigma_i(G), G the derivative of the loss with respect
-    to the end-to-end matrix V U / c.
+    to the end-to-end matrix c V U.
 
     Loss: 0.5 * mean over samples and outputs of the squared error.
 

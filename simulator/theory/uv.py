@@ -101,8 +101,8 @@ def fixed_points(mu: Real) -> tuple[Array, Array]:
     In order: the dead network f = 0 = S with ((1 + mu)^2, (1 - mu)^2); eps = 2 on b = 0 at
     S = 4 + 2 mu with (5 + 2 mu, 9); eps = -2 on a = 0 at S = 4 - 2 mu with (5 - 2 mu, 9).
     `mode_step` fixes a > 0 only where |1 - eps| = 1, b > 0 only where |1 + eps| = 1. At
-    0 < |mu| < 2 all repel; the last two are the ends of the line W = 1 of `invariant`, where p or
-    q changes its sign at every step.
+    0 < |mu| < 2 none is stable: the dead network is a saddle, the last two repel. These are the
+    ends of the line W = 1 of `invariant`, where p or q changes its sign at every step.
     """
     mu = np.asarray(mu, float)
     two, nine = np.full_like(mu, 2.0), np.full_like(mu, 9.0)
@@ -197,8 +197,9 @@ def step_size_bias(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> A
     """How much flatter than gradient flow's minimum that of descent at a small eta is, at most.
 
     0 <= lam_flow - lam_end <= eta kappa^2 delta_0^2 / (2 - z), z = eta max(lam_0, lam_flow) < 1.
-    Each step multiplies 4 A B by (1 - eps^2)^2 <= 1, and sum eps_t^2 is geometric with ratio
-    (1 - z)^2 at worst. The second half is proved to leading order in eta, and measured beyond.
+    Each step multiplies 4 A B by (1 - eps^2)^2 <= 1, and sum eps_t^2 is geometric, with the ratio
+    (1 - 2 eta sqrt(A B))^2 at worst. The second half is proved to leading order in eta, and
+    measured beyond.
     """
     z = eta * np.maximum(lam, flow_limit(delta, lam, kappa, y))
     return eta * (kappa * delta) ** 2 / (2.0 - z)
@@ -246,8 +247,9 @@ def invariant_ratio(eps: Real, mu: Real) -> Any:
 def is_bounded(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Any:
     """Whether descent at constant eta stays bounded: |mu| < 2 and S < 4 + mu eps (almost surely).
 
-    The second is W < 1 of `invariant`, a triangle of modes that no run leaves; beyond it 1 - W < 0
-    only grows. A bounded run has |eps_t| <= 2 and S_t <= 4 + 2 |mu| at every step.
+    The second is W < 1 of `invariant`, a triangle of modes that no run leaves or enters. Beyond it
+    all minima have S > 4 and runs diverge (proved at mu = 0, measured elsewhere). A bounded run has
+    |eps_t| <= 2 and S_t <= 4 + 2 |mu| at every step.
     """
     a, b, mu = dimensionless(delta, lam, kappa, y, eta)
     return (np.abs(mu) < 2.0) & (a + b < 4.0 + mu * residual(a, b, mu))
@@ -308,7 +310,7 @@ def eta_loss(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
     """Least eta whose first update raises the loss: 4 / (lam + sqrt(lam^2 - 8 kappa^2 delta f)).
 
     There `first_step_ratio` is -1. At y = 0, with rho = kappa f / lam, it is c_loss / lam, c_loss =
-    (1 - sqrt(1 - 8 rho^2)) / (2 rho^2) = 2 + 8 rho^2 + ...: on average 2 + 2 / n, by
+    (1 - sqrt(1 - 8 rho^2)) / (2 rho^2) = 2 + 4 rho^2 + ...: on average 2 + 1 / n, by
     `squared_alignment`. If the root is not real the ratio never reaches -1 but +1, at
     lam / (kappa^2 delta f): at y = 0 that is beyond `eta_max`.
     """

@@ -237,3 +237,13 @@ def test_at_target_zero_the_threshold_of_the_loss_is_that_of_the_alignment(netwo
     else:
         assert c_loss == pytest.approx(1 / squared, rel=1e-9)
         assert c_loss >= 4 - 1e-9
+
+
+@pytest.mark.parametrize("n", [30, 300])
+def test_at_target_zero_the_threshold_is_two_and_one_over_the_width_on_average(n):
+    """c_loss = 2 + 4 rho^2 + ..., E rho^2 = 1 / (4 (n + 1)), of Gaussian weights."""
+    u, v = np.random.default_rng(3).standard_normal((2, 40_000, n)) / np.sqrt(n)
+    output, trace = np.sum(u * v, axis=1), np.sum(u**2 + v**2, axis=1)
+    excess = np.mean(uv.eta_loss(output, trace, 1.0, 0.0) * trace) - 2
+    assert excess == pytest.approx(1 / n, rel=0.15)
+    assert excess == pytest.approx(4 * uv.squared_alignment(n), rel=0.2)
