@@ -36,4 +36,6 @@ numpydoc_xref_param_type = False
 html_theme = "furo"
 html_title = "warmup"
 html_theme_options = {"navigation_with_keys": True}
+html_static_path = ["building"]
+html_css_files = ["site.css"]
 html_copy_source = html_show_sourcelink = False
