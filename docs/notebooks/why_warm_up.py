@@ -62,8 +62,12 @@ def _(eta, parameterization, seed, sim, t_wrm):
 def _(cold, mo, sim, warm):
     mo.hstack(
         [
-            mo.md(f"**Without warmup: {cold.outcome.replace('_', ' ')}**\n\n{sim.explain(cold)}"),
-            mo.md(f"**With warmup: {warm.outcome.replace('_', ' ')}**\n\n{sim.explain(warm)}"),
+            mo.md(
+                f"**Without warmup: {cold.outcome.replace('_', ' ')}**\n\n{sim.explain(cold).paragraph}"
+            ),
+            mo.md(
+                f"**With warmup: {warm.outcome.replace('_', ' ')}**\n\n{sim.explain(warm).paragraph}"
+            ),
         ],
         widths="equal",
     )
