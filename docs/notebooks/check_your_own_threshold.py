@@ -10,11 +10,11 @@ def _():
     import marimo as mo
     import matplotlib.pyplot as plt
     import numpy as np
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib import ticker
 
     import simulator as sim
 
-    return LogLocator, NullFormatter, mo, np, plt, sim
+    return mo, np, plt, sim, ticker
 
 
 @app.cell
@@ -118,16 +118,16 @@ def _(above, below, claimed, formula, mo, networks, np, right, target):
 
 
 @app.cell
-def _(LogLocator, NullFormatter, claimed, exact, plt, right):
+def _(claimed, exact, plt, right, ticker):
     figure, ax = plt.subplots(figsize=(6, 5), layout="constrained")
     ax.plot(exact[right], claimed[right], "o", color="#08519c", label="right to 1 %")
     ax.plot(exact[~right], claimed[~right], "x", color="#a63603", label="wrong")
     ax.axline((exact.min(), exact.min()), slope=1, color="k", lw=1, ls="--", label="exact")
     ax.set(xscale="log", yscale="log", xlabel=r"exact $\eta_\mathrm{max}$", ylabel="what you claim")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter(NullFormatter())
+        axis.set_minor_formatter(ticker.NullFormatter())
     ax.legend()
     figure
     return

@@ -60,17 +60,11 @@ def _(eta, parameterization, seed, sim, t_wrm):
 
 @app.cell
 def _(cold, mo, sim, warm):
-    mo.hstack(
-        [
-            mo.md(
-                f"**Without warmup: {cold.outcome.replace('_', ' ')}**\n\n{sim.explain(cold).paragraph}"
-            ),
-            mo.md(
-                f"**With warmup: {warm.outcome.replace('_', ' ')}**\n\n{sim.explain(warm).paragraph}"
-            ),
-        ],
-        widths="equal",
-    )
+    told = [
+        mo.md(f"**{name}: {run.outcome.replace('_', ' ')}**\n\n{sim.explain(run).paragraph}")
+        for name, run in (("Without warmup", cold), ("With warmup", warm))
+    ]
+    mo.hstack(told, widths="equal")
     return
 
 
