@@ -91,14 +91,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"simulator.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'simulator' has no attribute {name!r}")
-    value = getattr(import_module(f"simulator.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # there, a name that is none would pass for anything
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module(f"simulator.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'simulator' has no attribute {name!r}")
+        value = getattr(import_module(f"simulator.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

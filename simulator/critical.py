@@ -117,7 +117,8 @@ class Critical:
         """Start a warmup to eta_trgt at eta_c where that is usable, else at eta_trgt / 10.
 
         Kalra & Barkeshli 2024, section 6.1. That eta_c must be below eta_max is added here: the
-        loss of one update may rise only where training has long failed.
+        loss of one update may rise only where training has long failed. Raises `InputError` for an
+        eta_trgt that is not positive.
         """
         eta_trgt = positive("eta_trgt", eta_trgt)
         if not self.usable:
@@ -128,7 +129,10 @@ class Critical:
         return Recommendation(self.eta_c, f"one update raises the loss from {self.eta_c:.4g} on")
 
     def saving(self, eta_trgt: float, t_wrm: int) -> Saving:
-        """What starting as recommended saves of a warmup from 0 to eta_trgt in t_wrm updates."""
+        """What starting as recommended saves of a warmup from 0 to eta_trgt in t_wrm updates.
+
+        Raises `InputError` for an eta_trgt or t_wrm that is not positive.
+        """
         eta_init = self.recommendation(eta_trgt).eta_init
         t_wrm = at_least("t_wrm", t_wrm, 1)
         ramp = ModifiedWarmup(eta_init, eta_trgt, t_wrm).values(t_wrm)
@@ -179,8 +183,8 @@ def critical_learning_rate(
     Parameters
     ----------
     model, data, optimizer, seed, batch_size, rates, dtype, stop
-        As in `simulate`. The update is its first: on the first batch, from the optimizer's fresh
-        state. All losses compared are that batch's.
+        As in `simulate`; rates of shape (P,). The update is its first: on the first batch, from the
+        optimizer's fresh state. All losses compared are that batch's.
     method : {"two-way", "paper"}
         "two-way" doubles or halves from where a second-order expansion of the loss would put eta_c,
         one Hessian product; then it bisects. "paper" doubles from ``eta_0`` and halves the bracket

@@ -394,6 +394,10 @@ def load_data(name: str = "digits", samples: int | None = None, data_seed: int =
     data_seed : int
         Chooses the split, or the generated data.
 
+    Returns
+    -------
+    Data
+
     Raises
     ------
     InputError

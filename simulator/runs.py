@@ -84,7 +84,7 @@ class Run:
 
     @property
     def decisive_sharpness(self) -> Array:
-        """The sharpness that the threshold speaks of: the pre-conditioned one if there is one."""
+        """The sharpness (steps,) that the threshold speaks of: pre-conditioned, if there is one."""
         if self.preconditioned_sharpness is None:
             return self.sharpness
         return self.preconditioned_sharpness

@@ -51,7 +51,14 @@ __all__ = [
 
 
 class Problem(NamedTuple):
-    """A model, where it stands, and the data it is trained on: the arguments of `sharpness`."""
+    """A model, where it stands, and the data it is trained on: the arguments of `sharpness`.
+
+    Attributes
+    ----------
+    model : Model
+    theta : array, shape (P,)
+    data : Data or None
+    """
 
     model: Model
     theta: Array
@@ -59,7 +66,13 @@ class Problem(NamedTuple):
 
 
 def seeds() -> SearchStrategy[int]:
-    """Seeds for ``model.init``, ``simulate`` or NumPy."""
+    """Seeds for ``model.init``, ``simulate`` or NumPy.
+
+    Returns
+    -------
+    strategy of int
+        From 0 to 2^32 - 1.
+    """
     return st.integers(0, 2**32 - 1)
 
 
@@ -80,6 +93,10 @@ def data_sets(
         m, d and k.
     labels : bool
         Integer labels y (m,), for cross-entropy; every class occurs, so m is at least their number.
+
+    Returns
+    -------
+    strategy of Data
     """
     rng = np.random.default_rng(draw(seeds()))
     m, d, k = draw(samples), draw(inputs), draw(outputs)
@@ -90,12 +107,42 @@ def data_sets(
 
 
 def models(*names: str) -> SearchStrategy[Model]:
-    """Small models of these names (default: all), every option drawn; xent needs labels."""
+    """Small models, every option drawn; xent needs labels.
+
+    Parameters
+    ----------
+    *names : str
+        Of ``mlp``, ``uv``, ``quadratic``; default all.
+
+    Returns
+    -------
+    strategy of Model
+
+    Raises
+    ------
+    InputError
+        For a name that is none.
+    """
     return st.one_of(_chosen(names, MODELS, _MODELS))
 
 
 def optimizers(*names: str) -> SearchStrategy[Optimizer]:
-    """Optimizers of these names (default: all), every option drawn; betas up to 0.99."""
+    """Optimizers, every option drawn; betas up to 0.99.
+
+    Parameters
+    ----------
+    *names : str
+        As ``--optimizer`` takes them; default all.
+
+    Returns
+    -------
+    strategy of Optimizer
+
+    Raises
+    ------
+    InputError
+        For a name that is none.
+    """
     return st.one_of(_chosen(names, OPTIMIZERS, _OPTIMIZERS))
 
 
@@ -103,7 +150,19 @@ def schedules(
     eta: SearchStrategy[float] = st.floats(1e-3, 2.0),
     t_wrm: SearchStrategy[int] = st.integers(1, 64),
 ) -> SearchStrategy[Warmup]:
-    """Warmups to an ``eta`` drawn as eta_trgt, from 0, from less, or from more than it."""
+    """Warmups to an ``eta`` drawn as eta_trgt, from 0, from less, or from more than it.
+
+    Parameters
+    ----------
+    eta : strategy of float
+        eta_trgt, absolute.
+    t_wrm : strategy of int
+        Updates of warmup.
+
+    Returns
+    -------
+    strategy of Warmup
+    """
     return st.builds(
         lambda trgt, start, wrm, exponent, decay: Warmup(start * trgt, trgt, wrm, exponent, decay),
         eta,
@@ -116,7 +175,22 @@ def schedules(
 
 @st.composite
 def problems(draw: st.DrawFn, *names: str) -> Problem:
-    """A model of these names (default: all) at initialisation, on data that suits it."""
+    """A model at initialisation, on data that suits it.
+
+    Parameters
+    ----------
+    *names : str
+        As of `models`.
+
+    Returns
+    -------
+    strategy of Problem
+
+    Raises
+    ------
+    InputError
+        For a name that is none.
+    """
     model = draw(models(*names))
     if isinstance(model, Quadratic):
         return Problem(model, model.init(seed=draw(seeds())), None)
@@ -132,7 +206,22 @@ def one_example(
     target: SearchStrategy[float] = st.floats(-4.0, 4.0),
     representation: str = "gram",
 ) -> Problem:
-    """A UV model on one example with one output, where theory is exact (`theory.uv`)."""
+    """A UV model on one example with one output, where theory is exact (`theory.uv`).
+
+    Parameters
+    ----------
+    width : strategy of int
+        n.
+    target : strategy of float
+        y.
+    representation : {"gram", "parameters"}
+        As of `UV`.
+
+    Returns
+    -------
+    strategy of Problem
+        theta at Gaussian initialisation, one input x (1, d).
+    """
     rng = np.random.default_rng(draw(seeds()))
     x = rng.standard_normal((1, draw(st.integers(1, 4))))
     data = Data(x, np.array([[draw(target)]]))

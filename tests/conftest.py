@@ -3,11 +3,16 @@
 import os
 import shlex
 import shutil
+import signal
 from collections import namedtuple
 
 import hypothesis
 import pytest
 from hypothesis import HealthCheck
+
+# What a shell starts in the background ignores Ctrl-C, and so would the programs that tests stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The first call of a kernel compiles: a deadline would time the compiler.
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

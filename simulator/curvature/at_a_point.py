@@ -28,14 +28,21 @@ def sharpness(
 
     Parameters
     ----------
+    model : Model
     theta : array, shape (P,)
         Where.
+    data : Data, optional
+        What models other than `Quadratic` have their loss on.
     preconditioner : array, shape (P,), optional
         With it, the top eigenvalue of P^-1 H; infinite entries hold their parameters still.
     accuracy : float
         Relative error aimed at.
     seed : int
         Chooses the random start vectors.
+
+    Returns
+    -------
+    float
 
     Raises
     ------

@@ -173,8 +173,8 @@ def lyapunov_exponent(rng: np.random.Generator) -> Reading:
 def full_chaos(rng: np.random.Generator) -> Reading:
     """At mu = 2, where training is about to diverge, the Lyapunov exponent is ln 3 an update.
 
-    The map is then the Chebyshev polynomial T_3. Measured as before, just below, and averaged over
-    4 runs.
+    The map is then minus the Chebyshev polynomial T_3. Measured as before, just below, and averaged
+    over 4 runs.
     """
     exponents = [_exponent(2.0 - 1e-9, rng, 2500) for _ in range(4)]
     return equal(edge.CHAOS_EXPONENT, np.mean(exponents))

@@ -2,58 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
-from simulator.laws.bisection import threshold_by_bisection
+from simulator.laws.batches import measured_limit, moment_growth, of_batches
 from simulator.laws.law import Reading, equal, law
-from simulator.models import Array
+from simulator.laws.pictures import noise as pictures
 from simulator.theory import noise
 
 __all__ = [
     "batches_in_several_dimensions", "batches_of_gaussian_inputs", "batches_with_momentum",
     "epochs_of_single_samples", "mean_square_limit_of_sgd", "spread_by_noise",
 ]  # fmt: skip
-
-
-def _growth(maps: Array) -> float:
-    """Factor by which E[x x^T] grows in an update; each batch's map (batches, s, s) is as likely.
-
-    By power iteration.
-    """
-    moment, factor = np.eye(maps.shape[-1]), 1.0
-    for _ in range(400):
-        moment = np.mean(maps @ moment @ maps.mT, axis=0)
-        factor = float(np.trace(moment))
-        moment /= factor
-    return factor
-
-
-def _maps(of_one: Array, batch: int, *, replacement: bool) -> Array:
-    """The mean map (batches, s, s) of every batch, each as likely as any other."""
-    samples = range(len(of_one))
-    chosen = (
-        itertools.product(samples, repeat=batch)
-        if replacement
-        else itertools.combinations(samples, batch)
-    )
-    return np.array([of_one[list(rows)].mean(axis=0) for rows in chosen])
-
-
-def _heavy_ball(curvatures: Array, eta: float, beta: float) -> Array:
-    """One update of (theta, eta m) on each sample: m' = beta m + g, theta' = theta - eta m'."""
-    z = eta * curvatures
-    rows = [[1.0 - z, np.full_like(z, -beta)], [z, np.full_like(z, beta)]]
-    return np.moveaxis(np.array(rows), -1, 0)
-
-
-def _measured_limit(curvatures: Array, batch: int, beta: float, *, replacement: bool) -> float:
-    def grows(eta: float) -> bool:
-        maps = _maps(_heavy_ball(curvatures, eta, beta), batch, replacement=replacement)
-        return _growth(maps) > 1.0
-
-    return threshold_by_bisection(grows, 0.01 / float(curvatures.max()), accuracy=1e-7)
 
 
 @law(1e-6)
@@ -67,11 +26,11 @@ def mean_square_limit_of_sgd(rng: np.random.Generator) -> Reading:
         curvatures = rng.uniform(0.2, 3.0, 4)
         share = float(noise.share_of_variance(batch, np.inf if replacement else curvatures.size))
         predicted.append(noise.mean_square_limit(curvatures.mean(), curvatures.var() * share))
-        measured.append(_measured_limit(curvatures, batch, 0.0, replacement=replacement))
+        measured.append(measured_limit(curvatures, batch, 0.0, replacement=replacement))
     return equal(predicted, measured)
 
 
-@law(1e-6)
+@law(1e-6, picture=pictures.batches)
 def batches_with_momentum(rng: np.random.Generator) -> Reading:
     """Momentum makes noise count (1 + beta) / (1 - beta) times: its limit falls at small batches.
 
@@ -82,7 +41,7 @@ def batches_with_momentum(rng: np.random.Generator) -> Reading:
         curvatures, beta = rng.uniform(0.2, 3.0, 3), rng.uniform(0.2, 0.9)
         variance = curvatures.var() * float(noise.share_of_variance(batch))
         predicted.append(noise.mean_square_limit(curvatures.mean(), variance, beta))
-        measured.append(_measured_limit(curvatures, batch, beta, replacement=True))
+        measured.append(measured_limit(curvatures, batch, beta, replacement=True))
     return equal(predicted, measured)
 
 
@@ -98,7 +57,7 @@ def batches_in_several_dimensions(rng: np.random.Generator) -> Reading:
         maps = noise.gradient_maps(root @ root.mT, rng.uniform(0.1, 0.6))
         operator = noise.mean_square_operator(maps, float(noise.share_of_variance(batch)))
         predicted.append(noise.mean_square_growth(operator))
-        measured.append(_growth(_maps(maps, batch, replacement=True)))
+        measured.append(moment_growth(of_batches(maps, batch, replacement=True)))
     return equal(predicted, measured)
 
 

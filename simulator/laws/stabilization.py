@@ -127,7 +127,7 @@ def drive_of_warmup(rng: np.random.Generator) -> Reading:
     return equal(np.mean(cycles, axis=0), np.mean(x[:-1] ** 2, axis=0))
 
 
-@law(0.0)
+@law(0.0, picture=pictures.regimes)
 def regimes_of_warmup(rng: np.random.Generator) -> Reading:
     """Catapults iff alpha + 2 (d eta/dt)/eta^3 > 0: for good, under fast warmup, by warmup alone.
 

@@ -93,18 +93,27 @@ class Model(ABC):
 
     @abstractmethod
     def bind(self, data: Data | None = None, dtype: str = "float64") -> Objective:
-        """The loss on ``data``, with buffers for one thread."""
+        """The loss on ``data``, with buffers for one thread.
+
+        Raises `InputError` for data, or a lack of it, that the model cannot be trained on.
+        """
 
     def options(self) -> dict[str, Any]:
         """The arguments that make this model again."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def lanes(self, data: Data | None) -> Lanes | None:
-        """How many runs of it train side by side on ``data``, where there is a way."""
+        """How many runs of it train side by side on ``data``, where there is a way.
+
+        Raises `InputError` where `bind` does.
+        """
         return None
 
     def constant_loss(self, data: Data | None) -> float | None:
-        """Loss of the best constant output: what a dead network reaches. None where unknown."""
+        """Loss of the best constant output: what a dead network reaches. None where unknown.
+
+        Raises `InputError` where `bind` does.
+        """
         return None
 
     @property
@@ -115,7 +124,8 @@ class Model(ABC):
     def layer_rates(self, data: Data | None, *, adaptive: bool) -> Array:
         """Learning-rate factor (P,) of each parameter that this parameterization asks for.
 
-        ``adaptive``: under an optimizer that divides by a preconditioner.
+        ``adaptive``: under an optimizer that divides by a preconditioner. Raises `InputError` where
+        it asks for none.
         """
         raise InputError(
             "layer_rates", f"with {self.name}", "only mlp in mup has them; leave it out"
@@ -134,7 +144,10 @@ class Model(ABC):
         return out
 
     def hvp(self, theta: Array, v: Array, data: Data | None = None) -> Array:
-        """Hessian of the loss at theta (P,) times v (P,), by the exact R-operator."""
+        """Hessian of the loss at theta (P,) times v (P,), by the exact R-operator.
+
+        Raises `InputError` for a v of another shape.
+        """
         objective, theta = self._at(theta, data)
         v = checked_vector("v", v, objective)
         out = np.empty_like(theta)

@@ -89,13 +89,14 @@ class MLP(Model):
         return {("loss" if key == "criterion" else key): value for key, value in options.items()}
 
     def widths(self, data: Data) -> tuple[int, ...]:
-        """(d, n, ..., n, k)."""
+        """Units of each layer, input and output included: (d, n, ..., n, k)."""
         return (data.inputs, *(self.width,) * (self.depth - 1), data.outputs)
 
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
         """Initial theta (P,): weights from a normal cut at 2 standard deviations, biases 0.
 
-        The variance is exact after the cut, as in the paper's code.
+        The variance is exact after the cut, as in the paper's code. Raises `InputError` without
+        data.
         """
         widths = self.widths(required(data, self.name))
         draw = generator(seed, "init")
@@ -115,7 +116,8 @@ class MLP(Model):
         """Learning-rate factor (P,) of each parameter, for muP; all 1 unless ``adaptive``.
 
         1 / sqrt(fan_out) for the first layer, 1 / fan_in for hidden ones, 1 / sqrt(fan_in) for the
-        readout (Tensor Programs V, in the form of `simulator.parameterizations`).
+        readout (Tensor Programs V, in the form of `simulator.parameterizations`). Raises
+        `InputError` unless this is muP.
         """
         if self.parameterization not in ADAPTIVE_RATES:
             raise InputError(

@@ -24,6 +24,11 @@ class Quadratic(Model):
     ----------
     curvatures : sequence of float, shape (P,)
         The eigenvalues c_i of the Hessian.
+
+    Raises
+    ------
+    InputError
+        For none, or one that is not finite.
     """
 
     name: ClassVar[str] = "quadratic"

@@ -82,7 +82,10 @@ class UV(Model):
         return min(self.width, data.inputs + data.outputs)
 
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
-        """Initial theta (P,): U^T (d, r) then V^T (r, k), in gram space; n for r otherwise."""
+        """Initial theta (P,): U^T (d, r) then V^T (r, k), in gram space; n for r otherwise.
+
+        Raises `InputError` without data.
+        """
         data = required(data, self.name)
         columns, rank = data.inputs + data.outputs, self.rank(data)
         factor = _gaussian_factor(self.width, columns, generator(seed, "init"))
@@ -93,14 +96,14 @@ class UV(Model):
         return self._flatten(factor, data).astype(dtype)
 
     def to_gram(self, theta: Array, data: Data) -> Array:
-        """The gram-space theta of a parameter-space one: the same function, the same training."""
+        """The gram-space theta (P,) of a parameter-space one: same function, same training."""
         weights = self._columns(theta, data, self.width)
         if self.width > weights.shape[1]:
             weights = np.linalg.qr(weights)[1]
         return self._flatten(weights, data)
 
     def gram(self, theta: Array, data: Data) -> Array:
-        """K = W^T W (d + k, d + k) of a theta in this model's representation."""
+        """K = W^T W, shape (N, N) with N = d + k, of a theta (P,) in this representation."""
         weights = self._columns(theta, data, self._stepped(data))
         return weights.T @ weights
 

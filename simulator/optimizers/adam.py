@@ -15,7 +15,19 @@ __all__ = ["Adam"]
 class Adam(Moments):
     """The form of `Moments` from v_0 = 0: its first update moves every parameter by eta.
 
-    See `Moments` for the parameters.
+    Parameters
+    ----------
+    beta1 : float
+        Memory of the average of gradients, from 0 to below 1.
+    beta2 : float
+        Memory of the average of their squares, from 0 to below 1.
+    eps : float
+        Added to the root of the second.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "adam"

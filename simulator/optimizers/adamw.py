@@ -21,8 +21,19 @@ class AdamW(Moments):
 
     Parameters
     ----------
+    beta1 : float
+        Memory of the average of gradients, from 0 to below 1.
+    beta2 : float
+        Memory of the average of their squares, from 0 to below 1.
+    eps : float
+        Added to the root of the second.
     weight_decay : float
-        kappa. For the others see `Moments`.
+        kappa, at least 0; decoupled, times eta.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "adamw"

@@ -82,11 +82,17 @@ class Optimizer(ABC):
         """What it bears in the first update, from an empty momentum: beyond it the loss rises."""
 
     def threshold(self, eta: ArrayLike) -> Array:
-        """Sharpness above which a quadratic is unstable at learning rate ``eta``; inf at eta 0."""
+        """Sharpness above which a quadratic is unstable at learning rates eta; inf at eta 0.
+
+        Of the shape of ``eta``, (steps,) say.
+        """
         return self.limit.sharpness(eta)
 
     def first_threshold(self, eta: ArrayLike) -> Array:
-        """Sharpness above which the first update at ``eta`` raises a quadratic; inf at eta 0."""
+        """Sharpness above which the first update at eta raises a quadratic; inf at eta 0.
+
+        Of the shape of ``eta``, (steps,) say.
+        """
         return self.first_limit.sharpness(eta)
 
     def critical_eta(self, sharpness: float) -> float:

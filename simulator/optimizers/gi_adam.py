@@ -19,7 +19,19 @@ class GIAdam(Moments):
     average at eta sqrt(1 - beta2^t). The first pre-conditioned sharpness is Adam's times
     sqrt(1 - beta2). The paper's code draws another batch for v_0; here it is the first update's.
 
-    See `Moments` for the parameters.
+    Parameters
+    ----------
+    beta1 : float
+        Memory of the average of gradients, from 0 to below 1.
+    beta2 : float
+        Memory of the average of their squares, from 0 to below 1.
+    eps : float
+        Added to the root of the second.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "gi-adam"

@@ -31,6 +31,11 @@ class Momentum(Optimizer):
         The moving average m_t = beta m_{t-1} + (1 - beta) g_t from m_0 = 0 instead, as in Adam
         before its bias correction; no gradient is spared. The trajectory is that of the plain form
         at eta (1 - beta). Leave ``dampening`` out.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "momentum"

@@ -25,7 +25,19 @@ class RAdam(Moments):
     (rho_t - 4)(rho_t - 2) rho / ((rho - 4)(rho - 2) rho_t) once rho_t >= 5 (optax; PyTorch: > 5).
     r_t is a part of P: divided by it, and P = 1 - beta1^t before.
 
-    See `Moments` for the parameters.
+    Parameters
+    ----------
+    beta1 : float
+        Memory of the average of gradients, from 0 to below 1.
+    beta2 : float
+        Memory of the average of their squares, from 0 to below 1.
+    eps : float
+        Added to the root of the second.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "radam"

@@ -21,7 +21,19 @@ class RIAdam(Moments):
     Kalra & Barkeshli's control for GI-Adam (2024, appendix I.3): what helps is the size of v_0, not
     its direction. r is drawn from the run's seed.
 
-    See `Moments` for the parameters.
+    Parameters
+    ----------
+    beta1 : float
+        Memory of the average of gradients, from 0 to below 1.
+    beta2 : float
+        Memory of the average of their squares, from 0 to below 1.
+    eps : float
+        Added to the root of the second.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "ri-adam"

@@ -28,6 +28,11 @@ class RMSProp(Optimizer):
         Memory of the squared gradients.
     eps : float
         Added to the root.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "rmsprop"

@@ -25,6 +25,11 @@ class AtThreshold(Schedule):
         The largest learning rate.
     factor : float
         Of the critical learning rate.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "threshold"

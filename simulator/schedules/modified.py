@@ -28,6 +28,11 @@ class ModifiedWarmup(Schedule):
         Learning rates before the first update and at the end of warmup.
     t_wrm : int
         Updates that warmup from 0 would take, at least 1.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "modified"

@@ -33,6 +33,11 @@ class PersistentCatapult(Schedule):
     delta : float
         A search stops where one update raises the loss by at most this fraction.
 
+    Raises
+    ------
+    InputError
+        For a value outside these.
+
     Notes
     -----
     Kalra & Barkeshli 2024, algorithm 3, repaired: as printed it never begins (it asks for a loss

@@ -35,6 +35,11 @@ class Warmup(Schedule):
         1 is linear.
     decay : {"none", "cosine"}
         What follows.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "warmup"

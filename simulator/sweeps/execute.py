@@ -91,8 +91,9 @@ def sweep(
     warmup_exponent, decay
         As ``exponent`` and ``decay`` of `Warmup`.
     schedule : {"warmup", "modified", "persistent-catapult", "threshold"}
-        `Warmup`, `ModifiedWarmup`, `PersistentCatapult` with ``delta``, or `AtThreshold` with
-        ``factor``.
+        `Warmup`, `ModifiedWarmup`, `PersistentCatapult`, or `AtThreshold`.
+    delta, factor : float
+        As of `PersistentCatapult` and of `AtThreshold`.
     layer_rates : bool
         Each layer at the learning-rate factor of the model's parameterization: muP under an
         adaptive optimizer.

@@ -49,7 +49,28 @@ def open_group(
 
 
 def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dict[str, Any]]:
-    """The results at ``path``, the spec that made them, and the description of their data."""
+    """Open a store: what it holds, the spec that made it, and where its data is from.
+
+    Parameters
+    ----------
+    path : path
+        Of the store.
+    option : str
+        What a refusal calls it.
+
+    Returns
+    -------
+    dataset : xarray.Dataset
+        Nothing of it read yet: see `load`.
+    spec : Spec
+    description : dict
+        Name, samples, shape and digest of the data.
+
+    Raises
+    ------
+    InputError
+        For what is no store, is another version's, or is damaged.
+    """
     import xarray as xr
 
     group = open_group(path, "r", option)
@@ -103,7 +124,25 @@ def _check_arrays(path: Path, group: zarr.Group, spec: Spec, option: str) -> Non
 
 
 def load(dataset: xr.Dataset, path: Path, option: str = "store") -> xr.Dataset:
-    """Read a dataset of `open_store`, or of a part of it, into memory."""
+    """Read a dataset of `open_store`, or a part of it, into memory.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+    path : path
+        Of its store.
+    option : str
+        What a refusal calls it.
+
+    Returns
+    -------
+    xarray.Dataset
+
+    Raises
+    ------
+    InputError
+        Where a checksum does not fit, or a file is missing.
+    """
     try:
         return dataset.load()
     except DAMAGE as error:

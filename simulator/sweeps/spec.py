@@ -156,7 +156,8 @@ class Spec:
     def locate(self, coordinates: Mapping[str, float]) -> tuple[int, ...]:
         """Indices of the cell at these coordinates, within a thousandth; the inverse.
 
-        An axis with one value need not be named.
+        An axis with one value need not be named. Raises `InputError` for coordinates that are not
+        on the grid.
         """
         unknown = set(coordinates) - set(AXES)
         if unknown:
@@ -193,7 +194,10 @@ class Spec:
         return None
 
     def schedule_at(self, index: Sequence[int], eta_critical: float) -> Schedule:
-        """The schedule of one cell, in absolute learning rates."""
+        """The schedule of one cell, in absolute learning rates.
+
+        Raises `InputError` where the unit is not finite.
+        """
         if self.eta_unit == "critical" and not math.isfinite(eta_critical):
             raise InputError(
                 "eta_unit",

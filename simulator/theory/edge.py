@@ -32,7 +32,7 @@ Real = float | Array
 
 # Where the period doublings accumulate: extrapolated from nine by Feigenbaum's 4.669201609.
 ACCUMULATION = 1.3022835
-# At mu = 2 the map is conjugate to the Chebyshev polynomial T_3, r = 2 sqrt(2) x.
+# At mu = 2 the map is x' = -T_3(x), Chebyshev's third polynomial, with r = 2 sqrt(2) x.
 CHAOS_EXPONENT = float(np.log(3.0))
 
 

@@ -3,8 +3,8 @@
 Each sample i has a quadratic of its own, of curvature H_i (d, d) around the same minimum: what is
 said of an interpolating model. A batch of B samples has the mean curvature of its samples, so its
 update is linear, and E[theta theta^T] obeys a linear recurrence whose matrix is known exactly
-(for one update of SGD: Ma & Belkin 1712.06559; Wu et al. 2018, "How SGD selects the global
-minima"). The mean is stable where gradient descent is; the mean square needs more.
+(for one update of SGD: Ma, Bassily & Belkin 1712.06559; Wu et al. 2018, "How SGD selects the
+global minima"). The mean is stable where gradient descent is; the mean square needs more.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ On an eigenvector a linear method maps (theta_t, theta_{t-1}) by its companion m
 characteristic polynomial r^2 - T r + D has both roots inside the unit circle iff |D| < 1,
 p(1) > 0 and p(-1) > 0 (Jury). Every upper limit below is p(-1) = 0: an oscillation of period 2.
 With its preconditioner P held fixed an adaptive method is linear too, on P^-1 H. Without that, the
-last section has the period-2 cycles in which it ends.
+last section has the period-2 cycles in which it ends. Heavy ball is Polyak's (1964), the
+accelerated method Nesterov's (1983); what names no source is derived here.
 """
 
 from __future__ import annotations
@@ -221,8 +222,8 @@ def adam_cycle_amplitude(eta: ArrayLike, beta1: ArrayLike = 0.0) -> Array:
 def adam_cycle_step(beta1: float, beta2: float) -> Array:
     """Matrix (3, 3) by which one update maps a displacement from Adam's cycle, but for its sign.
 
-    On (theta / a, m / (lambda a), v / (lambda a)^2), a the amplitude. An update changes the sign of
-    theta and m: this is its derivative on the cycle, times diag(-1, -1, 1) (derived here).
+    On (theta / a, eta m / (lambda a^2), v / (lambda a)^2), a the amplitude. An update changes the
+    sign of theta and m: this is its derivative on the cycle, times diag(-1, -1, 1) (derived here).
     """
     return np.array([
         [2.0 * beta1 + 2.0 * beta2 - 1.0, beta1, -beta2],

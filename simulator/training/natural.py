@@ -30,7 +30,10 @@ def natural_phase(
 
     Parameters
     ----------
-    model, data, optimizer, seed
+    model : Model
+    data : Data, optional
+    optimizer : Optimizer
+    seed : int
         As in `simulate`.
     steps : int
         Updates. As the sharpness may turn, the answer is about this long.

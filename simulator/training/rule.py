@@ -94,6 +94,29 @@ def critical_eta(
 
     For GD 2 / sharpness: the unit of ``--eta-unit critical``. For adaptive optimizers, and with
     ``rates``, the sharpness is the pre-conditioned one of the first update on all samples.
+
+    Parameters
+    ----------
+    model : Model
+    data : Data or None
+        What models other than `Quadratic` train on.
+    optimizer : Optimizer
+    seed : int
+        Chooses the initial parameters.
+    dtype : {"float64", "float32"}
+        Precision of everything.
+    rates : array, shape (P,), optional
+        Factor on the learning rate of each parameter.
+
+    Returns
+    -------
+    float
+        Absolute; infinite where the sharpness is not positive.
+
+    Raises
+    ------
+    InputError
+        For input that cannot be used.
     """
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         theta = model.init(data, seed, dtype)

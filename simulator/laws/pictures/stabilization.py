@@ -12,7 +12,7 @@ from simulator.theory import stabilization
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["cycle", "descend"]
+__all__ = ["cycle", "descend", "regimes"]
 
 Array = NDArray[Any]
 
@@ -67,3 +67,29 @@ def _once_around(y: Array) -> int:
     """Updates until y has risen through 0 again."""
     rising = np.flatnonzero((y[1:-1] < 0) & (y[2:] >= 0))
     return int(rising[0]) + 2 if rising.size else y.size
+
+
+def regimes(ax: Axes, rng: np.random.Generator) -> None:
+    """Displacement against time for each sign of alpha, with and without a ramp that drives."""
+    eta, g = 0.002, rng.uniform(0.8, 1.2, 1)
+    cases = (
+        ("C1: sharpening, constant $\\eta$", 1.0, 0.0, "-", "#08306b"),
+        ("C2: reduction, fast warmup", -1.0, 1.5, "--", "#a63603"),
+        ("C2: reduction, slow warmup", -1.0, 0.5, "-.", "#fd8d3c"),
+        ("C3: neither, warmup", 0.0, 0.75, ":", "#238b45"),
+    )
+    for label, alpha, from_ramp, style, colour in cases:
+        ramp = 0.5 * eta**3 * from_ramp
+        etas = eta + ramp * np.arange(9000)[:, None]
+        x, _ = descend(np.full(1, 1e-2), 0.0, g, alpha / g, etas)
+        drive = stabilization.effective_drive(alpha, eta, ramp)
+        ax.plot(
+            np.abs(x[:, 0]), style, color=colour, lw=1.4,
+            label=rf"{label}, $\alpha_{{eff}} = {drive:+.2f}$",
+        )  # fmt: skip
+    ax.set(
+        yscale="log", ylim=(1e-6, 1e3), xlabel="update",
+        ylabel="displacement $X$ along the top eigenvector",
+        title="Catapults where $\\alpha + 2\\,(d\\eta/dt)/\\eta^3 > 0$",
+    )  # fmt: skip
+    ax.legend(fontsize="small", loc="upper right")

@@ -1,0 +1,153 @@
+"""What the documentation shows is what happens: every command and every snippet, typed in order."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from pages import blocks, close, first_difference, same, type_block, typed
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "made" not in path.parts)
+# A shell's lines that are no output of ours: how to install, what to submit elsewhere.
+MADE_BY_SPHINX = ("search.html", "genindex.html", "py-modindex.html")
+SILENT = ("pip install", "marimo run", "marimo edit")
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_page_is_true(page, tmp_path, monkeypatch):
+    """In one folder and one namespace, from top to bottom."""
+    monkeypatch.chdir(tmp_path)
+    space = {"__name__": "page"}
+    for language, text in blocks(page):
+        if language == "python":
+            exec(compile(text, name(page), "exec"), space)
+        elif language == "console":
+            for (command, shown), printed in zip(
+                typed(text), type_block(text, tmp_path), strict=True
+            ):
+                difference = first_difference(shown, printed)
+                assert difference is None, f"$ {command}\nshown: {difference}\n{printed}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_nothing_that_could_be_run_is_left_out(page):
+    for language, text in blocks(page):
+        if language == "":
+            assert all(line.startswith(SILENT) for line in text.splitlines() if line), text
+        else:
+            assert language in ("python", "console", "{eval-rst}", "{toctree}", "{include}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_pictures_of_a_page_are_made_by_its_lines(page):
+    """What pictures/ holds has been drawn by a command of the page that shows it."""
+    text = page.read_text()
+    for picture in (ROOT / "docs" / "pictures").glob("*.png"):
+        if f"pictures/{picture.name})" in text.replace("studies/pictures", ""):
+            commands = [
+                c for language, t in blocks(page) if language == "console" for c, _ in typed(t)
+            ]
+            assert any(picture.name in c or c == f"warmup {picture.stem}" for c in commands)
+
+
+# --- what makes a difference -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed"),
+    [
+        ("Loss 0.5 at first", "Loss   0.51 at first"),
+        ("eta 3 …", "eta 3, and more: 7"),
+        ("Verdict holds", "Verdict holds  "),
+        ("(1e-3)", "(0.0011)"),
+        ("94.5%", "93%"),
+    ],
+)
+def test_lines_that_say_the_same(shown, printed):
+    assert same(shown, printed)
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed"),
+    [
+        ("Loss 0.5 at first", "Loss 5 at first"),
+        ("Loss 0.5 at first", "Loss 0.5 at last"),
+        ("Loss -0.5", "Loss 0.5"),
+        ("Outcome stuck …", "Outcome stable: trained"),
+        ("a 1", "a 1 2"),
+        ("a 1", "a"),
+    ],
+)
+def test_lines_that_do_not(shown, printed):
+    assert not same(shown, printed)
+
+
+def test_what_a_page_may_leave_out_and_what_not():
+    printed = "one\ntwo\nthree\n"
+    assert first_difference(["one", "…", "three"], printed) is None
+    assert first_difference(["…"], printed) is None
+    assert first_difference(["one", "…", "four"], printed) == "four"
+    assert first_difference(["one", "three"], printed) == "three"
+    assert first_difference(["one", "two"], printed) == "three"
+    assert first_difference([], "") is None
+    assert close(0.0, 0.0)
+    assert not close(0.0, 1.0)
+
+
+def test_a_line_that_fails_fails_the_page(tmp_path):
+    with pytest.raises(AssertionError, match="nonsense"):
+        type_block("$ echo fine\nfine\n$ warmup nonsense\n", tmp_path)
+    assert type_block("$ cat > x <<'END'\n> a\n> END\n$ cat x\na\n", tmp_path) == ["", "a"]
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(tmp_path):
+    """Links between pages, and to places in them; Sphinx itself follows those to names."""
+    from html.parser import HTMLParser
+
+    if importlib.util.find_spec("sphinx") is None:
+        pytest.skip("needs Sphinx: pip install -e '.[docs]'")
+    from sphinx.application import Sphinx
+
+    site, warnings = tmp_path / "site", (tmp_path / "warnings").open("w+")
+    app = Sphinx(
+        ROOT / "docs", ROOT / "docs", site, tmp_path / "trees", "html", status=None,
+        warning=warnings, parallel=1,
+    )  # fmt: skip
+    app.build()
+    warnings.seek(0)
+    assert warnings.read() == ""
+
+    class Page(HTMLParser):
+        def __init__(self, path):
+            super().__init__()
+            self.ids, self.links = set(), []
+            self.feed(path.read_text())
+
+        def handle_starttag(self, tag, attributes):
+            found = dict(attributes)
+            self.ids.add(found.get("id"))
+            self.links += [link for key in ("href", "src") if (link := found.get(key))]
+
+    pages = {path: Page(path) for path in site.rglob("*.html")}
+    assert len(pages) > 20
+    for path, page in pages.items():
+        for link in page.links:
+            target, _, place = link.partition("#")
+            if (
+                "://" in link
+                or link.startswith("data:")
+                or path.name in ("search.html", "genindex.html")
+            ):
+                continue
+            found = (path.parent / target.partition("?")[0]).resolve() if target else path
+            assert found.exists(), f"{path.name}: {link}"
+            assert not place or place in pages[found].ids, f"{path.name}: {link}"
+    # Nothing is fetched from elsewhere to show a page.
+    for page in pages.values():
+        assert not [link for link in page.links if "://" in link and link.endswith((".js", ".css"))]
