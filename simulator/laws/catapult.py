@@ -99,7 +99,7 @@ def catapult_end(rng: np.random.Generator) -> Reading:
     return equal(predicted, measured, scale=1.0)
 
 
-@law(0.1)
+@law(0.1, picture=pictures.half_ellipses)
 def catapult_invariant(rng: np.random.Generator) -> Reading:
     """Near the threshold a catapult conserves (S - 2 - 2 mu eps)^2 / 2 + (1 - mu^2) eps^2.
 

@@ -185,7 +185,7 @@ def net_trend(rng: np.random.Generator) -> Reading:
     return match(sharpens, measured)
 
 
-@law(0.05)
+@law(0.05, picture=pictures.trace_and_sharpness)
 def sharpness_dip(rng: np.random.Generator) -> Reading:
     """From f_0 = 0, wide: the Hessian sharpness falls until f = 2 y / 5; the trace only rises.
 

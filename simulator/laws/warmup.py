@@ -221,7 +221,7 @@ def _largest_eta(
     return 0.5 * (low + high)
 
 
-@law(0.02)
+@law(0.02, picture=pictures.meeting_the_edge)
 def first_crossing(rng: np.random.Generator) -> Reading:
     """Slow warmup first meets the edge at eta = 2/sqrt(lam_0^2 + 4 kappa^2 (y^2 - f_0^2)).
 

@@ -248,8 +248,8 @@ def is_bounded(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Any:
     """Whether descent at constant eta stays bounded: |mu| < 2 and S < 4 + mu eps (almost surely).
 
     The second is W < 1 of `invariant`, a triangle of modes that no run leaves or enters. Beyond it
-    all minima have S > 4 and runs diverge (proved at mu = 0, measured elsewhere). A bounded run has
-    |eps_t| <= 2 and S_t <= 4 + 2 |mu| at every step.
+    |1 - W| / (a^(1-h) b^h), h = (2 + mu) / 4, never falls, and no run can stay bounded. A bounded
+    run has |eps_t| <= 2 and S_t <= 4 + 2 |mu| at every step. That |mu| >= 2 diverges is measured.
     """
     a, b, mu = dimensionless(delta, lam, kappa, y, eta)
     return (np.abs(mu) < 2.0) & (a + b < 4.0 + mu * residual(a, b, mu))

@@ -191,8 +191,8 @@ def movement_exponent(a: Array, b: Array, c: float) -> float:
     """Exponent of how far features move in a step at eta ~ n^-c, relative to themselves: -r.
 
     r = min(a_L + b_L, 2 a_L + c) + c - 1 + min_l (2 a_l + [l = 1]) over hidden l (Yang & Hu
-    2011.14522, definition 3.2). At the critical rate, c = `kernel_exponent`: SP and NTP -1/2,
-    muP 0, INT(s) -(1 - s) / 2.
+    2011.14522, definition 3.2). At the critical rate, c = `kernel_exponent`, and depth 3 or more:
+    SP and NTP -1/2, muP 0, INT(s) -(1 - s) / 2.
     """
     first = np.zeros(len(a) - 1)
     first[0] = 1.0

@@ -29,6 +29,19 @@ def test_the_invariant_moves_away_from_one_by_the_predicted_ratio(mu, a, b):
     assert ratio > 0
 
 
+@given(mu=mus, a=st.floats(1e-3, 20), b=st.floats(1e-3, 20))
+def test_the_distance_from_one_in_units_of_the_modes_never_falls(mu, a, b):
+    """|1 - W| / (a^(1-h) b^h) with h = (2 + mu) / 4: why nothing beyond W = 1 stays bounded."""
+    after = uv.mode_step(a, b, mu)
+    h = (2 + mu) / 4
+    assume(min(after) > 1e-9 and abs(1 - uv.invariant(a, b, mu)) > 1e-6)
+    before, now = (
+        abs(1 - uv.invariant(*modes, mu)) / (modes[0] ** (1 - h) * modes[1] ** h)
+        for modes in ((a, b), after)
+    )
+    assert now >= before * (1 - 1e-6)
+
+
 @given(mu=st.floats(2, 4))
 def test_only_below_two_does_the_ratio_keep_its_sign(mu):
     assert uv.invariant_ratio(-0.5 * mu, mu) <= 0

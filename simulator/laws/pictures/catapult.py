@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.data import Data
-from simulator.laws.one_example import Example
+from simulator.laws.one_example import Example, random_example
 from simulator.models import UV
 from simulator.theory import catapult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["peak_time_against_width", "peak_times"]
+__all__ = ["half_ellipses", "peak_time_against_width", "peak_times"]
 
 _STYLES = (
     (2.3, "o", "#6baed6"),
@@ -59,3 +59,32 @@ def peak_time_against_width(ax: Axes, rng: np.random.Generator) -> None:
         title=r"The catapult peaks later by $1 / (2 \ln(\eta\lambda_0 - 1))$ an e-fold of width",
     )  # fmt: skip
     ax.legend(title=r"$\eta\lambda_0$", fontsize="small", loc="upper left")
+
+
+def half_ellipses(ax: Axes, rng: np.random.Generator) -> None:
+    """Residual and overshoot through catapults at three mu, and their predicted ellipses."""
+    start = 0.02
+    for mu, marker, colour in ((0.0, "o", "#6baed6"), (0.4, "s", "#3182bd"), (0.7, "D", "#252525")):
+        example = random_example(rng, y=float(rng.uniform(0.5, 3.0)) if mu else 0.0)
+        eta = mu / (example.kappa * example.y) if mu else 1.0
+        modes = 1.0 + 0.5 * start + np.array([1.0, -1.0]) * (mu + 1e-4)
+        path = example.descend(example.weights(modes / eta, rng), eta, 600)
+        states = eta * np.array([example.state(at) for at in path])
+        eps, over = example.kappa * states[:, 0], states[:, 1]
+        over = catapult.midpoint_overshoot(eps, over, mu) / start
+        ax.plot(
+            over[::5], np.abs(eps[::5]) / start, ls="none", marker=marker, color=colour, ms=4,
+            label=rf"measured, $\mu$ = {mu:g}",
+        )  # fmt: skip
+        turn = np.linspace(0.0, np.pi, 200)
+        peak = catapult.peak_excursion(2.0 + start, mu) / start
+        ax.plot(
+            np.cos(turn), peak * np.sin(turn), color="#a63603", lw=1.2,
+            label=None if mu else r"$o^2 / 2 + (1 - \mu^2)\,\varepsilon^2$ constant",
+        )  # fmt: skip
+    ax.set(
+        xlabel=r"overshoot $o / d$, $o = \eta\lambda - 2 - 2\mu\varepsilon$",
+        ylabel=r"$|\varepsilon| / d$", xlim=(1.25, -1.25), ylim=(0, 1.25),
+        title=r"Catapults from $\eta\lambda_0 = 2 + d$, left to right, $d = 0.02$",
+    )  # fmt: skip
+    ax.legend(fontsize="small", loc="upper right")

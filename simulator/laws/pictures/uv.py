@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.laws.one_example import random_example
+from simulator.data import Data
+from simulator.laws.one_example import Example, random_example
+from simulator.models import UV
+from simulator.theory import uv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["phases_of_one_example"]
+__all__ = ["phases_of_one_example", "trace_and_sharpness"]
 
 # Shape and lightness both tell them apart.
 _MARKERS: dict[str, dict[str, Any]] = {
@@ -50,3 +53,34 @@ def _phase(mu: float, start: float, rng: np.random.Generator) -> str:
     # Of the late losses the largest: an oscillation passes near 0 on its way.
     late = eta * example.kappa * np.sqrt(2.0 * run.loss[-16:].max())
     return "converges" if late < 1e-3 else "oscillates"
+
+
+def trace_and_sharpness(ax: Axes, rng: np.random.Generator) -> None:
+    """NTK trace and Hessian sharpness on the way from f_0 = 0 to the target, in small steps."""
+    y = float(rng.uniform(0.5, 3.0))
+    example = Example(UV(10_000), Data(np.ones((1, 1)), np.array([[y]])))
+    lam = 10.0 * example.kappa * y
+    theta, eta, steps = example.weights([0.5 * lam, 0.5 * lam], rng), 0.01 / lam, 400
+    run = example.train(theta, eta, steps, sharpness_every=1)
+    states = np.array([example.state(at) for at in example.descend(theta, eta, steps - 1)])
+    line = np.linspace(0.0, 1.0, 200)
+    # Flow conserves lam^2 - 4 kappa^2 f^2.
+    trace = np.sqrt(lam**2 + (2.0 * example.kappa * line * y) ** 2)
+    top = uv.sharpness((line - 1.0) * y, trace, example.kappa, y)
+    shown = np.unique(np.searchsorted(states[:, 0] / y + 1.0, np.linspace(0.0, 0.97, 24)))
+    reached = states[shown, 0] / y + 1.0
+    for values, found, style, marker, name in (
+        (trace, states[shown, 1], "-", "o", r"NTK trace $\lambda$"),
+        (top, run.sharpness[shown], "--", "D", r"Hessian sharpness $\lambda^H$"),
+    ):
+        ax.plot(line, values / lam, color="#a63603", ls=style, label=f"predicted: {name}")
+        ax.plot(
+            reached, found / lam, ls="none", marker=marker, mfc="none", mec="#08519c", ms=5,
+            label=f"measured: {name}",
+        )  # fmt: skip
+    ax.axvline(0.4, color="#252525", lw=0.8, ls=":", label="f = 2 y / 5")
+    ax.set(
+        xlabel="f / y", ylabel=r"in units of $\lambda_0$",
+        title=r"From $f_0 = 0$ the sharpness first falls, the trace only rises",
+    )  # fmt: skip
+    ax.legend(fontsize="small")

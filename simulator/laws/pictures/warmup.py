@@ -13,7 +13,7 @@ from simulator.theory import uv, warmup
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["half_survive", "smallest_surviving_warmup", "survival"]
+__all__ = ["half_survive", "meeting_the_edge", "smallest_surviving_warmup", "survival"]
 
 
 def survival(
@@ -82,3 +82,31 @@ def smallest_surviving_warmup(ax: Axes, rng: np.random.Generator) -> None:
         r"$\ln(1/\mathrm{floor})\,/\,(3 \ln 3 - 2)$",
     )  # fmt: skip
     ax.legend(loc="lower right")
+
+
+def meeting_the_edge(ax: Axes, rng: np.random.Generator) -> None:
+    """Sharpness over eta in slow warmups: where it meets 2 / eta, and what it does from there."""
+    one = example(64, 0.5, 1.0)
+    k, lam = one.kappa, 6.5 * one.kappa
+    for output, marker, colour in ((0.0, "o", "#6baed6"), (3.0, "D", "#08519c")):
+        theta = one.weights((0.5 * lam + k * output, 0.5 * lam - k * output), rng)
+        expected = float(warmup.first_crossing(output - 1.0, lam, k, 1.0))
+        schedule = Warmup(0.0, 0.9 / k, 8000)
+        run = train(one, theta, schedule, 8000, noise_of(one, lam, 1e-4), rng, sharpness_every=2)
+        found = np.flatnonzero(np.isfinite(run.sharpness))
+        shown = found[np.searchsorted(run.eta[found], np.geomspace(5e-4, 0.89, 70) / k)]
+        ax.plot(
+            k * run.eta[shown], run.sharpness[shown] / k, ls="none", marker=marker, color=colour,
+            ms=4, label=rf"measured, $f_0 = {output:g}\,y$",
+        )  # fmt: skip
+        ax.plot(
+            k * expected, 2.0 / (k * expected), ls="none", marker="*", ms=15, mfc="none",
+            mec="#a63603", label=None if output else r"predicted crossing, $2 / \lambda_\infty$",
+        )  # fmt: skip
+    line = np.geomspace(0.22, 1.0, 50)
+    ax.plot(line, 2.0 / line, color="#a63603", lw=1.2, label=r"$2 / \eta$")
+    ax.set(
+        xlabel=r"$\eta\kappa |y|$", ylabel=r"sharpness / ($\kappa |y|$)", xscale="log",
+        title="Slow warmup: head on or from behind, and then along the edge",
+    )  # fmt: skip
+    ax.legend(fontsize="small")
