@@ -22,6 +22,7 @@ from typing import Any
 __all__ = ["fingerprint"]
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), type(...))
+_VALUES = (tuple, list, set, frozenset, dict, CodeType)
 # What Python puts into every class, and dataclass into its own.
 _OF_EVERY_CLASS = {
     "__module__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__abstractmethods__",
@@ -48,6 +49,13 @@ def _pieces(thing: Any, seen: dict[int, object]) -> Iterator[bytes]:
         return
     seen[id(thing)] = thing  # kept alive, so that no other takes its id
     yield type(thing).__name__.encode()
+    yield from _parts(thing, seen)
+    if isinstance(thing, _VALUES):
+        # Whether two that are equal are one object differs from process to process.
+        del seen[id(thing)]
+
+
+def _parts(thing: Any, seen: dict[int, object]) -> Iterator[bytes]:
     if isinstance(thing, ModuleType):
         yield thing.__name__.encode()
     elif isinstance(thing, (tuple, list)):

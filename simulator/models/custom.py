@@ -18,6 +18,8 @@ __all__ = ["Custom", "Functions", "OwnObjective", "checked", "checked_start", "o
 
 Function = Callable[..., Any]
 
+_SINGLE = np.dtype("float32")
+
 
 class Functions(NamedTuple):
     """What a model is made of."""
@@ -56,7 +58,8 @@ class Custom(Model):
     ------
     InputError
         For anything else; and, when it is trained, for a function that returns another shape, or
-        what are no real numbers. `check_model` looks for wrong mathematics.
+        no real numbers, or those of a lower precision than the run's. `check_model` looks for
+        wrong mathematics.
 
     Notes
     -----
@@ -143,32 +146,32 @@ class OwnObjective(Objective):
         self._xy = self._all if rows is None else tuple(array[rows] for array in self._all)
 
     def loss(self, theta: Array) -> float:
-        return float(checked("loss", self._of_loss(theta, *self._xy), ()))
+        return float(checked("loss", self._of_loss(theta, *self._xy), (), self.dtype))
 
     def gradient(self, theta: Array, out: Array) -> float:
         self._theta = theta
         loss, gradient = self._of_gradient(theta, *self._xy)
-        out[:] = checked("gradient", gradient, (self.size,))
-        return float(checked("loss", loss, ()))
+        out[:] = checked("gradient", gradient, (self.size,), self.dtype)
+        return float(checked("loss", loss, (), self.dtype))
 
     def hvp(self, v: Array, out: Array) -> None:
-        out[:] = checked("hvp", self._of_hvp(self._theta, v, *self._xy), (self.size,))
+        out[:] = checked("hvp", self._of_hvp(self._theta, v, *self._xy), (self.size,), self.dtype)
 
 
-def checked(function: str, value: Any, shape: tuple[int, ...]) -> Array:
-    """What a function returned, if it is an array of real numbers of this shape."""
+def checked(
+    function: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any] = _SINGLE
+) -> Array:
+    """What a function returned, if it is of this shape, and real to this precision or a better."""
     try:
         array = np.asarray(value)
     except ValueError:
         raise InputError(function, "with rows of several lengths", "return one array") from None
-    wanted = f"shape {shape}" if shape else "one real number"
     if array.shape != shape:
+        wanted = f"shape {shape}" if shape else "one real number"
         raise InputError(function, f"returned shape {array.shape}", f"let it return {wanted}")
-    if array.dtype.kind not in ("f" if shape else "fiu"):
-        raise InputError(
-            function, f"returned type {array.dtype}",
-            f"let it return {'real numbers, float64 or float32' if shape else wanted}",
-        )  # fmt: skip
+    real = array.dtype.kind == "f" and array.dtype.itemsize >= dtype.itemsize
+    if not real and not (shape == () and isinstance(value, int)):
+        raise InputError(function, f"returned type {array.dtype}", f"let it return {dtype}")
     return array
 
 
