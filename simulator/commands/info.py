@@ -24,6 +24,7 @@ __all__ = ["info"]
 @click.argument("store", type=click.Path(path_type=Path), metavar="STORE.zarr")
 @option("output", "--command", "only_command", is_flag=True, help="Print the line that makes it again, and nothing else.")  # fmt: skip
 @option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.terminal_options
 def info(store: Path, only_command: bool, as_json: bool) -> None:
     """Say what a store holds, and the spec that made it."""
     from simulator.sweeps import open_store, tally
