@@ -23,12 +23,7 @@ __all__ = ["fingerprint"]
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), type(...))
 _VALUES = (tuple, list, set, frozenset, dict, CodeType)
-# What Python puts into every class, and dataclass into its own.
-_OF_EVERY_CLASS = {
-    "__module__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__abstractmethods__",
-    "_abc_impl", "__match_args__", "__dataclass_fields__", "__dataclass_params__", "__qualname__",
-    "__parameters__", "__orig_bases__", "__firstlineno__", "__static_attributes__",
-}  # fmt: skip
+_METHODS = (FunctionType, property, classmethod, staticmethod)
 
 
 def fingerprint(thing: object) -> str:
@@ -130,8 +125,10 @@ def _of_a_class(kind: type, seen: dict[int, object]) -> Iterator[bytes]:
         return
     yield from _all(kind.__bases__, seen)
     for name, value in sorted(vars(kind).items()):
+        # What Python, dataclass and pickle put into a class is not what a person wrote.
         made = isinstance(value, FunctionType) and value.__code__.co_filename == "<string>"
-        if name not in _OF_EVERY_CLASS and not made:
+        theirs = name.startswith("__") and (made or not isinstance(value, _METHODS))
+        if not theirs and name != "_abc_impl":
             yield from _all((name, value), seen)
 
 
