@@ -1,6 +1,7 @@
 """A model in a person's own file does what one of ours does, and says what is wrong with it."""
 
 import itertools
+import sys
 from pathlib import Path
 
 import numba
@@ -192,6 +193,14 @@ def test_without_double_precision_jax_is_refused_in_a_sentence(digits):
         assert sim.simulate(net("jax"), digits, steps=1, dtype="float32").loss[0] > 0
     finally:
         jax.config.update("jax_enable_x64", True)
+
+
+def test_without_jax_it_is_named(monkeypatch, digits):
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(sim.InputError, match="pip install jax"):
+        net("jax").init(digits)
+    with pytest.raises(sim.InputError, match="loss None: give a function"):
+        sim.from_jax("net", loss=None, init=tree_init)
 
 
 # --- what is wrong ------------------------------------------------------------------------------

@@ -129,6 +129,20 @@ def test_quiet_can_be_a_config_and_says_nothing_of_the_compiler(run, capsys):
     assert run(f"{RUN} --config quiet.toml").err == ""
 
 
+def test_bars_are_for_terminals_and_not_for_the_quiet(run, monkeypatch):
+    line = f"sweep {QUADRATIC} {GRID} --overwrite -o store.zarr"
+
+    def seen(line):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", screen := Terminal())
+            assert run(line).code == 0
+        return screen.getvalue()
+
+    assert "0 %|" in seen(line)
+    assert seen(f"{line} --quiet") == ""
+    assert run(line).err == ""
+
+
 def test_errors_are_told_to_the_quiet_too(run):
     assert "--width 0" in run("run --quiet --width 0").err
 
