@@ -22,7 +22,8 @@ from typing import Any
 __all__ = ["fingerprint"]
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), type(...))
-_VALUES = (tuple, list, set, frozenset, dict, CodeType)
+_CONTAINERS = (tuple, list, set, frozenset, dict)
+_VALUES = (*_CONTAINERS, CodeType)
 _METHODS = (FunctionType, property, classmethod, staticmethod)
 
 
@@ -43,7 +44,8 @@ def _pieces(thing: Any, seen: dict[int, object]) -> Iterator[bytes]:
         yield f"again {list(seen).index(id(thing))}".encode()
         return
     seen[id(thing)] = thing  # kept alive, so that no other takes its id
-    yield type(thing).__name__.encode()
+    length = len(thing) if isinstance(thing, _CONTAINERS) else 0
+    yield f"{type(thing).__name__} {length}".encode()
     yield from _parts(thing, seen)
     if isinstance(thing, _VALUES):
         # Whether two that are equal are one object differs from process to process.

@@ -120,6 +120,7 @@ class Scale:
         (np.arange(3.0), np.arange(3)),
         (np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(3, 2)),
         ((1, 2), [1, 2]),
+        (((1,), 2), ((1, 2),)),
         (1, True),
         ("1", 1),
     ],

@@ -222,6 +222,7 @@ def test_live_draws_on_a_screen_of_its_own_and_leaves_the_last_picture(run, monk
 def test_live_without_colour_or_a_document_is_as_clean(run, monkeypatch):
     result, screen = live(run, monkeypatch, "--no-color --json")
     assert json.loads(result.out)["command"] == "run"
+    assert not re.search(rf"{ESCAPE}\[[\d;]+m", screen)
     after = screen.split(f"{ESCAPE}[?1049l")[1].replace(f"{ESCAPE}[?25h", "")
     assert ESCAPE not in after
     assert "updates" in after
