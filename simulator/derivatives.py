@@ -198,6 +198,13 @@ def _worst(
     """Refuse the component that is most off; else its relative error, and how many were judged."""
     size = max(float(np.abs(whole).max()), float(np.abs(values).max()), np.finfo(float).tiny)
     judged = doubts <= 0.1 * tolerance * size
+    # First: where most cannot be judged, some agree by chance.
+    if 2 * judged.sum() < given.size:
+        raise InputError(
+            name, f"with {given.size} components",
+            f"differences can judge only {judged.sum()} of them: it is rough there, or not of "
+            "double precision; give another theta",
+        )  # fmt: skip
     errors = np.where(judged, np.abs(given - values), 0.0) / size
     at = int(np.argmax(errors))
     if errors[at] > tolerance:
@@ -205,12 +212,6 @@ def _worst(
             name, f"with {given[at] + 0.0:.10g} in component {places[at]}",
             f"differences of the {'loss' if name == 'gradient' else 'gradient'} give "
             f"{values[at]:.10g}; {int((errors > tolerance).sum())} of {given.size} are off",
-        )  # fmt: skip
-    if 2 * judged.sum() < given.size:
-        raise InputError(
-            name, f"with {given.size} components",
-            f"differences can judge only {judged.sum()} of them: it is rough there, or not of "
-            "double precision; give another theta",
         )  # fmt: skip
     return float(errors[at]), int(judged.sum()), given.size
 
