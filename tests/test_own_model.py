@@ -172,9 +172,9 @@ def test_a_right_model_passes_its_check(few, kind):
     assert found.judged == found.components
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["numpy", "jax"])
-def test_one_more_word_of_every_kind_is_the_same_for_it(few, kind):
-    """What is asked of models besides runs: units, searches, phases, stories, single precision."""
+def test_searches_phases_stories_and_single_precision_are_as_of_ours(few, kind):
     model = net(kind)
     ours, theirs = (
         sim.critical_learning_rate(m, few, steps=16, failure="diverged") for m in (model, THEIRS)
