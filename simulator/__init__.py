@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from simulator.critical import Critical, critical_learning_rate
     from simulator.curvature import sharpness
     from simulator.data import Data, load_data
+    from simulator.derivatives import check_model
     from simulator.events import explain
-    from simulator.models import MLP, UV, Model, Quadratic
+    from simulator.models import MLP, UV, Custom, Model, Objective, Quadratic, from_jax
     from simulator.optimizers import (
         GD,
         Adam,
         AdamW,
         GIAdam,
+        Limit,
         Momentum,
         Nesterov,
         Optimizer,
@@ -48,10 +50,10 @@ _HOMES = {
     "sharpness": "curvature",
     "Data": "data",
     "load_data": "data",
-    "MLP": "models",
-    "UV": "models",
-    "Model": "models",
-    "Quadratic": "models",
+    "check_model": "derivatives",
+    **dict.fromkeys(
+        ("MLP", "UV", "Custom", "Model", "Objective", "Quadratic", "from_jax"), "models"
+    ),
     **dict.fromkeys(
         (
             "GD",
@@ -63,6 +65,7 @@ _HOMES = {
             "GIAdam",
             "RIAdam",
             "RAdam",
+            "Limit",
             "Optimizer",
         ),
         "optimizers",
@@ -82,11 +85,11 @@ _HOMES = {
 _MODULES = ("testing", "theory")
 
 __all__ = [
-    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Critical", "Data", "GIAdam", "InputError",
-    "Model", "ModifiedWarmup", "Momentum", "Nesterov", "Optimizer", "PersistentCatapult",
-    "Quadratic", "RAdam", "RIAdam", "RMSProp", "Run", "Schedule", "Warmup",
-    "critical_eta", "critical_learning_rate", "explain", "load_data", "natural_phase", "sharpness",
-    "simulate", "sweep",
+    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Critical", "Custom", "Data", "GIAdam",
+    "InputError", "Limit", "Model", "ModifiedWarmup", "Momentum", "Nesterov", "Objective",
+    "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam", "RMSProp", "Run", "Schedule",
+    "Warmup", "check_model", "critical_eta", "critical_learning_rate", "explain", "from_jax",
+    "load_data", "natural_phase", "sharpness", "simulate", "sweep",
     "testing", "theory",
 ]  # fmt: skip
 

@@ -14,11 +14,11 @@ PACKAGE = Path(simulator.__file__).parent
 
 # Each room may import from rooms below it only.
 FLOORS = [
-    {"checks", "blas", "seconds"},
+    {"checks", "blas", "seconds", "fingerprint"},
     {"seeding", "catapult_search", "limits", "regimes", "parameterizations", "numerics"},
     {"schedules", "theory", "data", "runs"},
     {"models", "optimizers", "events"},
-    {"curvature", "testing"},
+    {"curvature", "testing", "derivatives"},
     {"training"},
     {"critical"},
     {"sweeps"},

@@ -3,14 +3,16 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+import xarray as xr
 from program import GRID, PROGRAM, QUADRATIC, chunks, opened
 
-from simulator import GD, MLP, InputError, load_data, sweep
+from simulator import GD, MLP, Custom, InputError, load_data, sweep
 from simulator.sweeps import Destination, Spec, execute
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -25,7 +27,7 @@ STORE = Path("store.zarr")
 @pytest.fixture(scope="module")
 def cluster():
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     ) as cluster:
         yield cluster
 
@@ -139,6 +141,32 @@ def test_a_worker_with_other_numerics_is_refused(cluster, monkeypatch):
     with pytest.raises(InputError, match=r"worker tcp.* has numba .*, not 0.0; install the same"):
         execute(spec, data, Destination(STORE), scheduler=cluster.scheduler_address)
     assert not STORE.exists()
+
+
+def own_model(strength, more=None):
+    """As a notebook has it, whose functions no worker can import."""
+    space = {"__name__": "notebook", "strength": strength, "more": more}
+    code = "def loss(theta): return strength * theta @ theta / 2\n"
+    code += "def gradient(theta): return strength * theta\ndef hvp(theta, v): return strength * v\n"
+    exec(code + "def init(rng): more; return rng.standard_normal(2)", space)
+    return Custom("own", **{name: space[name] for name in ("loss", "gradient", "hvp", "init")})
+
+
+def test_a_model_of_one_s_own_travels_with_its_functions(cluster):
+    there, here = (
+        sweep(own_model(2.0), eta_trgt=(0.1, 0.5), seeds=2, steps=8, scheduler=address)
+        for address in (cluster.scheduler_address, None)
+    )
+    xr.testing.assert_identical(there, here)
+
+
+def test_one_that_is_another_there_or_cannot_travel_is_refused(cluster, monkeypatch):
+    address = cluster.scheduler_address
+    with pytest.raises(InputError, match=r"the model own cannot be sent there: .*lock"):
+        sweep(own_model(2.0, threading.Lock()), eta_trgt=(0.1,), steps=8, scheduler=address)
+    monkeypatch.setattr(Spec, "sources", lambda spec: {"source of own": "py3.11-0"})
+    with pytest.raises(InputError, match=r"it has source of own py3\.\S+, not py3.11-0"):
+        sweep(own_model(2.0), eta_trgt=(0.1,), steps=8, scheduler=address)
 
 
 def test_without_the_extra_it_is_named(run, monkeypatch):

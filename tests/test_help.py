@@ -38,7 +38,7 @@ finally:
 
 
 @pytest.mark.parametrize(
-    "line", ["--help", "--version", "-h", *(f"{c} --help" for c in warmup.commands)]
+    "line", ["", "--help", "--version", "-h", *(f"{c} --help" for c in warmup.commands)]
 )
 def test_help_loads_nothing_heavy(line):
     done = subprocess.run(

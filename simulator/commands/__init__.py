@@ -14,7 +14,7 @@ from simulator.commands.explain import explain
 from simulator.commands.info import info
 from simulator.commands.plot import plot
 from simulator.commands.run import run
-from simulator.commands.stopping import leave_threads_behind
+from simulator.commands.stopping import Terminated, leave_threads_behind
 from simulator.commands.study import study
 from simulator.commands.sweep import sweep
 from simulator.commands.theory import theory
@@ -22,13 +22,27 @@ from simulator.commands.theory import theory
 __all__ = ["main", "warmup"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_GREETING = """\
+  warmup run --live   one run: its loss, and its sharpness against the threshold
+  warmup explain      one run, told in words: its catapults, and how it ended
+  warmup sweep        which learning rates train, after how long a warmup
+
+Each takes seconds and needs no network. Everything else: warmup --help"""
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="warmup-simulator", prog_name="warmup")
-def warmup() -> None:
+@click.pass_context
+def warmup(ctx: click.Context) -> None:
     """What learning-rate warmup really does, in models small enough for exact theory.
 
     Start with: warmup sweep
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(_GREETING)
 
 
 for _command in (run, sweep, critical, explain, theory, study, plot, info):
@@ -47,8 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     except click.ClickException as error:
         _leave(" ".join(error.format_message().split()), 2)
-    except (click.Abort, KeyboardInterrupt):
-        _leave("Interrupted.", 130)
+    except (click.Abort, KeyboardInterrupt) as stopped:
+        # Click makes an Abort of every interrupt.
+        by = stopped.__cause__ or stopped
+        _leave("Interrupted.", 143 if isinstance(by, Terminated) else 130)
     except MemoryError as error:
         _leave(f"Not enough memory: {str(error) or 'give smaller sizes'}.", 2)
     except OSError as error:

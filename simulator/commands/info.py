@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import printable
+from simulator.checks import InputError, printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.remake import line
 from simulator.commands.terminal import emit
+
+if TYPE_CHECKING:
+    from simulator.sweeps import Spec
 
 __all__ = ["info"]
 
@@ -21,14 +24,14 @@ __all__ = ["info"]
 @click.argument("store", type=click.Path(path_type=Path), metavar="STORE.zarr")
 @option("output", "--command", "only_command", is_flag=True, help="Print the line that makes it again, and nothing else.")  # fmt: skip
 @option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.terminal_options
 def info(store: Path, only_command: bool, as_json: bool) -> None:
     """Say what a store holds, and the spec that made it."""
     from simulator.sweeps import open_store, tally
 
     dataset, spec, data = open_store(store)
-    again = line(spec, data, Path("again.zarr"))
     if only_command:
-        click.echo(again)
+        click.echo(line(spec, data, Path("again.zarr")))
         return
     document: dict[str, Any] = {
         "command": "info",
@@ -41,7 +44,7 @@ def info(store: Path, only_command: bool, as_json: bool) -> None:
         "data": data,
         "versions": json.loads(dataset.attrs["versions"]),
         "machine": json.loads(dataset.attrs["machine"]),
-        "made_with": {"typed": dataset.attrs["command"], "again": again},
+        "made_with": {"typed": dataset.attrs["command"], "again": _again(spec, data)},
         "variables": {str(k): v.attrs.get("long_name", "") for k, v in dataset.data_vars.items()},
     }
     if as_json:
@@ -57,3 +60,11 @@ def info(store: Path, only_command: bool, as_json: bool) -> None:
         for name, value in document[title].items():
             text = value if isinstance(value, str) else json.dumps(value)
             click.echo(f"  {printable(name):24} {printable(text, 10_000)}")
+
+
+def _again(spec: Spec, data: dict[str, Any]) -> str:
+    """The line that makes it again, or why there is none."""
+    try:
+        return line(spec, data, Path("again.zarr"))
+    except InputError as error:
+        return f"no line: {error.remedy}"

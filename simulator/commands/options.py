@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from simulator.checks import InputError, one_of
+from simulator.commands.completion import one_of_these
 from simulator.commands.grids import Grid
+from simulator.commands.terminal import hush, without_color
 
 if TYPE_CHECKING:
     from simulator.data import Data
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GroupedCommand", "curvature_options", "data_of", "data_options", "model_of", "model_options",
     "optimizer_of", "optimizer_options", "option", "output_options", "report_options",
-    "schedule_of", "schedule_options", "was_given",
+    "schedule_of", "schedule_options", "terminal_options", "was_given",
 ]  # fmt: skip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -65,6 +67,8 @@ class GroupedCommand(click.Command):
 
 def option(group: str, *names: str, **kwargs: Any) -> Callable[[Any], Any]:
     """A click option in a group; ``default_text`` shows a default that the library applies."""
+    if "|" in kwargs.get("metavar", "") and "type" not in kwargs:
+        kwargs["shell_complete"] = one_of_these(kwargs["metavar"].split("|"))
     shown = kwargs.pop("default_text", None)
     if shown is not None:
         kwargs["help"] += f"  [default: {shown}]"
@@ -201,8 +205,14 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
 
 
+terminal_options = _together(
+    option("output", "--quiet", is_flag=True, expose_value=False, callback=hush, help="No progress and no notes: results and errors only."),
+    option("output", "--no-color", is_flag=True, expose_value=False, callback=without_color, help="No colours; so does NO_COLOR."),
+)  # fmt: skip
+
 report_options = _together(
     option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout; everything else on stderr."),
+    terminal_options,
     option("config", "--config", type=click.Path(path_type=Path), metavar="FILE.toml", is_eager=True, expose_value=False, callback=_read_config, help="Options by name (dashes as underscores); the command line wins."),
 )  # fmt: skip
 

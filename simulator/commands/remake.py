@@ -29,10 +29,20 @@ def line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
         in their place.
     store : path
         Where the new one goes.
+
+    Raises
+    ------
+    InputError
+        For a spec that no line asks for.
     """
     from simulator.schedules import SCHEDULES
-    from simulator.sweeps import first_seeds
+    from simulator.sweeps import first_seeds, is_recorded
 
+    for kind, chosen in (("model", spec.model), ("optimizer", spec.optimizer)):
+        if is_recorded(chosen):
+            raise InputError(
+                "store", store, f"its {kind} {chosen.name} is its maker's own; use simulator.sweep"
+            )
     words = ["warmup", "sweep"]
     for kind, chosen in (("model", spec.model), ("optimizer", spec.optimizer)):
         words += [f"--{kind}", chosen.name]

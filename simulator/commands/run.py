@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +12,21 @@ import click
 
 from simulator.checks import InputError, at_least, printable
 from simulator.commands import options
+from simulator.commands.live import drawing, leave_picture, obstacle
 from simulator.commands.options import option
 from simulator.commands.replay import refuse_others, replay
-from simulator.commands.terminal import announce_compilation, emit, say, shares, typed
+from simulator.commands.terminal import announce_compilation, emit, marked, note, shares, typed
 
 if TYPE_CHECKING:
     from simulator.data import Data
     from simulator.runs import Run
     from simulator.sweeps import Spec
+    from simulator.training import Sight
 
 __all__ = ["new_spec", "run"]
 
 # What may be given together with --replay; everything else comes from the store.
-_WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "data", "sharpness_every"}
+_WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data", "sharpness_every"}
 
 
 @click.command(cls=options.GroupedCommand)
@@ -37,6 +41,12 @@ _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "data", "sharpn
 @option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Do a run of this store again, bit for bit.")  # fmt: skip
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of --replay.")
 @option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
+@option(
+    "output",
+    "--live",
+    is_flag=True,
+    help="Draw loss and sharpness in the terminal while it trains.",
+)
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="none", help="Keep the run and its curves in a store.")  # fmt: skip
 @option("output", "--curves/--no-curves", default=False, help="Curves in the JSON document too.")
 @options.output_options("run.png")
@@ -49,6 +59,7 @@ def run(**given: Any) -> None:
     from simulator import figures
     from simulator.seconds import compiling
     from simulator.sweeps import Destination, foreknowledge, rehearse, run_cell, save_run
+    from simulator.training import Sight
 
     figure: Path = given["figure"] or Path("run.png")
     figures.check_format(figure)
@@ -70,7 +81,12 @@ def run(**given: Any) -> None:
     at_least("top_k", given["top_k"], 1)
     announce_compilation()
     known = foreknowledge(spec, data, spec.seeds[cell[0]])
-    result = run_cell(spec, data, cell, known["eta_critical"], top_k=given["top_k"])
+    with _watched(given["live"]) as watch:
+        result = run_cell(
+            spec, data, cell, known["eta_critical"], top_k=given["top_k"], watch=watch
+        )
+    if watch is not None:
+        leave_picture(Sight.of(result))
     # Kernels are loaded before the run too, for the unit of its learning rates.
     seconds = {**result.seconds, "compile": compiling()}
     if given["output"] is not None:
@@ -92,6 +108,17 @@ def run(**given: Any) -> None:
         _tell(spec, cell, result, found)
         click.echo(f"Time           {shares(seconds)}")
         click.echo(f"Figure         {printable(figure)}")
+
+
+def _watched(live: bool) -> AbstractContextManager[Callable[[Sight], None] | None]:
+    """Whoever is to see the run as it goes."""
+    if not live:
+        return nullcontext()
+    why_not = obstacle()
+    if why_not is None:
+        return drawing()
+    note(f"--live draws nothing: {why_not}.")
+    return nullcontext()
 
 
 def new_spec(given: dict[str, Any]) -> Spec:
@@ -151,7 +178,7 @@ def _tell(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any])
     click.echo(f"{spec.model.name}, {spec.optimizer.name}, {schedule}{where}")
     if spec.eta_unit == "critical":
         click.echo(f"(eta in units of eta_critical = {found['eta_critical']:.4g})")
-    click.echo(f"\nOutcome        {result.outcome}: {OUTCOMES[result.outcome]}")
+    click.echo(f"\nOutcome        {marked(result.outcome)}: {OUTCOMES[result.outcome]}")
     if result.forward_passes:
         click.echo(f"Searches       {result.forward_passes} forward passes besides the updates")
     if result.diverged:
@@ -165,7 +192,7 @@ def _tell(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any])
     if result.test_accuracy_final == result.test_accuracy_final:
         click.echo(f"Test accuracy  {result.test_accuracy_final:.1%}")
     if "identical" in found:
-        same = "bit for bit" if found["identical"] else "NOT bit for bit"
+        same = "bit for bit" if found["identical"] else marked("NOT bit for bit")
         click.echo(f"Replay         agrees with the store {same}")
         if not found["identical"]:
-            say("Another processor or other package versions may round differently.")
+            note("Another processor or other package versions may round differently.")

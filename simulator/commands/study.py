@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from simulator.checks import InputError, at_least
 from simulator.commands import options
+from simulator.commands.completion import one_of_these
 from simulator.commands.options import option
-from simulator.commands.terminal import announce_compilation, emit, progress, say
+from simulator.commands.terminal import announce_compilation, emit, marked, progress, say
 
 if TYPE_CHECKING:
     from simulator.studying import Claim, Lab, Study
@@ -27,6 +29,7 @@ def study() -> None:
 
 @study.command("list", cls=options.GroupedCommand)
 @option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.terminal_options
 def list_studies(as_json: bool) -> None:
     """Name every study, with its finding."""
     from simulator.studying import find_studies, load_study
@@ -40,8 +43,14 @@ def list_studies(as_json: bool) -> None:
         click.echo(f"{one.name:{width}}  {one.title}")
 
 
+def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    from simulator.studying import find_studies
+
+    return one_of_these(["all", *find_studies()])(ctx, param, typed)
+
+
 @study.command("run", cls=options.GroupedCommand)
-@click.argument("names", nargs=-1, required=True, metavar="NAME...|all")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...|all", shell_complete=_offer)
 @option("seeds", "--seeds", type=int, default=5, help="Seeds of each measurement.")
 @option("seeds", "--quick", is_flag=True, help="Coarser grids: seconds instead of minutes.")
 @option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="What is learnt instead.")  # fmt: skip
@@ -52,6 +61,7 @@ def list_studies(as_json: bool) -> None:
 @option("output", "--figures", type=click.Path(path_type=Path), default_text="the output folder", help="Folder of figures.")  # fmt: skip
 @option("output", "--page", type=click.Path(path_type=Path), metavar="FILE.md", multiple=True, help="Write the claims there too; may be given again.")  # fmt: skip
 @option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.terminal_options
 def run_studies(**given: Any) -> None:
     """Measure, judge and draw. Exit code 1 if a claim fails.
 
@@ -127,8 +137,8 @@ def _tell(results: list[Result]) -> None:
         ]  # fmt: skip
         widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
         for row in (head, *rows):
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            click.echo(f"  {'  '.join(cells).rstrip()}")
+            cells = (cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False))
+            click.echo(f"  {'  '.join([*cells, marked(row[-1])]).rstrip()}")
     claims = [claim for _, claims, _, _ in results for claim in claims]
     holding = sum(claim.holds for claim in claims)
     click.echo(f"\n{holding} of {len(claims)} claims hold.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
 import sys
 import threading
@@ -16,7 +17,17 @@ import click
 
 from simulator.checks import printable
 
-__all__ = ["announce_compilation", "emit", "progress", "say", "shares", "typed"]
+__all__ = [
+    "announce_compilation", "emit", "hush", "marked", "note", "progress", "say", "shares", "typed",
+    "without_color",
+]  # fmt: skip
+
+_QUIET = "warmup.quiet"
+# What a reader looks for; a colour says no more than its word.
+_COLORS = {
+    "holds": "green", "FAILS": "red", "stable": "green", "catapult": "green",
+    "edge_of_stability": "green", "stuck": "yellow", "diverged": "red", "NOT bit for bit": "red",
+}  # fmt: skip
 
 # Without a terminal a bar is noise in a log; a line now and then is a sign of life.
 _LINE_EVERY_SECONDS = 30.0
@@ -25,6 +36,33 @@ _LINE_EVERY_SECONDS = 30.0
 def say(message: str = "") -> None:
     """A line for the person, on stderr."""
     click.echo(printable(message, 10_000), err=True)
+
+
+def hush(ctx: click.Context, param: click.Parameter, quiet: bool) -> None:
+    """``--quiet``: no progress and no notes; results, errors and what was interrupted are told."""
+    ctx.meta[_QUIET] = quiet
+
+
+def without_color(ctx: click.Context, param: click.Parameter, plain: bool) -> None:
+    """``--no-color``, and what else asks for it. Away from a terminal click leaves colours out."""
+    if plain or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        ctx.color = False
+
+
+def _is_quiet() -> bool:
+    return bool(click.get_current_context().meta.get(_QUIET))
+
+
+def note(message: str) -> None:
+    """A line for the person, on stderr, that can be done without."""
+    if not _is_quiet():
+        say(message)
+
+
+def marked(word: str) -> str:
+    """An outcome or a verdict in its colour."""
+    color = _COLORS.get(word)
+    return click.style(word, fg=color) if color else word
 
 
 def typed() -> str:
@@ -58,6 +96,8 @@ def _plain(value: Any) -> Any:
 
 def announce_compilation() -> None:
     """Say so when the current command begins to wait for the compiler, if it ever does."""
+    if _is_quiet():
+        return
     from numba.core import event
 
     class Once(event.Listener):  # type: ignore[misc]
@@ -88,16 +128,18 @@ def progress(total: int, what: str = "runs") -> Iterator[Callable[[int], None]]:
     from tqdm import tqdm
 
     done, last = 0, time.monotonic()
-    lock = threading.Lock()
+    lock, quiet = threading.Lock(), _is_quiet()
     shape = "{percentage:3.0f} %|{bar}| {n}/{total} " + what + " [{elapsed} < {remaining}]"
-    with tqdm(total=total, bar_format=shape, disable=None, leave=False, file=sys.stderr) as bar:
+    with tqdm(
+        total=total, bar_format=shape, disable=quiet or None, leave=False, file=sys.stderr
+    ) as bar:
 
         def tell(more: int) -> None:
             nonlocal done, last
             with lock:
                 done += more
                 bar.update(more)
-                if bar.disable and time.monotonic() - last > _LINE_EVERY_SECONDS:
+                if bar.disable and not quiet and time.monotonic() - last > _LINE_EVERY_SECONDS:
                     last = time.monotonic()
                     say(f"{done} of {total} {what} done")
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from simulator.checks import InputError, one_of
 from simulator.commands import options
+from simulator.commands.completion import one_of_these
 from simulator.commands.options import option
-from simulator.commands.terminal import announce_compilation, emit, progress
+from simulator.commands.terminal import announce_compilation, emit, marked, progress
 
 if TYPE_CHECKING:
     from simulator.laws import Finding, Law
@@ -19,8 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["theory"]
 
 
+def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    from simulator.laws import LAWS
+
+    return one_of_these(LAWS)(ctx, param, typed)
+
+
 @click.command(cls=options.GroupedCommand)
-@option("law", "--law", metavar="NAME", default_text="all of them", help="One law: what it says, where it is from, its picture.")  # fmt: skip
+@option("law", "--law", metavar="NAME", shell_complete=_offer, default_text="all of them", help="One law: what it says, where it is from, its picture.")  # fmt: skip
 @option("seeds", "--seed", type=int, default=0, help="Chooses the random instances.")
 @options.output_options("NAME.png, for a law that has a picture")
 def theory(**given: Any) -> None:
@@ -126,7 +134,7 @@ def _tell_all(found: list[Finding], seconds: float) -> None:
 
 def _cells(finding: Finding) -> tuple[str, ...]:
     """Measured, relation, predicted, difference, tolerance, verdict."""
-    verdict = "holds" if finding.holds else "FAILS"
+    verdict = marked("holds" if finding.holds else "FAILS")
     allowed = f"{finding.law.tolerance:.0e}" if finding.law.tolerance else "0"
     off = f"{finding.difference:.1e}" if finding.difference else "0"
     if finding.relation == "iff":

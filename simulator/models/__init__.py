@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from simulator.models.base import Array, Model, Objective
+from simulator.models.custom import Custom
+from simulator.models.from_jax import from_jax
 from simulator.models.lanes import Lanes
 from simulator.models.mlp import MLP
 from simulator.models.quadratic import Quadratic
 from simulator.models.uv import UV
 
-__all__ = ["MLP", "MODELS", "UV", "Array", "Lanes", "Model", "Objective", "Quadratic"]
+__all__ = [
+    "MLP", "MODELS", "UV", "Array", "Custom", "Lanes", "Model", "Objective", "Quadratic",
+    "from_jax",
+]  # fmt: skip
 
 MODELS: dict[str, type[Model]] = {model.name: model for model in (MLP, UV, Quadratic)}

@@ -8,7 +8,8 @@ To add one:
 3. Add it to ``MODELS`` in ``simulator/models/__init__.py``, and to ``tests/test_models.py``.
 
 Everything else (gradients, products, sharpness, training, sweeps, the command line's ``--model``)
-works on the contract alone.
+works on the contract alone. A model of one's own, in one's own file, needs neither 3 nor a
+subclass: see ``custom.py`` and ``docs/own_model.md``.
 """
 
 from __future__ import annotations

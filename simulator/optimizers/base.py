@@ -9,6 +9,8 @@ To add one:
    ``adaptive``, and gives ``preconditioner``.
 3. Add it to ``OPTIMIZERS`` in ``simulator/optimizers/__init__.py`` and to the tables in
    ``tests/test_optimizers.py``, which hold it to another library and to its limits.
+
+One of one's own, in one's own file, needs 2 only: see ``docs/own_optimizer.md``.
 """
 
 from __future__ import annotations

@@ -5,11 +5,12 @@ from __future__ import annotations
 from simulator.sweeps.destination import Destination, save_run
 from simulator.sweeps.execute import check, cores, execute, rehearse, sweep
 from simulator.sweeps.foreknowledge import foreknowledge
+from simulator.sweeps.own import is_recorded
 from simulator.sweeps.reading import load, open_store, tally
 from simulator.sweeps.spec import AXES, Spec, first_seeds
 from simulator.sweeps.work import run_cell
 
 __all__ = [
     "AXES", "Destination", "Spec", "check", "cores", "execute", "first_seeds", "foreknowledge",
-    "load", "open_store", "rehearse", "run_cell", "save_run", "sweep", "tally",
+    "is_recorded", "load", "open_store", "rehearse", "run_cell", "save_run", "sweep", "tally",
 ]  # fmt: skip

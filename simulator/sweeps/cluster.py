@@ -53,7 +53,9 @@ class Cluster:
             raise InputError(
                 "scheduler", address, "no Dask scheduler answers there; start one: dask scheduler"
             ) from error
+        self._expected = numerics() | job.spec.sources()
         try:
+            _refuse_unsendable(address, job)
             for worker, theirs in self._client.run(_numerics, on_error="return").items():
                 _refuse_other(worker, theirs, numerics())
         except BaseException:
@@ -78,7 +80,7 @@ class Cluster:
         """Have the rest of a chunk done."""
         todo = chunk[STATUS.name] != "done"
         some = None if todo.all() else chunk
-        future: Future[Done] = self._pool.submit(_do, self._job, region, some, numerics())
+        future: Future[Done] = self._pool.submit(_do, self._job, region, some, self._expected)
         future.add_done_callback(lambda done: _is_lost(done) or self._tell(int(todo.sum())))
         return future
 
@@ -107,6 +109,19 @@ def _numerics() -> dict[str, str]:
     return numerics()
 
 
+def _refuse_unsendable(address: str, job: Job) -> None:
+    """Refuse a model or optimizer of a person's own whose code cannot travel."""
+    from distributed.protocol.pickle import dumps
+
+    for kind, thing in (("model", job.spec.model), ("optimizer", job.spec.optimizer)):
+        try:
+            dumps(thing)
+        except Exception as error:
+            raise InputError(
+                "scheduler", address, f"the {kind} {thing.name} cannot be sent there: {error}"
+            ) from None
+
+
 def _refuse_other(worker: str, theirs: Any, ours: dict[str, str]) -> None:
     """Refuse a worker that would compute otherwise."""
     if isinstance(theirs, BaseException):
@@ -123,7 +138,7 @@ def _do(job: Job, region: Region, chunk: Chunk | None, expected: dict[str, str])
     """On a worker, which may have come late: it is looked at too."""
     from distributed import get_worker
 
-    _refuse_other(get_worker().address, numerics(), expected)
+    _refuse_other(get_worker().address, numerics() | job.spec.sources(), expected)
     if chunk is None:
         chunk = job.layout.blank(tuple(part.stop - part.start for part in region))
     with one_blas_thread():

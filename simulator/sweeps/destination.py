@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from simulator.runs import Run
 from simulator.sweeps.growth import carry_over
 from simulator.sweeps.layout import Layout
 from simulator.sweeps.origin import machine, numerics
+from simulator.sweeps.own import is_recorded
 from simulator.sweeps.reading import described, open_group
 from simulator.sweeps.spec import Spec
 from simulator.sweeps.store import ResultStore, describe, hold, recover
@@ -115,6 +116,8 @@ class Destination:
                     path, spec, data, chunk_shape, command=command, replace=True
                 )
         theirs, _ = described(path, open_group(path, "r", "output"), "output")
+        # Those of a person's own are no more than a record there; they agree.
+        theirs = replace(theirs, model=spec.model, optimizer=spec.optimizer)
         store = ResultStore.reopen(path, theirs, data, shared=self.is_shared)
         if theirs == spec:
             return store
@@ -158,10 +161,17 @@ def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: st
         or _difference(json.loads(str(group.attrs["numerics"])), numerics())
     )
     if found:
-        raise InputError(option, path, f"{found}; use the same, or another output")
+        raise InputError(option, path, f"{found}; {_remedy(their_spec, spec)}")
     rounding = {name: machine()[name] for name in ("cpu", "features", "blas")}
     if _difference(json.loads(str(group.attrs["machine"])), rounding):
         log.warning("%s was begun on another processor: last bits may differ from here on", path)
+
+
+def _remedy(theirs: Spec, ours: Spec) -> str:
+    for there, here in ((theirs.model, ours.model), (theirs.optimizer, ours.optimizer)):
+        if is_recorded(there) and there.name != here.name:
+            return f"{there.name} is its maker's own: go on in Python, with sweep(..., resume=True)"
+    return "use the same, or another output"
 
 
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:

@@ -14,6 +14,7 @@ from simulator.data import Data
 from simulator.models import MODELS, Array, Model
 from simulator.optimizers import OPTIMIZERS, Optimizer
 from simulator.schedules import DECAYS, SCHEDULES, Schedule
+from simulator.sweeps.own import plain_of, rebuild
 from simulator.training import DTYPES
 
 __all__ = ["AXES", "CONVENTIONS", "ETA_UNITS", "Region", "Spec", "first_seeds"]
@@ -242,9 +243,18 @@ class Spec:
     def as_dict(self) -> dict[str, Any]:
         """Everything, as plain JSON values."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name in ("model", "optimizer"):
-            plain[name] = {"name": plain[name].name, **plain[name].options()}
+        plain["model"] = plain_of("model", self.model, MODELS)
+        plain["optimizer"] = plain_of("optimizer", self.optimizer, OPTIMIZERS)
         return plain
+
+    def sources(self) -> dict[str, str]:
+        """Fingerprints of the code of its model and optimizer, where they are a person's own."""
+        plain = self.as_dict()
+        return {
+            f"source of {plain[kind]['name']}": plain[kind]["source"]
+            for kind in ("model", "optimizer")
+            if "source" in plain[kind]
+        }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Spec:
@@ -255,8 +265,8 @@ class Spec:
         unknown = set(arguments) - {field.name for field in fields(cls)}
         if unknown:
             raise InputError("spec", sorted(unknown)[0], "no such entry; another version wrote it")
-        arguments["model"] = _rebuild("model", MODELS, arguments.get("model"))
-        arguments["optimizer"] = _rebuild("optimizer", OPTIMIZERS, arguments.get("optimizer"))
+        arguments["model"] = rebuild("model", MODELS, arguments.get("model"))
+        arguments["optimizer"] = rebuild("optimizer", OPTIMIZERS, arguments.get("optimizer"))
         try:
             return cls(**arguments)
         except TypeError:
@@ -271,7 +281,10 @@ def _flat(plain: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in plain.items():
         if isinstance(value, Mapping):
-            flat |= {name: value["name"]} | {k: v for k, v in value.items() if k != "name"}
+            # Options of a person's own have any names, also the spec's.
+            prefix = f"{name} " if "source" in value else ""
+            options = {prefix + k: v for k, v in value.items() if k != "name"}
+            flat |= {name: value["name"]} | options
         else:
             flat[name] = value
     return flat
@@ -294,17 +307,6 @@ def _some(values: Sequence[float]) -> str:
     """A grid for a sentence: all of a short one, the ends of a long one."""
     texts = [f"{value:.6g}" for value in values]
     return ", ".join(texts if len(texts) <= 20 else [*texts[:3], "...", *texts[-3:]])
-
-
-def _rebuild(kind: str, registry: Mapping[str, type[Any]], plain: object) -> Any:
-    if not isinstance(plain, Mapping):
-        raise InputError("spec", f"without {kind}", "another version wrote it")
-    options = dict(plain)
-    name = one_of(kind, options.pop("name", None), registry)
-    try:
-        return registry[name](**options)
-    except TypeError:
-        raise InputError(kind, name, "has options that this version does not know") from None
 
 
 def _axis(name: str, values: Any, check: Any) -> tuple[Any, ...]:

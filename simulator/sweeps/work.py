@@ -15,7 +15,7 @@ from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
 from simulator.sweeps.side_by_side import goes_side_by_side, run_side_by_side
 from simulator.sweeps.spec import Region, Spec
-from simulator.training import Interrupted, simulate
+from simulator.training import Interrupted, Sight, simulate
 
 __all__ = ["Done", "do", "run_cell"]
 
@@ -89,6 +89,7 @@ def run_cell(
     *,
     top_k: int = 1,
     stop: Callable[[], bool] | None = None,
+    watch: Callable[[Sight], None] | None = None,
 ) -> Run:
     """The run at these indices along ``AXES``; ``eta_critical`` is its seed's."""
     return simulate(
@@ -105,4 +106,5 @@ def run_cell(
         accuracy=spec.accuracy,
         dtype=spec.dtype,
         stop=stop,
+        watch=watch,
     )

@@ -22,6 +22,7 @@ from simulator.training.probe import Probe
 from simulator.training.record import Record
 from simulator.training.rule import Rule
 from simulator.training.scores import scores
+from simulator.training.sight import Sight
 from simulator.training.single import run_in_a_lane
 
 __all__ = ["DTYPES", "Interrupted", "simulate"]
@@ -49,6 +50,7 @@ def simulate(
     accuracy: float = 1e-5,
     dtype: str = "float64",
     stop: Callable[[], bool] | None = None,
+    watch: Callable[[Sight], None] | None = None,
 ) -> Run:
     """Train once, following the sharpness.
 
@@ -84,6 +86,9 @@ def simulate(
         Precision of everything.
     stop : callable, optional
         Asked before each update; raise `Interrupted` once it says True.
+    watch : callable, optional
+        Shown each update before it is taken, as a `Sight`. Small `UV` models train as a whole, in
+        less time than a person sees: they show nothing.
 
     Returns
     -------
@@ -94,7 +99,7 @@ def simulate(
     InputError
         For input that cannot be used. A divergence is a result, not an error.
     """
-    watch = Stopwatch()
+    stopwatch = Stopwatch()
     at_least("steps", steps, 1)
     at_least("sharpness_every", sharpness_every, 0)
     at_least("top_k", top_k, 1)
@@ -124,7 +129,10 @@ def simulate(
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss_init = objective.loss(theta)
         choose, probe = schedule.chooser(), Probe(objective, rule)
-        diverged_step = _train(theta, eta, choose, probe, objective, rule, batches, record, stop)
+        look = None if watch is None else _shown_to(watch, record, eta, rule)
+        diverged_step = _train(
+            theta, eta, choose, probe, objective, rule, batches, record, stop, look
+        )
         objective.select(None)
         loss_final = record.finish(theta) if diverged_step < 0 else math.nan
         if diverged_step < 0 and not math.isfinite(loss_final):
@@ -149,7 +157,7 @@ def simulate(
         products=record.products,
         forward_passes=probe.forward_passes,
         constant_loss=model.constant_loss(data),
-        seconds=watch.seconds(record.seconds),
+        seconds=stopwatch.seconds(record.seconds),
     )
 
 
@@ -158,6 +166,15 @@ def _start(theta0: ArrayLike, dtype: str) -> Array:
     if not np.isfinite(theta).all():
         raise InputError("theta0", "with NaN or infinite values", "give finite parameters")
     return theta
+
+
+def _shown_to(
+    watch: Callable[[Sight], None], record: Record, eta: Array, rule: Rule
+) -> Callable[[int], None]:
+    """What shows a run, at the step that it is given."""
+    pre = record.preconditioned
+    sharpness = record.eigenvalues[:, 0] if pre is None else pre
+    return lambda step: watch(Sight(step, record.loss, sharpness, eta, rule.optimizer.limit))
 
 
 def _train(
@@ -170,6 +187,7 @@ def _train(
     batches: Batches,
     record: Record,
     stop: Callable[[], bool] | None,
+    look: Callable[[int], None] | None,
 ) -> int:
     """Update theta in place, once for every eta; returns the step of a divergence, or -1.
 
@@ -188,6 +206,8 @@ def _train(
         if choose is not None:
             probe.at(step, theta, record.gradient, loss, record.decisive)
             eta[step:] = choose(probe)
+        if look is not None:
+            look(step)
         if batches.full and rule.rests(record.gradient):
             # A dead network: no update will ever move it, so every step left repeats this one.
             record.repeat(step)

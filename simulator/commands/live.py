@@ -1,0 +1,76 @@
+"""A run drawn in the terminal while it trains: ``warmup run --live``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING
+
+import click
+
+from simulator.commands.stopping import interruptible
+from simulator.commands.terminal import say
+
+if TYPE_CHECKING:
+    from simulator.training import Sight
+
+__all__ = ["drawing", "obstacle"]
+
+_SECONDS_BETWEEN = 0.1
+# Of what stays when the run is over: as high as it need be to be read, and not a whole screen.
+_MOST_LINES = 24
+
+
+def obstacle() -> str | None:
+    """Why nothing can be drawn here, if so."""
+    if not sys.stderr.isatty():
+        return "this is no terminal"
+    if os.environ.get("TERM") == "dumb":
+        return "this terminal cannot be drawn on"
+    if "utf" not in (sys.stderr.encoding or "").lower():
+        return f"this terminal's encoding, {sys.stderr.encoding}, lacks the characters"
+    return None
+
+
+@contextmanager
+def drawing() -> Iterator[Callable[[Sight], None]]:
+    """Shows what it is given, on a screen of its own that is gone afterwards; now and then."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from simulator.commands.picture import picture
+
+    plain = click.get_current_context().color is False
+    console = Console(stderr=True, no_color=plain, highlight=False)
+    live = Live(console=console, screen=True, auto_refresh=False)
+    last = 0.0
+    # SIGTERM too leaves the terminal as it was.
+    with interruptible(), ExitStack() as screen:
+
+        def show(sight: Sight) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last < _SECONDS_BETWEEN:
+                return
+            if not last:
+                # Not before the first step: until then a compiler may have something to say.
+                screen.enter_context(live)
+            text = Text.from_ansi(picture(sight, console.width, console.height), no_wrap=True)
+            live.update(text, refresh=True)
+            last = time.monotonic()
+
+        yield show
+
+
+def leave_picture(sight: Sight) -> None:
+    """What stays of it, above the results."""
+    from simulator.commands.picture import picture
+
+    size = get_terminal_size()
+    click.echo(picture(sight, size.columns, min(size.lines - 1, _MOST_LINES)), err=True)
+    say()

@@ -1,0 +1,206 @@
+"""A model of a person's own: functions in their own file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.checks import InputError
+from simulator.data import Data
+from simulator.models.base import Array, Model, Objective
+from simulator.seeding import generator
+
+__all__ = ["Custom", "Functions", "OwnObjective", "checked", "checked_start", "own_options"]
+
+Function = Callable[..., Any]
+
+_SINGLE = np.dtype("float32")
+
+
+class Functions(NamedTuple):
+    """What a model is made of."""
+
+    loss: Function
+    gradient: Function
+    hvp: Function
+    init: Function
+
+
+@dataclass(frozen=True, init=False)
+class Custom(Model):
+    """A model from functions of your own: plain NumPy, or compiled by ``numba.njit``.
+
+    With data every function gets x (m, d) and y (m, k) after what is written here, one-hot where
+    the data has labels, both of the run's precision; with minibatches the rows of the batch. A
+    model trained without data gets neither. Entries of ``options`` come last, by keyword.
+
+    Parameters
+    ----------
+    name : str
+        What a store calls it.
+    loss : callable
+        ``loss(theta, x, y)``, theta (P,): a number.
+    gradient : callable
+        ``gradient(theta, x, y)``: the gradient of that loss (P,).
+    hvp : callable
+        ``hvp(theta, v, x, y)``: its Hessian times v (P,), exactly; every sharpness is made of it.
+    init : callable
+        ``init(rng, x, y)``: initial parameters (P,), drawn from ``rng``, a NumPy generator that
+        follows from the seed.
+    options : mapping, optional
+        Numbers, texts and truth values, by name; a store keeps them.
+
+    Raises
+    ------
+    InputError
+        For anything else; and, when it is trained, for a function that returns another shape, or
+        no real numbers, or those of a lower precision than the run's. `check_model` looks for
+        wrong mathematics.
+
+    Notes
+    -----
+    A store keeps name, options and a fingerprint of the functions; another version of them is not
+    gone on with. The functions may be called by several threads at once, for different runs.
+    """
+
+    own: str
+    functions: Functions
+    settings: tuple[tuple[str, Any], ...]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        loss: Function,
+        gradient: Function,
+        hvp: Function,
+        init: Function,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        # Written out because its arguments are the names of every model's methods.
+        functions = Functions(loss, gradient, hvp, init)
+        for what, function in functions._asdict().items():
+            if not callable(function):
+                raise InputError(what, function, "give a function")
+        set_ = object.__setattr__
+        set_(self, "own", name)
+        set_(self, "name", own_name(name))
+        set_(self, "functions", functions)
+        set_(self, "settings", own_options(options or {}))
+
+    def options(self) -> dict[str, Any]:
+        return dict(self.settings)
+
+    def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
+        xy = () if data is None else (data.x, data.targets)
+        drawn = self.functions.init(generator(seed, "init"), *xy, **self.options())
+        return checked_start(drawn).astype(dtype)
+
+    def bind(self, data: Data | None = None, dtype: str = "float64") -> OwnObjective:
+        loss, gradient, hvp, _ = self.functions
+        options = self.options()
+
+        def with_gradient(theta: Array, *xy: Array) -> tuple[Any, Any]:
+            return loss(theta, *xy, **options), gradient(theta, *xy, **options)
+
+        return OwnObjective(
+            self.init(data, dtype=dtype),
+            data,
+            lambda theta, *xy: loss(theta, *xy, **options),
+            with_gradient,
+            lambda theta, v, *xy: hvp(theta, v, *xy, **options),
+        )
+
+
+class OwnObjective(Objective):
+    """A loss from functions of (theta, x, y); what they return is looked at each time.
+
+    ``start`` (P,) is a theta to try them at, so that bad ones are refused before training begins.
+    """
+
+    def __init__(
+        self,
+        start: Array,
+        data: Data | None,
+        loss: Function,
+        with_gradient: Function,
+        hvp: Function,
+    ) -> None:
+        super().__init__(start.size, 0 if data is None else data.samples, start.dtype.name)
+        self._of_loss, self._of_gradient, self._of_hvp = loss, with_gradient, hvp
+        arrays = () if data is None else (data.x, data.targets)
+        self._all = tuple(np.ascontiguousarray(array, self.dtype) for array in arrays)
+        self._xy = self._all
+        with np.errstate(all="ignore"):
+            self.loss(start)
+            self.gradient(start, np.empty_like(start))
+            self.hvp(np.ones_like(start), np.empty_like(start))
+
+    def select(self, rows: NDArray[np.intp] | None) -> None:
+        if not self._all:
+            super().select(rows)
+        self._xy = self._all if rows is None else tuple(array[rows] for array in self._all)
+
+    def loss(self, theta: Array) -> float:
+        return float(checked("loss", self._of_loss(theta, *self._xy), (), self.dtype))
+
+    def gradient(self, theta: Array, out: Array) -> float:
+        self._theta = theta
+        loss, gradient = self._of_gradient(theta, *self._xy)
+        out[:] = checked("gradient", gradient, (self.size,), self.dtype)
+        return float(checked("loss", loss, (), self.dtype))
+
+    def hvp(self, v: Array, out: Array) -> None:
+        out[:] = checked("hvp", self._of_hvp(self._theta, v, *self._xy), (self.size,), self.dtype)
+
+
+def checked(
+    function: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any] = _SINGLE
+) -> Array:
+    """What a function returned, if it is of this shape, and real to this precision or a better."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise InputError(function, "with rows of several lengths", "return one array") from None
+    if array.shape != shape:
+        wanted = f"shape {shape}" if shape else "one real number"
+        raise InputError(function, f"returned shape {array.shape}", f"let it return {wanted}")
+    real = array.dtype.kind == "f" and array.dtype.itemsize >= dtype.itemsize
+    if not real and not (shape == () and isinstance(value, int)):
+        raise InputError(function, f"returned type {array.dtype}", f"let it return {dtype}")
+    return array
+
+
+def checked_start(value: Any) -> Array:
+    """What an init returned, if training can start there."""
+    size = np.size(value)
+    theta = checked("init", value, (size,))
+    if not size or not np.isfinite(theta).all():
+        raise InputError(
+            "init", "returned NaN or infinite values" if size else "returned nothing",
+            "let it return finite parameters (P,)",
+        )  # fmt: skip
+    return theta
+
+
+def own_name(name: Any) -> str:
+    """A name that a store can keep."""
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > 100:
+        raise InputError("name", name, "give a short text")
+    return name
+
+
+def own_options(options: Any) -> tuple[tuple[str, Any], ...]:
+    """Options that a store can keep, as pairs."""
+    if not isinstance(options, Mapping):
+        raise InputError("options", options, "give a mapping of names to values")
+    for name, value in options.items():
+        if not isinstance(name, str) or not name.isidentifier() or name in ("name", "source"):
+            raise InputError("options", name, "give names of arguments, other than name and source")
+        if not isinstance(value, (bool, int, float, str)):
+            raise InputError(name, f"of type {type(value).__name__}", "give a number or a text")
+    return tuple(options.items())

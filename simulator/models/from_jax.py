@@ -1,0 +1,148 @@
+"""A model of a person's own, from a loss in JAX: its derivatives are JAX's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from simulator.checks import InputError
+from simulator.data import Data
+from simulator.models.base import Array, Model
+from simulator.models.custom import OwnObjective, checked_start, own_name, own_options
+from simulator.seeding import generator
+
+__all__ = ["FromJax", "from_jax"]
+
+
+class Structure(NamedTuple):
+    """How a flat theta (P,) is a tree of arrays: the tree, and the shape of each leaf."""
+
+    tree: Any
+    shapes: tuple[tuple[int, ...], ...]
+
+    def unflatten(self, theta: Any) -> Any:
+        """The tree of arrays that theta (P,) is."""
+        import jax
+
+        leaves, at = [], 0
+        for shape in self.shapes:
+            size = int(np.prod(shape, dtype=int))
+            leaves.append(theta[at : at + size].reshape(shape))
+            at += size
+        return jax.tree.unflatten(self.tree, leaves)
+
+
+@dataclass(frozen=True)
+class FromJax(Model):
+    """What `from_jax` makes."""
+
+    own: str
+    function: Callable[..., Any]
+    start: Callable[..., Any]
+    settings: tuple[tuple[str, Any], ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", own_name(self.own))
+
+    def options(self) -> dict[str, Any]:
+        return dict(self.settings)
+
+    def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
+        return self._flat(data, seed)[0].astype(dtype)
+
+    def bind(self, data: Data | None = None, dtype: str = "float64") -> OwnObjective:
+        jax = _jax()
+        if dtype == "float64" and not jax.config.jax_enable_x64:
+            raise InputError(
+                "jax_enable_x64", False,
+                "JAX would compute in single precision; call "
+                "jax.config.update('jax_enable_x64', True) first, or ask for dtype float32",
+            )  # fmt: skip
+        theta, structure = self._flat(data, 0)
+        loss, with_gradient, hvp = self._derivatives
+        return OwnObjective(
+            theta.astype(dtype),
+            data,
+            lambda *at: loss(structure, *at),
+            lambda *at: with_gradient(structure, *at),
+            lambda *at: hvp(structure, *at),
+        )
+
+    @cached_property
+    def _derivatives(self) -> tuple[Callable[..., Any], ...]:
+        """Loss, loss with gradient, and Hessian product, of (structure, theta, ...); compiled."""
+        jax, function, options = _jax(), self.function, self.options()
+
+        def loss(structure: Structure, theta: Any, *xy: Any) -> Any:
+            return function(structure.unflatten(theta), *xy, **options)
+
+        def hvp(structure: Structure, theta: Any, v: Any, *xy: Any) -> Any:
+            def gradient(at: Any) -> Any:
+                return jax.grad(loss, argnums=1)(structure, at, *xy)
+
+            return jax.jvp(gradient, (theta,), (v,))[1]
+
+        with_gradient = jax.value_and_grad(loss, argnums=1)
+        return tuple(jax.jit(made, static_argnums=0) for made in (loss, with_gradient, hvp))
+
+    def __reduce__(self) -> tuple[type[FromJax], tuple[Any, ...]]:
+        # What is compiled stays here.
+        return FromJax, (self.own, self.function, self.start, self.settings)
+
+    def _flat(self, data: Data | None, seed: int) -> tuple[Array, Structure]:
+        """Initial parameters as one vector, leaf after leaf, and what they were."""
+        xy = () if data is None else (data.x, data.targets)
+        drawn = self.start(generator(seed, "init"), *xy, **self.options())
+        leaves, tree = _jax().tree.flatten(drawn)
+        arrays = [np.asarray(leaf) for leaf in leaves]
+        theta = np.concatenate([array.ravel() for array in arrays] or [np.empty(0)])
+        return checked_start(theta), Structure(tree, tuple(array.shape for array in arrays))
+
+
+def from_jax(
+    name: str,
+    *,
+    loss: Callable[..., Any],
+    init: Callable[..., Any],
+    options: Mapping[str, Any] | None = None,
+) -> FromJax:
+    """A model from a loss written in JAX, which gives the gradient and the Hessian products.
+
+    The gradient is by ``jax.value_and_grad``, a product by ``jax.jvp`` of the gradient, all
+    compiled by ``jax.jit``, once for each shape of x.
+
+    Parameters
+    ----------
+    name : str
+        What a store calls it.
+    loss : callable
+        ``loss(theta, x, y)``: a real scalar. theta is what ``init`` returns, an array or any tree
+        of arrays; x (m, d) and y (m, k) as in `Custom`, absent without data. Options come by
+        keyword, and are constants to JAX.
+    init : callable
+        ``init(rng, x, y)``: initial parameters, drawn from ``rng``, a NumPy generator.
+    options : mapping, optional
+        As in `Custom`.
+
+    Raises
+    ------
+    InputError
+        For anything else; without JAX; and, when it is trained, in double precision unless JAX's
+        ``jax_enable_x64`` is on, which belongs to the whole process and is left to you.
+    """
+    for what, function in (("loss", loss), ("init", init)):
+        if not callable(function):
+            raise InputError(what, function, "give a function")
+    return FromJax(name, loss, init, own_options(options or {}))
+
+
+def _jax() -> Any:
+    try:
+        import jax
+    except ImportError:
+        raise InputError("jax", "not installed", "pip install jax") from None
+    return jax

@@ -1,0 +1,119 @@
+"""Models and optimizers in a spec: ours by name and options, a person's own by a fingerprint too.
+
+What only its maker's file can make again comes back from a store as a record: it has a name and
+options, can be shown and compared, and refuses to train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from simulator.checks import InputError, one_of
+from simulator.data import Data
+from simulator.fingerprint import fingerprint
+from simulator.models import Array, Model, Objective
+from simulator.optimizers import Limit, Optimizer
+
+__all__ = ["RecordedModel", "RecordedOptimizer", "is_recorded", "plain_of", "rebuild"]
+
+
+@dataclass(frozen=True)
+class RecordedModel(Model):
+    """A model of somebody's own, of which a store knows the name and the options."""
+
+    entries: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.entries["name"])
+
+    def options(self) -> dict[str, Any]:
+        return _without_name(self.entries)
+
+    def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
+        _refuse("model", self.name)
+
+    def bind(self, data: Data | None = None, dtype: str = "float64") -> Objective:
+        _refuse("model", self.name)
+
+
+@dataclass(frozen=True)
+class RecordedOptimizer(Optimizer):
+    """An optimizer of somebody's own, of which a store knows the name and the options."""
+
+    entries: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.entries["name"])
+
+    def options(self) -> dict[str, Any]:
+        return _without_name(self.entries)
+
+    def direction(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
+        _refuse("optimizer", self.name)
+
+    @property
+    def limit(self) -> Limit:
+        _refuse("optimizer", self.name)
+
+    @property
+    def first_limit(self) -> Limit:
+        _refuse("optimizer", self.name)
+
+
+def _without_name(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entries.items() if name != "name"}
+
+
+def _refuse(kind: str, name: str) -> NoReturn:
+    raise InputError(
+        kind, name,
+        "is its maker's own, and a store does not hold its code; train it from Python, where it "
+        "is defined: simulator.sweep(..., output=STORE, resume=True) goes on with the store",
+    )  # fmt: skip
+
+
+def is_recorded(thing: Model | Optimizer) -> bool:
+    """Whether it is known by name only."""
+    return isinstance(thing, (RecordedModel, RecordedOptimizer))
+
+
+def plain_of(kind: str, thing: Model | Optimizer, ours: Mapping[str, type[Any]]) -> dict[str, Any]:
+    """Name and options, and of one that is not ours the fingerprint of its code as ``source``."""
+    plain = {"name": thing.name, **thing.options()}
+    if is_recorded(thing) or type(thing) in ours.values():
+        return plain
+    if thing.name in ours:
+        raise InputError(kind, thing.name, f"is the name of a {kind} of ours; give yours another")
+    for option, value in plain.items():
+        many = isinstance(value, (tuple, list))
+        if many:
+            plain[option] = tuple(value)
+        if not all(_is_plain(entry) for entry in (value if many else [value])):
+            raise InputError(
+                kind, f"{thing.name} with an option {option} of type {type(value).__name__}",
+                "a store keeps numbers, texts, truth values, and tuples of them",
+            )  # fmt: skip
+    return plain | {"source": fingerprint(thing)}
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def rebuild(kind: str, ours: Mapping[str, type[Any]], plain: object) -> Any:
+    """Inverse of `plain_of`: the thing itself, or a record of one that is not ours."""
+    if not isinstance(plain, Mapping):
+        raise InputError("spec", f"without {kind}", "another version wrote it")
+    options = dict(plain)
+    name = options.pop("name", None)
+    if isinstance(name, str) and name not in ours and isinstance(options.get("source"), str):
+        entries = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+        return (RecordedModel if kind == "model" else RecordedOptimizer)(entries)
+    one_of(kind, name, ours)
+    assert isinstance(name, str)
+    try:
+        return ours[name](**options)
+    except TypeError:
+        raise InputError(kind, name, "has options that this version does not know") from None

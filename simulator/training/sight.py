@@ -1,0 +1,44 @@
+"""What a run shows of itself while it trains."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from simulator.limits import Limit
+from simulator.models import Array
+from simulator.runs import Run
+
+__all__ = ["Sight"]
+
+
+class Sight(NamedTuple):
+    """A run before an update, seen by whoever watches it. The arrays go on being filled.
+
+    Attributes
+    ----------
+    step : int
+        Updates taken.
+    loss, sharpness, eta : arrays, shape (steps,)
+        Curves, of which the values up to ``step`` are there. The sharpness is pre-conditioned, if
+        there is such a thing, and NaN where it was not measured.
+    limit : Limit
+        What sharpness the update rule bears.
+    """
+
+    step: int
+    loss: Array
+    sharpness: Array
+    eta: Array
+    limit: Limit
+
+    @classmethod
+    def of(cls, run: Run) -> Sight:
+        """A run that is over."""
+        pre = run.preconditioned_sharpness
+        sharpness = run.sharpness if pre is None else pre
+        return cls(len(run.loss) - 1, run.loss, sharpness, run.eta, run.limit)
+
+    @property
+    def threshold(self) -> Array:
+        """The sharpness that is borne at each eta, shape (steps,); infinite at eta 0."""
+        return self.limit.sharpness(self.eta)
