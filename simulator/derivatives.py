@@ -74,6 +74,11 @@ def check_model(
     tolerance : float
         Largest error, relative to the largest component.
 
+    Returns
+    -------
+    ModelCheck
+        How far off they are.
+
     Raises
     ------
     InputError

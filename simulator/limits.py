@@ -11,13 +11,21 @@ __all__ = ["Limit"]
 
 
 class Limit(NamedTuple):
-    """The sharpness that is borne at a learning rate eta: ``over_eta`` / eta - ``decay``."""
+    """The sharpness that is borne at a learning rate eta: ``over_eta`` / eta - ``decay``.
+
+    Parameters
+    ----------
+    over_eta : float
+        The borne sharpness times eta: 2 for gradient descent, 38 for Adam.
+    decay : float
+        What decoupled weight decay takes of it.
+    """
 
     over_eta: float
     decay: float = 0.0
 
     def sharpness(self, eta: ArrayLike) -> NDArray[Any]:
-        """The largest stable sharpness; inf where eta is 0."""
+        """The largest stable sharpness of eta (steps,), say; inf where eta is 0."""
         with np.errstate(divide="ignore"):
             return np.divide(self.over_eta, np.asarray(eta, dtype=float)) - self.decay
 
@@ -27,7 +35,10 @@ class Limit(NamedTuple):
         return self.over_eta / borne if borne > 0 else np.inf
 
     def ratio(self, sharpness: ArrayLike, eta: ArrayLike) -> NDArray[Any]:
-        """How near instability is: (sharpness + decay) eta / ``over_eta``, unstable above 1."""
+        """How near instability is: (sharpness + decay) eta / ``over_eta``, unstable above 1.
+
+        Of the shape that sharpness and eta have together, (steps,) say.
+        """
         # Kernels multiply too, and by the same: a run's story must not depend on a rounding.
         per_sharpness = np.multiply(eta, 1.0 / self.over_eta)
         return np.add(sharpness, self.decay) * per_sharpness

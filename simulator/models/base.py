@@ -33,6 +33,15 @@ class Objective(ABC):
 
     One objective serves one thread. ``hvp`` belongs to the theta last given to ``gradient``, whose
     array must not have changed since: products then reuse what the gradient has computed.
+
+    Parameters
+    ----------
+    size : int
+        P.
+    samples : int
+        m, of which `select` chooses; 0 for a loss without data.
+    dtype : {"float64", "float32"}
+        Of theta, and of all that is computed.
     """
 
     def __init__(self, size: int, samples: int, dtype: str) -> None:
@@ -40,7 +49,7 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(self, theta: Array) -> float:
-        """The loss alone."""
+        """The loss at theta (P,), alone."""
 
     @abstractmethod
     def gradient(self, theta: Array, out: Array) -> float:
@@ -58,7 +67,10 @@ class Objective(ABC):
         return None
 
     def select(self, rows: NDArray[np.intp] | None) -> None:
-        """Restrict the loss to these samples of the data, or lift the restriction (None)."""
+        """Restrict the loss to these samples (batch,) of the data, or lift the restriction (None).
+
+        Raises `InputError` for a loss without data.
+        """
         if rows is not None:
             raise InputError("batch_size", rows.size, "this model has no samples; leave it out")
 
@@ -67,7 +79,7 @@ class Objective(ABC):
         return None
 
     def eigenvalues_outside(self, count: int) -> Array:
-        """The largest ``count`` eigenvalues of the Hessian that theta's coordinates cannot show.
+        """The largest eigenvalues (count,) of the Hessian that theta's coordinates cannot show.
 
         At the theta of the last ``gradient``. Only a model that steps in a subspace has any.
         """

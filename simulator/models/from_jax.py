@@ -128,6 +128,10 @@ def from_jax(
     options : mapping, optional
         As in `Custom`.
 
+    Returns
+    -------
+    Model
+
     Raises
     ------
     InputError
