@@ -13,6 +13,7 @@ from simulator.commands.critical import critical
 from simulator.commands.explain import explain
 from simulator.commands.info import info
 from simulator.commands.plot import plot
+from simulator.commands.report import report
 from simulator.commands.run import run
 from simulator.commands.stopping import leave_threads_behind
 from simulator.commands.study import study
@@ -31,7 +32,7 @@ def warmup() -> None:
     """
 
 
-for _command in (run, sweep, critical, explain, theory, study, plot, info):
+for _command in (run, sweep, critical, explain, theory, study, plot, report, info):
     warmup.add_command(_command)
 
 
