@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from program import content, strict_json
 
 import simulator as sim
-from simulator.reporting import again, cells, chunks_with_curves
+from simulator.reporting import again, cells, chunks_with_curves, page
 from simulator.reporting.closed_forms import closed_forms
 from simulator.reporting.decimate import rows_to_keep
 from simulator.sweeps import load, open_store
@@ -362,3 +362,25 @@ def test_a_page_of_2200_runs_is_below_5_megabytes(run, folder):
     document = strict_json(run("report uv.zarr --json").out)
     assert document["runs"] == 25 * 11 * 8
     assert document["bytes"] < 5e6
+
+
+@pytest.mark.slow
+def test_so_is_one_of_2200_runs_that_never_rest():
+    """Every run to its end, each loss a new peak or valley."""
+    grid = {
+        "eta_trgt": tuple(np.geomspace(0.5, 16, 25)), "t_wrm": tuple(range(1, 12)), "steps": 512,
+        "sharpness_every": 1,
+    }  # fmt: skip
+    found = sim.sweep(sim.Quadratic(), seeds=8, **grid)
+    spec = sim.sweeps.Spec(sim.Quadratic(), sim.GD(), seeds=tuple(range(8)), curves=True, **grid)
+    rng, shape = np.random.default_rng(0), (1, 1, 25, 11, 512)
+
+    def chunks():
+        for seed in range(8):
+            region = (slice(seed, seed + 1), slice(0, 1), slice(0, 25), slice(0, 11))
+            loss = np.exp(-np.arange(512) / 100 + 0.5 * rng.normal(size=shape))
+            eta = np.broadcast_to(1 + np.arange(512) / 512, shape)
+            yield region, {"loss": loss, "sharpness": 2 + 0.3 * rng.normal(size=shape), "eta": eta}
+
+    html = page(found, spec, None, chunks(), title="", command="", description={"name": "none"})
+    assert len(html.encode()) < 5e6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from simulator.figures.palette import DIVERGED, STUCK, THRESHOLD
 from simulator.figures.sheet import Sheet, lay_out
 from simulator.regimes import OUTCOMES
 from simulator.reporting.closed_forms import Lines, closed_forms
+from simulator.reporting.scales import powers_of_two, round_numbers, scale, some_of, viridis
 from simulator.sweeps.spec import Spec
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ __all__ = ["Diagram", "draw_diagram"]
 Array = NDArray[Any]
 
 _POINTS = 33
-_LEAST_LOSS = 1e-16
 # Names of the lines, each two columns of one source, and how they are drawn.
 _LINES = {
     "boundary": {"line_color": "black", "line_width": 2.4},
@@ -229,9 +228,9 @@ def _draw(
         y_axis_label="t_wrm (updates)",
     )  # fmt: skip
     is_loss = "loss" in color
-    low, high, logarithmic = _scale(values, is_loss=is_loss)
+    low, high, logarithmic = scale(values, is_loss=is_loss)
     mapper = (log_cmap if logarithmic else linear_cmap)(
-        "value", _viridis(reverse=is_loss), low, high, nan_color="rgba(0, 0, 0, 0)"
+        "value", viridis(reverse=is_loss), low, high, nan_color="rgba(0, 0, 0, 0)"
     )
     sides = {"left": "left", "right": "right", "bottom": "bottom", "top": "top"}
     cells = plot.quad(**sides, source=shown["cells"], fill_color=mapper, line_color=mapper)
@@ -254,7 +253,7 @@ def _draw(
         border_line_color=None,
     )  # fmt: skip
     if logarithmic:
-        bar.ticker = FixedTicker(ticks=_round_numbers(low, high))
+        bar.ticker = FixedTicker(ticks=round_numbers(low, high))
         bar.major_label_overrides = {tick: f"{tick:.3g}" for tick in bar.ticker.ticks}
     plot.add_layout(bar, "above")
     plot.add_tools(HoverTool(renderers=[cells], attachment="vertical", tooltips=[
@@ -263,8 +262,8 @@ def _draw(
         ("its threshold", "@threshold{0.[000]a}"),
     ]))  # fmt: skip
     for axis, ticks in (
-        (plot.xaxis, _powers_of_two(edges["x"]) if critical else _some(spec.eta_trgt, 8)),
-        (plot.yaxis, _some(spec.t_wrm, 14)),
+        (plot.xaxis, powers_of_two(edges["x"]) if critical else some_of(spec.eta_trgt, 8)),
+        (plot.yaxis, some_of(spec.t_wrm, 14)),
     ):
         axis.ticker = FixedTicker(ticks=ticks)
         axis.major_label_overrides = {float(tick): f"{tick:.4g}" for tick in ticks}
@@ -273,46 +272,3 @@ def _draw(
     plot.grid.visible = False
     plot.min_border_right = 12
     return plot
-
-
-def _scale(values: Array, *, is_loss: bool) -> tuple[float, float, bool]:
-    """The ends of the colours, and whether they are those of a logarithmic scale.
-
-    Losses that are no more than a rounding of the largest all have the colour of the smallest.
-    """
-    finite = values[np.isfinite(values)]
-    positive = finite[finite > 0]
-    if is_loss and positive.size:
-        high = float(positive.max())
-        low = max(float(positive.min()), _LEAST_LOSS * high)
-        return low, max(high, 1.001 * low), True
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    return low, high if high > low else low + 1.0, False
-
-
-def _viridis(*, reverse: bool) -> tuple[str, ...]:
-    """A small loss is as bright as a high accuracy."""
-    from bokeh.palettes import Viridis256
-
-    return tuple(reversed(Viridis256)) if reverse else Viridis256
-
-
-def _round_numbers(low: float, high: float) -> list[float]:
-    """One, two and five of a decade, or fewer."""
-    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    step = len(decades) // 6 + 1
-    digits = (1, 2, 5) if len(decades) <= 4 else (1,)
-    every = [digit * 10.0**power for power in decades[::step] for digit in digits]
-    return [tick for tick in every if low <= tick <= high] or [low, high]
-
-
-def _some(values: Sequence[float], most: int) -> list[float]:
-    return [float(value) for value in values[:: (len(values) - 1) // most + 1]]
-
-
-def _powers_of_two(edges: Array) -> list[float]:
-    """Those within; the ends, if there is none."""
-    first, last = int(np.ceil(np.log2(edges[0]))), int(np.floor(np.log2(edges[-1])))
-    step = (last - first) // 10 + 1
-    within = [2.0**power for power in range(first, last + 1, step)]
-    return within or [float(edge) for edge in edges[[0, -1]]]
