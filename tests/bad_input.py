@@ -23,6 +23,11 @@ BAD = [
     ("plot store.zarr --color outcome", "--color", "outcome"),
     ("plot store.zarr --color eta_init", "--color", "eta_init"),
     ("plot store.zarr --color sharpness", "--color", "sharpness"),
+    ("report store.zarr --color outcome", "--color", "outcome"),
+    ("report store.zarr -o page.png", "--output", "page.png"),
+    ("report store.zarr -o nowhere/page.html", "--output", "nowhere/page.html"),
+    ("report text.npz", "store", "text.npz"),
+    ("report", "STORE.zarr", ""),
     # options
     ("run --widht 8", "--widht", ""),
     ("sweep --eta-target 1", "--eta-target", ""),

@@ -23,7 +23,7 @@ FLOORS = [
     {"critical"},
     {"sweeps"},
     {"figures"},
-    {"laws", "studying"},
+    {"laws", "reporting", "studying"},
     {"commands"},
 ]
 

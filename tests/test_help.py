@@ -96,6 +96,7 @@ CHOICES = {
         ("critical", "Model Data Loss Optimizer Schedule Search Seeds Execution Output Config"),
         ("theory", "Law Seeds Output Config"),
         ("plot", "Schedule Output Config"),
+        ("report", "Data Output Config"),
         ("info", "Output"),
     ],
 )

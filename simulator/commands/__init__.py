@@ -13,6 +13,7 @@ from simulator.commands.critical import critical
 from simulator.commands.explain import explain
 from simulator.commands.info import info
 from simulator.commands.plot import plot
+from simulator.commands.report import report
 from simulator.commands.run import run
 from simulator.commands.stopping import Terminated, leave_threads_behind
 from simulator.commands.study import study
@@ -45,7 +46,7 @@ def warmup(ctx: click.Context) -> None:
         click.echo(_GREETING)
 
 
-for _command in (run, sweep, critical, explain, theory, study, plot, info):
+for _command in (run, sweep, critical, explain, theory, study, plot, report, info):
     warmup.add_command(_command)
 
 

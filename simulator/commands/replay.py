@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simulator.data import Data
     from simulator.sweeps import Spec
 
-__all__ = ["Replay", "refuse_others", "replay"]
+__all__ = ["Replay", "data_again", "refuse_others", "replay"]
 
 
 class Replay(NamedTuple):
@@ -52,7 +52,7 @@ def replay(
                 f"the schedule {spec.schedule} hangs on it; leave it out",
             )  # fmt: skip
         sharpness_every = None
-    again = _data_again(store, option, data, description)
+    again = data_again(store, option, data, description)
     at = spec.locate(_coordinates(cell))
     here = dataset.isel(dict(zip(AXES, at, strict=True))).drop_dims("step", errors="ignore")
     here = load(here, store, option)
@@ -83,7 +83,7 @@ def _coordinates(text: str | None) -> dict[str, float]:
     return coordinates
 
 
-def _data_again(
+def data_again(
     store: Path, option: str, given: str | None, description: dict[str, Any]
 ) -> Data | None:
     """The data of a store: made again, or given again, and the same to the last bit."""

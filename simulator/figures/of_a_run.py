@@ -9,20 +9,14 @@ import numpy as np
 
 from simulator.events import Curves, Events, Story, find_events
 from simulator.figures.canvas import pyplot
+from simulator.figures.extent import loss_extent, sharpness_extent
+from simulator.figures.palette import CATAPULT, EDGE, ETA, LOSS, SHARPNESS, THRESHOLD
 from simulator.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["trajectory"]
-
-# Told apart by lightness alone, so that they survive a greyscale print.
-_LOSS, _SHARPNESS, _ETA, _THRESHOLD = "#08519c", "#a63603", "#238b45", "#252525"
-_CATAPULT, _EDGE = "#d9d9d9", "#e3eef9"
-# A loss may pass through 1e300 on its way out; nothing else would be seen beside that.
-_BLOW_UP = 1e15
-# The ticks of a logarithmic axis overflow where it spans hundreds of decades.
-_DRAWN = (1e-140, 1e140)
 
 
 def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
@@ -47,17 +41,15 @@ def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) ->
             3, 1, sharex=True, figsize=(7, 7), height_ratios=(3, 3, 1.5), layout="constrained"
         )
     loss, sharpness, eta = axes
-    loss.plot(curves.step, curves.loss, color=_LOSS, lw=1.4)
-    positive = curves.loss[(curves.loss > 0) & np.isfinite(curves.loss)]
-    if positive.size:
-        top = 2 * min(positive.max(), _BLOW_UP * positive[0])
-        loss.set_ylim(np.clip((0.5 * positive.min(), top), *_DRAWN))
+    loss.plot(curves.step, curves.loss, color=LOSS, lw=1.4)
+    if (shown := loss_extent(curves)) is not None:
+        loss.set_ylim(shown)
     loss.set(yscale="log", ylabel="loss")
 
     _draw_sharpness(curves, sharpness)
     sharpness.set(ylabel=r"$\lambda(P^{-1}H)$" if curves.adaptive else r"sharpness $\lambda$")
 
-    eta.plot(curves.step, curves.eta, color=_ETA, lw=1.4)
+    eta.plot(curves.step, curves.eta, color=ETA, lw=1.4)
     eta.set(ylabel=r"$\eta_t$", xlabel="step (updates done before)")
     eta.set(xlim=(curves.step[0], curves.step[-1] + 1), ylim=(0, None))
     _mark(curves, events, loss, sharpness)
@@ -68,20 +60,20 @@ def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) ->
 
 def _mark(curves: Curves, events: Events, loss: Axes, sharpness: Axes) -> None:
     """Catapults and edges on both panels, and where they began."""
-    spans = [(e.start, e.end, _EDGE) for e in events.edges]
-    spans += [(c.start, c.end, _CATAPULT) for c in events.catapults]
+    spans = [(e.start, e.end, EDGE) for e in events.edges]
+    spans += [(c.start, c.end, CATAPULT) for c in events.catapults]
     for first, last, color in spans:
         for panel in (loss, sharpness):
             panel.axvspan(curves.step[first], curves.step[last], color=color, lw=0, zorder=0)
     for catapult in events.catapults:
         peak = catapult.peak
-        loss.plot(curves.step[peak], curves.loss[peak], marker="v", color=_THRESHOLD, ms=5)
+        loss.plot(curves.step[peak], curves.loss[peak], marker="v", color=THRESHOLD, ms=5)
     begun = [c.crossing for c in events.apart if c.crossing >= 0] + [e.start for e in events.edges]
     if not begun:
         return
     sharpness.plot(
         curves.step[begun], curves.decisive_sharpness[begun], ls="", marker="o", ms=6,
-        markerfacecolor="none", color=_THRESHOLD,
+        markerfacecolor="none", color=THRESHOLD,
     )  # fmt: skip
 
 
@@ -90,7 +82,7 @@ def _mark_divergence(curves: Curves, events: Events, axes: Sequence[Axes]) -> No
         return
     step = curves.at(events.diverged)
     for panel in axes:
-        panel.axvline(step, color=_THRESHOLD, lw=1, ls=":")
+        panel.axvline(step, color=THRESHOLD, lw=1, ls=":")
     axes[0].annotate(
         f"diverged at step {step}", (step, 0.05), xytext=(4, 0),
         xycoords=("data", "axes fraction"), textcoords="offset points",
@@ -106,23 +98,18 @@ def _draw_sharpness(curves: Curves, ax: Axes) -> None:
         return
     apart = np.diff(np.flatnonzero(measured)).max(initial=1) > 1
     ax.plot(
-        step[measured], curve[measured], color=_SHARPNESS, lw=1.4, marker="." if apart else "",
+        step[measured], curve[measured], color=SHARPNESS, lw=1.4, marker="." if apart else "",
         label=curves.name,
     )  # fmt: skip
-    # The threshold starts at infinity where eta starts at 0.
-    values, finite = curve[measured], curves.threshold[np.isfinite(curves.threshold)]
-    last = finite[-1] if finite.size else 0.0
-    top = 1.6 * min(values.max(), 20 * max(values[0], last))
-    if finite.size:
+    # Of an adaptive optimizer it falls by decades within the first updates.
+    extent = sharpness_extent(curves, logarithmic=curves.adaptive)
+    top = np.inf if extent is None else extent[1]
+    if np.isfinite(curves.threshold).any():
         shown = np.where(curves.threshold <= top, curves.threshold, np.nan)
         label = rf"threshold {curves.limit.over_eta:.3g} / $\eta_t$"
-        ax.plot(step, shown, color=_THRESHOLD, lw=1.2, ls="--", label=label)
-    positive = values[values > 0]
-    if curves.adaptive and positive.size:
-        # It falls by decades within the first updates.
-        ax.set(yscale="log", ylim=np.clip((0.5 * positive.min(), top), *_DRAWN))
-    elif top > 0:
-        ax.set_ylim(0, top)
+        ax.plot(step, shown, color=THRESHOLD, lw=1.2, ls="--", label=label)
+    if extent is not None:
+        ax.set(yscale="log" if curves.adaptive else "linear", ylim=extent)
     ax.legend(loc="best", frameon=False)
 
 

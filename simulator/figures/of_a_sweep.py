@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.checks import InputError
 from simulator.figures.canvas import pyplot
-from simulator.sweeps.boundary import boundary, median, survived
-from simulator.sweeps.spec import AXES
+from simulator.figures.palette import DIVERGED, STUCK
+from simulator.figures.sheet import Sheet, lay_out
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
 __all__ = ["phase_diagram"]
-
-_DIVERGED, _STUCK = "#ffffff", "#e2e2e2"
 
 
 def phase_diagram(
@@ -46,53 +43,39 @@ def phase_diagram(
     """
     from matplotlib.patches import Patch
 
-    plt = pyplot()
-    if color not in dataset or dataset[color].dtype.kind != "f" or dataset[color].dims != AXES:
-        raise InputError("color", color, "give a variable of real numbers, loss_final say")
+    sheet = lay_out(dataset, color, eta_init)
     if ax is None:
-        _, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
-    sheet = dataset.isel(eta_init=eta_init).transpose("seed", "t_wrm", "eta_trgt", ...)
-    x, y = sheet["eta_trgt"].values, sheet["t_wrm"].values
-    done = (sheet["status"] == "done").values
-    trained = survived(sheet).values & done
-    diverged = sheet["diverged"].values & done
-    most = 0.5 * done.sum(axis=0)
-
-    values = np.where(trained, sheet[color].values, np.nan)
-    shown = trained.sum(axis=0) > most
-    middle = np.full(shown.shape, np.nan)
-    middle[shown] = np.nanmedian(values[:, shown], axis=0)
-
-    x_edges, y_edges = _edges(x), _edges(y)
+        _, ax = pyplot().subplots(figsize=(8, 4.6), layout="constrained")
     is_loss = "loss" in color
     mesh = ax.pcolormesh(
-        x_edges, y_edges, middle, norm=_norm(middle, logarithmic=is_loss),
+        sheet.x_edges, sheet.y_edges, sheet.middle,
+        norm=_norm(sheet.middle, logarithmic=is_loss),
         cmap="viridis_r" if is_loss else "viridis",  # a small loss is as bright as a high accuracy
     )  # fmt: skip
     ax.figure.colorbar(mesh, ax=ax, label=_label(dataset, color), pad=0.02)
 
-    failed = ~shown & done.any(axis=0)
-    mostly_diverged = failed & (diverged.sum(axis=0) >= (done & ~trained & ~diverged).sum(axis=0))
     handles = []
     for cells, name, face, hatch in (
-        (mostly_diverged, "diverged", _DIVERGED, "xxx"),
-        (failed & ~mostly_diverged, "stuck (finite, not trained)", _STUCK, "..."),
+        (sheet.diverged, "diverged", DIVERGED, "xxx"),
+        (sheet.stuck, "stuck (finite, not trained)", STUCK, "..."),
     ):
-        _patches(ax, cells, x_edges, y_edges, face, hatch)
+        _patches(ax, cells, sheet, face, hatch)
         if cells.any():
             handles.append(
                 Patch(facecolor=face, edgecolor="#555555", hatch=hatch, lw=0.5, label=name)
             )
-    handles.append(_draw_boundary(ax, sheet, x_edges, y_edges))
+    handles.append(_draw_boundary(ax, sheet))
 
-    ax.set(xscale="log", yscale="log", xlim=x_edges[[0, -1]], ylim=y_edges[[0, -1]])
+    ax.set(
+        xscale="log", yscale="log", xlim=sheet.x_edges[[0, -1]], ylim=sheet.y_edges[[0, -1]]
+    )  # fmt: skip
     critical = dataset["eta_trgt"].attrs.get("units") == "eta_critical"
     ax.set_xlabel(
         r"$\eta_\mathrm{trgt}\ /\ \eta_\mathrm{critical}$" if critical else r"$\eta_\mathrm{trgt}$"
     )
     ax.set_ylabel(r"$T_\mathrm{wrm}$ (updates)")
-    _plain_ticks(ax, x, y)
-    seeds = sheet.sizes["seed"]
+    _plain_ticks(ax, dataset["t_wrm"].values)
+    seeds = dataset.sizes["seed"]
     ax.set_title(f"{seeds} seed{'s' * (seeds > 1)} a cell", fontsize="medium", loc="left")
     ax.legend(
         handles=handles, loc="lower right", bbox_to_anchor=(1, 1.01), ncols=3, frameon=False,
@@ -101,28 +84,22 @@ def phase_diagram(
     return ax
 
 
-def _draw_boundary(
-    ax: Axes, sheet: xr.Dataset, x_edges: NDArray[Any], y_edges: NDArray[Any]
-) -> Any:
+def _draw_boundary(ax: Axes, sheet: Sheet) -> Any:
     """The right edge of the last trainable cell of each row, as one line up the diagram."""
     from matplotlib import patheffects
 
-    edge = median(boundary(sheet)).transpose("t_wrm").values
-    x = sheet["eta_trgt"].values
-    right = x_edges[np.searchsorted(x, np.nan_to_num(edge), side="right")]
-    right[np.isnan(edge)] = np.nan
     (line,) = ax.plot(
-        np.repeat(right, 2), np.repeat(y_edges, 2)[1:-1], color="black", lw=2.2,
+        np.repeat(sheet.right, 2), np.repeat(sheet.y_edges, 2)[1:-1], color="black", lw=2.2,
         label="trainability boundary",
     )  # fmt: skip
     line.set_path_effects([patheffects.withStroke(linewidth=4.2, foreground="white")])
     return line
 
 
-def _patches(
-    ax: Axes, cells: NDArray[Any], x: NDArray[Any], y: NDArray[Any], face: str, hatch: str
-) -> None:
+def _patches(ax: Axes, cells: NDArray[Any], sheet: Sheet, face: str, hatch: str) -> None:
     from matplotlib.patches import Rectangle
+
+    x, y = sheet.x_edges, sheet.y_edges
 
     # One for all neighbours in a row: of a fine grid, one for each would take minutes to draw.
     ends = np.diff(cells.astype(int), axis=1, prepend=0, append=0)
@@ -133,15 +110,6 @@ def _patches(
         ax.add_patch(
             Rectangle(corner, *size, facecolor=face, edgecolor="#7a7a7a", hatch=hatch, lw=0.0)
         )
-
-
-def _edges(centres: NDArray[Any]) -> NDArray[np.float64]:
-    """Cell edges halfway between positive centres on a log axis."""
-    logs = np.log(np.asarray(centres, dtype=float))
-    if logs.size == 1:
-        return np.exp(logs[0] + np.array([-0.5, 0.5]))
-    inner = 0.5 * (logs[1:] + logs[:-1])
-    return np.exp(np.concatenate([[2 * logs[0] - inner[0]], inner, [2 * logs[-1] - inner[-1]]]))
 
 
 def _norm(values: NDArray[Any], *, logarithmic: bool) -> Any:
@@ -158,7 +126,7 @@ def _label(dataset: xr.Dataset, color: str) -> str:
     return f"{name}\n(median over seeds)" if dataset.sizes["seed"] > 1 else name
 
 
-def _plain_ticks(ax: Axes, x: NDArray[Any], y: NDArray[Any]) -> None:
+def _plain_ticks(ax: Axes, y: NDArray[Any]) -> None:
     """Powers of two as plain numbers, and the t_wrm that were run."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 

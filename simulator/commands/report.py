@@ -1,0 +1,162 @@
+"""``warmup report``: a store as one page that needs no network."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simulator.checks import InputError, printable
+from simulator.commands import options
+from simulator.commands.options import option
+from simulator.commands.remake import line
+from simulator.commands.replay import data_again
+from simulator.commands.stopping import interruptible
+from simulator.commands.terminal import announce_compilation, emit, progress
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from simulator.data import Data
+    from simulator.sweeps import Spec
+
+__all__ = ["report"]
+
+
+@click.command(cls=options.GroupedCommand)
+@click.argument("store", type=click.Path(path_type=Path), metavar="STORE.zarr")
+@option("data", "--data", metavar="digits|mnist1d|teacher|FILE.npz", default_text="as the store says", help="What it was trained on, where that was a file.")  # fmt: skip
+@option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.html", default_text="beside the store", help="Where the page goes.")  # fmt: skip
+@option("output", "--color", default="loss_final", metavar="NAME", help="Variable to colour by: loss_final, test_accuracy_final, sharpness_final ...")  # fmt: skip
+@option("output", "--curves/--no-curves", default=True, help="Curves and events of every run; a store without them has its runs done again.")  # fmt: skip
+@options.report_options
+def report(store: Path, data: str | None, output: Path | None, **given: Any) -> None:
+    """Make one page of a store: its phase diagram, and behind each cell what happened in its run.
+
+    The page opens in any browser, offline. A store without curves has its runs done again, bit for
+    bit, if that takes ten minutes at most.
+    """
+    from simulator.sweeps import load, open_store
+
+    _needs_bokeh()
+    from simulator.reporting import MOST_RUNS, chunks_with_curves, page, refuse_slow
+
+    dataset, spec, description = open_store(store)
+    target = output or store.with_suffix(".html")
+    _check_target(target)
+    if spec.cells > MOST_RUNS:
+        remedy = f"has {spec.cells} runs, and a page holds {MOST_RUNS}; sweep a smaller grid"
+        raise InputError("store", store, remedy)
+    _check_whole(dataset, spec, store)
+    command = _remade(spec, description, store)
+    samples = _data(store, data, description, needed=given["curves"])
+    whole = dataset
+    dataset = load(dataset.drop_dims("step", errors="ignore"), store)
+    _check_color(dataset, given["color"])
+    about: dict[str, Any] = {
+        "title": f"Warmup: {store.name}", "command": command, "description": description,
+        "color": given["color"],
+    }  # fmt: skip
+    if not given["curves"]:
+        html = page(dataset, spec, samples, None, **about)
+    else:
+        done = int((dataset["status"] == "done").sum())
+        refuse_slow(spec, samples, done)
+        announce_compilation()
+        with (
+            interruptible(),
+            progress(done) as tell,
+            closing(chunks_with_curves(whole, spec, samples, store, tell)) as chunks,
+        ):
+            html = page(dataset, spec, samples, chunks, **about)
+    _write(target, html)
+    if given["as_json"]:
+        emit(_document(store, target, dataset, spec, len(html.encode())))
+    else:
+        click.echo(f"Report  {printable(target)}  ({len(html.encode()) / 1e6:.1f} MB)")
+
+
+def _needs_bokeh() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("bokeh") is None:
+        raise InputError("report", "without Bokeh", "pip install 'warmup-simulator[report]'")
+
+
+def _check_target(path: Path) -> None:
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError("output", path, "a report is HTML; end the name in .html")
+    if path.is_dir():
+        raise InputError("output", path, "is a folder")
+    if not path.absolute().parent.is_dir():
+        raise InputError("output", path, f"there is no folder {path.absolute().parent}")
+
+
+def _check_whole(dataset: xr.Dataset, spec: Spec, store: Path) -> None:
+    """Refuse a store that lacks what a page is made of, or has it of another kind."""
+    from simulator.sweeps.layout import CURVES, STATUS, VARIABLES
+
+    kinds = {"float64": "f", "int64": "i", "bool": "b", "str": "OTU"}
+    curves = CURVES if spec.curves else ()
+    for variable in (*VARIABLES, *curves, STATUS):
+        if variable.name not in dataset:
+            if not variable.needs:
+                raise InputError("store", store, f"has no {variable.name}; sweep again")
+        elif dataset[variable.name].dtype.kind not in kinds[variable.dtype]:
+            raise InputError("store", store, f"has a {variable.name} of another kind; sweep again")
+
+
+def _check_color(dataset: xr.Dataset, color: str) -> None:
+    """Before the runs are done again."""
+    from simulator.figures.sheet import lay_out
+
+    lay_out(dataset.isel(seed=[0]), color)
+
+
+def _remade(spec: Spec, description: dict[str, Any], store: Path) -> str:
+    try:
+        return line(spec, description, Path("again.zarr"))
+    except InputError as error:
+        return f"# {error}"
+
+
+def _data(
+    store: Path, given: str | None, description: dict[str, Any], *, needed: bool
+) -> Data | None:
+    """What it was trained on; without curves a page can do without."""
+    try:
+        return data_again(store, "store", given, description)
+    except InputError:
+        if needed or given is not None:
+            raise
+        return None
+
+
+def _write(path: Path, html: str) -> None:
+    """Beside its place first: what is there is whole."""
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        beside.write_text(html, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise InputError("output", path, f"cannot be written: {error.strerror or error}") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _document(
+    store: Path, target: Path, dataset: xr.Dataset, spec: Spec, size: int
+) -> dict[str, Any]:
+    status = dataset["status"].values
+    return {
+        "command": "report",
+        "store": str(store),
+        "report": str(target),
+        "bytes": size,
+        "runs": spec.cells,
+        "missing": int((status == "not_run").sum()),
+        "failed": int((status == "failed").sum()),
+    }

@@ -1,0 +1,95 @@
+"""The curves of a store's runs: as it keeps them, or of the same runs, done again."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simulator.checks import InputError
+from simulator.data import Data
+from simulator.sweeps import AXES, cores, load
+from simulator.sweeps.cost import cells_in_a_chunk, core_seconds
+from simulator.sweeps.job import Job
+from simulator.sweeps.layout import STATUS, Chunk, curves
+from simulator.sweeps.spec import Region, Spec
+from simulator.sweeps.threads import Threads
+from simulator.sweeps.work import Done
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["chunks_with_curves", "refuse_slow"]
+
+# A page is waited for: what takes longer is asked for as a sweep with curves.
+_LONGEST_SECONDS = 600.0
+
+
+def refuse_slow(spec: Spec, data: Data | None, runs: int) -> None:
+    """Refuse to do so many runs again if that takes more than ten minutes."""
+    seconds = 0.0 if spec.curves else runs * core_seconds(spec, data) / cores()
+    if seconds > _LONGEST_SECONDS:
+        raise InputError(
+            "curves", "not in the store",
+            f"doing its {runs} runs again takes about {seconds / 60:.0f} minutes; "
+            "give --no-curves, or sweep with --curves",
+        )  # fmt: skip
+
+
+def chunks_with_curves(
+    dataset: xr.Dataset,
+    spec: Spec,
+    data: Data | None,
+    path: Path,
+    tell: Callable[[int], None] = lambda runs: None,
+) -> Generator[tuple[Region, Chunk]]:
+    """Chunks of the grid, in any order, with the curves of every run that is done.
+
+    Of runs done again a chunk has all other variables too, to be held beside the store's.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Of `open_store`.
+    path : path
+        Of the store.
+    tell : callable
+        Told, from any thread, how many more runs there are.
+    """
+    if not spec.curves:
+        yield from _again(dataset, spec, data, tell)
+        return
+    names = [curve.name for curve in curves(spec, data)]
+    for region in spec.regions(dataset.attrs["chunk_shape"]):
+        part = dataset[names].isel(dict(zip(AXES, region, strict=True)))
+        part = load(part.transpose(*AXES, "step"), path)
+        tell(int((dataset[STATUS.name].values[region] == "done").sum()))
+        yield region, {name: part[name].values for name in names}
+
+
+def _again(
+    dataset: xr.Dataset, spec: Spec, data: Data | None, tell: Callable[[int], None]
+) -> Iterator[tuple[Region, Chunk]]:
+    spec = replace(spec, curves=True)
+    job = Job(spec, data)
+    regions = spec.regions(spec.chunk_shape(cells_in_a_chunk(spec, data)))
+    running: dict[Future[Done], Region] = {}
+    with Threads(job, cores(), tell) as crew:
+        try:
+            while True:
+                for region in itertools.islice(regions, crew.room - len(running)):
+                    left_out = dataset[STATUS.name].values[region] != "done"
+                    chunk = job.layout.blank(left_out.shape)
+                    # A worker passes by what is done: so it does what has not been in the sweep.
+                    chunk[STATUS.name][left_out] = "done"
+                    running[crew.submit(region, chunk)] = region
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), crew.collect(future).chunk
+        except BaseException:
+            crew.stop()
+            raise

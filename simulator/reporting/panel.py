@@ -1,0 +1,94 @@
+"""Loss, sharpness with its threshold, and eta of the chosen run, one above the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simulator.figures.palette import ETA, LOSS, SHARPNESS, THRESHOLD
+from simulator.sweeps.spec import Spec
+
+if TYPE_CHECKING:
+    from bokeh.models import ColumnDataSource, UIElement
+    from bokeh.plotting import figure
+
+__all__ = ["Panel", "draw_panel"]
+
+
+@dataclass
+class Panel:
+    """The figures, and the sources that a choice fills.
+
+    ``curve`` has step, loss, eta and threshold; ``measured`` step and sharpness, where it was
+    measured; ``spans`` left and right; ``end`` the step of a divergence.
+    """
+
+    figures: dict[str, figure]
+    curve: ColumnDataSource
+    measured: ColumnDataSource
+    spans: ColumnDataSource
+    layout: UIElement
+
+
+def draw_panel(spec: Spec) -> Panel:
+    """Empty figures for the runs of a sweep."""
+    from bokeh.layouts import gridplot
+    from bokeh.models import ColumnDataSource, HoverTool, Range1d
+    from bokeh.plotting import figure
+
+    columns = ("step", "loss", "eta", "threshold")
+    curve = ColumnDataSource({name: [] for name in columns}, name="curve")
+    measured = ColumnDataSource({"step": [], "sharpness": []}, name="measured")
+    spans = ColumnDataSource({"start": [], "end": [], "color": []}, name="spans")
+    steps = Range1d(0, spec.steps)
+    labels = {
+        "loss": "loss",
+        "sharpness": "sharpness of P⁻¹H" if spec.preconditions else "sharpness",
+        "eta": "eta",
+    }
+    figures = {}
+    for name, label in labels.items():
+        plot = figure(
+            height=230 if name == "eta" else 215, sizing_mode="stretch_width", x_range=steps,
+            y_range=Range1d(0.1, 1), y_axis_label=label, tools="xbox_zoom,reset,save",
+            y_axis_type="linear" if name == "eta" else "log",
+            active_drag=None,  # a finger that scrolls must not zoom
+            min_border_left=72, min_border_right=12, min_border_top=6, min_border_bottom=6,
+        )  # fmt: skip
+        plot.axis.axis_label_text_font_style = "normal"
+        plot.axis.minor_tick_line_color = None
+        plot.grid.grid_line_color = "#eeeeee"
+        plot.xaxis.visible = name == "eta"
+        figures[name] = plot
+        if name != "eta":
+            plot.vstrip("start", "end", source=spans, fill_color="color", line_color="white")
+    figures["eta"].xaxis.axis_label = "step (updates done before)"
+
+    _line(figures["loss"], "loss", curve, LOSS)
+    _line(figures["sharpness"], "sharpness", measured, SHARPNESS)
+    if spec.sharpness_every != 1:
+        figures["sharpness"].scatter("step", "sharpness", source=measured, color=SHARPNESS, size=4)
+    limit = spec.optimizer.limit
+    borne = f"threshold {limit.over_eta:.3g} / eta" + (f" - {limit.decay:.3g}" * bool(limit.decay))
+    figures["sharpness"].line(
+        "step", "threshold", source=curve, color=THRESHOLD, line_width=1.6, line_dash="dashed",
+        legend_label=borne,
+    )  # fmt: skip
+    legend = figures["sharpness"].legend
+    legend.background_fill_alpha, legend.border_line_color = 0.7, None
+    legend.label_text_font_size, legend.padding, legend.margin = "12px", 2, 4
+    _line(figures["eta"], "eta", curve, ETA)
+    for name, plot in figures.items():
+        plot.add_tools(HoverTool(
+            mode="vline", renderers=plot.renderers[-1 if name != "sharpness" else 1 :][:1],
+            tooltips=[("step", "@step"), (name, f"@{name}{{0.[000]e+0}}")],
+        ))  # fmt: skip
+    layout = gridplot(
+        [[plot] for plot in figures.values()], sizing_mode="stretch_width",
+        toolbar_location="above", toolbar_options={"logo": None},
+    )  # fmt: skip
+    return Panel(figures, curve, measured, spans, layout)
+
+
+def _line(plot: Any, name: str, source: ColumnDataSource, color: str) -> None:
+    plot.line("step", name, source=source, color=color, line_width=1.8)

@@ -1,0 +1,388 @@
+"""A report is one page of a store: whole, true to it, small, and deaf to what a store tells it."""
+
+import json
+import re
+import shutil
+import sys
+import threading
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from program import content, strict_json
+
+import simulator as sim
+from simulator.reporting import again, cells, chunks_with_curves, page
+from simulator.reporting.closed_forms import closed_forms
+from simulator.reporting.decimate import rows_to_keep
+from simulator.sweeps import load, open_store
+
+pytest.importorskip("bokeh")
+pytestmark = pytest.mark.usefixtures("folder")
+
+EVIL = "</script><script>window.struck = 1</script><img src=x onerror='window.struck = 1'>"
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A store of four runs without curves."""
+    path = tmp_path_factory.mktemp("bare") / "store.zarr"
+    sim.sweep(sim.Quadratic(), eta_trgt=(0.25, 2.5), t_wrm=(1, 4), steps=8, output=path)
+    return path
+
+
+def packed(path):
+    dataset, spec, _ = open_store(path)
+    chunks = chunks_with_curves(dataset, spec, None, path)
+    whole = load(dataset.drop_dims("step", errors="ignore"), path)
+    return dataset, cells.pack(whole, spec, None, chunks)
+
+
+# The curves
+
+
+curves = st.integers(3, 60).flatmap(
+    lambda rows: st.lists(
+        arrays(float, rows, elements=st.floats(0, 1) | st.just(np.nan)), min_size=1, max_size=3
+    )
+)
+
+
+@given(curves=curves, most=st.integers(1, 70), data=st.data())
+def test_decimation_keeps_peaks_and_what_it_is_told_to(curves, most, data):
+    rows = len(curves[0])
+    always = data.draw(st.sets(st.integers(0, rows - 1), max_size=5))
+    kept = rows_to_keep(curves, most, always)
+    assert {0, rows - 1, *always} <= set(kept.tolist())
+    assert (np.diff(kept) > 0).all()
+    assert len(kept) <= max(most, 2 + len(always) + 2 * len(curves))
+    for curve in curves:
+        if np.isfinite(curve).any():
+            assert np.nanmax(curve[kept]) == np.nanmax(curve)
+            assert np.nanmin(curve[kept]) == np.nanmin(curve)
+
+
+@given(curves=curves)
+def test_what_decimation_leaves_out_would_not_be_seen(curves):
+    """With no bound on their number, the rows that are left out lie on the lines, to 0.1 %."""
+    kept = rows_to_keep(curves, most=10**6)
+    for curve in curves:
+        known = np.flatnonzero(np.isfinite(curve))
+        shown = np.intersect1d(kept, known)
+        if shown.size > 1 and shown[0] == known[0] and shown[-1] == known[-1]:
+            assert np.abs(curve[known] - np.interp(known, shown, curve[shown])).max() <= 1e-3 + 1e-9
+
+
+@settings(max_examples=10)
+@given(loss=arrays(float, 200, elements=st.floats(0.01, 100)))
+def test_every_peak_of_a_catapult_survives(loss):
+    spec = sim.sweeps.Spec(sim.Quadratic(), sim.GD(), eta_trgt=(1.0,), steps=200)
+    told = sim.sweep(sim.Quadratic(), eta_trgt=(1.0,), steps=1)
+    chunk = {
+        "loss": loss.reshape(1, 1, 1, 1, -1), "eta": np.full((1, 1, 1, 1, 200), 1.0),
+        "sharpness": np.full((1, 1, 1, 1, 200), 3.0),
+    }  # fmt: skip
+    found = cells.pack(told, spec, None, [((slice(0, 1),) * 4, chunk)])
+    kept = set(found.curves.columns["step"].tolist())
+    assert {c.peak for c in sim.events.find_events(curves_of(loss)).catapults} <= kept
+
+
+def curves_of(loss):
+    steps = np.arange(200.0)
+    return sim.events.Curves(
+        steps, loss, np.ones(200), np.full(200, 3.0), np.full(200, np.nan), sim.GD().limit
+    )
+
+
+def test_the_page_has_the_curves_of_the_store(store):
+    dataset, found = packed(store)
+    columns, first = found.curves.columns, found.curves.first
+    assert found.runs == 4
+    for flat, at in enumerate(np.ndindex(dataset["status"].shape)):
+        rows = slice(first[flat], first[flat + 1])
+        step = columns["step"][rows].astype(int)
+        np.testing.assert_allclose(
+            10.0 ** columns["loss"][rows], dataset["loss"].values[at][step], rtol=1e-5
+        )
+        np.testing.assert_allclose(columns["eta"][rows], dataset["eta"].values[at][step], rtol=1e-6)
+
+
+def test_the_runs_of_a_store_without_curves_are_done_again(bare):
+    dataset, found = packed(bare)
+    assert (found.runs, found.other) == (4, 0)
+    for flat, at in enumerate(np.ndindex(dataset["status"].shape)):
+        _, _, trgt, wrm = at
+        schedule = sim.Warmup(
+            eta_trgt=float(dataset["eta_trgt"][trgt]), t_wrm=int(dataset["t_wrm"][wrm])
+        )
+        run = sim.simulate(sim.Quadratic(), schedule=schedule, steps=8, sharpness_every=16)
+        assert found.words[flat] == sim.explain(run).paragraph
+
+
+def test_runs_that_come_out_otherwise_are_counted(bare, folder, run):
+    store = shutil.copytree(bare, folder / "other.zarr")
+    zarr.open_group(store, mode="r+")["loss_final"][0, 0, 0, 0] = 0.125
+    assert packed(store)[1].other == 1
+    assert run(f"report {store}").code == 0
+    assert "1 of them do NOT end as the store says" in store.with_suffix(".html").read_text()
+
+
+def test_a_run_that_fails_when_it_is_done_again_is_said(bare, folder, run, monkeypatch):
+    def fail(*arguments, **keywords):
+        raise ArithmeticError
+
+    monkeypatch.setattr("simulator.sweeps.work.run_cell", fail)
+    assert run(f"report {bare} -o page.html").code == 0
+    assert "failed when it was done again" in (folder / "page.html").read_text()
+
+
+# The command
+
+
+def test_a_report_is_one_file_beside_its_store(run, store):
+    result = run(f"report {store}")
+    assert result.code == 0
+    assert result.out.startswith("Report  ")
+    page = store.with_suffix(".html").read_text()
+    for text in ('<html lang="en">', "<title>", 'name="viewport"', "trainability boundary",
+                 "warmup sweep --model quadratic", "loss_final", "2 / eta"):  # fmt: skip
+        assert text in page
+    markup = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!["']?data:)|url\(|@import""", markup)
+    assert not re.findall(r"<script[^>]*\ssrc", page)
+
+
+def test_its_document_names_the_file_and_its_size(run, store):
+    document = strict_json(run(f"report {store} -o page.html --json").out)
+    assert document["report"] == "page.html"
+    assert document["bytes"] == len((store.parent / "page.html").read_bytes())
+    assert (document["runs"], document["missing"], document["failed"]) == (4, 0, 0)
+
+
+@pytest.mark.parametrize("color", ["sharpness_final", "loss_max", "loss_init"])
+def test_it_is_coloured_by_any_number(run, store, color):
+    assert run(f"report {store} --color {color}").code == 0
+    assert f"coloured by {color}" in store.with_suffix(".html").read_text()
+
+
+def test_without_curves_it_tells_outcomes(run, store):
+    assert run(f"report {store} --no-curves").code == 0
+    page = store.with_suffix(".html").read_text()
+    assert "made without the curves" in page
+    assert "Outcome: stable" in page
+
+
+def test_what_is_missing_of_a_store_is_said(run, store):
+    zarr.open_group(store, mode="r+")["status"][0, 0] = np.array(
+        [["not_run", "failed"], ["done", "done"]], dtype=object
+    )
+    document = strict_json(run(f"report {store} --json").out)
+    assert (document["missing"], document["failed"]) == (1, 1)
+    page = store.with_suffix(".html").read_text()
+    for text in ("1 of 4 runs are missing", "1 of 4 runs failed", "not run, or failed",
+                 "This run has not been done yet", "This run failed"):  # fmt: skip
+        assert text in page
+
+
+@pytest.mark.parametrize("every", [0, 1])
+def test_any_sharpness_will_do(run, folder, every):
+    sim.sweep(
+        sim.Quadratic(), optimizer=sim.Adam(), eta_trgt=(0.1, 50.0), steps=6,
+        sharpness_every=every, output=folder / "s.zarr",
+    )  # fmt: skip
+    assert run("report s.zarr").code == 0
+    page = (folder / "s.zarr").with_suffix(".html").read_text()
+    assert "38 / eta" in page
+    assert "sharpness of P⁻¹H" in page
+    assert ("The sharpness was not measured" in page) == (not every)
+
+
+def test_a_store_of_a_file_asks_for_it(run, folder):
+    x, y = np.ones((3, 2)), np.ones((3, 1))
+    np.savez(folder / "d.npz", x=x, y=y)
+    grid = "--model uv --width 4 --steps 4 --eta-trgt 0.1 --t-wrm 1 --seeds 1"
+    assert run(f"sweep {grid} --data d.npz -o s.zarr").code == 0
+    refused = run("report s.zarr")
+    assert refused.code == 2
+    assert "name it with --data" in refused.err
+    assert run("report s.zarr --data d.npz").code == 0
+    assert run("report s.zarr --no-curves").code == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("report missing.zarr", "missing.zarr"),
+        ("report store.zarr -o page.png", "end the name in .html"),
+        ("report store.zarr -o nowhere/page.html", "no folder"),
+        ("report store.zarr --color outcome", "--color outcome"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused_in_a_sentence(run, store, line, named):
+    before = content(store.parent)
+    result = run(line)
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert named in result.err
+    assert content(store.parent) == before
+
+
+def test_a_store_that_lacks_a_variable_is_refused(run, store):
+    shutil.rmtree(store / "outcome")
+    meta = json.loads((store / "zarr.json").read_text())
+    del meta["consolidated_metadata"]["metadata"]["outcome"]
+    (store / "zarr.json").write_text(json.dumps(meta))
+    result = run(f"report {store}")
+    assert result.code == 2
+    assert "has no outcome" in result.err
+
+
+def test_without_bokeh_it_says_what_to_install(run, store, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bokeh", None)
+    result = run(f"report {store}")
+    assert result.code == 2
+    assert "pip install 'warmup-simulator[report]'" in result.err
+    assert not store.with_suffix(".html").exists()
+
+
+def test_what_takes_long_is_not_done_again(run, bare, folder, monkeypatch):
+    monkeypatch.setattr(again, "_LONGEST_SECONDS", 0.0)
+    result = run(f"report {bare} -o page.html")
+    assert result.code == 2
+    assert "give --no-curves, or sweep with --curves" in result.err
+    assert run(f"report {bare} -o page.html --no-curves").code == 0
+
+
+def test_a_page_of_too_many_runs_is_refused(run, store, monkeypatch):
+    monkeypatch.setattr("simulator.reporting.MOST_RUNS", 3)
+    assert "has 4 runs, and a page holds 3" in run(f"report {store}").err
+
+
+def test_an_interrupted_report_leaves_nothing(run, bare, folder, monkeypatch):
+    def interrupt(curves):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cells, "explain", interrupt)
+    assert run(f"report {bare} -o page.html").code == 130
+    assert list(folder.iterdir()) == []
+    for thread in threading.enumerate():
+        if thread.name.startswith("warmup"):
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+def test_the_text_of_a_store_is_never_markup(run, store):
+    group = zarr.open_group(store, mode="r+")
+    clean = run(f"report {store} --no-curves -o clean.html")
+    assert clean.code == 0
+    group.attrs["command"] = EVIL
+    group.attrs["data"] = json.dumps({"name": EVIL, "path": EVIL, "samples": 3})
+    group["outcome"][...] = np.full(group["outcome"].shape, EVIL, dtype=object)
+    group["natural_phase"][...] = np.full(group["outcome"].shape, EVIL, dtype=object)
+    assert run(f"report {store} --no-curves -o evil.html").code == 0
+    evil, clean = ((store.parent / f"{name}.html").read_text() for name in ("evil", "clean"))
+    assert evil.count("<script") == clean.count("<script")
+    assert evil.count("<img") == clean.count("<img")
+    assert "&lt;/script&gt;&lt;script&gt;" in evil
+
+
+# Closed forms
+
+
+def one_example(**keywords):
+    data = sim.Data(np.array([[1.0, -0.5]]), np.array([[0.7]]))
+    model = sim.UV(10**6)
+    return model, data, sim.sweep(model, data, sharpness_every=0, **keywords)
+
+
+def test_the_line_of_the_largest_constant_eta_is_where_runs_diverge():
+    """Eta in units of eta_critical: of all seeds the median, of one seed its own."""
+    model, data, found = one_example(
+        eta_trgt=(1.0,), seeds=3, steps=1, eta_unit="critical"
+    )  # fmt: skip
+    spec = sim.sweeps.Spec(
+        model, sim.GD(), eta_trgt=(1.0,), seeds=(0, 1, 2), steps=1, eta_unit="critical",
+        sharpness_every=0,
+    )  # fmt: skip
+    own = [
+        closed_forms(found.isel(seed=[seed]), spec, data, np.ones(1)).eta_max for seed in range(3)
+    ]
+    for seed, line in enumerate(own):
+        unit = float(found["eta_critical"][seed].max())
+        for factor in (0.98, 1.02):
+            run = sim.simulate(
+                model, data, schedule=sim.Warmup(eta_trgt=factor * line * unit), steps=400,
+                seed=seed, sharpness_every=0,
+            )  # fmt: skip
+            assert run.diverged == (factor > 1)
+    assert closed_forms(found, spec, data, np.ones(1)).eta_max == np.median(own)
+
+
+@pytest.mark.slow
+def test_the_line_of_the_shortest_warmup_is_where_half_of_the_seeds_survive():
+    """From the edge, eta_init = eta_critical; by simulating every t_wrm."""
+    etas, times = np.array([4.0, 6.0, 8.0]), np.arange(2, 130, 4)
+    model, data, found = one_example(
+        eta_trgt=etas, eta_init=(1.0,), t_wrm=times, seeds=16, steps=600, eta_unit="critical"
+    )  # fmt: skip
+    spec = sim.sweeps.Spec(
+        model, sim.GD(), eta_trgt=tuple(etas), eta_init=(1.0,), t_wrm=tuple(times),
+        seeds=tuple(range(16)), steps=600, eta_unit="critical", sharpness_every=0,
+    )  # fmt: skip
+    line = closed_forms(found, spec, data, etas).shortest
+    alive = ~found["diverged"].isel(eta_init=0).transpose("seed", "eta_trgt", "t_wrm").values
+    half = times[(alive.mean(axis=0) >= 0.5).argmax(axis=-1)]
+    np.testing.assert_allclose(half, line, rtol=0.15)
+    slopes = np.polyfit(etas, half, 1)[0] / np.polyfit(etas, line, 1)[0]
+    assert 0.9 < slopes < 1.1
+
+
+def test_from_elsewhere_no_shortest_warmup_is_claimed():
+    model, data, found = one_example(
+        eta_trgt=(1.0,), eta_init=(0.0, 3.0), steps=1, eta_unit="critical"
+    )
+    spec = sim.sweeps.Spec(
+        model, sim.GD(), eta_trgt=(1.0,), eta_init=(0.0, 3.0), steps=1, eta_unit="critical",
+        sharpness_every=0,
+    )  # fmt: skip
+    for init in (0, 1):
+        assert np.isnan(closed_forms(found, spec, data, np.array([5.0]), init).shortest).all()
+
+
+# Size
+
+
+@pytest.mark.slow
+def test_a_page_of_2200_runs_is_below_5_megabytes(run, folder):
+    grid = "--eta-trgt 0.5:16:25:log --t-wrm 1:512:11:log --seeds 8 --eta-init 1"
+    line = f"sweep --model uv --data teacher --samples 1 {grid} --sharpness-every 1 -o uv.zarr"
+    assert run(line).code == 0
+    document = strict_json(run("report uv.zarr --json").out)
+    assert document["runs"] == 25 * 11 * 8
+    assert document["bytes"] < 5e6
+
+
+@pytest.mark.slow
+def test_so_is_one_of_2200_runs_that_never_rest():
+    """Every run to its end, each loss a new peak or valley."""
+    grid = {
+        "eta_trgt": tuple(np.geomspace(0.5, 16, 25)), "t_wrm": tuple(range(1, 12)),
+        "sharpness_every": 1,
+    }  # fmt: skip
+    found = sim.sweep(sim.Quadratic(), seeds=8, steps=11, **grid)
+    spec = sim.sweeps.Spec(
+        sim.Quadratic(), sim.GD(), seeds=tuple(range(8)), steps=512, curves=True, **grid
+    )
+    rng, shape = np.random.default_rng(0), (1, 1, 25, 11, 512)
+
+    def chunks():
+        for seed in range(8):
+            region = (slice(seed, seed + 1), slice(0, 1), slice(0, 25), slice(0, 11))
+            loss = np.exp(-np.arange(512) / 100 + 0.5 * rng.normal(size=shape))
+            eta = np.broadcast_to(1 + np.arange(512) / 512, shape)
+            yield region, {"loss": loss, "sharpness": 2 + 0.3 * rng.normal(size=shape), "eta": eta}
+
+    html = page(found, spec, None, chunks(), title="", command="", description={"name": "none"})
+    assert len(html.encode()) < 5e6
