@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from fuzzing import damaged, folder, imported, numbers, read, seldom, words  # noqa: F401
+from fuzzing import damaged, folder, imported, numbers, read, seldom, told, words  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
 from test_fuzz_typed import json_values, specs
@@ -40,6 +40,7 @@ def attempt(kept, change):
             used(spec)
             assert isinstance(description, dict)
             assert set(dataset["status"].dims) == set(AXES)
+        told("report", str(kept), "--no-curves", "-o", str(folder() / "page.html"))
     finally:
         for p, content in (before | whole).items():
             if p.read_bytes() != content:

@@ -76,7 +76,7 @@ CHOICES = (
 )  # fmt: skip
 OPTION_NAMES = {
     name: sorted({o for p in warmup.commands[name].params for o in p.opts if o != "--figure"})
-    for name in ("run", "sweep", "explain", "critical", "plot", "info")
+    for name in ("run", "sweep", "explain", "critical", "plot", "info", "report")
 }
 
 
