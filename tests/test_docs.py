@@ -40,7 +40,8 @@ def test_nothing_that_could_be_run_is_left_out(page):
         if language == "":
             assert all(line.startswith(SILENT) for line in text.splitlines() if line), text
         else:
-            assert language in ("python", "console", "{eval-rst}", "{toctree}", "{include}")
+            assert language in ("python", "console", "text", "{eval-rst}", "{toctree}", "{include}")
+            assert language != "text" or "warmup" not in text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
