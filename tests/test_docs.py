@@ -54,7 +54,7 @@ def test_pictures_of_a_page_are_made_by_its_lines(page):
     commands = [command for block in consoles for command, _ in typed(block)]
     for picture in (ROOT / "docs" / "pictures").glob("*.png"):
         if f"pictures/{picture.name})" in text:
-            drawn = (picture.name, f"warmup {picture.stem}")
+            drawn = (picture.name, f"-o {picture.stem}.zarr")
             assert any(word in command for command in commands for word in drawn)
 
 
