@@ -122,6 +122,18 @@ def test_without_its_file_a_store_is_shown_but_not_trained(run):
         assert "maker's own" in refused.err
 
 
+def test_a_report_shows_of_it_what_its_store_has(run):
+    pytest.importorskip("bokeh")
+    np.savez("data.npz", x=DATA.x, y=DATA.y)
+    sim.sweep(written(), DATA, **GRID, output=STORE)
+    assert run(f"report {STORE} --data data.npz").code == 0
+    sim.sweep(written(), DATA, **GRID | {"curves": False}, output="numbers.zarr")
+    refused = run("report numbers.zarr --data data.npz")
+    assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+    assert "well is its maker's own, and cannot be run again here; give --no-curves" in refused.err
+    assert run("report numbers.zarr --no-curves").code == 0
+
+
 def test_a_store_that_claims_to_be_of_a_person_s_own_model_is_only_read(run, store):
     attributes = json.loads((store / "zarr.json").read_text())
     spec = json.loads(attributes["attributes"]["spec"])
@@ -217,5 +229,6 @@ def test_subclasses_of_models_and_optimizers_are_swept_and_kept(run):
     assert '"name": "sign"' in run("info ridge.zarr").out
     sim.sweep(sim.Quadratic(), optimizer=optimizer, **grid, output="ours.zarr")
     assert "sign" in run("run --replay ours.zarr --cell eta_trgt=0.1").err
+    assert "optimizer sign is its maker's own" in run("report ours.zarr").err
     with pytest.raises(sim.InputError, match="option slopes of type ndarray"):
         sim.sweep(Sloped(slopes=np.ones(2)), **grid)

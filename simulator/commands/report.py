@@ -51,6 +51,7 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
         remedy = f"has {spec.cells} runs, and a page holds {MOST_RUNS}; sweep a smaller grid"
         raise InputError("store", store, remedy)
     _check_whole(dataset, spec, store)
+    _check_known(spec, store, curves=given["curves"])
     command = _remade(spec, description, store)
     samples = _data(store, data, description, needed=given["curves"])
     whole = dataset
@@ -107,6 +108,24 @@ def _check_whole(dataset: xr.Dataset, spec: Spec, store: Path) -> None:
                 raise InputError("store", store, f"has no {variable.name}; sweep again")
         elif dataset[variable.name].dtype.kind not in kinds[variable.dtype]:
             raise InputError("store", store, f"has a {variable.name} of another kind; sweep again")
+
+
+def _check_known(spec: Spec, store: Path, *, curves: bool) -> None:
+    """Refuse what only its maker's code could tell."""
+    from simulator.sweeps import is_recorded
+
+    if is_recorded(spec.optimizer):
+        raise InputError(
+            "store", store,
+            f"its optimizer {spec.optimizer.name} is its maker's own, with a threshold that is not "
+            "known here; look at it with warmup plot",
+        )  # fmt: skip
+    if curves and is_recorded(spec.model) and not spec.curves:
+        raise InputError(
+            "curves", "not in the store",
+            f"its model {spec.model.name} is its maker's own, and cannot be run again here; give "
+            "--no-curves, or sweep with curves=True",
+        )  # fmt: skip
 
 
 def _check_color(dataset: xr.Dataset, color: str) -> None:
