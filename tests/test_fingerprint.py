@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from simulator.fingerprint import fingerprint
+from simulator.sweeps.fingerprint import fingerprint
 
 PLAIN = """
 SCALE = 2.0

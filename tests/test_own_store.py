@@ -89,7 +89,7 @@ def test_its_fingerprint_is_the_same_in_every_process():
     line = "from tests_own import *; print(fingerprint(model))"
     code = FILE.format(helper="theta / 2 if x not in {'a', 'b', 'c'} else theta", decay=1)
     code = code.replace("def shape(theta)", "def shape(theta, x='d')")
-    Path("tests_own.py").write_text(f"from simulator.fingerprint import fingerprint\n{code}")
+    Path("tests_own.py").write_text(f"from simulator.sweeps.fingerprint import fingerprint\n{code}")
     found = {
         subprocess.run(
             [sys.executable, "-c", line], check=True, capture_output=True, text=True,

@@ -41,12 +41,7 @@ _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data",
 @option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Do a run of this store again, bit for bit.")  # fmt: skip
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of --replay.")
 @option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
-@option(
-    "output",
-    "--live",
-    is_flag=True,
-    help="Draw loss and sharpness in the terminal while it trains.",
-)
+@option("output", "--live", is_flag=True, help="Draw loss and sharpness in the terminal while it trains.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="none", help="Keep the run and its curves in a store.")  # fmt: skip
 @option("output", "--curves/--no-curves", default=False, help="Curves in the JSON document too.")
 @options.output_options("run.png")

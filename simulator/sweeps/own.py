@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 from simulator.checks import InputError, one_of
 from simulator.data import Data
-from simulator.fingerprint import fingerprint
 from simulator.models import Array, Model, Objective
 from simulator.optimizers import Limit, Optimizer
+from simulator.sweeps.fingerprint import fingerprint
 
 __all__ = ["RecordedModel", "RecordedOptimizer", "is_recorded", "plain_of", "rebuild"]
 
