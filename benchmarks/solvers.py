@@ -22,7 +22,7 @@ def davidson(product: Callable[[Any], Any], start: Any, accuracy: float) -> tupl
 
     Expands by the residual of the first pair until its estimated relative error r^2 / gap is
     below ``accuracy``, then by the second's until that one can no longer overtake; restarts from
-    the best four when the basis is full. The same idea as `simulator.curvature.Tracker`.
+    the best four when the basis is full. The same idea as `simulator.curvature.SharpnessTracker`.
 
     Returns
     -------

@@ -37,7 +37,13 @@ class Run:
     limit : Limit
         The sharpness (pre-conditioned, if there is such a thing) that the optimizer bears.
     residual : array, shape (steps,)
-        Residual norm of the first Hessian eigenvalue: how well it is known.
+        Residual norm of the first Hessian eigenvalue: how well it is known. Infinite where the
+        measurement did not converge, NaN where nothing was measured.
+    converged : array of bool, shape (steps,)
+        False where an eigenvalue of this step, the pre-conditioned one included, did not reach the
+        accuracy asked for: it is the best that was found, and may be another than the top one.
+    n_unconverged : int
+        Measurements that did not converge, those after the last update included.
     theta : array, shape (P,)
         After the last update.
     loss_init, loss_final, sharpness_final, preconditioned_sharpness_final : float
@@ -63,6 +69,8 @@ class Run:
     eta: Array
     limit: Limit
     residual: Array
+    converged: NDArray[np.bool_]
+    n_unconverged: int
     theta: Array
     loss_init: float
     loss_final: float

@@ -184,6 +184,11 @@ def _tell(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any])
     click.echo(f"Sharpness      {_from_to(result, 'sharpness', spec.preconditions)}")
     if spec.preconditions:
         click.echo(f"  of P^-1 H    {_from_to(result, 'preconditioned_sharpness', False)}")
+    if result.n_unconverged:
+        note(
+            f"{result.n_unconverged} measurements of the sharpness did not converge: the true "
+            "values may be larger than those shown."
+        )
     if result.test_accuracy_final == result.test_accuracy_final:
         click.echo(f"Test accuracy  {result.test_accuracy_final:.1%}")
     if "identical" in found:

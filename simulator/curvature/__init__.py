@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.curvature.at_a_point import REFERENCE_ACCURACY, sharpness
-from simulator.curvature.following import Estimate
-from simulator.curvature.tracker import Tracker
+from simulator.curvature.ritz_solver import Estimate
+from simulator.curvature.tracker import SharpnessTracker
 
-__all__ = ["REFERENCE_ACCURACY", "Estimate", "Tracker", "sharpness"]
+__all__ = ["REFERENCE_ACCURACY", "Estimate", "SharpnessTracker", "sharpness"]

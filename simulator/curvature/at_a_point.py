@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import numpy as np
 
 from simulator.checks import InputError
-from simulator.curvature.tracker import Tracker
+from simulator.curvature.tracker import SharpnessTracker
 from simulator.data import Data
 from simulator.models import Array, Model
 from simulator.models.base import checked_vector
@@ -44,6 +47,11 @@ def sharpness(
     -------
     float
 
+    Warns
+    -----
+    RuntimeWarning
+        Where the value did not converge: the true one may be larger.
+
     Raises
     ------
     InputError
@@ -58,6 +66,16 @@ def sharpness(
         preconditioner = checked_vector("preconditioner", preconditioner, objective)
         if not (preconditioner > 0).all():
             raise InputError("preconditioner", preconditioner.min(), "give positive entries")
-    objective.gradient(theta, np.empty_like(theta))
-    tracker = Tracker(objective, 1, accuracy, seed, preconditioner)
-    return float(tracker.measure().values[0])
+    gradient = np.empty_like(theta)
+    objective.gradient(theta, gradient)
+    tracker = SharpnessTracker(objective, 1, accuracy, seed, preconditioner)
+    estimate = tracker.measure(gradient=gradient)
+    value = float(estimate.values[0])
+    if not estimate.converged and math.isfinite(value):
+        warnings.warn(
+            f"the sharpness {value:.6g} did not converge (residual {estimate.residual:.1e}); "
+            "the true value may be larger",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return value

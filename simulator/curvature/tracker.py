@@ -6,7 +6,6 @@ or too cancelled for single precision is followed in double.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -14,21 +13,27 @@ from typing import Any
 import numpy as np
 
 from simulator.checks import at_least, positive
-from simulator.curvature.following import Estimate, Follower
+from simulator.curvature.ritz_solver import Estimate, Product, RitzSolver, has_digits
 from simulator.models import Array, Objective
 from simulator.seeding import generator
 
-__all__ = ["Tracker"]
+__all__ = ["SharpnessTracker"]
 
 # Up to this many parameters the dense Hessian is cheaper than following it.
 DENSE_LIMIT = 48
 # Down to this accuracy products in single precision will do, at half the cost.
 _SINGLE_ACCURACY = 1e-6
+# Hessians beyond this, or below its inverse, have parts that overflow or vanish in it.
+_SINGLE_RANGE = 1e18
 # One that did not is not asked again for so many measurements.
 _DISTRUST = 16
+# A gradient that has grown or shrunk by this factor asks for a search.
+_GRADIENT_JUMP = 2.0
+# Where nothing has changed much, every so many measurements in single precision are checked.
+_CHECK_EVERY = 16
 
 
-class Tracker:
+class SharpnessTracker:
     """Follows the top of an objective's Hessian; call ``measure`` after each ``gradient``.
 
     Parameters
@@ -62,8 +67,9 @@ class Tracker:
         self._rng = generator(seed, "curvature")
         self.preconditioner = preconditioner
         self._measured = self._distrusted_until = 0
+        self._gradient_norm = np.nan
 
-    def measure(self, place: Array | None = None) -> Estimate:
+    def measure(self, place: Array | None = None, gradient: Array | None = None) -> Estimate:
         """The top eigenvalues where the objective stands now.
 
         Parameters
@@ -71,10 +77,12 @@ class Tracker:
         place : array, shape (P,), optional
             That theta. With it the nearer one of the last two measurements is built upon, without
             it the last.
+        gradient : array, shape (P,), optional
+            The gradient there: a direction in which an eigenvector that grows shows early.
         """
         with np.errstate(all="ignore"):
             small = self._objective.size <= DENSE_LIMIT
-            estimate = self._dense() if small else self._follow(place)
+            estimate = self._dense() if small else self._follow(place, gradient)
         outside = self._objective.eigenvalues_outside(self._top_k)
         if not outside.size:
             return estimate
@@ -83,46 +91,77 @@ class Tracker:
         return replace(estimate, values=values)
 
     @cached_property
-    def _double(self) -> Follower:
+    def _double(self) -> RitzSolver:
         """In the objective's own precision."""
-        return self._follower(self._objective.dtype)
+        return self._solver(self._objective.dtype, np.inf)
 
     @cached_property
-    def _single(self) -> Follower:
-        return self._follower(np.dtype("float32"))
+    def _single(self) -> RitzSolver:
+        return self._solver(np.dtype("float32"), _SINGLE_RANGE)
 
-    def _follower(self, dtype: np.dtype[Any]) -> Follower:
-        return Follower(self._objective.size, self._wanted, self._accuracy, dtype, self._rng)
+    def _solver(self, dtype: np.dtype[Any], largest: float) -> RitzSolver:
+        size, wanted = self._objective.size, self._wanted
+        return RitzSolver(size, wanted, self._accuracy, dtype, self._rng, largest=largest)
 
-    def _follow(self, place: Array | None) -> Estimate:
+    def _follow(self, place: Array | None, gradient: Array | None) -> Estimate:
+        """In single precision where that will do; what a search finds in it, double confirms."""
         self._measured += 1
-        spent = 0
-        if self._accuracy >= _SINGLE_ACCURACY and self._measured > self._distrusted_until:
-            twin = self._objective.single()
-            if twin is not None:
-                estimate = self._follow_twin(twin, place)
-                if estimate.converged:
-                    return estimate
-                spent = estimate.products
-                self._distrusted_until = self._measured + _DISTRUST
-        estimate = self._double.follow(self._product_of(self._objective), place)
-        return replace(estimate, products=estimate.products + spent)
+        direction, jumped = self._read(gradient)
+        twin = self._objective.single() if self._single_will_do else None
+        product = self._product_of(self._objective)
+        if twin is None:
+            return self._double.solve(product, place, direction, search=jumped)
+        first = self._single.solve(self._product_of(twin), place, direction, search=jumped)
+        if first.converged and not first.searched:
+            first = self._checked(first, product)
+            if first.converged:
+                return first
+        if first.converged:
+            self._double.adopt(self._single, anew=True)
+        else:
+            self._distrusted_until = self._measured + _DISTRUST
+        searched, jumped = first.converged, jumped or first.searched
+        second = self._double.solve(product, place, direction, search=jumped, searched=searched)
+        self._single.adopt(self._double, anew=False)
+        return replace(second, products=first.products + second.products)
 
-    def _follow_twin(self, twin: Objective, place: Array | None) -> Estimate:
-        """By products in single precision; now and then one in double asks whether they will do."""
-        due = self._single.is_fresh
-        estimate = self._single.follow(self._product_of(twin), place)
-        estimate = replace(estimate, values=estimate.values.astype(float))
-        if not (due and estimate.converged):
+    def _checked(self, estimate: Estimate, product: Product) -> Estimate:
+        """Now and then a product in double asks whether those in single precision will do."""
+        if self._measured % _CHECK_EVERY:
             return estimate
         u = self._single.leading.astype(self._objective.dtype)
         image = np.empty_like(u)
-        self._product_of(self._objective)(u, image)
+        product(u, image)
         off = abs((u @ image) / (u @ u) - estimate.values[0])
         agrees = bool(off <= self._accuracy * abs(estimate.values[0]))
         return replace(estimate, products=estimate.products + 1, converged=agrees)
 
-    def _product_of(self, objective: Objective) -> Callable[[Array, Array], None]:
+    def _read(self, gradient: Array | None) -> tuple[Array | None, bool]:
+        """Its direction (P,) in the operator's coordinates, and whether its length has jumped."""
+        if gradient is None:
+            return None, False
+        if self.preconditioner is not None:
+            gradient = gradient / np.sqrt(self.preconditioner)
+        largest = float(np.abs(gradient).max())
+        if not 0.0 < largest < np.inf:
+            return None, False
+        direction = gradient / largest
+        length = float(np.linalg.norm(direction))
+        before, self._gradient_norm = self._gradient_norm, largest * length
+        ratio = self._gradient_norm / before
+        return direction / length, not 1 / _GRADIENT_JUMP < ratio < _GRADIENT_JUMP
+
+    @property
+    def _single_will_do(self) -> bool:
+        # Eigenvalues below the first may be smaller than its rounding in single precision.
+        return (
+            self._accuracy >= _SINGLE_ACCURACY
+            and self._wanted == 1
+            and self._measured > self._distrusted_until
+            and self._objective.dtype != np.float32
+        )
+
+    def _product_of(self, objective: Objective) -> Product:
         if self.preconditioner is None:
             return objective.hvp
         root = np.sqrt(self.preconditioner).astype(objective.dtype)
@@ -141,7 +180,11 @@ class Tracker:
         if self.preconditioner is not None:
             root = np.sqrt(self.preconditioner)
             hessian = hessian / root / root[:, None]
-        finite = np.isfinite(hessian).all()
-        values = np.linalg.eigvalsh(hessian)[::-1] if finite else np.full(len(hessian), np.nan)
-        products = self._objective.size
-        return Estimate(self._padded(values[: self._wanted]), 0.0, products, bool(finite))
+        if not np.isfinite(hessian).all():
+            return Estimate(np.full(self._top_k, np.nan), 0.0, len(hessian), False)
+        values = np.linalg.eigvalsh(hessian)[::-1]
+        epsilon = float(np.finfo(hessian.dtype).eps)
+        rounding = epsilon * max(abs(values[0]), abs(values[-1]))
+        wanted = values[: self._wanted].astype(float)
+        converged = has_digits(wanted, rounding, self._accuracy, epsilon)
+        return Estimate(self._padded(wanted), 0.0, len(hessian), converged)

@@ -28,6 +28,8 @@ class Curves:
         Updates done before, and what was seen then.
     limit : Limit
         How much sharpness the optimizer bears: pre-conditioned, where that was measured.
+    converged : array of bool, shape (rows,), or None
+        False where the measured sharpness did not converge; None where that is not known.
     loss_final : float
         After the last update; NaN where unknown.
     constant_loss : float or None
@@ -40,6 +42,7 @@ class Curves:
     sharpness: Curve
     preconditioned_sharpness: Curve
     limit: Limit
+    converged: NDArray[np.bool_] | None = None
     loss_final: float = np.nan
     constant_loss: float | None = None
 
@@ -55,6 +58,7 @@ class Curves:
             sharpness=run.sharpness,
             preconditioned_sharpness=missing if conditioned is None else conditioned,
             limit=run.limit,
+            converged=run.converged,
             loss_final=run.loss_final,
             constant_loss=run.constant_loss,
         )

@@ -32,8 +32,20 @@ def sentences(curves: Curves, events: Events, natural: str | None = None) -> lis
         _catapults(curves, events),
         *(_edge(curves, events, number) for number in range(min(len(events.edges), 3))),
         _end(curves, events),
+        _doubt(curves),
     ]
     return [sentence for sentence in told if sentence]
+
+
+def _doubt(curves: Curves) -> str:
+    """How many of the measurements are not certain."""
+    if curves.converged is None or curves.converged.all():
+        return ""
+    measured = int(np.isfinite(curves.decisive_sharpness).sum())
+    return (
+        f"{int((~curves.converged).sum())} of {measured} measurements of the {curves.name} did not "
+        "converge; the true value there may be larger."
+    )
 
 
 def _schedule(curves: Curves) -> str:

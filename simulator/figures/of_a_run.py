@@ -101,6 +101,11 @@ def _draw_sharpness(curves: Curves, ax: Axes) -> None:
         step[measured], curve[measured], color=SHARPNESS, lw=1.4, marker="." if apart else "",
         label=curves.name,
     )  # fmt: skip
+    if curves.converged is not None and (doubtful := measured & ~curves.converged).any():
+        ax.plot(
+            step[doubtful], curve[doubtful], ls="", marker="s", ms=5, markerfacecolor="none",
+            color=SHARPNESS, label="not converged",
+        )  # fmt: skip
     # Of an adaptive optimizer it falls by decades within the first updates.
     extent = sharpness_extent(curves, logarithmic=curves.adaptive)
     top = np.inf if extent is None else extent[1]

@@ -99,11 +99,14 @@ class NetworkObjective(Objective):
             self._twin = self._make_twin()
             self._twin.select(self._rows)
         # The tape is rounded, not made again: differences in it have all their digits.
-        mine, twins = (*self._tape, self._delta), (*self._twin._tape, self._twin._delta)
-        for array, rounded in zip(mine, twins, strict=True):
+        for array, rounded in zip(self._kept(), self._twin._kept(), strict=True):
             np.copyto(rounded, array, casting="same_kind")
         self._twin._theta = self._theta.astype(np.float32)
         return self._twin
+
+    def _kept(self) -> tuple[Array, ...]:
+        """What a gradient leaves for products."""
+        return (*self._tape, self._delta, self._output)
 
     def loss(self, theta: Array) -> float:
         output = self.outputs(theta, self._x)
@@ -140,8 +143,8 @@ class NetworkObjective(Objective):
 
     def hvp(self, v: Array, out: Array) -> None:
         dense.hvp(
-            self._theta, v, self._x, self._y, self._widths, self._multipliers, self._bias,
-            self._code, self._loss, *self._tape, self._delta, *self._r_tape, self._r_output,
+            self._theta, v, self._x, self._widths, self._multipliers, self._bias, self._code,
+            self._loss, *self._tape, self._delta, self._output, *self._r_tape, self._r_output,
             self._weights, out,
         )  # fmt: skip
 

@@ -8,7 +8,8 @@ Notation, for layer l = 1 ... L with ``widths`` (n_0, ..., n_L) and ``multiplier
 The tape of a gradient (``hidden``, ``slope``, ``bend``, ``delta``) is flat too, hidden layer after
 hidden layer, each (samples, n_l) in C order; ``hvp`` reads it, so that a product costs less than
 two gradients. ``slope`` and ``bend`` are empty where the activation keeps none. ``delta`` holds
-m_l dL/dz_l and ends with the output layer's. ``weights`` is as long as the largest W.
+m_l dL/dz_l and ends with the output layer's; ``output`` holds z_L, or with cross-entropy the
+probabilities. ``weights`` is as long as the largest W.
 
 The R-operator is Pearlmutter's (Neural Computation 6, 147, 1994): R{.} is the derivative along v.
 """
@@ -136,7 +137,6 @@ def hvp(
     theta: Any,
     v: Any,
     x: Any,
-    y: Any,
     widths: Any,
     multipliers: Any,
     bias: bool,
@@ -146,6 +146,7 @@ def hvp(
     slope: Any,
     bend: Any,
     delta: Any,
+    output: Any,
     rhidden: Any,
     rdelta: Any,
     scratch: Any,
@@ -191,7 +192,7 @@ def hvp(
         h, tape = hidden[tape:end].reshape(samples, fan_out), end
 
     d = delta[tape : tape + samples * widths[layers]].reshape(samples, widths[layers])
-    losses.along(loss_code, y, d, multipliers[layers - 1], routput)
+    losses.along(loss_code, output, multipliers[layers - 1], routput)
     rd = routput
     at = theta.size
     for layer in range(layers - 1, -1, -1):

@@ -51,24 +51,28 @@ def orthonormalize(basis: Any, size: int) -> float:
 @kernel
 def ritz(
     basis: Any, images: Any, gram: Any, values: Any, vectors: Any, done: int, size: int
-) -> bool:
-    """Ritz values, largest first, and vectors; False where products have overflowed.
+) -> float:
+    """Ritz values, largest first, and vectors; returns the rounding of the products.
 
     ``gram`` is the operator in the basis (capacity, capacity), known for the first ``done`` rows.
+    The operator is symmetric, its rounded products only nearly so: how far u.Hv and v.Hu lie apart
+    is the rounding that they show. NaN where they have overflowed.
     """
+    rounding = 0.0
     for row in range(done, size):
         column = np.dot(images[: row + 1], basis[row])
+        mirror = np.dot(basis[: row + 1], images[row])
         for i in range(row + 1):
-            # The operator is symmetric, its rounded products only nearly so.
             gram[i, row] = column[i]
             gram[row, i] = column[i]
             if not np.isfinite(column[i]):
-                return False
+                return np.nan
+            rounding = max(rounding, np.float64(abs(column[i] - mirror[i])))
     ascending, columns = np.linalg.eigh(np.ascontiguousarray(gram[:size, :size]))
     for pair in range(size):
         values[pair] = ascending[size - 1 - pair]
         vectors[pair, :size] = columns[:, size - 1 - pair]
-    return True
+    return rounding
 
 
 @kernel
@@ -81,17 +85,19 @@ def unfinished(
     wanted: int,
     accuracy: float,
     spare: float,
-    rounding: float,
+    strict: bool,
+    floor: float,
     frame: Any,
     stale: Any,
 ) -> tuple[float, int]:
     """Residual norm of the first pair, and the first pair that is not good enough, or -1.
 
     The pair after the ``wanted`` ones is good enough at the relative error ``spare``, if its
-    eigenvalue can then lie no higher than theirs. Leaves the direction that would improve the pair
-    in ``basis[size]``: value / (value - model) times its residual.
+    eigenvalue can then lie no higher than theirs. Errors are r^2 / gap; if ``strict`` those of the
+    wanted ones are the residuals r, as an eigenvalue that nobody has seen may be as near as that.
+    No error below ``floor``, the rounding of the products, can be asked for. Leaves the direction
+    that would improve the pair in ``basis[size]``: value / (value - model) times its residual.
     """
-    floor = rounding * max(abs(values[0]), abs(values[size - 1]))
     first = 0.0
     for pair in range(min(wanted + 1, size)):
         value, vector, row = values[pair], vectors[pair, :size], basis[size]
@@ -104,7 +110,7 @@ def unfinished(
         # What has not been seen may lie between; without this, errors of twice what was asked for.
         gap = min(gap, 0.2 * abs(value))
         # r / gap first: squares of residuals may underflow.
-        error = r * (r / gap) if gap > r else r
+        error = r * (r / gap) if gap > r and not (strict and pair < wanted) else r
         scale = abs(value)
         if not error > max(accuracy * scale, floor):
             continue

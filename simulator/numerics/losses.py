@@ -75,13 +75,14 @@ def _xent(output: Any, y: Any, m: float, delta: Any) -> float:
         total += weight * math.log(partition)
         share = delta.dtype.type(1.0 / partition)
         for j in range(outputs):
-            delta[i, j] = (delta[i, j] * share - y[i, j]) * factor
+            output[i, j] = delta[i, j] * share
+            delta[i, j] = (output[i, j] - y[i, j]) * factor
     return total / samples
 
 
 @kernel
 def loss(code: int, output: Any, y: Any, m: float, delta: Any) -> float:
-    """The loss; m dL/dz goes to ``delta``."""
+    """The loss; m dL/dz goes to ``delta``, and with xent the probabilities replace ``output``."""
     if code == 0:
         size = output.size
         return _mse(output.reshape(size), y.reshape(size), m, delta.reshape(size))
@@ -89,8 +90,8 @@ def loss(code: int, output: Any, y: Any, m: float, delta: Any) -> float:
 
 
 @kernel
-def along(code: int, y: Any, delta: Any, m: float, rz: Any) -> None:
-    """Turn R{z} into m R{dL/dz}, in place."""
+def along(code: int, probabilities: Any, m: float, rz: Any) -> None:
+    """Turn R{z} into m R{dL/dz}, in place; ``probabilities`` are what `loss` left in ``output``."""
     samples, outputs = rz.shape
     if code == 0:
         factor = rz.dtype.type(m / rz.size)
@@ -98,20 +99,19 @@ def along(code: int, y: Any, delta: Any, m: float, rz: Any) -> None:
             for j in range(outputs):
                 rz[i, j] *= factor
         return
-    factor, back = rz.dtype.type(m / samples), rz.dtype.type(samples / m)
+    factor = rz.dtype.type(m / samples)
     for i in range(samples):
         # Relative to the likeliest class, whose own probability, near 1, then takes no part in the
         # mean: differences of probabilities that all but cancel would leave rounding alone.
-        top, likeliest = 0, delta[i, 0] * back + y[i, 0]
+        top, likeliest = 0, probabilities[i, 0]
         for j in range(1, outputs):
-            probability = delta[i, j] * back + y[i, j]
+            probability = probabilities[i, j]
             top = j if probability > likeliest else top
             likeliest = probability if probability > likeliest else likeliest
         shift, mean = rz[i, top], 0.0
         for j in range(outputs):
             rz[i, j] -= shift
-            mean += (delta[i, j] * back + y[i, j]) * rz[i, j]
+            mean += probabilities[i, j] * rz[i, j]
         less = rz.dtype.type(mean)
         for j in range(outputs):
-            probability = delta[i, j] * back + y[i, j]
-            rz[i, j] = probability * (rz[i, j] - less) * factor
+            rz[i, j] = probabilities[i, j] * (rz[i, j] - less) * factor

@@ -55,6 +55,7 @@ VARIABLES = (
     Variable("preconditioned_sharpness_init", "float64", "1", "top eigenvalue of P^-1 H of the first update", lambda r: r.preconditioned_sharpness_init, needs="preconditioner"),
     Variable("preconditioned_sharpness_max", "float64", "1", "largest top eigenvalue of P^-1 H measured", lambda r: r.preconditioned_sharpness_max, needs="preconditioner"),
     Variable("preconditioned_sharpness_final", "float64", "1", "top eigenvalue of P^-1 H after the last update", lambda r: r.preconditioned_sharpness_final, needs="preconditioner"),
+    Variable("n_unconverged", "int64", "1", "measurements of eigenvalues that did not converge: the sharpness may be larger than stored", lambda r: r.n_unconverged, missing=-1),
     Variable("diverged", "bool", "1", "whether the loss stopped being finite", lambda r: r.diverged, missing=False),
     Variable("diverged_step", "int64", "updates", "updates after which the loss was not finite; -1: it was", lambda r: r.diverged_step, missing=-1),
     Variable("n_catapults", "int64", "1", "catapults: excursions of the loss above threshold that came back", lambda r: r.n_catapults, missing=-1),

@@ -148,6 +148,11 @@ class Ensemble:
         return (self._of("catapults") - (killed & ~self.diverged)).astype(np.int64)
 
     @property
+    def n_unconverged(self) -> NDArray[np.int64]:
+        # The eigenvalues are closed forms, or of dense matrices.
+        return np.zeros(len(self.loss_init), dtype=np.int64)
+
+    @property
     def natural_phase(self) -> Array:
         first, last = self._of("sharpness_init"), self._of("sharpness_below")
         with np.errstate(divide="ignore", invalid="ignore"):

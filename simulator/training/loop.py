@@ -145,6 +145,8 @@ def simulate(
         eta=eta,
         limit=rule.optimizer.limit,
         residual=record.residual,
+        converged=record.converged,
+        n_unconverged=record.n_unconverged,
         theta=theta,
         loss_init=loss_init,
         loss_final=loss_final,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simulator.curvature import Estimate, Tracker
+from simulator.curvature import Estimate, SharpnessTracker
 from simulator.models import Array, Objective
 from simulator.seconds import working
 from simulator.training.rule import Rule
@@ -28,15 +28,17 @@ class Record:
         seed: int,
     ) -> None:
         self._objective, self._rule, self._every = objective, rule, every
-        self._tracker = Tracker(objective, top_k, accuracy, seed) if every else None
+        self._tracker = SharpnessTracker(objective, top_k, accuracy, seed) if every else None
         self._preconditioned_tracker = None
         self.preconditioned: Array | None = None
         if rule.preconditions:
             self.preconditioned = np.full(steps, np.nan)
             if every:
-                self._preconditioned_tracker = Tracker(objective, 1, accuracy, seed)
+                self._preconditioned_tracker = SharpnessTracker(objective, 1, accuracy, seed)
         self.gradient = np.empty(objective.size, dtype=objective.dtype)
         self.loss, self.residual = np.full(steps, np.nan), np.full(steps, np.nan)
+        self.converged = np.full(steps, True)
+        self.n_unconverged = 0
         self.eigenvalues = np.full((steps, top_k), np.nan)
         self.sharpness_final = self.preconditioned_final = math.nan
         self.decisive = math.nan  # of sharpness and pre-conditioned sharpness, the last measured
@@ -62,6 +64,7 @@ class Record:
                 self._measure_at(due)
             self.eigenvalues[due :: self._every] = self.eigenvalues[due]
             self.residual[due :: self._every] = self.residual[due]
+            self.converged[due :: self._every] = self.converged[due]
             if self.preconditioned is not None:
                 self.preconditioned[due :: self._every] = self.preconditioned[due]
 
@@ -75,20 +78,24 @@ class Record:
         return loss
 
     def _measure_at(self, step: int) -> None:
+        before = self.n_unconverged
         estimate = self._measure()
-        self.eigenvalues[step], self.residual[step] = estimate.values, estimate.residual
+        self.eigenvalues[step] = estimate.values
+        self.residual[step] = estimate.residual if estimate.converged else np.inf
         self.decisive = float(estimate.values[0])
         if self.preconditioned is not None:
             self.decisive = self.preconditioned[step] = self._measure_preconditioned(step + 1)
+        self.converged[step] = self.n_unconverged == before
 
     def _measure(self) -> Estimate:
         assert self._tracker is not None
         return self._measure_by(self._tracker)
 
-    def _measure_by(self, tracker: Tracker) -> Estimate:
+    def _measure_by(self, tracker: SharpnessTracker) -> Estimate:
         began = working()
-        estimate = tracker.measure(self._theta)
+        estimate = tracker.measure(self._theta, self.gradient)
         self.products += estimate.products
+        self.n_unconverged += not estimate.converged
         self.seconds += working() - began
         return estimate
 

@@ -51,6 +51,8 @@ def run_in_a_lane(
         limit=optimizer.limit,
         # The eigenvalues are closed forms, or of dense matrices.
         residual=np.where(np.isfinite(sharpness), 0.0, np.nan),
+        converged=np.full(steps, True),
+        n_unconverged=0,
         theta=ended,
         loss_init=float(ensemble.loss_init[0]),
         loss_final=float(ensemble.loss_final[0]),
