@@ -1,8 +1,10 @@
-"""What a subclass of a shipped class overrides is what is done, on every shortcut of the package."""
+"""What a subclass of a shipped class overrides is what is done: no shortcut speaks for it."""
 
 import ast
 import inspect
 import math
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +24,7 @@ from simulator.sweeps import Spec
 PACKAGE = Path(sim.__file__).parent
 EXAMPLE = sim.Data([[1.0, -0.5]], [[0.7]])
 # Where a shortcut asks. A store asks too, but for names.
-ASKING = (
-    "optimizers.base", "training.ensemble", "training.rule", "models.network",
-    "sweeps.foreknowledge",
-)  # fmt: skip
+ASKING = ("optimizers.base", "training.ensemble", "training.rule", "sweeps.foreknowledge")
 # What describes a class, and is not called while it trains.
 DESCRIPTIONS = {"options", "widths", "to_gram", "rank"}
 
@@ -87,12 +86,14 @@ class _Scaled(Objective):
 
 def _overriding(kind, name):
     """A subclass of ``kind`` with another ``name``, one of its methods or properties."""
-    shipped = inspect.getattr_static(kind, name)
+    is_property = isinstance(inspect.getattr_static(kind, name), property)
 
     def method(self, *arguments, **options):
-        return _other(getattr(super(own, self), name)(*arguments, **options), arguments)
+        inherited = getattr(super(own, self), name)
+        value = inherited if is_property else inherited(*arguments, **options)
+        return _other(value, arguments)
 
-    replaced = property(method) if isinstance(shipped, property) else method
+    replaced = property(method) if is_property else method
     own = type(f"Own{kind.__name__}", (kind,), {name: replaced, "name": f"own-{kind.name}"})
     return own
 
@@ -151,14 +152,16 @@ def _setting(thing):
 
 
 def _made(kind):
-    options = {"eta_trgt": 0.3} if issubclass(kind, sim.Schedule) else {}
-    return kind(**({"curvatures": (1.0, 3.0)} if issubclass(kind, sim.Quadratic) else options))
+    if issubclass(kind, sim.Quadratic):
+        return kind((1.0, 3.0))
+    return kind(eta_trgt=0.3) if issubclass(kind, sim.Schedule) else kind()
 
 
 def _forced(monkeypatch):
     """Have everything done by the general loop."""
     for module in ASKING:
-        monkeypatch.setattr(f"simulator.{module}.is_shipped", lambda *arguments: False)
+        home = import_module(f"simulator.{module}")
+        monkeypatch.setattr(home, "is_shipped", lambda *arguments: False)
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
@@ -182,13 +185,15 @@ def test_an_overridden_method_does_what_it_does_in_the_loop(monkeypatch, kind, n
 
 def test_shortcuts_are_taken_by_what_is_shipped(monkeypatch):
     """Otherwise the test above would hold of a package without any."""
-    taken = []
-    for module in ("training.loop.run_in_a_lane", "sweeps.work.run_side_by_side"):
-        home, name = module.rsplit(".", 1)
-        shipped = getattr(__import__(f"simulator.{home}", fromlist=[name]), name)
-        monkeypatch.setattr(
-            f"simulator.{module}", lambda *a, f=shipped, **o: (taken.append(f), f(*a, **o))[1]
-        )
+    taken = set()
+
+    def noting(*arguments, shipped, **options):
+        taken.add(shipped)
+        return shipped(*arguments, **options)
+
+    for home, name in (("training.loop", "run_in_a_lane"), ("sweeps.work", "run_side_by_side")):
+        module = import_module(f"simulator.{home}")
+        monkeypatch.setattr(module, name, partial(noting, shipped=getattr(module, name)))
     _story(sim.UV(8), sim.GD(), sim.Warmup())
     found, lines = _swept(sim.UV(8), sim.GD())
     assert len(taken) == 2
@@ -363,8 +368,8 @@ def test_a_decay_alone_can_raise_the_loss():
     """From a maximum at 1, (u^2 - 1)^2 / 4 of u = theta - 1: decay moves to u = -kappa eta."""
     model = sim.Custom(
         "hill", loss=lambda t: float(((t - 1) ** 2 - 1) ** 2 @ np.full(1, 0.25)),
-        gradient=lambda t: (t - 1) * ((t - 1) ** 2 - 1), hvp=lambda t, v: (3 * (t - 1) ** 2 - 1) * v,
-        init=lambda rng: np.ones(1),
+        gradient=lambda t: (t - 1) * ((t - 1) ** 2 - 1), init=lambda rng: np.ones(1),
+        hvp=lambda t, v: (3 * (t - 1) ** 2 - 1) * v,
     )  # fmt: skip
     found = sim.critical_learning_rate(
         model, optimizer=sim.AdamW(weight_decay=0.5), steps=0, tolerance=0.01
