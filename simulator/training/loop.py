@@ -99,6 +99,10 @@ def simulate(
     ------
     InputError
         For input that cannot be used. A divergence is a result, not an error.
+
+    Notes
+    -----
+    While the run goes on, every BLAS of this process is held to one thread.
     """
     stopwatch = Stopwatch()
     at_least("steps", steps, 1)

@@ -101,6 +101,18 @@ MUTANTS = [
         ("return array if self._shipped else array.copy()", "return array"),
     ),
     *of(
+        "simulator/models/custom.py", "tests/test_lending.py",
+        ("self._of_hvp(self._theta.copy(), v.copy(), *self._xy)",
+         "self._of_hvp(self._theta, v, *self._xy)"),
+        ("tuple(read_only(array[rows]) for array in self._all)",
+         "tuple(array[rows] for array in self._all)"),
+    ),
+    *of(
+        "simulator/blas.py", "tests/test_blas.py",
+        ("library.clear_controlling_thread(force=True)", "pass"),
+        ("                _set(_before)", "                _set(_before[:1])"),
+    ),
+    *of(
         "simulator/models/uv.py", "tests/test_uv_model.py",
         ("-0.5 * (1.0 - self.s)", "-0.5 * self.s"),
         ("freedom = rows - np.arange(columns, dtype=float)",
