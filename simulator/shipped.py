@@ -31,10 +31,12 @@ def is_shipped(thing: object, kind: type = object) -> bool:
 def refuse_overrides(cls: type, contract: type, **source: str) -> None:
     """Refuse a subclass of ``contract`` that overrides a method which nothing calls.
 
-    ``source`` gives, for each such method, the one that it follows from.
+    ``source`` gives, for each such method, the one that it follows from. An option may have the
+    method's name.
     """
     for name, decisive in source.items():
-        if getattr(cls, name) is not getattr(contract, name):
+        attribute = getattr(cls, name)
+        if callable(attribute) and attribute is not getattr(contract, name):
             raise InputError(
                 f"{cls.__name__}.{name}", "overridden", f"it follows from {decisive}; override that"
             )

@@ -260,6 +260,7 @@ def test_a_method_that_nothing_calls_cannot_be_overridden(contract, name, source
         own = {name: body[name]} if body else {}
         with pytest.raises(sim.InputError, match=sentence):
             type("Own", bases, own)
+    type("Own", (contract,), {name: "an option"})
 
 
 def test_no_shortcut_asks_by_isinstance():

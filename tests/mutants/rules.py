@@ -90,7 +90,7 @@ MUTANTS = [
         "simulator/shipped.py", "tests/test_subclasses.py",
         ("getattr(module, cls.__name__, None) is cls", "module"),
         ("vars(thing).keys() - options", "()"),
-        ("getattr(cls, name) is not getattr(contract, name)", "name in vars(cls)"),
+        ("attribute is not getattr(contract, name)", "name in vars(cls)"),
     ),
     *of(
         "simulator/training/rule.py", "tests/test_subclasses.py",
