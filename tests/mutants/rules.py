@@ -104,8 +104,6 @@ MUTANTS = [
         "simulator/models/custom.py", "tests/test_lending.py",
         ("self._of_hvp(self._theta.copy(), v.copy(), *self._xy)",
          "self._of_hvp(self._theta, v, *self._xy)"),
-        ("tuple(read_only(array[rows]) for array in self._all)",
-         "tuple(array[rows] for array in self._all)"),
     ),
     *of(
         "simulator/blas.py", "tests/test_blas.py",
