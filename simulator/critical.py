@@ -153,7 +153,7 @@ class Critical:
         if math.isnan(upper):
             return "the loss at initialisation is not finite"
         if lower == 0.0:
-            return "the gradient at initialisation is zero"
+            return "the first update at initialisation is zero"
         return f"one update raises the loss nowhere up to {lower:.4g}"
 
 
@@ -232,7 +232,7 @@ def critical_learning_rate(
         probe.at(0, theta, gradient, loss)
         if not math.isfinite(loss):
             bracket = Bracket(math.nan, math.nan)
-        elif not gradient.any():
+        elif not probe.moves():
             bracket = Bracket(0.0, math.inf)
         elif method == "paper":
             bracket = paper_search(
