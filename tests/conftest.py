@@ -23,6 +23,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=2, help="Sweeps that tests/test_kills.py kills.")
+    parser.addoption("--flips", type=int, default=2, help="Bits that test_kernel_cache.py flips.")
 
 
 @pytest.fixture(scope="session", autouse=True)
