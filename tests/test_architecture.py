@@ -15,7 +15,7 @@ PACKAGE = Path(simulator.__file__).parent
 # Each room may import from rooms below it only.
 FLOORS = [
     {"checks", "blas", "seconds"},
-    {"seeding", "catapult_search", "limits", "regimes", "parameterizations", "numerics"},
+    {"files", "seeding", "catapult_search", "limits", "regimes", "parameterizations", "numerics"},
     {"schedules", "theory", "data", "runs"},
     {"models", "optimizers", "events"},
     {"curvature", "testing", "derivatives"},
