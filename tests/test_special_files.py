@@ -56,7 +56,7 @@ def special(name, kind):
         with socket.socket(socket.AF_UNIX) as endpoint:
             endpoint.bind(name)
     elif kind == "device":
-        Path(name).symlink_to("/dev/zero")
+        Path(name).symlink_to("/dev/null")
     else:
         Path(name).mkdir()
 
