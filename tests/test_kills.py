@@ -202,18 +202,25 @@ def neighbours():
     return {path: content(path) for path in Path().iterdir()}
 
 
+def names_in(place):
+    try:
+        return set(os.listdir(place))  # noqa: PTH208 - one call, whatever others rename meanwhile
+    except FileNotFoundError:
+        return set()
+
+
 def kill_somewhere(line, draw):
     """Kill a sweep at a chosen rename, or a moment after its first sign; whether it was."""
     if draw.random() < 0.5:
         stop = [sys.executable, "-c", STOP_AT_A_RENAME, *draw.choice(RENAMES).split()]
         return subprocess.run([*stop, *line.split()], capture_output=True).returncode == -9
     # A new name, or a new chunk.
-    look = draw.choice([Path().iterdir, lambda: Path().glob("killed.zarr/status/c/*")])
-    before = set(look())
+    place = draw.choice([".", "killed.zarr/status/c"])
+    before = names_in(place)
     with subprocess.Popen(
         [*PROGRAM, *line.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as sweep:
-        while sweep.poll() is None and set(look()) == before:
+        while sweep.poll() is None and names_in(place) == before:
             time.sleep(0.002)
         try:
             sweep.wait(draw.expovariate(2.0))

@@ -236,20 +236,24 @@ def test_a_replacement_that_fails_leaves_what_was_there(run, store, monkeypatch,
 # --- moved while it is written ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["moved", "removed", "replaced"])
+@pytest.mark.parametrize("what", ["moved", "removed", "half removed", "replaced"])
 @pytest.mark.parametrize("writes", [0, 3])
 def test_a_store_that_goes_away_ends_the_run(run, monkeypatch, large, what, writes):
     whole, left = ResultStore.write, iter(range(writes))
 
     def write(store, region, values):
         if next(left, None) is None and not Path("gone").exists():
+            if what == "half removed":
+                (STORE / "zarr.json").unlink()
+                Path("gone").mkdir()
+                return whole(store, region, values)
             STORE.rename("gone")
             if what == "removed":
                 shutil.rmtree("gone")
                 Path("gone").mkdir()
             if what == "replaced":
                 shutil.copytree("gone", STORE)
-        whole(store, region, values)
+        return whole(store, region, values)
 
     with monkeypatch.context() as patch:
         patch.setattr(ResultStore, "write", write)
@@ -259,16 +263,17 @@ def test_a_store_that_goes_away_ends_the_run(run, monkeypatch, large, what, writ
     assert "was moved, removed or replaced while it was written" in result.err
     assert "Traceback" not in result.err
     # No folder without a root is left, and no other store is written to.
-    assert STORE.exists() is (what == "replaced")
+    assert STORE.exists() is (what in ("replaced", "half removed"))
+    assert ("Take away what is at store.zarr now." in result.err) is STORE.exists()
     if what == "replaced":
         assert files(STORE) == files(Path("gone"))
-        shutil.rmtree(STORE)
-    if what != "removed":
+    shutil.rmtree(STORE, ignore_errors=True)
+    if "removed" not in what:
         Path("gone").rename(STORE)
     again = result.err.splitlines()[-1].strip()
     assert run(again.removeprefix("warmup ")).code == 0
     assert json.loads(run("info store.zarr --json").out)["complete"] is True
-    if what == "removed":
+    if "removed" in what:
         assert files(STORE) == large
 
 

@@ -181,7 +181,8 @@ def _free_name() -> Path:
 def _say_how_to_resume(reason: str, store: Path, *, moved: bool = False) -> None:
     """Why a sweep stopped, where its results are, and the line that continues it."""
     if moved:
-        say(f"{reason}; what is finished went with it. Move it back, or begin again:")
+        first = f" Take away what is at {store} now." if store.exists() else ""
+        say(f"{reason}; what is finished went with it.{first} Move it back, or begin again:")
     elif store.exists():
         say(f"{reason}; what is finished is in {store}. To go on:")
     else:

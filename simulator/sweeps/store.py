@@ -229,9 +229,11 @@ class ResultStore:
             raise
 
     def _check_place(self) -> None:
-        if self._path is None or self.lock is None or self.lock.is_at(self._path):
+        if self._path is None or self.lock is None:
             return
-        raise StoreMovedError(self._path)
+        # Who removes a folder may have begun with any of its files.
+        if not (self.lock.is_at(self._path) and (self.lock.root / "zarr.json").is_file()):
+            raise StoreMovedError(self._path)
 
     def _array_of(self, name: str) -> Any:
         if name not in self._open:
