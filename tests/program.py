@@ -13,6 +13,32 @@ HEAVY = {"numpy", "scipy", "numba", "matplotlib", "xarray", "zarr", "sklearn"}
 
 QUADRATIC = "--model quadratic --steps 8"
 GRID = "--eta-trgt 0.25,0.5 --t-wrm 1,4 --seeds 1"
+# Arguments: before or after which rename of a folder it is killed, by which way two names are
+# exchanged, and the line.
+STOP_AT_A_RENAME = """
+import itertools, os, signal, sys
+from pathlib import Path
+from simulator.commands import main
+from simulator.sweeps import placing
+
+where, number, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+counted = itertools.count(1)
+
+def dying(change):
+    def changed(*names):
+        now = where if next(counted) == number else ""
+        if now == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = change(*names)
+        if now == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+    return changed
+
+Path.rename = dying(Path.rename)
+placing._exchange = dying(placing._exchange) if way == "exchange" else lambda *names: False
+main(sys.argv[4:])
+"""
 NETWORK = "--width 4 --depth 2 --samples 16 --steps 16 --sharpness-every 4"
 
 
@@ -48,3 +74,11 @@ def chunks(store):
         for path in sorted(store.rglob("*"))
         if path.is_file() and path.name not in ("zarr.json", ".lock")
     }
+
+
+def files(store):
+    """Every file of a store but its lock; of its root, all but the line that was typed."""
+    found = {str(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+    root = json.loads(found["zarr.json"])
+    del root["attributes"]["command"], found[".lock"]
+    return {**found, "zarr.json": root}

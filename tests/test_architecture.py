@@ -16,7 +16,7 @@ PACKAGE = Path(simulator.__file__).parent
 FLOORS = [
     {"checks", "blas", "seconds"},
     {"seeding", "catapult_search", "limits", "regimes", "parameterizations", "numerics"}
-    | {"shipped", "lending"},
+    | {"files", "shipped", "lending"},
     {"schedules", "theory", "data", "runs"},
     {"models", "optimizers", "events"},
     {"curvature", "testing", "derivatives"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from simulator.commands.remake import line
 from simulator.commands.replay import data_again
 from simulator.commands.stopping import interruptible
 from simulator.commands.terminal import announce_compilation, emit, progress
+from simulator.files import check_target
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -90,10 +92,7 @@ def _needs_bokeh() -> None:
 def _check_target(path: Path) -> None:
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError("output", path, "a report is HTML; end the name in .html")
-    if path.is_dir():
-        raise InputError("output", path, "is a folder")
-    if not path.absolute().parent.is_dir():
-        raise InputError("output", path, f"there is no folder {path.absolute().parent}")
+    check_target("output", path)
 
 
 def _check_whole(dataset: xr.Dataset, spec: Spec, store: Path) -> None:
@@ -155,7 +154,8 @@ def _data(
 
 
 def _write(path: Path, html: str) -> None:
-    """Beside its place first: what is there is whole."""
+    """Beside its place first: what is there is whole. A link stays, and its target is replaced."""
+    path = Path(os.path.realpath(path))
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         beside.write_text(html, encoding="utf-8")

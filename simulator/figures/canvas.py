@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.checks import InputError
+from simulator.files import check_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,12 +38,9 @@ def new_axes() -> Axes:
 
 def check_format(path: Path) -> None:
     """Refuse a figure file that could not be written."""
-    if path.is_dir():
-        raise InputError("figure", path, "is a folder")
     if path.suffix.lower() not in FORMATS:
         raise InputError("figure", path, f"unknown format; end the name in {', '.join(FORMATS)}")
-    if not path.absolute().parent.is_dir():
-        raise InputError("figure", path, f"there is no folder {path.absolute().parent}")
+    check_target("figure", path)
 
 
 def save(axes: Axes | Sequence[Axes], path: Path) -> None:

@@ -20,9 +20,10 @@ from simulator.sweeps.growth import carry_over
 from simulator.sweeps.layout import Layout
 from simulator.sweeps.origin import machine, numerics
 from simulator.sweeps.own import is_recorded
+from simulator.sweeps.placing import bring_back, clear, resolved
 from simulator.sweeps.reading import described, open_group
 from simulator.sweeps.spec import Spec
-from simulator.sweeps.store import ResultStore, describe, hold, recover
+from simulator.sweeps.store import ResultStore, describe, hold
 
 __all__ = ["Destination", "save_run"]
 
@@ -36,7 +37,7 @@ class Destination:
     Attributes
     ----------
     path : path, optional
-        None keeps the results in memory.
+        None keeps the results in memory. A link stays: what it leads to is written, or replaced.
     resume, overwrite, grow : bool
         Continue the store, replace it, or add the cells to it that a larger grid has besides.
         Without any, a path at which something is will not do.
@@ -72,11 +73,11 @@ class Destination:
 
     def check(self, spec: Spec, data: Data | None) -> None:
         """Refuse what `open` would refuse; nothing is written."""
-        path = self.path
-        if path is None:
+        if self.path is None:
             return
+        path = resolved(self.path)
         needed = Layout(spec, data).cell_bytes() * spec.cells
-        if _is_there(path):
+        if os.path.lexists(path):
             if self.resume or self.grow or self.is_shared:
                 option = "grow" if self.grow else "resume" if self.resume else "shard"
                 _agree(path, spec, data, grown=self.grow, option=option)
@@ -95,11 +96,11 @@ class Destination:
         self, spec: Spec, data: Data | None, chunk_shape: tuple[int, ...], command: str | None
     ) -> ResultStore:
         """The store, locked, and ready to be written to."""
-        path = self.path
-        if path is None:
+        if self.path is None:
             return ResultStore.create(None, spec, data, chunk_shape)
-        if not self.is_shared:
-            recover(path)
+        path = resolved(self.path)
+        bring_back(path)
+        clear(path)
         if not path.exists():
             try:
                 return ResultStore.create(
@@ -111,9 +112,9 @@ class Destination:
                     raise
         self.check(spec, data)
         if self.overwrite:
-            with closing(hold(path)):
+            with closing(hold(path)) as lock:
                 return ResultStore.create(
-                    path, spec, data, chunk_shape, command=command, replace=True
+                    path, spec, data, chunk_shape, command=command, replace=lock
                 )
         theirs, _ = described(path, open_group(path, "r", "output"), "output")
         # Those of a person's own are no more than a record there; they agree.
@@ -123,8 +124,8 @@ class Destination:
             return store
         with closing(store):
             return ResultStore.create(
-                path, spec, data, chunk_shape, command=command, replace=True,
-                begin=partial(carry_over, store),
+                path, spec, data, chunk_shape, command=command, replace=store.lock,
+                fill=partial(carry_over, store),
             )  # fmt: skip
 
 
@@ -143,10 +144,6 @@ def save_run(
         store.layout.fill(chunk, (0, 0, 0, 0), run, known)
         store.write(next(store.regions()), chunk)
         store.finish()
-
-
-def _is_there(path: Path) -> bool:
-    return path.exists() or path.is_symlink()
 
 
 def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: str) -> None:

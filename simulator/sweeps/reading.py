@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.checks import InputError
+from simulator.sweeps.entries import check_entries
+from simulator.sweeps.placing import bring_back, resolved
 from simulator.sweeps.spec import AXES, Spec
 
 if TYPE_CHECKING:
@@ -27,15 +29,27 @@ _TABLES = ("data", "versions", "numerics", "machine", "conventions")
 
 
 def open_group(
-    path: Path, mode: Any, option: str = "store", *, any_layout: bool = False
+    path: Path,
+    mode: Any,
+    option: str = "store",
+    *,
+    any_layout: bool = False,
+    at: Path | None = None,
 ) -> zarr.Group:
-    """The Zarr group at a path that ``option`` named, if it is a store; of this layout."""
+    """The Zarr group at a path that ``option`` named, if it is a store; of this layout.
+
+    ``at``: another path of the same folder, to go through.
+    """
     import zarr
 
+    bring_back(resolved(path, option), option)
     if not path.exists():
         raise InputError(option, path, "does not exist; make one with warmup sweep")
+    if not path.is_dir():
+        raise InputError(option, path, "is no Zarr store")
+    check_entries(path, option)
     try:
-        group = zarr.open_group(str(path), mode=mode, zarr_format=3)
+        group = zarr.open_group(str(at or path), mode=mode, zarr_format=3)
     except DAMAGE:
         raise InputError(option, path, "is no Zarr store") from None
     found = group.attrs.get("format")

@@ -8,15 +8,12 @@ too: what is there is whole, whenever its writer dies.
 
 from __future__ import annotations
 
-import glob
 import itertools
 import json
-import shutil
 import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +22,11 @@ from numpy.typing import NDArray
 
 from simulator.checks import InputError
 from simulator.data import Data
+from simulator.sweeps.entries import remove_partial_files
 from simulator.sweeps.layout import STATUS, Chunk, Layout, Variable
 from simulator.sweeps.lock import LOCK, Lock
 from simulator.sweeps.origin import machine, numerics, versions
+from simulator.sweeps.placing import begin, clear, discard, settle
 from simulator.sweeps.reading import DAMAGE, FORMAT, open_group
 from simulator.sweeps.spec import AXES, CONVENTIONS, Region, Spec
 
@@ -35,9 +34,14 @@ if TYPE_CHECKING:
     import xarray as xr
     import zarr
 
-__all__ = ["ResultStore", "describe", "hold", "recover"]
+__all__ = ["ResultStore", "StoreMovedError", "describe", "hold"]
 
-_MAKING, _LEAVING = ".new", ".old"
+
+class StoreMovedError(OSError):
+    """A store was moved, removed or replaced while it was written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(None, f"{path} was moved, removed or replaced while it was written")
 
 
 class ResultStore:
@@ -54,7 +58,7 @@ class ResultStore:
         data: Data | None,
         lock: Lock | None = None,
     ) -> None:
-        self._group, self._path, self._lock, self.spec = group, path, lock, spec
+        self._group, self._path, self.lock, self.spec = group, path, lock, spec
         self._open: dict[str, Any] = {}
         self.layout = Layout(spec, data)
         # Where the time went: what the runs say, and writing.
@@ -70,8 +74,8 @@ class ResultStore:
         *,
         command: str | None = None,
         shared: bool = False,
-        replace: bool = False,
-        begin: Callable[[ResultStore], None] = lambda store: None,
+        replace: Lock | None = None,
+        fill: Callable[[ResultStore], None] = lambda store: None,
     ) -> ResultStore:
         """A new store at ``path``, or in memory, with every array declared.
 
@@ -81,9 +85,9 @@ class ResultStore:
             What was typed to make it; kept.
         shared : bool
             Beside other writers.
-        replace : bool
-            Take the place of what is there.
-        begin : callable
+        replace : Lock, optional
+            Of the store whose place it takes.
+        fill : callable
             Given the store before it is in its place.
         """
         attributes = _attributes(spec, data, chunk_shape, command)
@@ -91,22 +95,21 @@ class ResultStore:
             store = cls(_new_group(None, attributes), None, spec, data)
             store._declare(chunk_shape)
             return store
-        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_MAKING}")
         with ExitStack() as unless_settled:
-            unless_settled.callback(shutil.rmtree, beside, ignore_errors=True)
             try:
-                beside.mkdir()
-                lock = unless_settled.enter_context(closing(Lock(beside, shared=shared)))
-                store = cls(_new_group(beside, attributes), beside, spec, data)
+                beside, lock = begin(path, shared=shared)
+                unless_settled.callback(discard, beside)
+                unless_settled.enter_context(closing(lock))
+                store = cls(_new_group(lock.root, attributes), beside, spec, data, lock)
                 store._declare(chunk_shape)
-                begin(store)
-                _settle(beside, path, replace=replace)
+                fill(store)
+                settle(beside, path, replace)
             except OSError as error:
                 raise InputError(
                     "output", path, f"cannot be written: {error.strerror or error}"
                 ) from None
             unless_settled.pop_all()
-        return cls(open_group(path, "r+", "output"), path, spec, data, lock)
+        return cls(open_group(path, "r+", "output", at=lock.root), path, spec, data, lock)
 
     @classmethod
     def reopen(
@@ -114,10 +117,9 @@ class ResultStore:
     ) -> ResultStore:
         """An existing store of this spec, to be written to."""
         lock = hold(path, shared=shared)
-        store = cls(open_group(path, "r+", "output"), path, spec, data, lock)
+        store = cls(open_group(path, "r+", "output", at=lock.root), path, spec, data, lock)
         if not shared:
-            for cut_short in path.rglob("*.partial"):
-                cut_short.unlink(missing_ok=True)
+            remove_partial_files(lock.root)
             # Whatever has become of them: chunks are looked at one by one, later.
             for name, values in store._coordinates():
                 store._array_of(name)[:] = values
@@ -125,8 +127,8 @@ class ResultStore:
 
     def close(self) -> None:
         """Let others write."""
-        if self._lock is not None:
-            self._lock.close()
+        if self.lock is not None:
+            self.lock.close()
 
     @property
     def chunk_shape(self) -> list[int]:
@@ -212,8 +214,26 @@ class ResultStore:
         """Commit one chunk: its variables, then its status."""
         began = time.perf_counter()
         for variable in self.layout:
-            self._array_of(variable.name)[region] = values[variable.name]
+            with self._in_place():
+                self._array_of(variable.name)[region] = values[variable.name]
         self.seconds["store"] += time.perf_counter() - began
+
+    @contextmanager
+    def _in_place(self) -> Iterator[None]:
+        """Write only where the store still is; raise `StoreMovedError` otherwise."""
+        self._check_place()
+        try:
+            yield
+        except OSError:
+            self._check_place()
+            raise
+
+    def _check_place(self) -> None:
+        if self._path is None or self.lock is None:
+            return
+        # Who removes a folder may have begun with any of its files.
+        if not (self.lock.is_at(self._path) and (self.lock.root / "zarr.json").is_file()):
+            raise StoreMovedError(self._path)
 
     def _array_of(self, name: str) -> Any:
         if name not in self._open:
@@ -249,7 +269,8 @@ class ResultStore:
         length = [*self.chunk_shape, 1]
         index = [str(start // c) for start, c in zip(starts, length, strict=True)]
         index = index[: len(AXES) + (variable in self.layout.curves)]
-        return self._path.joinpath(variable.name, "c", *index).is_file()
+        root = self._path if self.lock is None else self.lock.root
+        return root.joinpath(variable.name, "c", *index).is_file()
 
     def finish(self) -> bool:
         """Say that every cell has been run, if it has."""
@@ -257,16 +278,25 @@ class ResultStore:
             (np.asarray(self._array_of(STATUS.name)[region]) == "done").all()
             for region in self.regions()
         )
-        if whole and not self._group.attrs["complete"]:
-            self._group.attrs["complete"] = True
-            self._consolidate()
+        with self._in_place():
+            if whole and not self._group.attrs["complete"]:
+                self._group.attrs["complete"] = True
+                self._consolidate()
+        self._clear()
         return whole
+
+    def _clear(self) -> None:
+        """As the last of several writers, remove what dead ones left. Nothing is written after."""
+        if self._path is not None and self.lock is not None and self.lock.become_only():
+            remove_partial_files(self.lock.root)
+            clear(self._path)
 
     def dataset(self) -> xr.Dataset:
         """The store as xarray sees it."""
         import xarray as xr
 
-        return xr.open_zarr(self._group.store, chunks=None)
+        self._check_place()
+        return xr.open_zarr(self._group.store if self._path is None else self._path, chunks=None)
 
 
 def _attributes(
@@ -294,38 +324,12 @@ def _new_group(path: Path | None, attributes: dict[str, Any]) -> zarr.Group:
     return zarr.create_group(target, zarr_format=3, attributes=attributes)
 
 
-def _settle(beside: Path, path: Path, *, replace: bool) -> None:
-    """Move a store into its place; what was there leaves it first, and is removed last."""
-    if not replace:
-        if path.exists():
-            raise FileExistsError(None, "exists meanwhile; --resume continues it")
-        beside.rename(path)
-        return
-    leaving = beside.with_suffix(_LEAVING)
-    path.rename(leaving)
-    beside.rename(path)
-    shutil.rmtree(leaving, ignore_errors=True)
-
-
 def hold(path: Path, *, shared: bool = False) -> Lock:
     """The lock of a store that is there."""
     try:
         return Lock(path, shared=shared)
     except OSError as error:
         raise InputError("output", path, f"cannot be written: {error.strerror}") from None
-
-
-def recover(path: Path) -> None:
-    """Put right what a process left that died while it made or replaced this store."""
-    names = f".{glob.escape(path.name)}.*"
-    if not path.exists():
-        for leaving in path.parent.glob(names + _LEAVING):
-            leaving.rename(path)
-            break
-    for folder in [*path.parent.glob(names + _MAKING), *path.parent.glob(names + _LEAVING)]:
-        with suppress(InputError, OSError):
-            Lock(folder).close()
-            shutil.rmtree(folder)
 
 
 def describe(data: Data | None) -> dict[str, Any]:
