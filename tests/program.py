@@ -48,3 +48,26 @@ def chunks(store):
         for path in sorted(store.rglob("*"))
         if path.is_file() and path.name not in ("zarr.json", ".lock")
     }
+
+
+def forge(store):
+    """Write the digests of a store anew, as somebody who means to deceive would."""
+    from simulator.sweeps.digests import FOLDER, Manifest, sealed
+
+    meta = store / "zarr.json"
+    document = json.loads(meta.read_text())
+    attributes = document["attributes"]
+    copies = document.get("consolidated_metadata", {}).get("metadata", {})
+    attributes |= sealed(attributes, copies)
+    for name, copy in copies.items():
+        (store / name / "zarr.json").write_text(json.dumps(copy))
+    meta.write_text(json.dumps(document))
+    manifest = Manifest.read(store)
+    for file in (store / FOLDER).iterdir():
+        parts = {name: store / key for name, key in manifest.files(file.name).items()}
+        digests = {
+            name: [manifest.digest(part.relative_to(store).as_posix(), part.read_bytes())]
+            for name, part in parts.items()
+            if part.is_file()
+        }
+        file.write_text(json.dumps(dict.fromkeys(parts, [None]) | digests))

@@ -102,7 +102,7 @@ def test_a_store_of_an_older_layout_is_refused_by_name_and_can_be_replaced(run):
     for line in ("info", "plot", f"sweep {grid} --resume -o"):
         result = run(f"{line} layout-1.zarr")
         assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
-        assert "has layout 1, this version reads 2" in result.err
+        assert "has layout 1, this version reads 3" in result.err
     assert run(f"sweep {grid} -o layout-1.zarr --overwrite").code == 0
     assert run("info layout-1.zarr").code == 0
 

@@ -2,7 +2,8 @@
 
 Each chunk of each variable is one file with a checksum, written beside its place and renamed into
 it. A chunk's ``status`` is written after everything else of it, so ``done`` means that the whole
-cell is there; a chunk that was never written reads as ``not_run``. A store is made beside its place
+cell is there; a chunk that was never written reads as ``not_run``. The digests of all these files
+come last: a chunk that does not fit them is not believed. A store is made beside its place
 too: what is there is whole, whenever its writer dies.
 """
 
@@ -10,32 +11,32 @@ from __future__ import annotations
 
 import glob
 import itertools
-import json
 import shutil
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.checks import InputError
 from simulator.data import Data
-from simulator.sweeps.layout import STATUS, Chunk, Layout, Variable
-from simulator.sweeps.lock import LOCK, Lock
-from simulator.sweeps.origin import machine, numerics, versions
-from simulator.sweeps.reading import DAMAGE, FORMAT, open_group
-from simulator.sweeps.spec import AXES, CONVENTIONS, Region, Spec
+from simulator.sweeps.declare import coordinates, declare
+from simulator.sweeps.digests import DAMAGE, place_of
+from simulator.sweeps.layout import STATUS, Chunk, Layout
+from simulator.sweeps.lock import Lock
+from simulator.sweeps.reading import open_group, wrong_coordinates
+from simulator.sweeps.spec import Region, Spec
 
 if TYPE_CHECKING:
     import xarray as xr
     import zarr
 
-__all__ = ["ResultStore", "describe", "hold", "recover"]
+    from simulator.sweeps.verified import VerifiedStore
+
+__all__ = ["ResultStore", "hold", "recover"]
 
 _MAKING, _LEAVING = ".new", ".old"
 
@@ -86,20 +87,16 @@ class ResultStore:
         begin : callable
             Given the store before it is in its place.
         """
-        attributes = _attributes(spec, data, chunk_shape, command)
         if path is None:
-            store = cls(_new_group(None, attributes), None, spec, data)
-            store._declare(chunk_shape)
-            return store
+            return cls(declare(None, spec, data, chunk_shape, command), None, spec, data)
         beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_MAKING}")
         with ExitStack() as unless_settled:
             unless_settled.callback(shutil.rmtree, beside, ignore_errors=True)
             try:
                 beside.mkdir()
                 lock = unless_settled.enter_context(closing(Lock(beside, shared=shared)))
-                store = cls(_new_group(beside, attributes), beside, spec, data)
-                store._declare(chunk_shape)
-                begin(store)
+                declare(beside, spec, data, chunk_shape, command)
+                begin(cls(open_group(beside, "r+", "output"), beside, spec, data))
                 _settle(beside, path, replace=replace)
             except OSError as error:
                 raise InputError(
@@ -118,9 +115,9 @@ class ResultStore:
         if not shared:
             for cut_short in path.rglob("*.partial"):
                 cut_short.unlink(missing_ok=True)
-            # Whatever has become of them: chunks are looked at one by one, later.
-            for name, values in store._coordinates():
-                store._array_of(name)[:] = values
+        values = coordinates(spec)
+        for name in wrong_coordinates(store._group, spec):
+            store._array_of(name)[:] = values[name]
         return store
 
     def close(self) -> None:
@@ -141,86 +138,33 @@ class ResultStore:
         regions = self.spec.regions(self.chunk_shape)
         return itertools.islice(regions, share[0] - 1, None, share[1])
 
-    def _declare(self, chunk_shape: tuple[int, ...]) -> None:
-        spec = self.spec
-        for name, values in self._coordinates():
-            self._coordinate(name, values)
-        for variable in (*self.layout.variables, STATUS):
-            self._array(variable, spec.shape, chunk_shape, AXES)
-        for variable in self.layout.curves:
-            shape, chunks = (*spec.shape, spec.steps), (*chunk_shape, spec.steps)
-            self._array(variable, shape, chunks, (*AXES, "step"))
-        self._consolidate()
-
-    def _coordinates(self) -> Iterator[tuple[str, NDArray[Any]]]:
-        for name, values in self.spec.coordinates().items():
-            yield name, np.array(values)
-        if self.layout.curves:
-            yield "step", np.arange(self.spec.steps)
-
-    def _coordinate(self, name: str, values: NDArray[Any]) -> None:
-        from zarr.codecs import Crc32cCodec
-
-        self._group.create_array(
-            name, shape=values.shape, dtype=values.dtype, dimension_names=(name,),
-            compressors=[Crc32cCodec()], attributes=self._coordinate_attributes(name),
-        )  # fmt: skip
-        self._array_of(name)[:] = values
-
-    def _coordinate_attributes(self, name: str) -> dict[str, Any]:
-        unit = "eta_critical" if self.spec.eta_unit == "critical" else "1"
-        texts = {
-            "seed": ("1", "seed of initial parameters and batches"),
-            "eta_init": (unit, "learning rate before the first update"),
-            "eta_trgt": (unit, "learning rate at the end of warmup"),
-            "t_wrm": ("updates", "length of warmup; 1 is none"),
-            "step": ("updates", "updates done before"),
-        }
-        units, long_name = texts[name]
-        return {"units": units, "long_name": long_name}
-
-    def _array(
-        self,
-        variable: Variable,
-        shape: tuple[int, ...],
-        chunks: tuple[int, ...],
-        dimensions: tuple[str, ...],
-    ) -> None:
-        from zarr.codecs import Crc32cCodec, ZstdCodec
-
-        self._group.create_array(
-            variable.name,
-            shape=shape,
-            chunks=chunks,
-            dtype=variable.dtype,
-            fill_value=variable.missing,
-            compressors=[ZstdCodec(), Crc32cCodec()],
-            dimension_names=dimensions,
-            attributes={"units": variable.units, "long_name": variable.long_name},
-        )
-
-    def _consolidate(self) -> None:
-        import zarr
-
-        with warnings.catch_warnings():
-            # Zarr warns that the specification does not have this yet, and of the lock's file.
-            warnings.filterwarnings("ignore", message="Consolidated metadata")
-            warnings.filterwarnings("ignore", message=f"Object at {LOCK}")
-            zarr.consolidate_metadata(self._group.store)
-
     def write(self, region: Region, values: Chunk) -> None:
-        """Commit one chunk: its variables, then its status."""
+        """Commit one chunk: its variables, its status, and their digests."""
         began = time.perf_counter()
+        place, files = place_of(region, self.chunk_shape), self._files
+        if files is not None:
+            files.revoke(place)
         for variable in self.layout:
             self._array_of(variable.name)[region] = values[variable.name]
+        if files is not None:
+            files.commit(place, [v.name for v in self.layout if v.is_missing(values[v.name])])
         self.seconds["store"] += time.perf_counter() - began
 
     def _array_of(self, name: str) -> Any:
         if name not in self._open:
-            # A chunk of missing values is written too: one that is not there has been lost.
+            # A chunk of missing values is written too, so that plain xarray has all files.
             array = self._group[name]
             self._open[name] = array.with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
         return self._open[name]
+
+    def others(self) -> list[str]:
+        """The names of arrays and groups on disk that somebody else put beside the results."""
+        return [] if self._files is None else self._files.others()
+
+    @property
+    def _files(self) -> VerifiedStore | None:
+        """Where chunks are written; None in memory."""
+        return None if self._path is None else self._group.store  # type: ignore[return-value]
 
     def read(self, region: Region) -> Chunk:
         """One chunk as it was written; blank if any part of it is lost, cut short or changed.
@@ -229,9 +173,10 @@ class ResultStore:
         """
         shape = tuple(part.stop - part.start for part in region)
         chunk = self.layout.blank(shape)
-        if not all(self._is_there(variable, region) for variable in reversed(tuple(self.layout))):
-            return chunk
         try:
+            place = place_of(region, self.chunk_shape)
+            if self._files is not None and self._files.digests(place) is None:
+                return chunk
             there = {name: np.asarray(self._array_of(name)[region]) for name in chunk}
         except DAMAGE:
             return chunk
@@ -240,17 +185,6 @@ class ResultStore:
             chunk[name][done] = values[done]
         return chunk
 
-    def _is_there(self, variable: Variable, region: Region) -> bool:
-        """Whether its file is: Zarr reads one that is lost as one of missing values."""
-        if self._path is None:
-            return True
-        starts = [*(part.start for part in region), 0]
-        # A curve is whole in its chunk.
-        length = [*self.chunk_shape, 1]
-        index = [str(start // c) for start, c in zip(starts, length, strict=True)]
-        index = index[: len(AXES) + (variable in self.layout.curves)]
-        return self._path.joinpath(variable.name, "c", *index).is_file()
-
     def finish(self) -> bool:
         """Say that every cell has been run, if it has."""
         whole = all(
@@ -258,8 +192,10 @@ class ResultStore:
             for region in self.regions()
         )
         if whole and not self._group.attrs["complete"]:
-            self._group.attrs["complete"] = True
-            self._consolidate()
+            if self._files is None:
+                self._group.attrs["complete"] = True
+            else:
+                self._files.set_attributes(complete=True)
         return whole
 
     def dataset(self) -> xr.Dataset:
@@ -267,31 +203,6 @@ class ResultStore:
         import xarray as xr
 
         return xr.open_zarr(self._group.store, chunks=None)
-
-
-def _attributes(
-    spec: Spec, data: Data | None, chunk_shape: tuple[int, ...], command: str | None
-) -> dict[str, Any]:
-    return {
-        "spec": json.dumps(spec.as_dict()),
-        "data": json.dumps(describe(data)),
-        "conventions": json.dumps(CONVENTIONS),
-        "versions": json.dumps(versions()),
-        "numerics": json.dumps(numerics()),
-        "machine": json.dumps(machine()),
-        "command": command or "",
-        "chunk_shape": list(chunk_shape),
-        "format": FORMAT,
-        "complete": False,
-    }
-
-
-def _new_group(path: Path | None, attributes: dict[str, Any]) -> zarr.Group:
-    import zarr
-    from zarr.storage import MemoryStore
-
-    target = MemoryStore() if path is None else str(path)
-    return zarr.create_group(target, zarr_format=3, attributes=attributes)
 
 
 def _settle(beside: Path, path: Path, *, replace: bool) -> None:
@@ -326,11 +237,3 @@ def recover(path: Path) -> None:
         with suppress(InputError, OSError):
             Lock(folder).close()
             shutil.rmtree(folder)
-
-
-def describe(data: Data | None) -> dict[str, Any]:
-    """Where the data came from, and its fingerprint."""
-    if data is None:
-        return {"name": "none"}
-    shape = [data.samples, data.inputs, data.outputs]
-    return {**data.source, "shape": shape, "digest": data.digest}
