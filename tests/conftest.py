@@ -23,6 +23,9 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=2, help="Sweeps that tests/test_kills.py kills.")
+    parser.addoption(
+        "--stores", type=int, default=10, help="Stores that tests/test_damaged_stores.py damages."
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -54,20 +54,20 @@ def forge(store):
     """Write the digests of a store anew, as somebody who means to deceive would."""
     from simulator.sweeps.digests import FOLDER, Manifest, sealed
 
-    meta = store / "zarr.json"
-    document = json.loads(meta.read_text())
-    attributes = document["attributes"]
+    document = json.loads((store / "zarr.json").read_text())
     copies = document.get("consolidated_metadata", {}).get("metadata", {})
-    attributes |= sealed(attributes, copies)
+    copies = {name: copy for name, copy in copies.items() if copy["node_type"] == "array"}
     for name, copy in copies.items():
         (store / name / "zarr.json").write_text(json.dumps(copy))
-    meta.write_text(json.dumps(document))
+    origin = {"zarr_format": 3, "node_type": "group"}
+    origin["attributes"] = sealed(document["attributes"], copies)
+    (store / "origin" / "zarr.json").write_text(json.dumps(origin))
     manifest = Manifest.read(store)
     for file in (store / FOLDER).iterdir():
-        parts = {name: store / key for name, key in manifest.files(file.name).items()}
+        parts = {name: store / manifest.file(name, file.name) for name in manifest.variables}
         digests = {
             name: [manifest.digest(part.relative_to(store).as_posix(), part.read_bytes())]
             for name, part in parts.items()
             if part.is_file()
         }
-        file.write_text(json.dumps(dict.fromkeys(parts, [None]) | digests))
+        file.write_text(json.dumps({name: [None] for name in parts} | digests))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.data import Data
-from simulator.sweeps.digests import FOLDER, sealed
+from simulator.sweeps.digests import FOLDER, ORIGIN, sealed
 from simulator.sweeps.layout import STATUS, Layout, Variable
 from simulator.sweeps.origin import machine, numerics, versions
 from simulator.sweeps.spec import AXES, CONVENTIONS, Spec
@@ -51,7 +51,7 @@ def declare(
         warnings.simplefilter("ignore")
         group = zarr.consolidate_metadata(group.store)
     arrays = group.metadata.to_dict()["consolidated_metadata"]["metadata"]  # type: ignore[index,call-overload]
-    group.attrs.update(sealed(attributes, arrays))
+    group.create_group(ORIGIN, attributes=sealed(attributes, arrays))
     if path is not None:
         (path / FOLDER).mkdir()
     return group

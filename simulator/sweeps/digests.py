@@ -2,8 +2,9 @@
 
 A chunk's checksum covers its content only. Here each file of a chunk of runs has a digest of its
 bytes together with its variable, its place and the spec; those of one chunk are one file in
-``digests/``, written last. The metadata of the arrays and the attributes have digests in the
-attributes of the group.
+``digests/``, written last. The empty group ``origin`` has the attributes of the store once more,
+and digests of them and of the metadata of each array: xarray may replace the attributes of a store
+when it adds a variable to it.
 """
 
 from __future__ import annotations
@@ -17,18 +18,24 @@ from typing import Any, NamedTuple
 
 from simulator.sweeps.spec import AXES, Region
 
-__all__ = ["DAMAGE", "FOLDER", "DamageError", "Manifest", "place_of", "replace_file", "sealed"]
+__all__ = [
+    "DAMAGE",
+    "FOLDER",
+    "ORIGIN",
+    "DamageError",
+    "Manifest",
+    "attributes_of",
+    "place_of",
+    "replace_file",
+    "sealed",
+]
 
-FOLDER = "digests"
+FOLDER, ORIGIN = "digests", "origin"
 # What Zarr and `json` raise for a file that is cut short, changed, or not there.
 DAMAGE = (
     ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError, RuntimeError,
 )  # fmt: skip
 
-_ATTRIBUTES = (
-    "format", "spec", "data", "conventions", "versions", "numerics", "machine", "command",
-    "chunk_shape",
-)  # fmt: skip
 # The same for every store of the same sweep: a chunk may come from any of them.
 _SAME_SWEEP = ("spec", "numerics", "chunk_shape")
 
@@ -37,14 +44,20 @@ class DamageError(ValueError):
     """A part of a store that is not as it was written; the message names it."""
 
 
-def sealed(attributes: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, str]:
-    """The attributes that hold the digests of the others, and of the metadata of the arrays."""
-    digests = json.dumps({name: _digest(document) for name, document in arrays.items()})
-    return {"array_digests": digests, "digest": _of_attributes(attributes, digests)}
+def sealed(attributes: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of ``origin``, from those of a new store and the metadata of its arrays."""
+    lasting = {name: value for name, value in attributes.items() if name != "complete"}
+    lasting["arrays"] = {name: _digest(document) for name, document in arrays.items()}
+    return lasting | {"digest": _digest(lasting)}
 
 
-def _of_attributes(attributes: Mapping[str, Any], array_digests: object) -> str:
-    return _digest([*(attributes[name] for name in _ATTRIBUTES), array_digests])
+def attributes_of(path: Path, group: str = "") -> dict[str, Any]:
+    """The attributes of a group of the store at a path, as its file says; raises `DamageError`."""
+    key = f"{group}/zarr.json".lstrip("/")
+    document = _json_of(path, key)
+    if not isinstance(document, dict) or not isinstance(document.get("attributes", {}), dict):
+        raise DamageError(f"{key} is not as it was written")
+    return document.get("attributes", {})
 
 
 def _digest(document: object) -> str:
@@ -76,39 +89,48 @@ class Manifest(NamedTuple):
 
     Attributes
     ----------
+    attributes : dict
+        Those of the group, as they were written.
     arrays : mapping
         The metadata of each array, by its name. Others in the same folder are somebody else's.
     sweep : str
         A digest of what every store of the same sweep shares.
     """
 
+    attributes: dict[str, Any]
     arrays: Mapping[str, Any]
     sweep: str
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
         """Of the store at a path; raises `DamageError`."""
-        document = _json_of(path, "zarr.json")
+        lasting = attributes_of(path, ORIGIN)
         try:
-            attributes = document["attributes"]
-            expected = json.loads(attributes["array_digests"])
-            same = [attributes[name] for name in _SAME_SWEEP]
-            sweep = _digest([*same, json.loads(attributes["data"]).get("digest")])
-            whole = attributes["digest"] == _of_attributes(attributes, attributes["array_digests"])
-            copies = (document.get("consolidated_metadata") or {}).get("metadata") or {}
-            whole = whole and {*AXES} < {*expected} and all(map(str.isidentifier, expected))
+            digest, expected = lasting.pop("digest"), lasting["arrays"]
+            same = [lasting[name] for name in _SAME_SWEEP]
+            sweep = _digest([*same, json.loads(lasting["data"]).get("digest")])
+            whole = digest == _digest(lasting) and {*AXES} < {*expected}
+            whole = whole and all(map(str.isidentifier, expected))
         except DAMAGE:
             whole = False
         if not whole:
-            raise DamageError("zarr.json is not as it was written")
+            raise DamageError(f"{ORIGIN}/zarr.json is not as it was written")
+        del lasting["arrays"]
+        found = attributes_of(path)
+        if not lasting.keys().isdisjoint(found):
+            for name, value in lasting.items():
+                if found.get(name) != value:
+                    raise DamageError(f"zarr.json is not as it was written, in its {name}")
+        # xarray reads the copies in the group's own file, if there are some.
+        copies = _json_of(path, "zarr.json").get("consolidated_metadata") or {}
+        copies = copies.get("metadata") if isinstance(copies, dict) else copies
         arrays = {name: _json_of(path, f"{name}/zarr.json") for name in expected}
-        for name, found in arrays.items():
-            if _digest(found) != expected[name]:
+        for name, document in arrays.items():
+            if _digest(document) != expected[name]:
                 raise DamageError(f"{name}/zarr.json is not as it was written")
-            # xarray reads the copies in the group's own file, if there are some.
-            if copies and copies.get(name) != found:
+            if copies and (not isinstance(copies, dict) or copies.get(name) != document):
                 raise DamageError(f"zarr.json is not as it was written, where it describes {name}")
-        return cls(arrays, sweep)
+        return cls(lasting, arrays, sweep)
 
     @property
     def variables(self) -> frozenset[str]:
@@ -122,13 +144,10 @@ class Manifest(NamedTuple):
             return None
         return name, ".".join(place.split("/")[: len(AXES)])
 
-    def files(self, place: str) -> dict[str, str]:
-        """The keys of a chunk's files, by variable."""
-        start = place.replace(".", "/")
-        return {
-            name: f"{name}/c/{start}" + "/0" * (len(self.arrays[name]["shape"]) - len(AXES))
-            for name in self.variables
-        }
+    def file(self, name: str, place: str) -> str:
+        """The key of a variable's file of a chunk."""
+        is_curve = len(self.arrays[name]["shape"]) > len(AXES)
+        return f"{name}/c/{place.replace('.', '/')}" + "/0" * is_curve
 
     def digest(self, key: str, content: bytes) -> str:
         """Of a chunk's file: its content, its variable and place, and the sweep."""

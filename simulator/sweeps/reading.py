@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from simulator.checks import InputError
 from simulator.sweeps.declare import FORMAT, coordinates
-from simulator.sweeps.digests import DAMAGE, DamageError, Manifest, place_of
+from simulator.sweeps.digests import DAMAGE, ORIGIN, DamageError, Manifest, attributes_of, place_of
 from simulator.sweeps.layout import CURVES, STATUS, VARIABLES
 from simulator.sweeps.spec import AXES, Spec
 
@@ -36,12 +36,13 @@ def check_layout(path: Path, option: str, *, of_any_version: bool = False) -> No
     """Refuse what is no store at a path that ``option`` named; or one of another layout."""
     if not path.exists():
         raise InputError(option, path, "does not exist; make one with warmup sweep")
-    try:
-        # A pipe in its place would be waited for.
-        content = (path / "zarr.json").read_bytes() if (path / "zarr.json").is_file() else b""
-        found = json.loads(content)["attributes"].get("format")
-    except DAMAGE:
-        raise InputError(option, path, "is no Zarr store; name one, or remove it") from None
+    known = list[Any]()
+    for group in ("", ORIGIN):
+        with suppress(DamageError):
+            known.append(attributes_of(path, group).get("format"))
+    if not known:
+        raise InputError(option, path, "is no Zarr store; name one, or remove it")
+    found = next((layout for layout in known if isinstance(layout, int)), None)
     if not isinstance(found, int):
         raise InputError(option, path, "was not made by warmup sweep; name a store that was")
     if found != FORMAT and not of_any_version:
@@ -99,9 +100,8 @@ def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dic
         if wrong:
             raise DamageError(f"its {wrong[0]} is not as it was written")
         lengths: Any = group.attrs["chunk_shape"]
-        complete = bool(group.attrs["complete"])
         for region in spec.regions(lengths):
-            group.store.check_files(place_of(region, lengths), complete=complete)  # type: ignore[attr-defined]
+            group.store.check_files(place_of(region, lengths))  # type: ignore[attr-defined]
         return xr.open_zarr(group.store, chunks=None), spec, description
 
 

@@ -110,14 +110,16 @@ class ResultStore:
         cls, path: Path, spec: Spec, data: Data | None, *, shared: bool = False
     ) -> ResultStore:
         """An existing store of this spec, to be written to."""
-        lock = hold(path, shared=shared)
-        store = cls(open_group(path, "r+", "output"), path, spec, data, lock)
-        if not shared:
-            for cut_short in path.rglob("*.partial"):
-                cut_short.unlink(missing_ok=True)
-        values = coordinates(spec)
-        for name in wrong_coordinates(store._group, spec):
-            store._array_of(name)[:] = values[name]
+        with ExitStack() as unless_opened:
+            lock = unless_opened.enter_context(closing(hold(path, shared=shared)))
+            store = cls(open_group(path, "r+", "output"), path, spec, data, lock)
+            if not shared:
+                for cut_short in path.rglob("*.partial"):
+                    cut_short.unlink(missing_ok=True)
+            values = coordinates(spec)
+            for name in wrong_coordinates(store._group, spec):
+                store._array_of(name)[:] = values[name]
+            unless_opened.pop_all()
         return store
 
     def close(self) -> None:
@@ -195,7 +197,7 @@ class ResultStore:
             if self._files is None:
                 self._group.attrs["complete"] = True
             else:
-                self._files.set_attributes(complete=True)
+                self._files.set_complete()
         return whole
 
     def dataset(self) -> xr.Dataset:

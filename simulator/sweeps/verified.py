@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from zarr.storage import LocalStore
 
-from simulator.sweeps.digests import DAMAGE, FOLDER, DamageError, Manifest, replace_file
+from simulator.sweeps.digests import DAMAGE, FOLDER, ORIGIN, DamageError, Manifest, replace_file
+from simulator.sweeps.layout import STATUS
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -21,7 +22,7 @@ __all__ = ["VerifiedStore"]
 class VerifiedStore(LocalStore):
     """Zarr's store for a folder, with the digests of `Manifest`.
 
-    A chunk of runs whose digests are not written yet reads as missing values: as not run.
+    A chunk of runs without its digests or its ``status`` reads as missing values: as not run.
     `DamageError` is raised for a file that is not what its digest says. Arrays that the manifest
     does not name are not shown.
 
@@ -78,15 +79,19 @@ class VerifiedStore(LocalStore):
         return DamageError(f"it has lost a part of {name}, {key}")
 
     def _group(self, content: bytes) -> bytes:
-        """The group's metadata with the arrays of the manifest only."""
+        """The group's metadata with the attributes and arrays of the manifest."""
         document = json.loads(content)
+        attributes = {"complete": False, **document.get("attributes", {})}
+        document["attributes"] = attributes | self.manifest.attributes
         document["consolidated_metadata"] = {
             "kind": "inline", "must_understand": False, "metadata": self.manifest.arrays,
         }  # fmt: skip
         return json.dumps(document).encode()
 
     def digests(self, place: str, *, again: bool = False) -> dict[str, Any] | None:
-        """Those of one chunk, by variable; None if it is not finished. Raises `DamageError`."""
+        """Those of one chunk, by variable; None if it is not run. Raises `DamageError`."""
+        if not (self.root / self.manifest.file(STATUS.name, place)).is_file():
+            return None
         if again or place not in self._known:
             self._known.pop(place, None)
             key = f"{FOLDER}/{place}"
@@ -118,28 +123,23 @@ class VerifiedStore(LocalStore):
             digests[name].append(None)
         replace_file(self.root / FOLDER / place, json.dumps(digests).encode())
 
-    def check_files(self, place: str, *, complete: bool) -> None:
-        """Raise `DamageError` if a file of a chunk is lost.
-
-        ``complete``: a chunk that is not finished is lost too.
-        """
-        digests = self.digests(place)
-        if digests is None:
-            if complete:
-                raise DamageError(f"it has lost {FOLDER}/{place}")
-            return
-        for name, key in self.manifest.files(place).items():
-            if not (self.root / key).is_file() and None not in digests[name]:
+    def check_files(self, place: str) -> None:
+        """Raise `DamageError` if a file of a chunk is lost."""
+        digests = self.digests(place) or {}
+        for name, entry in digests.items():
+            key = self.manifest.file(name, place)
+            if None not in entry and not (self.root / key).is_file():
                 raise self._damage(name, key)
 
     def others(self) -> list[str]:
         """The names of arrays and groups here that the manifest does not name."""
-        folders = (file.parent.name for file in self.root.glob("*/zarr.json"))
-        return sorted(name for name in folders if name not in self.manifest.arrays)
+        ours = {ORIGIN, *self.manifest.arrays}
+        return sorted({file.parent.name for file in self.root.glob("*/zarr.json")} - ours)
 
-    def set_attributes(self, **attributes: Any) -> None:
-        """Change attributes of the group; whatever else its file says is kept."""
+    def set_complete(self) -> None:
+        """Say that every run is done, in the group's own file; whatever else it says is kept."""
         file = self.root / "zarr.json"
         document = json.loads(file.read_bytes())
-        document["attributes"] |= attributes
+        attributes = document.get("attributes", {}) | self.manifest.attributes
+        document["attributes"] = attributes | {"complete": True}
         replace_file(file, json.dumps(document, indent=2).encode())
