@@ -9,7 +9,7 @@ import json
 import random
 import shutil
 import warnings
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 
 import numpy as np
 import pytest
@@ -218,7 +218,7 @@ def add_files(draw, store, other):
 
 def add_an_array(draw, store, other):
     """As users do, who add what they make of the results."""
-    try:
+    with suppress(Exception):  # a store that is damaged already: xarray's affair
         dataset = xr.open_zarr(store, chunks=None).load()
         new = draw.choice(["like", "mean", "one", "all"])
         if new == "all":
@@ -228,8 +228,6 @@ def add_an_array(draw, store, other):
         else:
             mine = dataset["loss_final"].mean("seed") if new == "mean" else dataset["loss_final"]
             mine.rename("mine").to_dataset().to_zarr(store, mode="a")
-    except Exception:
-        pass
 
 
 def add_a_broken_array(draw, store, other):
@@ -266,13 +264,10 @@ def test_a_damaged_store_is_refused_or_right(undamaged, seen, tmp_path, number):
     for damage in draw.choices(DAMAGES, k=draw.choice([1, 1, 1, 2, 3])):
         damage(draw, store, kept / "other.zarr")
     if draw.random() < 0.1:
-        try:
+        # A forged store is another store: it is refused or read, and that is all.
+        values, told = None, None
+        with suppress(Exception):  # what cannot be read cannot be forged
             forge(store)
-        except Exception:
-            pass
-        else:
-            # A forged store is another store: it is refused or read, and that is all.
-            values, told = None, None
     before = contents(inside)
     _check_readers(store, seen, values, told)
     assert contents(inside) == before, "a reader wrote"

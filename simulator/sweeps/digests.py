@@ -13,8 +13,10 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from simulator.sweeps.spec import AXES, Region
 
@@ -84,7 +86,8 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
-class Manifest(NamedTuple):
+@dataclass(frozen=True)
+class Manifest:
     """The parts that a store was made with, as far as its metadata says.
 
     Attributes
@@ -132,17 +135,17 @@ class Manifest(NamedTuple):
                 raise DamageError(f"zarr.json is not as it was written, where it describes {name}")
         return cls(lasting, arrays, sweep)
 
-    @property
+    @cached_property
     def variables(self) -> frozenset[str]:
         """The names of the arrays that hold runs."""
         return frozenset(self.arrays) - {*AXES, "step"}
 
     def place(self, key: str) -> tuple[str, str] | None:
         """Variable and place of a chunk's file, if it holds runs of ours."""
-        name, _, place = key.partition("/c/")
-        if not place or name not in self.variables:
+        name, *place = key.split("/")
+        if name not in self.variables or place[0] != "c":
             return None
-        return name, ".".join(place.split("/")[: len(AXES)])
+        return name, ".".join(place[1 : 1 + len(AXES)])
 
     def file(self, name: str, place: str) -> str:
         """The key of a variable's file of a chunk."""

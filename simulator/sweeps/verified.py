@@ -90,21 +90,22 @@ class VerifiedStore(LocalStore):
 
     def digests(self, place: str, *, again: bool = False) -> dict[str, Any] | None:
         """Those of one chunk, by variable; None if it is not run. Raises `DamageError`."""
+        if place in self._known and not again:
+            return self._known[place]
+        self._known.pop(place, None)
         if not (self.root / self.manifest.file(STATUS.name, place)).is_file():
             return None
-        if again or place not in self._known:
-            self._known.pop(place, None)
-            key = f"{FOLDER}/{place}"
-            try:
-                found = json.loads((self.root / key).read_bytes())
-            except FileNotFoundError:
-                return None
-            except DAMAGE:
-                found = None
-            right = isinstance(found, dict) and found.keys() == self.manifest.variables
-            if not right or not all(isinstance(entry, list) for entry in found.values()):
-                raise DamageError(f"{key} is not as it was written")
-            self._known[place] = found
+        key = f"{FOLDER}/{place}"
+        try:
+            found = json.loads((self.root / key).read_bytes())
+        except FileNotFoundError:
+            return None
+        except DAMAGE:
+            found = None
+        right = isinstance(found, dict) and found.keys() == self.manifest.variables
+        if not right or not all(isinstance(entry, list) for entry in found.values()):
+            raise DamageError(f"{key} is not as it was written")
+        self._known[place] = found
         return self._known[place]
 
     def revoke(self, place: str) -> None:
