@@ -103,6 +103,12 @@ def test_a_chunk_that_lost_its_status_or_its_digests_is_not_run(run, whole, lost
     assert_mended(run, whole)
 
 
+def test_a_store_that_lost_all_digests_is_computed_anew(run, whole):
+    shutil.rmtree(STORE / "digests")
+    assert json.loads(run("info store.zarr --json").out)["status"] == {"not_run": 12}
+    assert_mended(run, whole)
+
+
 @pytest.mark.parametrize("name", ["seed", "eta_trgt", "t_wrm", "step"])
 @pytest.mark.parametrize("how", ["lost", "edited", "flipped"])
 def test_a_coordinate_that_is_not_the_spec_s_is_named_and_written_anew(run, whole, name, how):
@@ -149,7 +155,7 @@ def test_chunks_that_are_swapped_are_not_believed(run, whole, one, two):
     swap(file(*one), file(*two))
     result = run(READERS[2] if one[0] == "loss" else READERS[1])
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
-    assert "/c/0/0/0/0" in result.err
+    assert any("/".join(map(str, (name, "c", *place))) in result.err for name, *place in (one, two))
     assert "is not as it was written); warmup sweep --resume mends it" in result.err
     assert_mended(run, whole)
 
@@ -312,7 +318,7 @@ def test_a_writer_that_dies_around_its_digests_leaves_no_doubt(run, moment, monk
 
         def dying(store, *arguments):
             calls.append(arguments)
-            if len(calls) == 2:
+            if len(calls) >= 2:
                 raise KeyboardInterrupt
             return original(store, *arguments)
 

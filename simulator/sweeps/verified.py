@@ -111,6 +111,7 @@ class VerifiedStore(LocalStore):
     def revoke(self, place: str) -> None:
         """Begin to write a chunk: until `commit` it is not finished."""
         self._known.pop(place, None)
+        (self.root / FOLDER).mkdir(exist_ok=True)
         (self.root / FOLDER / place).unlink(missing_ok=True)
         self._written[place] = {}
 
