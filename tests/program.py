@@ -77,8 +77,32 @@ def chunks(store):
 
 
 def files(store):
-    """Every file of a store but its lock; of its root, all but the line that was typed."""
+    """Every file of a store but its lock; neither the line that was typed nor a digest of it."""
     found = {str(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
-    root = json.loads(found["zarr.json"])
+    root, origin = (json.loads(found[name]) for name in ("zarr.json", "origin/zarr.json"))
     del root["attributes"]["command"], found[".lock"]
-    return {**found, "zarr.json": root}
+    del origin["attributes"]["command"], origin["attributes"]["digest"]
+    return {**found, "zarr.json": root, "origin/zarr.json": origin}
+
+
+def forge(store):
+    """Write the digests of a store anew, as somebody who means to deceive would."""
+    from simulator.sweeps.digests import FOLDER, Manifest, sealed
+
+    document = json.loads((store / "zarr.json").read_text())
+    copies = document.get("consolidated_metadata", {}).get("metadata", {})
+    copies = {name: copy for name, copy in copies.items() if copy["node_type"] == "array"}
+    for name, copy in copies.items():
+        (store / name / "zarr.json").write_text(json.dumps(copy))
+    origin = {"zarr_format": 3, "node_type": "group"}
+    origin["attributes"] = sealed(document["attributes"], copies)
+    (store / "origin" / "zarr.json").write_text(json.dumps(origin))
+    manifest = Manifest.read(store)
+    for file in (store / FOLDER).iterdir():
+        parts = {name: store / manifest.file(name, file.name) for name in manifest.variables}
+        digests = {
+            name: [manifest.digest(part.relative_to(store).as_posix(), part.read_bytes())]
+            for name, part in parts.items()
+            if part.is_file()
+        }
+        file.write_text(json.dumps({name: [None] for name in parts} | digests))

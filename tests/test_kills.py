@@ -163,7 +163,10 @@ def small(tmp_path_factory):
 @pytest.mark.parametrize("where", ["before", "half", "written", "after"])
 @pytest.mark.parametrize("write", [1, 40, 60, 80])
 def test_killed_inside_any_write_of_any_file(run, small, where, write):
-    """The first 50 or so make the store, then each chunk has 16 files; its status is the last."""
+    """The first 50 or so make the store, then each chunk has 16 files; its status is the last.
+
+    Its digests come after: see ``test_a_writer_that_dies_around_its_digests_leaves_no_doubt``.
+    """
     expected, values = small
     line = f"{SMALL} -o killed.zarr --resume"
     stop = [sys.executable, "-c", STOP, where, str(write), *line.split()]

@@ -68,7 +68,7 @@ def replace_by(path, kind, target):
 @pytest.mark.parametrize("kind", ["link", "pipe", "socket"])
 @pytest.mark.parametrize(
     "inside",
-    [".lock", "zarr.json", "loss_final/c", "eta_trgt/zarr.json", "loss_final/c/0/0/0/0"],
+    [".lock", "zarr.json", "loss_final/c", "eta_trgt/zarr.json", "loss_final/c/0/0/0/0", "digests/0.0.0.0"],
 )
 def test_no_link_inside_a_store_is_followed(run, store, folder, inside, kind):
     outside = folder / "outside"

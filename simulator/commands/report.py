@@ -52,7 +52,6 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
     if spec.cells > MOST_RUNS:
         remedy = f"has {spec.cells} runs, and a page holds {MOST_RUNS}; sweep a smaller grid"
         raise InputError("store", store, remedy)
-    _check_whole(dataset, spec, store)
     _check_known(spec, store, curves=given["curves"])
     command = _remade(spec, description, store)
     samples = _data(store, data, description, needed=given["curves"])
@@ -93,20 +92,6 @@ def _check_target(path: Path) -> None:
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError("output", path, "a report is HTML; end the name in .html")
     check_target("output", path)
-
-
-def _check_whole(dataset: xr.Dataset, spec: Spec, store: Path) -> None:
-    """Refuse a store that lacks what a page is made of, or has it of another kind."""
-    from simulator.sweeps.layout import CURVES, STATUS, VARIABLES
-
-    kinds = {"float64": "f", "int64": "i", "bool": "b", "str": "OTU"}
-    curves = CURVES if spec.curves else ()
-    for variable in (*VARIABLES, *curves, STATUS):
-        if variable.name not in dataset:
-            if not variable.needs:
-                raise InputError("store", store, f"has no {variable.name}; sweep again")
-        elif dataset[variable.name].dtype.kind not in kinds[variable.dtype]:
-            raise InputError("store", store, f"has a {variable.name} of another kind; sweep again")
 
 
 def _check_known(spec: Spec, store: Path, *, curves: bool) -> None:

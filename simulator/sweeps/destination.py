@@ -16,14 +16,15 @@ from typing import Any
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.runs import Run
+from simulator.sweeps.declare import coordinates, describe
 from simulator.sweeps.growth import carry_over
 from simulator.sweeps.layout import Layout
 from simulator.sweeps.origin import machine, numerics
 from simulator.sweeps.own import is_recorded
 from simulator.sweeps.placing import bring_back, clear, resolved
-from simulator.sweeps.reading import described, open_group
+from simulator.sweeps.reading import check_layout, described, open_group
 from simulator.sweeps.spec import Spec
-from simulator.sweeps.store import ResultStore, describe, hold
+from simulator.sweeps.store import ResultStore, hold
 
 __all__ = ["Destination", "save_run"]
 
@@ -85,7 +86,7 @@ class Destination:
                     # How much of it is there already is not known.
                     needed = 0
             elif self.overwrite:
-                open_group(path, "r", "output", any_layout=True)
+                check_layout(path, "output", of_any_version=True)
             else:
                 raise InputError(
                     "output", path, "exists; --resume continues it, --overwrite replaces it"
@@ -123,6 +124,11 @@ class Destination:
         if theirs == spec:
             return store
         with closing(store):
+            if store.others():
+                log.warning(
+                    "%s: the larger store is without %s, which warmup sweep did not write",
+                    path, ", ".join(store.others()),
+                )  # fmt: skip
             return ResultStore.create(
                 path, spec, data, chunk_shape, command=command, replace=store.lock,
                 fill=partial(carry_over, store),
@@ -159,6 +165,10 @@ def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: st
     )
     if found:
         raise InputError(option, path, f"{found}; {_remedy(their_spec, spec)}")
+    layout = {*coordinates(spec), *(variable.name for variable in Layout(spec, data))}
+    for name in sorted(layout ^ {*group.array_keys()}):
+        has = "lacks" if name in layout else "has"
+        raise InputError(option, path, f"{has} {name}, unlike this version's; use another output")
     rounding = {name: machine()[name] for name in ("cpu", "features", "blas")}
     if _difference(json.loads(str(group.attrs["machine"])), rounding):
         log.warning("%s was begun on another processor: last bits may differ from here on", path)

@@ -2,39 +2,40 @@
 
 Each chunk of each variable is one file with a checksum, written beside its place and renamed into
 it. A chunk's ``status`` is written after everything else of it, so ``done`` means that the whole
-cell is there; a chunk that was never written reads as ``not_run``. A store is made beside its place
+cell is there; a chunk that was never written reads as ``not_run``. The digests of all these files
+come last: a chunk that does not fit them is not believed. A store is made beside its place
 too: what is there is whole, whenever its writer dies.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.checks import InputError
 from simulator.data import Data
+from simulator.sweeps.declare import coordinates, declare
+from simulator.sweeps.digests import DAMAGE, place_of
 from simulator.sweeps.entries import remove_partial_files
-from simulator.sweeps.layout import STATUS, Chunk, Layout, Variable
-from simulator.sweeps.lock import LOCK, Lock
-from simulator.sweeps.origin import machine, numerics, versions
+from simulator.sweeps.layout import STATUS, Chunk, Layout
+from simulator.sweeps.lock import Lock
 from simulator.sweeps.placing import begin, clear, discard, settle
-from simulator.sweeps.reading import DAMAGE, FORMAT, open_group
-from simulator.sweeps.spec import AXES, CONVENTIONS, Region, Spec
+from simulator.sweeps.reading import open_group, wrong_coordinates
+from simulator.sweeps.spec import Region, Spec
 
 if TYPE_CHECKING:
     import xarray as xr
     import zarr
 
-__all__ = ["ResultStore", "StoreMovedError", "describe", "hold"]
+    from simulator.sweeps.verified import VerifiedStore
+
+__all__ = ["ResultStore", "StoreMovedError", "hold"]
 
 
 class StoreMovedError(OSError):
@@ -90,19 +91,16 @@ class ResultStore:
         fill : callable
             Given the store before it is in its place.
         """
-        attributes = _attributes(spec, data, chunk_shape, command)
         if path is None:
-            store = cls(_new_group(None, attributes), None, spec, data)
-            store._declare(chunk_shape)
-            return store
+            return cls(declare(None, spec, data, chunk_shape, command), None, spec, data)
         with ExitStack() as unless_settled:
             try:
                 beside, lock = begin(path, shared=shared)
                 unless_settled.callback(discard, beside)
                 unless_settled.enter_context(closing(lock))
-                store = cls(_new_group(lock.root, attributes), beside, spec, data, lock)
-                store._declare(chunk_shape)
-                fill(store)
+                declare(lock.root, spec, data, chunk_shape, command)
+                group = open_group(beside, "r+", "output", at=lock.root)
+                fill(cls(group, beside, spec, data, lock))
                 settle(beside, path, replace)
             except OSError as error:
                 raise InputError(
@@ -116,13 +114,16 @@ class ResultStore:
         cls, path: Path, spec: Spec, data: Data | None, *, shared: bool = False
     ) -> ResultStore:
         """An existing store of this spec, to be written to."""
-        lock = hold(path, shared=shared)
-        store = cls(open_group(path, "r+", "output", at=lock.root), path, spec, data, lock)
-        if not shared:
-            remove_partial_files(lock.root)
-            # Whatever has become of them: chunks are looked at one by one, later.
-            for name, values in store._coordinates():
-                store._array_of(name)[:] = values
+        with ExitStack() as unless_opened:
+            lock = unless_opened.enter_context(closing(hold(path, shared=shared)))
+            group = open_group(path, "r+", "output", at=lock.root)
+            store = cls(group, path, spec, data, lock)
+            if not shared:
+                remove_partial_files(lock.root)
+            values = coordinates(spec)
+            for name in wrong_coordinates(group, spec):
+                store._array_of(name)[:] = values[name]
+            unless_opened.pop_all()
         return store
 
     def close(self) -> None:
@@ -143,79 +144,19 @@ class ResultStore:
         regions = self.spec.regions(self.chunk_shape)
         return itertools.islice(regions, share[0] - 1, None, share[1])
 
-    def _declare(self, chunk_shape: tuple[int, ...]) -> None:
-        spec = self.spec
-        for name, values in self._coordinates():
-            self._coordinate(name, values)
-        for variable in (*self.layout.variables, STATUS):
-            self._array(variable, spec.shape, chunk_shape, AXES)
-        for variable in self.layout.curves:
-            shape, chunks = (*spec.shape, spec.steps), (*chunk_shape, spec.steps)
-            self._array(variable, shape, chunks, (*AXES, "step"))
-        self._consolidate()
-
-    def _coordinates(self) -> Iterator[tuple[str, NDArray[Any]]]:
-        for name, values in self.spec.coordinates().items():
-            yield name, np.array(values)
-        if self.layout.curves:
-            yield "step", np.arange(self.spec.steps)
-
-    def _coordinate(self, name: str, values: NDArray[Any]) -> None:
-        from zarr.codecs import Crc32cCodec
-
-        self._group.create_array(
-            name, shape=values.shape, dtype=values.dtype, dimension_names=(name,),
-            compressors=[Crc32cCodec()], attributes=self._coordinate_attributes(name),
-        )  # fmt: skip
-        self._array_of(name)[:] = values
-
-    def _coordinate_attributes(self, name: str) -> dict[str, Any]:
-        unit = "eta_critical" if self.spec.eta_unit == "critical" else "1"
-        texts = {
-            "seed": ("1", "seed of initial parameters and batches"),
-            "eta_init": (unit, "learning rate before the first update"),
-            "eta_trgt": (unit, "learning rate at the end of warmup"),
-            "t_wrm": ("updates", "length of warmup; 1 is none"),
-            "step": ("updates", "updates done before"),
-        }
-        units, long_name = texts[name]
-        return {"units": units, "long_name": long_name}
-
-    def _array(
-        self,
-        variable: Variable,
-        shape: tuple[int, ...],
-        chunks: tuple[int, ...],
-        dimensions: tuple[str, ...],
-    ) -> None:
-        from zarr.codecs import Crc32cCodec, ZstdCodec
-
-        self._group.create_array(
-            variable.name,
-            shape=shape,
-            chunks=chunks,
-            dtype=variable.dtype,
-            fill_value=variable.missing,
-            compressors=[ZstdCodec(), Crc32cCodec()],
-            dimension_names=dimensions,
-            attributes={"units": variable.units, "long_name": variable.long_name},
-        )
-
-    def _consolidate(self) -> None:
-        import zarr
-
-        with warnings.catch_warnings():
-            # Zarr warns that the specification does not have this yet, and of the lock's file.
-            warnings.filterwarnings("ignore", message="Consolidated metadata")
-            warnings.filterwarnings("ignore", message=f"Object at {LOCK}")
-            zarr.consolidate_metadata(self._group.store)
-
     def write(self, region: Region, values: Chunk) -> None:
-        """Commit one chunk: its variables, then its status."""
+        """Commit one chunk: its variables, its status, and their digests."""
         began = time.perf_counter()
+        place, files = place_of(region, self.chunk_shape), self._files
+        if files is not None:
+            with self._in_place():
+                files.revoke(place)
         for variable in self.layout:
             with self._in_place():
                 self._array_of(variable.name)[region] = values[variable.name]
+        if files is not None:
+            with self._in_place():
+                files.commit(place, [v.name for v in self.layout if v.is_missing(values[v.name])])
         self.seconds["store"] += time.perf_counter() - began
 
     @contextmanager
@@ -237,10 +178,19 @@ class ResultStore:
 
     def _array_of(self, name: str) -> Any:
         if name not in self._open:
-            # A chunk of missing values is written too: one that is not there has been lost.
+            # A chunk of missing values is written too, so that plain xarray has all files.
             array = self._group[name]
             self._open[name] = array.with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
         return self._open[name]
+
+    def others(self) -> list[str]:
+        """The names of arrays and groups on disk that somebody else put beside the results."""
+        return [] if self._files is None else self._files.others()
+
+    @property
+    def _files(self) -> VerifiedStore | None:
+        """Where chunks are written; None in memory."""
+        return None if self._path is None else self._group.store  # type: ignore[return-value]
 
     def read(self, region: Region) -> Chunk:
         """One chunk as it was written; blank if any part of it is lost, cut short or changed.
@@ -249,9 +199,10 @@ class ResultStore:
         """
         shape = tuple(part.stop - part.start for part in region)
         chunk = self.layout.blank(shape)
-        if not all(self._is_there(variable, region) for variable in reversed(tuple(self.layout))):
-            return chunk
         try:
+            place = place_of(region, self.chunk_shape)
+            if self._files is not None and self._files.digests(place) is None:
+                return chunk
             there = {name: np.asarray(self._array_of(name)[region]) for name in chunk}
         except DAMAGE:
             return chunk
@@ -259,18 +210,6 @@ class ResultStore:
         for name, values in there.items():
             chunk[name][done] = values[done]
         return chunk
-
-    def _is_there(self, variable: Variable, region: Region) -> bool:
-        """Whether its file is: Zarr reads one that is lost as one of missing values."""
-        if self._path is None:
-            return True
-        starts = [*(part.start for part in region), 0]
-        # A curve is whole in its chunk.
-        length = [*self.chunk_shape, 1]
-        index = [str(start // c) for start, c in zip(starts, length, strict=True)]
-        index = index[: len(AXES) + (variable in self.layout.curves)]
-        root = self._path if self.lock is None else self.lock.root
-        return root.joinpath(variable.name, "c", *index).is_file()
 
     def finish(self) -> bool:
         """Say that every cell has been run, if it has."""
@@ -280,8 +219,10 @@ class ResultStore:
         )
         with self._in_place():
             if whole and not self._group.attrs["complete"]:
-                self._group.attrs["complete"] = True
-                self._consolidate()
+                if self._files is None:
+                    self._group.attrs["complete"] = True
+                else:
+                    self._files.set_complete()
         self._clear()
         return whole
 
@@ -296,32 +237,9 @@ class ResultStore:
         import xarray as xr
 
         self._check_place()
-        return xr.open_zarr(self._group.store if self._path is None else self._path, chunks=None)
-
-
-def _attributes(
-    spec: Spec, data: Data | None, chunk_shape: tuple[int, ...], command: str | None
-) -> dict[str, Any]:
-    return {
-        "spec": json.dumps(spec.as_dict()),
-        "data": json.dumps(describe(data)),
-        "conventions": json.dumps(CONVENTIONS),
-        "versions": json.dumps(versions()),
-        "numerics": json.dumps(numerics()),
-        "machine": json.dumps(machine()),
-        "command": command or "",
-        "chunk_shape": list(chunk_shape),
-        "format": FORMAT,
-        "complete": False,
-    }
-
-
-def _new_group(path: Path | None, attributes: dict[str, Any]) -> zarr.Group:
-    import zarr
-    from zarr.storage import MemoryStore
-
-    target = MemoryStore() if path is None else str(path)
-    return zarr.create_group(target, zarr_format=3, attributes=attributes)
+        # By its public path: the lock's is gone when the store is closed.
+        group = self._group if self._path is None else open_group(self._path, "r", "output")
+        return xr.open_zarr(group.store, chunks=None)
 
 
 def hold(path: Path, *, shared: bool = False) -> Lock:
@@ -330,11 +248,3 @@ def hold(path: Path, *, shared: bool = False) -> Lock:
         return Lock(path, shared=shared)
     except OSError as error:
         raise InputError("output", path, f"cannot be written: {error.strerror}") from None
-
-
-def describe(data: Data | None) -> dict[str, Any]:
-    """Where the data came from, and its fingerprint."""
-    if data is None:
-        return {"name": "none"}
-    shape = [data.samples, data.inputs, data.outputs]
-    return {**data.source, "shape": shape, "digest": data.digest}
