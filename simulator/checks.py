@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
-    "InputError", "at_least", "finite", "fraction", "nonnegative", "one_of", "positive",
+    "InputError", "at_least", "count", "finite", "fraction", "nonnegative", "one_of", "positive",
     "printable",
 ]  # fmt: skip
 
-# Whole numbers go into arrays of 64 bits.
-_MOST = 2**63 - 1
+# Whole numbers go into arrays of 64 bits. Counts have neighbours, and are exact as floats up to here.
+_MOST, _MOST_COUNTED = 2**63 - 1, 2**53
 
 
 def printable(value: object, most: int = 200) -> str:
@@ -85,6 +85,14 @@ def at_least(option: str, value: Any, least: int) -> int:
         raise InputError(option, value, remedy)
     if whole > _MOST:
         raise InputError(option, value, f"give a whole number from {least} to 2^63 - 1")
+    return whole
+
+
+def count(option: str, value: Any, least: int) -> int:
+    """A whole number from ``least`` to 2^53: of updates, samples or units."""
+    whole = at_least(option, value, least)
+    if whole > _MOST_COUNTED:
+        raise InputError(option, value, f"give a whole number from {least} to 2^53")
     return whole
 
 

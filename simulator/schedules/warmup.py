@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.checks import at_least, nonnegative, one_of, positive
+from simulator.checks import count, nonnegative, one_of, positive
 from simulator.schedules.base import Schedule
 
 __all__ = ["DECAYS", "Warmup"]
@@ -53,7 +53,7 @@ class Warmup(Schedule):
     def __post_init__(self) -> None:
         nonnegative("eta_init", self.eta_init)
         positive("eta_trgt", self.eta_trgt)
-        at_least("t_wrm", self.t_wrm, 1)
+        count("t_wrm", self.t_wrm, 1)
         positive("warmup_exponent", self.exponent)
         one_of("decay", self.decay, DECAYS)
 

@@ -32,7 +32,7 @@ Array = NDArray[Any]
 Real = float | Array
 
 MU, CYCLE = "-2 <= mu <= 1e40", "1 <= mu <= 2"
-DERIVATIVES = ("0 < second <= 1e40", "-1e40 <= third <= 1e40")
+DERIVATIVES = ("1e-40 <= second <= 1e40", "-1e40 <= third <= 1e40")
 POSITIVE = "0 <= result <= inf"
 
 # Where the period doublings accumulate: extrapolated from nine by Feigenbaum's 4.669201609.
@@ -158,7 +158,11 @@ def lyapunov(mu: Real, updates: int = 20_000, discarded: int = 1_000) -> Any:
     return total / updates
 
 
-@domain(*uv.STATE, "0 <= eta < uv.eta_max(delta, lam, kappa, y)", "1 <= updates", "0 <= discarded")
+@domain(
+    "-1e10 <= delta <= 1e10", "-1e10 <= y <= 1e10", "1e-10 <= kappa <= 1e10",
+    "2 * kappa * abs(delta + y) <= lam <= 1e25", "0 <= eta < uv.eta_max(delta, lam, kappa, y)",
+    "1 <= updates", "0 <= discarded",
+)  # fmt: skip
 def lyapunov_exponents(
     delta: float, lam: float, kappa: float, y: float, eta: float, updates: int, discarded: int = 0
 ) -> Array:

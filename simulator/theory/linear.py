@@ -41,13 +41,13 @@ FULL_RANK = (GRAM[0], "definite(gram)")
 POSITIVE = "0 <= result <= inf"
 
 
-@domain("-1e20 <= gram(..., q, q) <= 1e20", "1 <= inputs < len(gram)", C)
+@domain("-1e20 <= gram(..., q + 1, q + 1) <= 1e20", "1 <= inputs < gram.shape[-1]", C)
 def end_to_end(gram: Array, inputs: int, c: float) -> Array:
     """M = c V U (k, d), the lower left block of c K (d + k, d + k); ``inputs`` is d."""
     return c * gram[..., inputs:, :inputs]
 
 
-@domain("-1e20 <= matrix(k, d) <= 1e20", X, Y)
+@domain("-1e80 <= matrix(k, d) <= 1e80", X, Y)
 def end_to_end_gradient(matrix: Array, x: Array, y: Array) -> Array:
     """G = dL/dM = (x M^T - y)^T x / (m k), shape (k, d), at M = ``matrix`` (k, d)."""
     return (x @ matrix.mT - y).mT @ x / y.size
@@ -223,7 +223,7 @@ def column_space_hessian(gram: Array, x: Array, y: Array, c: float) -> Array:
     return images.reshape(q * q, q * q).T
 
 
-@domain(GRADIENT, C)
+@domain("-1e150 <= gradient(k, d) <= 1e150", C)
 def complement_hessian(gradient: Array, c: float) -> Array:
     """Matrix c A (q, q): the Hessian in each of the n - q directions across the column space of W.
 

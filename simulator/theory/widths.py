@@ -30,7 +30,7 @@ Array = NDArray[Any]
 WIDTHS, VARIANCE = "1 <= widths(L + 1) <= 1e20", "1e-20 <= var_w <= 1e20"
 LAYERS = "1e-20 <= of(4, L) <= 1e40"
 NAMES = "parameterization in ('sp', 'ntp', 'mup')"
-EXPONENTS = ("-1e40 <= a(L) <= 1e40", "-1e40 <= b(L) <= 1e40")
+EXPONENTS = ("-1e40 <= a(L + 1) <= 1e40", "-1e40 <= b(L + 1) <= 1e40")
 RATIO = "1e-40 <= r <= inf"
 POSITIVE = "0 <= result <= inf"
 
