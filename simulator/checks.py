@@ -13,7 +13,7 @@ __all__ = [
     "printable",
 ]  # fmt: skip
 
-# Whole numbers go into arrays of 64 bits. Counts have neighbours, and are exact as floats up to here.
+# Whole numbers go into arrays of 64 bits; counts, into floats as well.
 _MOST, _MOST_COUNTED = 2**63 - 1, 2**53
 
 

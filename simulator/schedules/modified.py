@@ -47,6 +47,6 @@ class ModifiedWarmup(Schedule):
         count("t_wrm", self.t_wrm, 1)
 
     def values(self, steps: int) -> NDArray[np.float64]:
-        t = np.arange(1, steps + 1)
+        t = np.arange(1, count("steps", steps, 0) + 1)
         with np.errstate(over="ignore"):  # beyond eta_trgt
             return np.minimum(self.eta_init + self.eta_trgt * (t / self.t_wrm), self.eta_trgt)

@@ -62,7 +62,7 @@ class Warmup(Schedule):
 
         Being linear in the two lets networks of one shape of warmup train side by side.
         """
-        t = np.arange(1, steps + 1)
+        t = np.arange(1, count("steps", steps, 0) + 1)
         of_trgt = np.minimum(t / self.t_wrm, 1.0) ** self.exponent
         of_init = 1.0 - of_trgt
         if self.decay == "cosine" and steps > self.t_wrm:

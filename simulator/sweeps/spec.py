@@ -69,9 +69,7 @@ class Spec:
         set_ = object.__setattr__
         set_(self, "eta_trgt", _axis("eta_trgt", self.eta_trgt, positive))
         set_(self, "eta_init", _axis("eta_init", self.eta_init, nonnegative))
-        set_(
-            self, "t_wrm", _axis("t_wrm", self.t_wrm, lambda name, value: count(name, value, 1))
-        )
+        set_(self, "t_wrm", _axis("t_wrm", self.t_wrm, lambda name, value: count(name, value, 1)))
         set_(
             self, "seeds", _axis("seeds", self.seeds, lambda name, value: at_least(name, value, 0))
         )

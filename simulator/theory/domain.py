@@ -133,8 +133,9 @@ class Condition:
             raise InputError(self.name, worst, f"give {self.text}")
 
 
-def domain(*conditions: str, gives: str = "-inf <= result <= inf") -> Callable[[Callable[P, R]],
-                                                                               Callable[P, R]]:  # fmt: skip
+def domain(
+    *conditions: str, gives: str = "-inf <= result <= inf"
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare where a closed form is defined, and the range of what it gives."""
     parsed = tuple(_parse(text) for text in conditions)
     result = _parse(gives)
@@ -144,9 +145,8 @@ def domain(*conditions: str, gives: str = "-inf <= result <= inf") -> Callable[[
         kinds = {name: str(of.annotation) for name, of in signature.parameters.items()}
         if set(kinds) != {condition.name for condition in parsed}:
             raise TypeError(f"{function.__name__} does not state the domain of each argument")
-        defaults = {
-            name: of.default for name, of in signature.parameters.items() if of.default is not of.empty
-        }  # fmt: skip
+        defaults = {n: p.default for n, p in signature.parameters.items()
+                    if p.default is not p.empty}  # fmt: skip
         shapes = [condition for condition in parsed if condition.shape is not None]
 
         @functools.wraps(function)
@@ -230,7 +230,9 @@ def _parse(text: str) -> Condition:
         return Condition(text, ast.unparse(tree.args[0]), property=ast.unparse(tree.func))
     assert isinstance(tree, ast.Compare)
     if isinstance(tree.ops[0], ast.In):
-        return Condition(text, ast.unparse(tree.left), choices=ast.literal_eval(tree.comparators[0]))
+        return Condition(
+            text, ast.unparse(tree.left), choices=ast.literal_eval(tree.comparators[0])
+        )
     subject, *upper = tree.comparators
     size, shape = False, None
     if isinstance(subject, ast.Call):

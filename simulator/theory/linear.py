@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.linalg import eigvalsh
 from scipy.special import digamma, polygamma
 
@@ -30,6 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
+Real = float | Array
 
 # Entries whose products do not overflow; m examples, d inputs, k outputs, n hidden units.
 X, Y = "-1e20 <= x(m, d) <= 1e20", "-1e20 <= y(m, k) <= 1e20"
@@ -183,7 +184,7 @@ def gram_step(gram: Array, step: Array) -> Array:
 
 
 @domain("1 <= width", "0 <= s <= 1", "0 <= var_w <= 1e150", gives=POSITIVE)
-def initial_gram_moments(width: ArrayLike, s: ArrayLike, var_w: ArrayLike) -> tuple[Array, ...]:
+def initial_gram_moments(width: Real, s: Real, var_w: Real) -> tuple[Array, ...]:
     """Mean of the diagonal of the initial K, and variance of its diagonal and off-diagonal entries.
 
     K is Wishart with n degrees of freedom and scale var_w n^-s I: var_w n^(1-s),
@@ -255,18 +256,18 @@ def sharpness(gram: Array, x: Array, y: Array, c: float) -> float:
 
 
 @domain("-1e150 <= w(..., L) <= 1e150", gives=POSITIVE)
-def chain_sharpness(w: ArrayLike) -> Array:
+def chain_sharpness(w: Array) -> Array:
     """Sharpness of the scalar chain f = prod_i w_i at zero loss: sum_i (df / dw_i)^2.
 
     Loss (f - y)^2 / 2 with y = f: the Hessian is the square of the gradient of f, whose entries
     are the products of the other weights. ``w`` has shape (..., L).
     """
-    others = np.where(np.eye(w.shape[-1], dtype=bool), 1.0, w[..., np.newaxis, :])
+    others = np.where(np.eye(w.shape[-1]) == 1.0, 1.0, w[..., np.newaxis, :])
     return np.sum(product(others) ** 2, axis=-1)
 
 
 @domain("-inf < y", "1 <= depth", gives=POSITIVE)
-def flattest_chain_sharpness(y: ArrayLike, depth: ArrayLike) -> Array:
+def flattest_chain_sharpness(y: Real, depth: Real) -> Array:
     """Least sharpness of a chain of ``depth`` weights with zero loss: L |y|^(2 - 2 / L).
 
     Means of (y / w_i)^2, arithmetic above geometric; equal where all |w_i| are (derived here;
@@ -276,7 +277,7 @@ def flattest_chain_sharpness(y: ArrayLike, depth: ArrayLike) -> Array:
 
 
 @domain("-inf < y", "1 <= depth", gives=POSITIVE)
-def chain_edge_eta(y: ArrayLike, depth: ArrayLike) -> Array:
+def chain_edge_eta(y: Real, depth: Real) -> Array:
     """Learning rate beyond which no minimum of the chain is stable: 2 / (L |y|^(2 - 2 / L))."""
     return 2.0 / flattest_chain_sharpness(y, depth)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from simulator.theory.domain import domain
 
@@ -24,6 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
+Real = float | Array
 
 ETA, SHARPNESS, BETA = "0 <= eta", "0 <= sharpness", "0 <= beta < 1"
 CURVATURES = ("-1e40 <= curvatures(N, d, d) <= 1e40", "0 <= eta <= 1e40")
@@ -31,7 +32,7 @@ POSITIVE = "0 <= result <= inf"
 
 
 @domain("1 <= batch", "batch <= samples <= inf", gives="0 <= result <= 1")
-def share_of_variance(batch: ArrayLike, samples: ArrayLike = np.inf) -> Array:
+def share_of_variance(batch: Real, samples: Real = np.inf) -> Array:
     """Variance of the mean of a batch over that of one sample: 1 / B, drawn with replacement.
 
     Drawn without, (1 / B) (N - B) / (N - 1) with N = ``samples``: 0 for the full batch.
@@ -100,7 +101,7 @@ def mean_square_growth(operator: Array) -> float:
 
 
 @domain(ETA, SHARPNESS, BETA, gives=POSITIVE)
-def heavy_ball_gain(eta: ArrayLike, sharpness: ArrayLike, beta: ArrayLike = 0.0) -> Array:
+def heavy_ball_gain(eta: Real, sharpness: Real, beta: Real = 0.0) -> Array:
     """Variance of theta for each unit of variance of white gradient noise, under heavy ball.
 
     eta (1 + beta) / (lambda (1 - beta)(2 (1 + beta) - eta lambda)) up to the limit
@@ -115,7 +116,7 @@ def heavy_ball_gain(eta: ArrayLike, sharpness: ArrayLike, beta: ArrayLike = 0.0)
 
 
 @domain(ETA, SHARPNESS, BETA, gives=POSITIVE)
-def nesterov_gain(eta: ArrayLike, sharpness: ArrayLike, beta: ArrayLike) -> Array:
+def nesterov_gain(eta: Real, sharpness: Real, beta: Real) -> Array:
     """Variance of theta for each unit of variance of white gradient noise, under Nesterov's method.
 
     eta^2 ((1 + 2 b + 2 b^2)(1 + b u) - 2 b (1 + b)^2 u) / (z (1 - b u)(1 + (1 + 2 b) u)) with
@@ -130,15 +131,13 @@ def nesterov_gain(eta: ArrayLike, sharpness: ArrayLike, beta: ArrayLike) -> Arra
     return _settled(gain, eta, (sharpness > 0.0) & (room > 0.0))
 
 
-def _settled(gain: Array, eta: Array, stable: Array) -> Array:
+def _settled(gain: Real, eta: Real, stable: Any) -> Array:
     """The gain where training is stable; else inf, but 0 at eta = 0, where nothing moves."""
     return np.where(eta == 0.0, 0.0, np.where(stable, gain, np.inf))
 
 
 @domain("0 <= gain <= inf", "0 <= noise", "0 <= curvature_variance", gives=POSITIVE)
-def stationary_variance(
-    gain: ArrayLike, noise: ArrayLike, curvature_variance: ArrayLike = 0.0
-) -> Array:
+def stationary_variance(gain: Real, noise: Real, curvature_variance: Real = 0.0) -> Array:
     """Variance of theta that noise keeps up: gain s^2 / (1 - gain v); inf where it grows for ever.
 
     ``noise`` s^2 is the variance of the gradient at the minimum, ``curvature_variance`` v that of a
@@ -151,7 +150,7 @@ def stationary_variance(
 
 
 @domain(SHARPNESS, "0 <= variance", BETA, gives=POSITIVE)
-def mean_square_limit(sharpness: ArrayLike, variance: ArrayLike, beta: ArrayLike = 0.0) -> Array:
+def mean_square_limit(sharpness: Real, variance: Real, beta: Real = 0.0) -> Array:
     """Largest eta at which E theta^2 does not grow, heavy ball in one dimension.
 
     2 (1 + beta)(1 - beta) lambda / ((1 - beta) lambda^2 + (1 + beta) v), v = ``variance`` that of
@@ -165,7 +164,7 @@ def mean_square_limit(sharpness: ArrayLike, variance: ArrayLike, beta: ArrayLike
 
 
 @domain(SHARPNESS, "1 <= dimensions", gives=POSITIVE)
-def gaussian_curvature_variance(sharpness: ArrayLike, dimensions: ArrayLike) -> Array:
+def gaussian_curvature_variance(sharpness: Real, dimensions: Real) -> Any:
     """The v of one sample whose input x (d,) is Gaussian of variance lambda: (d + 1) lambda^2.
 
     H = x x^T has E H = lambda I and E (H - lambda I)^2 = (d + 1) lambda^2 I, so E|theta|^2 obeys
@@ -176,9 +175,7 @@ def gaussian_curvature_variance(sharpness: ArrayLike, dimensions: ArrayLike) -> 
 
 
 @domain(ETA, SHARPNESS, "1 <= dimensions", "1 <= batch", gives=POSITIVE)
-def gaussian_growth(
-    eta: ArrayLike, sharpness: ArrayLike, dimensions: ArrayLike, batch: ArrayLike
-) -> Array:
+def gaussian_growth(eta: Real, sharpness: Real, dimensions: Real, batch: Real) -> Any:
     """E|theta'|^2 / |theta|^2 of SGD on B fresh Gaussian inputs: (1 - z)^2 + z^2 (d + 1) / B.
 
     z = eta lambda, lambda the variance of an input's entries; below 1 iff z < 2 / (1 + (d + 1)/B).
@@ -188,7 +185,7 @@ def gaussian_growth(
 
 
 @domain("0 <= eta <= 1e150", "-1e150 <= curvatures(N) <= 1e150", gives=POSITIVE)
-def typical_growth(eta: ArrayLike, curvatures: Array) -> Array:
+def typical_growth(eta: Real, curvatures: Array) -> Array:
     """Growth of |theta| a step in a typical run at B = 1: the geometric mean of |1 - eta a_i|.
 
     In one dimension, from curvatures a (N,). With replacement it is what almost every run does in

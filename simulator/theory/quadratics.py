@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.linalg import eigvalsh
 from scipy.special import lambertw
 
@@ -30,6 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
+Real = float | Array
 
 Z = "-inf < z < inf"
 BETA, DAMPENING = "0 <= beta < 1", "0 <= dampening < 1"
@@ -50,9 +51,7 @@ def companion(z: float, beta: float = 0.0, dampening: float = 0.0, decay: float 
 
 
 @domain(BETA, DAMPENING, "0 <= decay <= 2", gives=LIMIT)
-def heavy_ball_limit(
-    beta: ArrayLike = 0.0, dampening: ArrayLike = 0.0, decay: ArrayLike = 0.0
-) -> Array:
+def heavy_ball_limit(beta: Real = 0.0, dampening: Real = 0.0, decay: Real = 0.0) -> Any:
     """Largest stable eta lambda of heavy ball: (1 + beta)(2 - decay) / (1 - dampening).
 
     2 for gradient descent, 2 + 2 beta for PyTorch's momentum, 2 (1 + beta) / (1 - beta) for an
@@ -63,9 +62,7 @@ def heavy_ball_limit(
 
 
 @domain(Z, BETA, DAMPENING, "0 <= decay <= 2", gives=LIMIT)
-def heavy_ball_growth(
-    z: ArrayLike, beta: ArrayLike = 0.0, dampening: ArrayLike = 0.0, decay: ArrayLike = 0.0
-) -> Array:
+def heavy_ball_growth(z: Real, beta: Real = 0.0, dampening: Real = 0.0, decay: Real = 0.0) -> Array:
     """Factor by which an update multiplies |theta| in the long run: the larger root of `companion`.
 
     sqrt(a beta), whatever z is, while the roots are complex; |1 - z| for gradient descent. The
@@ -76,7 +73,7 @@ def heavy_ball_growth(
 
 
 @domain(BETA, gives=LIMIT)
-def oscillating_range(beta: ArrayLike) -> tuple[Array, Array]:
+def oscillating_range(beta: Real) -> tuple[Array, Array]:
     """Range of eta lambda where heavy ball's roots are complex: (1 - sqrt beta)^2 to (1 + ...)^2.
 
     Both roots then have modulus sqrt(beta): where (1 + beta - z)^2 < 4 beta.
@@ -96,7 +93,7 @@ def nesterov_companion(z: float, beta: float) -> Array:
 
 
 @domain(BETA, gives=LIMIT)
-def nesterov_limit(beta: ArrayLike) -> Array:
+def nesterov_limit(beta: Real) -> Any:
     """Largest stable eta lambda of Nesterov's method: (2 + 2 beta) / (1 + 2 beta).
 
     Below gradient descent's 2: 1.357 at beta = 0.9 (Cohen et al. 2103.00065, appendix B).
@@ -105,7 +102,7 @@ def nesterov_limit(beta: ArrayLike) -> Array:
 
 
 @domain(Z, BETA, gives=LIMIT)
-def nesterov_growth(z: ArrayLike, beta: ArrayLike) -> Array:
+def nesterov_growth(z: Real, beta: Real) -> Array:
     """Factor by which an update multiplies |theta| in the long run, for Nesterov's method.
 
     The larger root of r^2 - (1 + beta)(1 - z) r + beta (1 - z), `nesterov_companion`'s.
@@ -113,7 +110,7 @@ def nesterov_growth(z: ArrayLike, beta: ArrayLike) -> Array:
     return _larger_root((1.0 + beta) * (1.0 - z), beta * (1.0 - z))
 
 
-def _larger_root(trace: Array, determinant: Array) -> Array:
+def _larger_root(trace: Real, determinant: Real) -> Array:
     """Largest modulus of the roots of r^2 - trace r + determinant."""
     half, root = 0.5 * np.abs(trace), np.sqrt(np.abs(determinant))
     # sqrt(half^2 - determinant), whose square may overflow.
@@ -124,8 +121,8 @@ def _larger_root(trace: Array, determinant: Array) -> Array:
 
 @domain("0 <= sharpness", "0 <= decay", BETA, DAMPENING, gives=LIMIT)
 def critical_eta(
-    sharpness: ArrayLike, decay: ArrayLike = 0.0, beta: ArrayLike = 0.0, dampening: ArrayLike = 0.0
-) -> Array:
+    sharpness: Real, decay: Real = 0.0, beta: Real = 0.0, dampening: Real = 0.0
+) -> Any:
     """Largest stable eta of heavy ball with decoupled weight decay kappa: theta -= eta kappa theta.
 
     2 (1 + beta) / ((1 - dampening) lambda + (1 + beta) kappa): `heavy_ball_limit` at decay =
@@ -136,7 +133,7 @@ def critical_eta(
 
 @domain("0 <= sharpness", "0 <= decay", BETA, DAMPENING, gives=LIMIT)
 def coupled_critical_eta(
-    sharpness: ArrayLike, decay: ArrayLike = 0.0, beta: ArrayLike = 0.0, dampening: ArrayLike = 0.0
+    sharpness: Real, decay: Real = 0.0, beta: Real = 0.0, dampening: Real = 0.0
 ) -> Array:
     """Largest stable eta of heavy ball with an L2 penalty kappa |theta|^2 / 2 in the loss.
 
@@ -159,7 +156,7 @@ def preconditioned_sharpness(hessian: Array, preconditioner: Array) -> float:
 
 
 @domain("0 <= eta", BETA, gives=LIMIT)
-def heavy_ball_eta(eta: ArrayLike, beta: ArrayLike) -> Array:
+def heavy_ball_eta(eta: Real, beta: Real) -> Any:
     """Learning rate at which heavy ball goes where a moving average goes at eta: (1 - beta) eta.
 
     From the same theta and an empty momentum, at every step and on any loss: the two momenta differ
@@ -169,7 +166,7 @@ def heavy_ball_eta(eta: ArrayLike, beta: ArrayLike) -> Array:
 
 
 @domain("0 <= share <= 2", gives=LIMIT)
-def first_update_limit(share: ArrayLike = 1.0) -> Array:
+def first_update_limit(share: Real = 1.0) -> Any:
     """Largest eta lambda at which the first update does not raise the loss: 2 / share.
 
     ``share`` is what part of the gradient is in it. 1 for heavy ball and for every bias-corrected
@@ -181,7 +178,7 @@ def first_update_limit(share: ArrayLike = 1.0) -> Array:
 
 
 @domain("0 <= eta(T) <= 1e150", "-1e150 <= curvatures <= 1e150")
-def schedule_product(eta: ArrayLike, curvatures: ArrayLike) -> Array:
+def schedule_product(eta: Real, curvatures: Real) -> Array:
     """theta_T / theta_0 of gradient descent at learning rates eta (T,): prod_t (1 - eta_t lambda).
 
     ``curvatures`` has any shape, and so has the result. The order of the learning rates is of no
@@ -191,7 +188,7 @@ def schedule_product(eta: ArrayLike, curvatures: ArrayLike) -> Array:
 
 
 @domain(Z)
-def warmup_decay(z: ArrayLike) -> Array:
+def warmup_decay(z: Real) -> Array:
     """G(z) = (z - 1) ln|z - 1| - z: how far linear warmup from 0 has brought a quadratic.
 
     With tau = t_wrm / (eta_trgt lambda) updates for each unit of z, ln|theta / theta_0| = tau G(z)
@@ -203,7 +200,7 @@ def warmup_decay(z: ArrayLike) -> Array:
 
 
 @domain("-2 <= level", gives="2 <= result <= inf")
-def warmup_reach(level: ArrayLike = 0.0) -> Array:
+def warmup_reach(level: Real = 0.0) -> Array:
     """The z >= 2 at which warmup has brought a quadratic back up to G(z) = level, level >= -2.
 
     1 + exp(1 + W((1 + level) / e)) with Lambert's W: a ln a - a = 1 + level for a = z - 1. Level 0,
@@ -214,7 +211,7 @@ def warmup_reach(level: ArrayLike = 0.0) -> Array:
 
 
 @domain("0 <= delta", gives="2 <= result <= inf")
-def search_bracket(delta: ArrayLike) -> tuple[Array, Array]:
+def search_bracket(delta: Real) -> tuple[Array, Array]:
     """Where the catapult search ends on one eigenvalue: eta lambda from 2 to 1 + sqrt(1 + delta).
 
     The search doubles eta until the first update raises the loss, then bisects until it raises it
@@ -225,7 +222,7 @@ def search_bracket(delta: ArrayLike) -> tuple[Array, Array]:
 
 
 @domain("0 <= eta", "0 <= beta1 < 1", gives=LIMIT)
-def adam_cycle_amplitude(eta: ArrayLike, beta1: ArrayLike = 0.0) -> Array:
+def adam_cycle_amplitude(eta: Real, beta1: Real = 0.0) -> Any:
     """|theta| in the cycle theta -> -theta of Adam on a quadratic: eta (1 - beta1)/(2 (1 + beta1)).
 
     At eps = 0, late enough for the biases to be gone; eta / 2 for RMSProp, beta1 = 0. Whatever the
@@ -264,7 +261,7 @@ def adam_cycle_multipliers(beta1: float, beta2: float) -> Array:
 
 
 @domain("0 <= beta2 <= 1", gives="0 <= result <= 1")
-def adam_cycle_critical_beta1(beta2: ArrayLike) -> Array:
+def adam_cycle_critical_beta1(beta2: Real) -> Array:
     """The beta1 beyond which Adam's cycle repels: b2 b1^2 - 3 (1 + b2) b1 + 1 = 0.
 
     Its smaller root, written 2 / (B + sqrt(B^2 - 4 b2)) with B = 3 (1 + b2): 1/3 at beta2 = 0,
@@ -276,7 +273,7 @@ def adam_cycle_critical_beta1(beta2: ArrayLike) -> Array:
 
 
 @domain("0 < beta2 < 1", gives="0 <= result <= 1")
-def rmsprop_cycle_contraction(beta2: ArrayLike) -> Array:
+def rmsprop_cycle_contraction(beta2: Real) -> Array:
     """Factor below 1 by which an update of RMSProp shrinks a displacement from its cycle.
 
     For beta2 > 0: sqrt(beta2) from beta2 = 1/9 on, where the roots of r^2 + (1 - 3 b2) r + b2 are

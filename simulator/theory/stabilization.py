@@ -115,8 +115,8 @@ def outward_spiral(alpha: Real, eta: Real) -> Real:
     ALPHA,
     BETA,
     "0 < eta <= 1e40",
-    "1 <= updates",
-    "-1e40 <= y_change <= alpha * eta * updates",
+    "1 <= updates <= 2**53",
+    "-inf < y_change <= alpha * eta * updates",
     gives=POSITIVE,
 )
 def mean_square(alpha: Real, beta: Real, eta: Real, updates: Real, y_change: Real = 0.0) -> Real:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from simulator.parameterizations import ADAPTIVE_RATES, PARAMETERIZATIONS
 from simulator.theory import uv
@@ -26,9 +26,10 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
+Real = float | Array
 
 WIDTHS, VARIANCE = "1 <= widths(L + 1) <= 1e20", "1e-20 <= var_w <= 1e20"
-LAYERS = "1e-20 <= of(4, L) <= 1e40"
+LAYERS = "1e-60 <= of(4, L) <= 1e60"
 NAMES = "parameterization in ('sp', 'ntp', 'mup')"
 EXPONENTS = ("-1e40 <= a(L + 1) <= 1e40", "-1e40 <= b(L + 1) <= 1e40")
 RATIO = "1e-40 <= r <= inf"
@@ -72,7 +73,7 @@ def layers(parameterization: str, widths: Sequence[int], var_w: float = 2.0) -> 
 
 
 @domain(LAYERS, "1e-20 <= q(L) <= 1e20", gives=POSITIVE)
-def rescaled(of: Layers, q: ArrayLike) -> Layers:
+def rescaled(of: Layers, q: Real) -> Layers:
     """The same training with weights q W: multiplier / q, variance q^2, rate q^2, Adam's rate q.
 
     f_t stays the same for any q > 0 of shape (L,) (Adam: for eps = 0): the gradient is divided by
@@ -120,7 +121,7 @@ def printed_adaptive_rates(widths: Sequence[int]) -> Array:
     "-1e40 <= inputs(..., n) <= 1e40",
     gives=POSITIVE,
 )
-def sign_step(multiplier: ArrayLike, rate: ArrayLike, inputs: ArrayLike) -> Array:
+def sign_step(multiplier: Real, rate: Real, inputs: Real) -> Array:
     """How far Adam's first step moves every output of one layer, per unit of eta: m rate |h|_1.
 
     One example and eps = 0: the step of W_ij is eta rate sign(h_i) sign(delta_j), so that all
@@ -232,9 +233,7 @@ def movement_exponent(a: Array, b: Array, c: float) -> float:
 
 
 @domain("1 <= width", "0 <= s <= 1", "0 < chi", "0 < var_w", "-inf < y", gives=POSITIVE)
-def laziness(
-    width: ArrayLike, s: ArrayLike, chi: ArrayLike, var_w: ArrayLike, y: ArrayLike
-) -> Array:
+def laziness(width: Real, s: Real, chi: Real, var_w: Real, y: Real) -> Array:
     """Ratio r = lambda_0 / (kappa |y|) = 2 var_w sqrt(chi) n^((1-s)/2) / |y| of one example.
 
     All that width and parameterization do to a UV model that starts at f_0 = 0 with its mean
@@ -246,7 +245,7 @@ def laziness(
 
 
 @domain(RATIO, gives="1 <= result <= inf")
-def kernel_growth(r: ArrayLike) -> Array:
+def kernel_growth(r: Real) -> Array:
     """lambda_inf / lambda_0 = sqrt(1 + 4 / r^2) in gradient flow, r of `laziness`.
 
     `uv.flow_limit` in units of lambda_0 and y. The change falls as n^(s-1).
@@ -255,7 +254,7 @@ def kernel_growth(r: ArrayLike) -> Array:
 
 
 @domain(RATIO, gives="1 <= result <= inf")
-def feature_growth(r: ArrayLike) -> Array:
+def feature_growth(r: Real) -> Array:
     """|p_inf| / |p_0| = sqrt(sqrt(1 + 4 / r^2) + 2 / r), p = (U x / |x| + sign(y) v) / sqrt(2).
 
     The mode that y feeds, kappa^2 |p|^2 = (lambda + 2 kappa |f|) / 2, in gradient flow. The change
@@ -269,7 +268,7 @@ def feature_growth(r: ArrayLike) -> Array:
 
 
 @domain(RATIO, gives=POSITIVE)
-def transferring_rates(r: ArrayLike) -> tuple[Array, Array, Array]:
+def transferring_rates(r: Real) -> tuple[Array, Array, Array]:
     """Three learning rates times lambda_0: first instability, largest constant, last stable.
 
     2 / sqrt(1 + 4 / r^2), where a slow warmup meets 2 / lambda_inf; 8 / (1 + sqrt(1 + 16 / r^2)),
@@ -285,7 +284,7 @@ def transferring_rates(r: ArrayLike) -> tuple[Array, Array, Array]:
     )  # type: ignore[return-value]
 
 
-def _coupling(r: Array) -> Array:
+def _coupling(r: Real) -> Real:
     """Kappa in units of lambda_0 / |y|."""
     return 1.0 / r
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from simulator import theory
 from simulator.checks import InputError
-from simulator.theory import uv
 from simulator.theory.widths import Layers
 
 FORMS = {
@@ -61,7 +60,8 @@ def arguments(draw, form):
             scope[name] = draw(st.sampled_from(condition.choices))
             continue
         try:
-            lower, upper = condition.bounds(scope, inspect.unwrap(form).__globals__)
+            with np.errstate(all="ignore"):
+                lower, upper = condition.bounds(scope, inspect.unwrap(form).__globals__)
         except NameError:  # of an argument that is not drawn yet
             conditions.append(condition)
             continue
@@ -73,7 +73,8 @@ def arguments(draw, form):
             continue
         shape = tuple(size_of(draw, sizes, dim) for dim in condition.shape if dim != "...")
         entries = whole if "int" in kinds[name] else numbers(condition, lower, upper)
-        array = np.array(draw(st.lists(entries, min_size=math.prod(shape), max_size=math.prod(shape))))
+        n = math.prod(shape)
+        array = np.array(draw(st.lists(entries, min_size=n, max_size=n)))
         scope[name] = fitting(draw, array.reshape(shape), properties.get(name))
         if kinds[name] == "Layers":
             scope[name] = Layers(*scope[name])
