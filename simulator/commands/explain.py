@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError, count, printable
+from simulator.checks import InputError, at_least, printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.replay import Replay, refuse_others, replay
@@ -98,7 +98,7 @@ def _trained(source: Path | None, given: dict[str, Any]) -> Story:
         run_again = Replay(new_spec(given), options.data_of(), (0, 0, 0, 0), {})
     else:
         refuse_others(given, _WITH_STORE, "the store")
-        every = count("sharpness_every", given["sharpness_every"], 0)
+        every = at_least("sharpness_every", given["sharpness_every"], 0)
         run_again = replay(
             source, "source", given["cell"], given["data"] if options.was_given("data") else None,
             every,

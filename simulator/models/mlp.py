@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from simulator.checks import InputError, count, one_of, positive
+from simulator.checks import InputError, at_least, one_of, positive
 from simulator.data import Data
 from simulator.models.base import Array, Model, required
 from simulator.models.network import Architecture, NetworkObjective, constant_loss, split
@@ -73,8 +73,8 @@ class MLP(Model):
     ) -> None:
         # Written out because ``loss`` names the option here and the method of every model.
         fields = {
-            "width": count("width", width, 1),
-            "depth": count("depth", depth, 2),
+            "width": at_least("width", width, 1),
+            "depth": at_least("depth", depth, 2),
             "activation": one_of("activation", activation, CODES),
             "parameterization": one_of("parameterization", parameterization, PARAMETERIZATIONS),
             "criterion": one_of("loss", loss, LOSSES),

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from simulator.checks import count, nonnegative, one_of, positive
+from simulator.checks import at_least, nonnegative, one_of, positive
 from simulator.data import Data
 from simulator.models.base import Array, Model, required
 from simulator.models.lanes import Lanes, ModeLanes, WeightLanes
@@ -62,7 +62,7 @@ class UV(Model):
     representation: str = "gram"
 
     def __post_init__(self) -> None:
-        count("width", self.width, 1)
+        at_least("width", self.width, 1)
         if nonnegative("s", self.s) > 1:
             one_of("s", str(self.s), ("a number from 0 (NTP) to 1 (muP)",))
         positive("var_w", self.var_w)

@@ -60,7 +60,8 @@ class Warmup(Schedule):
     def weights(self, steps: int) -> NDArray[np.float64]:
         """What eta_t takes of eta_init and of eta_trgt, for t = 1 ... steps; shape (2, steps).
 
-        Being linear in the two lets networks of one shape of warmup train side by side.
+        Being linear in the two lets networks of one shape of warmup train side by side. Raises
+        `InputError` for a number of steps that cannot be counted.
         """
         t = np.arange(1, count("steps", steps, 0) + 1)
         of_trgt = np.minimum(t / self.t_wrm, 1.0) ** self.exponent

@@ -74,7 +74,7 @@ class Spec:
             self, "seeds", _axis("seeds", self.seeds, lambda name, value: at_least(name, value, 0))
         )
         count("steps", self.steps, 1)
-        count("sharpness_every", self.sharpness_every, 0)
+        at_least("sharpness_every", self.sharpness_every, 0)
         positive("accuracy", self.accuracy)
         positive("warmup_exponent", self.warmup_exponent)
         one_of("eta_unit", self.eta_unit, ETA_UNITS)

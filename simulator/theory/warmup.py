@@ -91,7 +91,7 @@ def first_crossing(delta: Real, lam: Real, kappa: Real, y: Real) -> Real:
 @domain("0 <= sigma", "0 < lam", "0 <= kappa", gives=POSITIVE)
 def residual_floor(sigma: Real, lam: Real, kappa: Real) -> Real:
     """|eta kappa delta| that label noise of size sigma keeps alive at eta = 2 / lam."""
-    return 2.0 * sigma * kappa / lam
+    return 2.0 * (sigma * kappa / lam)
 
 
 @domain(gives="0 <= result <= inf")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simulator.blas import one_blas_thread
-from simulator.checks import InputError, count, one_of
+from simulator.checks import InputError, at_least, count, one_of
 from simulator.data import Data
 from simulator.models import Array, Model, Objective
 from simulator.optimizers import GD, Optimizer
@@ -101,7 +101,7 @@ def simulate(
     """
     stopwatch = Stopwatch()
     count("steps", steps, 1)
-    count("sharpness_every", sharpness_every, 0)
+    at_least("sharpness_every", sharpness_every, 0)
     count("top_k", top_k, 1)
     one_of("dtype", dtype, DTYPES)
     theta = model.init(data, seed, dtype) if theta0 is None else _start(theta0, dtype)

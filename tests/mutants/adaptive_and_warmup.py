@@ -39,7 +39,7 @@ MUTANTS = [
          "gain = uv.eta_edge(kappa, y) / uv.eta_max"),
         ("largest_gain(-y, lam", "largest_gain(y, lam"),
         ("return 2.0 / uv.flow_limit", "return 4.0 / uv.flow_limit"),
-        ("return 2.0 * sigma * kappa / lam", "return sigma * kappa / lam"),
+        ("return 2.0 * (sigma * kappa / lam)", "return sigma * kappa / lam"),
         ("warmup_decay(4.0) - warmup_decay(2.0)", "warmup_decay(4.0) - warmup_decay(3.0)"),
         ("-growth() / (lam * np.log(residual))", "-2.0 * growth() / (lam * np.log(residual))"),
         ("updates = (eta_trgt - eta_init) / largest_ramp",
