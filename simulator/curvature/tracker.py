@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.checks import at_least, positive
+from simulator.checks import count, positive
 from simulator.curvature.following import Estimate, Follower
 from simulator.models import Array, Objective
 from simulator.seeding import generator
@@ -56,7 +56,7 @@ class Tracker:
         preconditioner: Array | None = None,
     ) -> None:
         self._objective = objective
-        self._wanted = min(at_least("top_k", top_k, 1), objective.size)
+        self._wanted = min(count("top_k", top_k, 1), objective.size)
         self._top_k = top_k
         self._accuracy = positive("accuracy", accuracy)
         self._rng = generator(seed, "curvature")

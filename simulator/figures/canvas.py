@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simulator.checks import InputError
 from simulator.files import check_target
 
@@ -49,5 +51,6 @@ def save(axes: Axes | Sequence[Axes], path: Path) -> None:
     figure: Figure = first.figure  # type: ignore[assignment]
     # No date: the same results make the same file.
     metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    figure.savefig(path, dpi=160, metadata=metadata[path.suffix.lower()])
+    with np.errstate(over="ignore", invalid="ignore"):  # ticks beyond the largest float
+        figure.savefig(path, dpi=160, metadata=metadata[path.suffix.lower()])
     pyplot().close(figure)

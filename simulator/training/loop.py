@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simulator.blas import one_blas_thread
-from simulator.checks import InputError, at_least, one_of
+from simulator.checks import InputError, at_least, count, one_of
 from simulator.data import Data
 from simulator.lending import read_only, refusing_writes
 from simulator.models import Array, Model, Objective
@@ -105,9 +105,9 @@ def simulate(
     While the run goes on, every BLAS of this process is held to one thread.
     """
     stopwatch = Stopwatch()
-    at_least("steps", steps, 1)
+    count("steps", steps, 1)
     at_least("sharpness_every", sharpness_every, 0)
-    at_least("top_k", top_k, 1)
+    count("top_k", top_k, 1)
     one_of("dtype", dtype, DTYPES)
     # A copy: a user's model may keep what it gives.
     drawn = model.init(data, seed, dtype) if theta0 is None else _start(theta0, dtype)
