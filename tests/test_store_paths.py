@@ -68,7 +68,14 @@ def replace_by(path, kind, target):
 @pytest.mark.parametrize("kind", ["link", "pipe", "socket"])
 @pytest.mark.parametrize(
     "inside",
-    [".lock", "zarr.json", "loss_final/c", "eta_trgt/zarr.json", "loss_final/c/0/0/0/0", "digests/0.0.0.0"],
+    [
+        ".lock",
+        "zarr.json",
+        "loss_final/c",
+        "eta_trgt/zarr.json",
+        "loss_final/c/0/0/0/0",
+        "digests/0.0.0.0",
+    ],
 )
 def test_no_link_inside_a_store_is_followed(run, store, folder, inside, kind):
     outside = folder / "outside"
@@ -230,6 +237,19 @@ def test_a_replacement_that_fails_leaves_what_was_there(run, store, monkeypatch,
     assert_refused(run(f"{LARGE} --grow"), "--output", "store.zarr")
     assert files(STORE) == before
     assert [path.name for path in Path().iterdir()] == ["store.zarr"]
+
+
+@pytest.mark.parametrize("way", ["exchange", "turns"])
+def test_where_no_path_follows_a_folder_stores_take_their_place_too(run, large, monkeypatch, way):
+    """macOS has no path of an open folder."""
+    monkeypatch.setattr(Lock, "root", property(lambda lock: lock._path))
+    if way == "turns":
+        monkeypatch.setattr(placing, "_exchange", lambda *names: False)
+    for line in (SMALL, f"{SMALL} --overwrite", f"{LARGE} --grow"):
+        result = run(line)
+        assert result.code == 0, result.err
+    assert files(STORE) == large
+    assert [path.name for path in Path().iterdir() if path.suffix != ".svg"] == ["store.zarr"]
 
 
 # --- moved while it is written ------------------------------------------------------------------

@@ -130,6 +130,10 @@ class Lock:
         held = Path(f"/proc/self/fd/{self._folder}")
         return held if held.is_dir() else self._path
 
+    def follow(self, path: Path) -> None:
+        """Go on at the path to which the locked folder has been renamed."""
+        self._path = path
+
     def is_at(self, folder: Path) -> bool:
         """Whether the locked folder is the one at this path."""
         try:

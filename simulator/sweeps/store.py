@@ -102,6 +102,7 @@ class ResultStore:
                 group = open_group(beside, "r+", "output", at=lock.root)
                 fill(cls(group, beside, spec, data, lock))
                 settle(beside, path, replace)
+                lock.follow(path)
             except OSError as error:
                 raise InputError(
                     "output", path, f"cannot be written: {error.strerror or error}"
