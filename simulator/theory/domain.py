@@ -169,7 +169,7 @@ def domain(
                         condition.check(scope, function.__globals__)
                 return function(**given)  # type: ignore[call-arg]
 
-        stated = ", ".join(c.text for c in parsed) or "no arguments"
+        stated = ", ".join(f"``{c.text}``" for c in parsed) or "no arguments"
         checked.__doc__ = f"{inspect.getdoc(function)}\n\nDomain: {stated}."
         checked.domain, checked.gives = parsed, result  # type: ignore[attr-defined]
         return checked
