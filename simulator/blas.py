@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import scipy.linalg  # noqa: F401  (loads the BLAS that the kernels call, before it is looked for)
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["one_blas_thread"]
 
 _lock = threading.Lock()
 _inside = 0
-_limit = ExitStack()
+# Every BLAS of this process, and the threads that it had before the first thread entered.
+_before: list[tuple[Any, int]] = []
 
 
 @contextmanager
@@ -26,7 +29,9 @@ def one_blas_thread() -> Iterator[None]:
     global _inside
     with _lock:
         if _inside == 0:
-            _limit.enter_context(threadpool_limits(1, user_api="blas"))
+            libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+            _before[:] = [(one, one.num_threads) for one in libraries if one.num_threads]
+            _set((library, 1) for library, _ in _before)
         _inside += 1
     try:
         yield
@@ -34,4 +39,32 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if _inside == 0:
-                _limit.close()
+                _set(_before)
+                _take_control()
+
+
+def _set(threads: Iterable[tuple[Any, int]]) -> None:
+    _take_control()
+    for library, number in threads:
+        library.set_num_threads(number)
+
+
+def _take_control() -> None:
+    """Let this thread set the limit, or after it has done so any other.
+
+    threadpoolctl ignores every thread but the one that set the limit first, without a word, as
+    long as that one lives: the last to leave may be another.
+    """
+    for library, _ in _before:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
+
+
+def _renew_lock() -> None:
+    """In a forked process: the thread that held the lock may not be there."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -9,12 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
-    "InputError", "at_least", "finite", "fraction", "nonnegative", "one_of", "positive",
+    "InputError", "at_least", "count", "finite", "fraction", "nonnegative", "one_of", "positive",
     "printable",
 ]  # fmt: skip
-
-# Whole numbers go into arrays of 64 bits.
-_MOST = 2**63 - 1
 
 
 def printable(value: object, most: int = 200) -> str:
@@ -74,8 +71,8 @@ def finite(option: str, value: Any, remedy: str = "give a finite number") -> flo
     return number + 0.0  # no negative zero
 
 
-def at_least(option: str, value: Any, least: int) -> int:
-    """A whole number not below ``least``, nor beyond what an array holds."""
+def at_least(option: str, value: Any, least: int, bits: int = 63) -> int:
+    """A whole number not below ``least``, nor beyond what an array of so many bits holds."""
     remedy = f"give a whole number of at least {least}"
     try:
         whole = operator.index(value)
@@ -83,9 +80,14 @@ def at_least(option: str, value: Any, least: int) -> int:
         raise InputError(option, value, remedy) from None
     if _is_truth(value) or whole < least:
         raise InputError(option, value, remedy)
-    if whole > _MOST:
-        raise InputError(option, value, f"give a whole number from {least} to 2^63 - 1")
+    if whole >= 2**bits:
+        raise InputError(option, value, f"give a whole number from {least} to 2^{bits} - 1")
     return whole
+
+
+def count(option: str, value: Any, least: int) -> int:
+    """A number of updates, samples or units, at least ``least``: exact as a float, too."""
+    return at_least(option, value, least, bits=53)
 
 
 def positive(option: str, value: object) -> float:

@@ -20,7 +20,7 @@ from simulator.catapult_search import (
     paper_search,
     two_way_search,
 )
-from simulator.checks import at_least, one_of, positive
+from simulator.checks import count, one_of, positive
 from simulator.data import Data
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
@@ -134,7 +134,7 @@ class Critical:
         Raises `InputError` for an eta_trgt or t_wrm that is not positive.
         """
         eta_init = self.recommendation(eta_trgt).eta_init
-        t_wrm = at_least("t_wrm", t_wrm, 1)
+        t_wrm = count("t_wrm", t_wrm, 1)
         ramp = ModifiedWarmup(eta_init, eta_trgt, t_wrm).values(t_wrm)
         return Saving(
             t_reach=float(warmup.t_reach(eta_init, eta_trgt, t_wrm)),
@@ -153,7 +153,7 @@ class Critical:
         if math.isnan(upper):
             return "the loss at initialisation is not finite"
         if lower == 0.0:
-            return "the gradient at initialisation is zero"
+            return "the first update at initialisation is zero"
         return f"one update raises the loss nowhere up to {lower:.4g}"
 
 
@@ -214,7 +214,7 @@ def critical_learning_rate(
     one_of("method", method, METHODS)
     one_of("failure", failure, FAILURES)
     one_of("dtype", dtype, DTYPES)
-    at_least("steps", steps, 0)
+    count("steps", steps, 0)
     for name, value in (("eta_0", eta_0), ("delta", delta), ("tolerance", tolerance)):
         positive(name, value)
     if eta_most != math.inf:
@@ -232,7 +232,7 @@ def critical_learning_rate(
         probe.at(0, theta, gradient, loss)
         if not math.isfinite(loss):
             bracket = Bracket(math.nan, math.nan)
-        elif not gradient.any():
+        elif not probe.moves():
             bracket = Bracket(0.0, math.inf)
         elif method == "paper":
             bracket = paper_search(

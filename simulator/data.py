@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
 
 from simulator.checks import InputError
+from simulator.files import open_file
 from simulator.seeding import generator
 
 __all__ = ["LOADERS", "Data", "load_data"]
@@ -292,7 +293,7 @@ def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """The arrays of these names in a file that may be anybody's: bounded, and not unpickled."""
     # Opened here: zipfile leaves a file open that turns out to be no archive.
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with open_file("data", path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the Python that wrote the file
             if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
                 raise InputError("data", path, "is a single array; save x and y with numpy.savez")

@@ -41,4 +41,5 @@ class Limit(NamedTuple):
         """
         # Kernels multiply too, and by the same: a run's story must not depend on a rounding.
         per_sharpness = np.multiply(eta, 1.0 / self.over_eta)
-        return np.add(sharpness, self.decay) * per_sharpness
+        with np.errstate(over="ignore"):
+            return np.add(sharpness, self.decay) * per_sharpness

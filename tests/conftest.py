@@ -22,7 +22,9 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=2, help="Sweeps that tests/test_kills.py kills.")
+    parser.addoption("--kills", type=int, default=2, help="Sweeps that test_kills.py kills.")
+    parser.addoption("--flips", type=int, default=2, help="Bits that test_kernel_cache.py flips.")
+    parser.addoption("--stores", type=int, default=10, help="Stores that are damaged.")
 
 
 @pytest.fixture(scope="session", autouse=True)

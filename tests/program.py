@@ -13,6 +13,32 @@ HEAVY = {"numpy", "scipy", "numba", "matplotlib", "xarray", "zarr", "sklearn"}
 
 QUADRATIC = "--model quadratic --steps 8"
 GRID = "--eta-trgt 0.25,0.5 --t-wrm 1,4 --seeds 1"
+# Arguments: before or after which rename of a folder it is killed, by which way two names are
+# exchanged, and the line.
+STOP_AT_A_RENAME = """
+import itertools, os, signal, sys
+from pathlib import Path
+from simulator.commands import main
+from simulator.sweeps import placing
+
+where, number, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+counted = itertools.count(1)
+
+def dying(change):
+    def changed(*names):
+        now = where if next(counted) == number else ""
+        if now == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = change(*names)
+        if now == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+    return changed
+
+Path.rename = dying(Path.rename)
+placing._exchange = dying(placing._exchange) if way == "exchange" else lambda *names: False
+main(sys.argv[4:])
+"""
 NETWORK = "--width 4 --depth 2 --samples 16 --steps 16 --sharpness-every 4"
 
 
@@ -48,3 +74,35 @@ def chunks(store):
         for path in sorted(store.rglob("*"))
         if path.is_file() and path.name not in ("zarr.json", ".lock")
     }
+
+
+def files(store):
+    """Every file of a store but its lock; neither the line that was typed nor a digest of it."""
+    found = {str(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+    root, origin = (json.loads(found[name]) for name in ("zarr.json", "origin/zarr.json"))
+    del root["attributes"]["command"], found[".lock"]
+    del origin["attributes"]["command"], origin["attributes"]["digest"]
+    return {**found, "zarr.json": root, "origin/zarr.json": origin}
+
+
+def forge(store):
+    """Write the digests of a store anew, as somebody who means to deceive would."""
+    from simulator.sweeps.digests import FOLDER, Manifest, sealed
+
+    document = json.loads((store / "zarr.json").read_text())
+    copies = document.get("consolidated_metadata", {}).get("metadata", {})
+    copies = {name: copy for name, copy in copies.items() if copy["node_type"] == "array"}
+    for name, copy in copies.items():
+        (store / name / "zarr.json").write_text(json.dumps(copy))
+    origin = {"zarr_format": 3, "node_type": "group"}
+    origin["attributes"] = sealed(document["attributes"], copies)
+    (store / "origin" / "zarr.json").write_text(json.dumps(origin))
+    manifest = Manifest.read(store)
+    for file in (store / FOLDER).iterdir():
+        parts = {name: store / manifest.file(name, file.name) for name in manifest.variables}
+        digests = {
+            name: [manifest.digest(part.relative_to(store).as_posix(), part.read_bytes())]
+            for name, part in parts.items()
+            if part.is_file()
+        }
+        file.write_text(json.dumps({name: [None] for name in parts} | digests))

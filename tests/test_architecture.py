@@ -15,7 +15,8 @@ PACKAGE = Path(simulator.__file__).parent
 # Each room may import from rooms below it only.
 FLOORS = [
     {"checks", "blas", "seconds"},
-    {"seeding", "catapult_search", "limits", "regimes", "parameterizations", "numerics"},
+    {"seeding", "catapult_search", "limits", "regimes", "parameterizations", "numerics"}
+    | {"files", "shipped", "lending"},
     {"schedules", "theory", "data", "runs"},
     {"models", "optimizers", "events"},
     {"curvature", "testing", "derivatives"},

@@ -1,5 +1,6 @@
 """A Dask cluster does what threads do, to the last byte, whoever dies."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import xarray as xr
-from program import GRID, PROGRAM, QUADRATIC, chunks, opened
+from program import GRID, PROGRAM, QUADRATIC, ROOT, chunks, opened
 
 from simulator import GD, MLP, Custom, InputError, load_data, sweep
 from simulator.sweeps import Destination, Spec, execute
@@ -22,6 +23,8 @@ LINE = (
     "sweep --width 8 --depth 2 --samples 32 --eta-trgt 0.5:8:10 --t-wrm 1,8 --seeds 8 --steps 400"
 )
 STORE = Path("store.zarr")
+# Without the second, Dask's HTTP server listens to every machine, with its dashboard or without.
+LOOPBACK = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +99,29 @@ def test_a_client_that_is_stopped_keeps_what_it_has(run, cluster, whole, name, c
     assert chunks(STORE) == whole
 
 
+def heard_from(pid):
+    """The addresses at which a process and its children listen."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    connections = [c for p in family if p.is_running() for c in p.net_connections()]
+    return {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+
+
+def test_lines_to_copy_listen_on_this_machine_only():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    package = (ROOT / "simulator").rglob("*.py")
+    text = "\n".join(page.read_text() for page in [*pages, *package]).replace('"\n', "")
+    lines = re.findall(r"dask (?:scheduler|worker) .*", re.sub(r'" +"', "", text))
+    lines = [line for line in lines if "--" in line]
+    assert len(lines) >= 5
+    for line in lines:
+        assert "--host 127.0.0.1" in line, line
+        assert "--dashboard-address 127.0.0.1:" in line, line
+
+
 @pytest.mark.slow
 def test_a_scheduler_that_dies_is_named_and_threads_go_on(run, whole):
     with subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard",
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", *LOOPBACK,
          "--scheduler-file", "scheduler.json"], stderr=subprocess.DEVNULL,
     ) as scheduler:  # fmt: skip
         while not Path("scheduler.json").exists() or not Path("scheduler.json").read_text():
@@ -109,9 +131,10 @@ def test_a_scheduler_that_dies_is_named_and_threads_go_on(run, whole):
         address.close()
         with subprocess.Popen(
             [sys.executable, "-m", "distributed.cli.dask_worker", where, "--nthreads", "1",
-             "--no-dashboard"], stderr=subprocess.DEVNULL,
+             *LOOPBACK], stderr=subprocess.DEVNULL,
         ) as worker:  # fmt: skip
             sweep = begun(f"{LINE} -o store.zarr --scheduler {where}")
+            assert heard_from(scheduler.pid) == heard_from(worker.pid) == {"127.0.0.1"}
             scheduler.kill()
             _, err = sweep.communicate(timeout=120)
             worker.kill()
@@ -130,6 +153,12 @@ def test_an_address_without_a_scheduler_is_refused(run, monkeypatch):
         assert "--scheduler" in result.err
         assert "dask scheduler" in result.err
     assert list(Path().iterdir()) == []
+
+
+def test_tls_without_certificates_is_refused(run):
+    result = run(f"sweep {QUADRATIC} {GRID} -o store.zarr --scheduler tls://127.0.0.1:9")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "--scheduler tls://127.0.0.1:9: needs certificates" in result.err
 
 
 def test_a_worker_with_other_numerics_is_refused(cluster, monkeypatch):

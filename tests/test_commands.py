@@ -13,7 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from program import GRID, NETWORK, PROGRAM, QUADRATIC, assert_refused, content, opened, strict_json
+from program import (
+    GRID,
+    NETWORK,
+    PROGRAM,
+    QUADRATIC,
+    assert_refused,
+    content,
+    forge,
+    opened,
+    strict_json,
+)
 
 from simulator import load_data, simulate
 from simulator.sweeps import Spec
@@ -220,6 +230,7 @@ def test_a_replay_that_does_not_agree_says_so(run, store):
     import zarr
 
     zarr.open_group(store)["loss_final"][0, 0, 1, 1] = 0.125
+    forge(store)
     result = run("run --replay store.zarr --cell eta_trgt=0.5,t_wrm=4")
     assert "NOT bit for bit" in result.out
 

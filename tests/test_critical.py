@@ -269,7 +269,7 @@ def test_where_no_update_raises_the_loss_it_says_so():
 def test_a_gradient_of_zero_has_no_catapult(method):
     found = sim.critical_learning_rate(sim.Quadratic([0.0]), method=method, steps=8)
     assert (found.eta_c, found.eta_max, found.forward_passes) == (math.inf, 0.0, 1)
-    assert found.recommendation(1.0) == (0.1, "the gradient at initialisation is zero")
+    assert found.recommendation(1.0) == (0.1, "the first update at initialisation is zero")
 
 
 def test_runs_too_short_for_any_rate_end_the_search(digits):

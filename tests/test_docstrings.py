@@ -16,7 +16,16 @@ from simulator.sweeps import load, open_store
 # A shape is written as what NumPy prints, with names for numbers: (P,), (steps, k).
 SHAPE = re.compile(r"\([A-Za-z\d.…]+,( ?[A-Za-z\d.…]+,?)*\)")
 # Calls that refuse an argument.
-CHECKS = {"at_least", "finite", "nonnegative", "one_of", "positive", "checked_vector", "required"}
+CHECKS = {
+    "at_least",
+    "count",
+    "finite",
+    "nonnegative",
+    "one_of",
+    "positive",
+    "checked_vector",
+    "required",
+}
 
 BESIDES = {"load": load, "open_store": open_store}
 

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from contextlib import suppress
 
 import pytest
 from fuzzing import damaged, folder, imported, numbers, read, seldom, told, words  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
+from program import forge
 from test_fuzz_typed import json_values, specs
 
 from simulator.sweeps import AXES, Spec, open_store
@@ -34,6 +36,8 @@ def attempt(kept, change):
     whole = {p: p.read_bytes() for p in kept.rglob("*") if p.is_file() and p not in before}
     try:
         change(kept)
+        with suppress(Exception):  # what cannot be read cannot be forged
+            forge(kept)
         found = read(open_store, kept)
         if found is not None:
             dataset, spec, description = found

@@ -1,10 +1,14 @@
 """Killed at any moment, a sweep leaves a store that opens, holds whole cells, and goes on.
 
-``pytest tests/test_kills.py --kills 200`` kills so many; without it, a few.
+``pytest tests/test_kills.py --kills 200`` kills so many; without it, a few. With
+``--log-file kills.log --log-file-level INFO`` it writes down how each kill of a replaced or shared
+store ended.
 """
 
+import logging
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +18,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from program import PROGRAM, QUADRATIC, chunks
+from program import PROGRAM, QUADRATIC, STOP_AT_A_RENAME, chunks, content, files
+
+from simulator.commands import main
+
+log = logging.getLogger(__name__)
 
 pytestmark = [
     pytest.mark.slow,
@@ -155,7 +163,10 @@ def small(tmp_path_factory):
 @pytest.mark.parametrize("where", ["before", "half", "written", "after"])
 @pytest.mark.parametrize("write", [1, 40, 60, 80])
 def test_killed_inside_any_write_of_any_file(run, small, where, write):
-    """The first 50 or so make the store, then each chunk has 16 files; its status is the last."""
+    """The first 50 or so make the store, then each chunk has 16 files; its status is the last.
+
+    Its digests come after: see ``test_a_writer_that_dies_around_its_digests_leaves_no_doubt``.
+    """
     expected, values = small
     line = f"{SMALL} -o killed.zarr --resume"
     stop = [sys.executable, "-c", STOP, where, str(write), *line.split()]
@@ -164,3 +175,84 @@ def test_killed_inside_any_write_of_any_file(run, small, where, write):
         assert_whole_cells("killed.zarr", values)
     assert run(line).code == 0
     assert_as_if_never_killed(expected)
+
+
+# --- a store that is replaced, grown or shared ---------------------------------------------------
+
+PARTS = (
+    "sweep --width 4 --depth 2 --samples 16 --t-wrm 1,8 --steps 60 --sharpness-every 20 --curves "
+    "--eta-trgt 0.5:8:8"
+)
+WAYS = ["grow", "overwrite", "shards", "grow on a cluster", "overwrite on a cluster"]
+RENAMES = ["before 1 exchange", "after 1 exchange", *(f"after {n} turns" for n in (1, 2, 3))]
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """A smaller store, and the files of the larger one, undisturbed."""
+    small, large = (tmp_path_factory.mktemp("parts") / name for name in ("small", "large"))
+    for path, seeds in ((small, 4), (large, 9)):
+        with pytest.raises(SystemExit, match="0"):
+            main([*PARTS.split(), "--seeds", str(seeds), "-o", str(path)])
+    return small, files(large)
+
+
+def neighbours():
+    """What is nobody's business, some of it with names that are nearly those of leavings."""
+    for name in ("precious", f".killed.zarr.other.{'a' * 32}.old", ".killed.zarr.notes.new"):
+        Path(name).mkdir()
+        Path(name, "notes").write_text(name)
+    return {path: content(path) for path in Path().iterdir()}
+
+
+def names_in(place):
+    try:
+        return set(os.listdir(place))  # noqa: PTH208 - one call, whatever others rename meanwhile
+    except FileNotFoundError:
+        return set()
+
+
+def kill_somewhere(line, draw):
+    """Kill a sweep at a chosen rename, or a moment after its first sign; whether it was."""
+    if draw.random() < 0.5:
+        stop = [sys.executable, "-c", STOP_AT_A_RENAME, *draw.choice(RENAMES).split()]
+        return subprocess.run([*stop, *line.split()], capture_output=True).returncode == -9
+    # A new name, or a new chunk.
+    place = draw.choice([".", "killed.zarr/status/c"])
+    before = names_in(place)
+    with subprocess.Popen(
+        [*PROGRAM, *line.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as sweep:
+        while sweep.poll() is None and names_in(place) == before:
+            time.sleep(0.002)
+        try:
+            sweep.wait(draw.expovariate(2.0))
+        except subprocess.TimeoutExpired:
+            sweep.send_signal(signal.SIGKILL)
+    return sweep.returncode == -9
+
+
+def test_a_kill_while_a_store_is_replaced_or_shared_changes_no_file(run, parts, request, moment):
+    draw, way = random.Random(f"parts {moment}"), WAYS[moment % len(WAYS)]
+    (small, expected), before = parts, neighbours()
+    line = f"{PARTS} --seeds 9 -o killed.zarr"
+    if "cluster" in way:
+        line += f" --scheduler {request.getfixturevalue('address')}"
+    if way == "shards":
+        lines = [f"{line} --shard {i}/3" for i in (1, 2, 3)]
+    else:
+        shutil.copytree(small, "killed.zarr")
+        lines = [f"{line} --{way.split()[0]}"]
+    draw.shuffle(lines)
+    for part in lines:
+        killed = kill_somewhere(part, draw)
+        left = sorted(path.name for path in {*Path().iterdir()} - {*before})
+        log.info("%s: %s, leaving %s", way, "killed" if killed else "lived", left)
+    if draw.random() < 0.5:
+        run("info killed.zarr")  # A reader may be the first that comes by.
+    for part in lines:
+        result = run(part)
+        assert result.code == 0, result.err
+    assert files(Path("killed.zarr")) == expected
+    assert {path: content(path) for path in before} == before
+    assert {*Path().iterdir()} - {*before} <= {Path("killed.zarr"), Path("killed.png")}

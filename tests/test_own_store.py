@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import xarray as xr
-from program import strict_json
+from program import forge, strict_json
 
 import simulator as sim
 
@@ -140,6 +140,7 @@ def test_a_store_that_claims_to_be_of_a_person_s_own_model_is_only_read(run, sto
     spec["model"] = {"name": "\x1b[31mred", "source": "x", "deep": {"er": [1]}}
     attributes["attributes"]["spec"] = json.dumps(spec)
     (store / "zarr.json").write_text(json.dumps(attributes))
+    forge(store)
     shown = run(f"info {store}")
     assert shown.code == 0
     assert "\x1b" not in shown.out

@@ -12,7 +12,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from program import content, strict_json
+from program import content, forge, strict_json
 
 import simulator as sim
 from simulator.reporting import again, cells, chunks_with_curves, page
@@ -125,6 +125,7 @@ def test_the_runs_of_a_store_without_curves_are_done_again(bare):
 def test_runs_that_come_out_otherwise_are_counted(bare, folder, run):
     store = shutil.copytree(bare, folder / "other.zarr")
     zarr.open_group(store, mode="r+")["loss_final"][0, 0, 0, 0] = 0.125
+    forge(store)
     assert packed(store)[1].other == 1
     assert run(f"report {store}").code == 0
     assert "1 of them do NOT end as the store says" in store.with_suffix(".html").read_text()
@@ -179,6 +180,7 @@ def test_what_is_missing_of_a_store_is_said(run, store):
     zarr.open_group(store, mode="r+")["status"][0, 0] = np.array(
         [["not_run", "failed"], ["done", "done"]], dtype=object
     )
+    forge(store)
     document = strict_json(run(f"report {store} --json").out)
     assert (document["missing"], document["failed"]) == (1, 1)
     page = store.with_suffix(".html").read_text()
@@ -234,6 +236,7 @@ def test_a_store_that_lacks_a_variable_is_refused(run, store):
     meta = json.loads((store / "zarr.json").read_text())
     del meta["consolidated_metadata"]["metadata"]["outcome"]
     (store / "zarr.json").write_text(json.dumps(meta))
+    forge(store)
     result = run(f"report {store}")
     assert result.code == 2
     assert "has no outcome" in result.err
@@ -281,6 +284,7 @@ def test_the_text_of_a_store_is_never_markup(run, store):
     group.attrs["data"] = json.dumps({"name": EVIL, "path": EVIL, "samples": 3})
     group["outcome"][...] = np.full(group["outcome"].shape, EVIL, dtype=object)
     group["natural_phase"][...] = np.full(group["outcome"].shape, EVIL, dtype=object)
+    forge(store)
     assert run(f"report {store} --no-curves -o evil.html").code == 0
     evil, clean = ((store.parent / f"{name}.html").read_text() for name in ("evil", "clean"))
     assert evil.count("<script") == clean.count("<script")

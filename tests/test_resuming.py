@@ -167,8 +167,8 @@ def test_a_store_that_stops_growing_is_as_it_was(monkeypatch):
 def test_a_writer_that_died_between_two_stores_left_the_old_one_which_comes_back():
     execute(SPEC, None, Destination(STORE))
     before = chunks(STORE)
-    shutil.copytree(STORE, ".store.zarr.1.new")
-    STORE.rename(".store.zarr.1.old")
+    shutil.copytree(STORE, f".store.zarr.{'1' * 32}.new")
+    STORE.rename(f".store.zarr.{'1' * 32}.old")
     execute(SPEC, None, Destination(STORE, resume=True))
     assert chunks(STORE) == before
     assert list(Path().iterdir()) == [STORE]

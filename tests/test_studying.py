@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import simulator as sim
 from simulator.studying import Lab, claim, find_studies, in_median, load_study
 from simulator.studying.pages import BEGIN, END, write_page
+from simulator.sweeps.origin import numerics
 
 values = st.lists(st.floats(-10, 10), min_size=2, max_size=9)
 
@@ -59,6 +60,7 @@ def draw(found):
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A study in a folder of its own, which counts its measurements."""
+    numerics()  # of this package, before it seems to be elsewhere
     folder = tmp_path / "package" / "studies"
     folder.mkdir(parents=True)
     monkeypatch.setattr(sim, "__file__", str(folder.parent / "simulator" / "__init__.py"))
@@ -94,6 +96,18 @@ def test_only_what_could_change_it_measures_again(study, tmp_path, old, new, mea
     load().found(lab)
     load(SOURCE.replace(old, new)).found(lab)
     assert len(counter) == measured
+
+
+@pytest.mark.parametrize("name", ["source", "numpy", "numba"])
+def test_other_numerics_measure_again(study, tmp_path, monkeypatch, name):
+    """The package's own version stays while its formulas change."""
+    load, counter = study
+    lab = Lab(count=2, stores=tmp_path / "stores")
+    load().found(lab)
+    monkeypatch.setattr("simulator.studying.lab.numerics", lambda: numerics() | {name: "other"})
+    load().found(lab)
+    load().found(lab)
+    assert len(counter) == 2
 
 
 def test_other_seeds_and_data_are_measured_apart(study, tmp_path):

@@ -90,11 +90,9 @@ _TYPED = {"parameterization": "param"}
 def _label(option: str) -> str:
     """The option as it is typed, if it is one."""
     typed = "--" + _TYPED.get(option, option).replace("_", "-")
+    commands = [*warmup.commands.values(), *study.commands.values()]
     known = {
-        o
-        for command in warmup.commands.values()
-        for p in command.params
-        for o in (*p.opts, *p.secondary_opts)
+        o for command in commands for p in command.params for o in (*p.opts, *p.secondary_opts)
     }
     return typed if typed in known else option
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simulator.catapult_search import DELTA, ETA_0, TOLERANCE
-from simulator.checks import InputError, at_least, one_of, positive
+from simulator.checks import InputError, count, one_of, positive
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.terminal import announce_compilation, emit, progress
@@ -137,7 +137,7 @@ def _check(given: dict[str, Any]) -> None:
 
     one_of("method", given["method"], METHODS)
     one_of("failure", given["failure"], FAILURES)
-    at_least("steps", given["steps"], 0)
+    count("steps", given["steps"], 0)
     for name in ("tolerance", "eta_0", "delta"):
         positive(name, given[name])
         if given["method"] != "paper" and name != "tolerance" and options.was_given(name):

@@ -33,12 +33,13 @@ def info(store: Path, only_command: bool, as_json: bool) -> None:
     if only_command:
         click.echo(line(spec, data, Path("again.zarr")))
         return
+    status = tally(dataset, "status", store)
     document: dict[str, Any] = {
         "command": "info",
         "store": str(store),
-        "complete": bool(dataset.attrs["complete"]),
+        "complete": status.get("done") == spec.cells,
         "dimensions": dict(dataset.sizes),
-        "status": tally(dataset, "status", store),
+        "status": status,
         "outcomes": tally(dataset, "outcome", store),
         "spec": spec.as_dict(),
         "data": data,

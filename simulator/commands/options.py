@@ -17,6 +17,7 @@ from simulator.checks import InputError, one_of
 from simulator.commands.completion import one_of_these
 from simulator.commands.grids import Grid
 from simulator.commands.terminal import hush, without_color
+from simulator.files import open_file
 
 if TYPE_CHECKING:
     from simulator.data import Data
@@ -165,7 +166,7 @@ def _toml(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        with path.open("rb") as file:
+        with open_file("config", path) as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             raise InputError("config", path, f"is larger than {_MOST_BYTES} bytes; options are few")

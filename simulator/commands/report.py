@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from simulator.commands.remake import line
 from simulator.commands.replay import data_again
 from simulator.commands.stopping import interruptible
 from simulator.commands.terminal import announce_compilation, emit, progress
+from simulator.files import check_target
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,7 +52,6 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
     if spec.cells > MOST_RUNS:
         remedy = f"has {spec.cells} runs, and a page holds {MOST_RUNS}; sweep a smaller grid"
         raise InputError("store", store, remedy)
-    _check_whole(dataset, spec, store)
     _check_known(spec, store, curves=given["curves"])
     command = _remade(spec, description, store)
     samples = _data(store, data, description, needed=given["curves"])
@@ -90,24 +91,7 @@ def _needs_bokeh() -> None:
 def _check_target(path: Path) -> None:
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError("output", path, "a report is HTML; end the name in .html")
-    if path.is_dir():
-        raise InputError("output", path, "is a folder")
-    if not path.absolute().parent.is_dir():
-        raise InputError("output", path, f"there is no folder {path.absolute().parent}")
-
-
-def _check_whole(dataset: xr.Dataset, spec: Spec, store: Path) -> None:
-    """Refuse a store that lacks what a page is made of, or has it of another kind."""
-    from simulator.sweeps.layout import CURVES, STATUS, VARIABLES
-
-    kinds = {"float64": "f", "int64": "i", "bool": "b", "str": "OTU"}
-    curves = CURVES if spec.curves else ()
-    for variable in (*VARIABLES, *curves, STATUS):
-        if variable.name not in dataset:
-            if not variable.needs:
-                raise InputError("store", store, f"has no {variable.name}; sweep again")
-        elif dataset[variable.name].dtype.kind not in kinds[variable.dtype]:
-            raise InputError("store", store, f"has a {variable.name} of another kind; sweep again")
+    check_target("output", path)
 
 
 def _check_known(spec: Spec, store: Path, *, curves: bool) -> None:
@@ -155,7 +139,8 @@ def _data(
 
 
 def _write(path: Path, html: str) -> None:
-    """Beside its place first: what is there is whole."""
+    """Beside its place first: what is there is whole. A link stays, and its target is replaced."""
+    path = Path(os.path.realpath(path))
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         beside.write_text(html, encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError, at_least, printable
+from simulator.checks import InputError, at_least, count, printable
 from simulator.commands import options
 from simulator.commands.live import drawing, leave_picture, obstacle
 from simulator.commands.options import option
@@ -73,7 +73,7 @@ def run(**given: Any) -> None:
     where = Destination(given["output"], overwrite=given["overwrite"])
     where.check(spec, data)
     rehearse(spec, data)
-    at_least("top_k", given["top_k"], 1)
+    count("top_k", given["top_k"], 1)
     announce_compilation()
     known = foreknowledge(spec, data, spec.seeds[cell[0]])
     with _watched(given["live"]) as watch:

@@ -15,6 +15,7 @@ from simulator.commands import options
 from simulator.commands.completion import one_of_these
 from simulator.commands.options import option
 from simulator.commands.terminal import announce_compilation, emit, marked, progress, say
+from simulator.files import check_target
 
 if TYPE_CHECKING:
     from simulator.studying import Claim, Lab, Study
@@ -79,6 +80,8 @@ def run_studies(**given: Any) -> None:
     for name in ("output", "figures"):
         if given[name] is not None and given[name].exists() and not given[name].is_dir():
             raise InputError(name, given[name], "is a file; name a folder")
+    for page in given["page"]:
+        check_target("page", page)
     lab = Lab(
         given["seeds"], given["quick"], given["data"], given["data_seed"], output / "stores",
         given["workers"],

@@ -62,7 +62,7 @@ def sweep(**given: Any) -> None:
     an eta_trgt many times larger than none.
     """
     from simulator import figures
-    from simulator.sweeps import check, execute, load
+    from simulator.sweeps import StoreMovedError, check, execute, load
 
     where, spec, data = _where(given), _spec(given), options.data_of()
     store = where.path
@@ -85,16 +85,18 @@ def sweep(**given: Any) -> None:
             )  # fmt: skip
         # A large sweep is not read back whole, only what is drawn and counted of it.
         dataset = load(dataset[list(_SHOWN)], store, "output")
+        left = int((dataset["status"] == "not_run").sum())
+        if left and not where.is_shared:
+            # All of it was run: what is not there any more reads so too.
+            raise StoreMovedError(store)
     except KeyboardInterrupt as stopped:
-        say(f"Interrupted; what is finished is in {store}. To go on:")
-        say(f"  {_resume_line(store)}")
+        _say_how_to_resume("Interrupted", store)
         raise click.exceptions.Exit(143 if isinstance(stopped, Terminated) else 130) from None
     except OSError as error:
-        say(f"warmup: {error.strerror or error}: what is finished is in {store}. To go on:")
-        say(f"  {_resume_line(store)}")
+        moved = isinstance(error, StoreMovedError)
+        _say_how_to_resume(f"warmup: {error.strerror or error}", store, moved=moved)
         raise click.exceptions.Exit(1) from None
     seconds["total"] = time.monotonic() - began
-    left = int((dataset["status"] == "not_run").sum())
     if left:
         _tell_share(given, store, spec.cells, left)
         return
@@ -170,8 +172,22 @@ def _spec(given: dict[str, Any]) -> Spec:
 
 def _free_name() -> Path:
     """sweep.zarr, or sweep-2.zarr and so on: a sweep without a name replaces nothing."""
+    from simulator.sweeps import is_taken
+
     names = itertools.chain(["sweep.zarr"], (f"sweep-{n}.zarr" for n in itertools.count(2)))
-    return next(path for path in map(Path, names) if not path.exists())
+    return next(path for path in map(Path, names) if not is_taken(path))
+
+
+def _say_how_to_resume(reason: str, store: Path, *, moved: bool = False) -> None:
+    """Why a sweep stopped, where its results are, and the line that continues it."""
+    if moved:
+        first = f" Take away what is at {store} now." if store.exists() else ""
+        say(f"{reason}; what is finished went with it.{first} Move it back, or begin again:")
+    elif store.exists():
+        say(f"{reason}; what is finished is in {store}. To go on:")
+    else:
+        say(f"{reason}; there is no {store}: nothing is finished, or it was moved. To go on:")
+    say(f"  {_resume_line(store)}")
 
 
 def _resume_line(store: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.checks import at_least, positive
+from simulator.checks import count, positive
 from simulator.curvature.ritz_solver import Estimate, Product, RitzSolver, has_digits
 from simulator.models import Array, Objective
 from simulator.seeding import generator
@@ -61,7 +61,7 @@ class SharpnessTracker:
         preconditioner: Array | None = None,
     ) -> None:
         self._objective = objective
-        self._wanted = min(at_least("top_k", top_k, 1), objective.size)
+        self._wanted = min(count("top_k", top_k, 1), objective.size)
         self._top_k = top_k
         self._accuracy = positive("accuracy", accuracy)
         self._rng = generator(seed, "curvature")

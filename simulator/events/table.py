@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from array import array
 from collections.abc import Iterator, Sequence
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from simulator.checks import InputError, one_of, printable
 from simulator.events.curves import Curves
+from simulator.files import open_file
 from simulator.limits import Limit
 
 __all__ = ["COLUMNS", "read_curves"]
@@ -69,9 +72,13 @@ def read_curves(path: Path, limit: Limit, columns: Sequence[str] | None = None) 
 def _columns(path: Path, wanted: Sequence[str] | None) -> dict[str, NDArray[np.float64]]:
     """The named columns, as numbers; nothing else of the file is kept."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError("source", path, f"is larger than {_MOST_BYTES:.0e} bytes; log less")
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with (
+            open_file("source", path) as content,
+            TextIOWrapper(content, newline="", encoding="utf-8-sig") as file,
+        ):
+            if os.fstat(content.fileno()).st_size > _MOST_BYTES:
+                remedy = f"is larger than {_MOST_BYTES:.0e} bytes; log less"
+                raise InputError("source", path, remedy)
             return _read(path, _lines(path, file), wanted)
     except OSError as error:
         raise InputError("source", path, f"cannot be read: {error.strerror}") from None

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simulator.checks import InputError
+from simulator.files import check_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,12 +40,9 @@ def new_axes() -> Axes:
 
 def check_format(path: Path) -> None:
     """Refuse a figure file that could not be written."""
-    if path.is_dir():
-        raise InputError("figure", path, "is a folder")
     if path.suffix.lower() not in FORMATS:
         raise InputError("figure", path, f"unknown format; end the name in {', '.join(FORMATS)}")
-    if not path.absolute().parent.is_dir():
-        raise InputError("figure", path, f"there is no folder {path.absolute().parent}")
+    check_target("figure", path)
 
 
 def save(axes: Axes | Sequence[Axes], path: Path) -> None:
@@ -51,5 +51,6 @@ def save(axes: Axes | Sequence[Axes], path: Path) -> None:
     figure: Figure = first.figure  # type: ignore[assignment]
     # No date: the same results make the same file.
     metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    figure.savefig(path, dpi=160, metadata=metadata[path.suffix.lower()])
+    with np.errstate(over="ignore", invalid="ignore"):  # ticks beyond the largest float
+        figure.savefig(path, dpi=160, metadata=metadata[path.suffix.lower()])
     pyplot().close(figure)

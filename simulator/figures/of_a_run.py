@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["trajectory"]
 
+# Beyond, matplotlib cannot place ticks.
+_HIGHEST = 1e300
+
 
 def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     """Loss, sharpness with the threshold, and eta over the steps of a run, its events marked.
@@ -49,7 +52,8 @@ def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) ->
     _draw_sharpness(curves, sharpness)
     sharpness.set(ylabel=r"$\lambda(P^{-1}H)$" if curves.adaptive else r"sharpness $\lambda$")
 
-    eta.plot(curves.step, curves.eta, color=ETA, lw=1.4)
+    # The axis needs room above its highest value.
+    eta.plot(curves.step, np.minimum(curves.eta, _HIGHEST), color=ETA, lw=1.4)
     eta.set(ylabel=r"$\eta_t$", xlabel="step (updates done before)")
     eta.set(xlim=(curves.step[0], curves.step[-1] + 1), ylim=(0, None))
     _mark(curves, events, loss, sharpness)

@@ -74,6 +74,9 @@ def _edges(centres: Array) -> NDArray[np.float64]:
     """Cell edges halfway between positive centres on a log axis."""
     logs = np.log(np.asarray(centres, dtype=float))
     if logs.size == 1:
+        logs = np.clip(logs, np.log(1e-250), np.log(1e250))
         return np.exp(logs[0] + np.array([-0.5, 0.5]))
     inner = 0.5 * (logs[1:] + logs[:-1])
-    return np.exp(np.concatenate([[2 * logs[0] - inner[0]], inner, [2 * logs[-1] - inner[-1]]]))
+    edges = np.concatenate([[2 * logs[0] - inner[0]], inner, [2 * logs[-1] - inner[-1]]])
+    # Beyond, matplotlib cannot place margins and ticks.
+    return np.exp(np.clip(edges, np.log(1e-250), np.log(1e250)))

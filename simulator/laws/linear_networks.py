@@ -22,6 +22,8 @@ __all__ = ["Network", "chain", "chain_edge", "random_network", "random_networks"
 
 Array = NDArray[Any]
 
+_STEP_MATRICES = {Momentum: linear.momentum_step_matrix, Nesterov: linear.nesterov_step_matrix}
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
@@ -71,13 +73,11 @@ class Network:
         path = [joint[:q, :q]]
         for rate in eta:
             g = _gradient(joint[:q, :q], self.data, c)
-            if isinstance(optimizer, Momentum):
-                step = linear.momentum_step_matrix(g, c, rate, optimizer.beta)
-            elif isinstance(optimizer, Nesterov):
-                step = linear.nesterov_step_matrix(g, c, rate, optimizer.beta)
-            else:
+            if optimizer is None:
                 step = np.eye(2 * q)
                 step[:q, :q] = linear.step_matrix(g, c, rate)
+            else:
+                step = _STEP_MATRICES[type(optimizer)](g, c, rate, optimizer.beta)
             joint = linear.gram_step(joint, step)
             path.append(joint[:q, :q])
         return np.array(path)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.models.lanes import Array, Lanes
+from simulator.shipped import refuse_overrides
 
 __all__ = ["Array", "Model", "Objective", "checked_vector", "required"]
 
@@ -32,7 +33,8 @@ class Objective(ABC):
     """A model's loss on one data set, as a function of theta (P,); it owns the buffers.
 
     One objective serves one thread. ``hvp`` belongs to the theta last given to ``gradient``, whose
-    array must not have changed since: products then reuse what the gradient has computed.
+    array must not have changed since: products then reuse what the gradient has computed. What a
+    method is given, ``out`` apart, it must not change, nor keep beyond that.
 
     Parameters
     ----------
@@ -100,6 +102,10 @@ class Model(ABC):
 
     name: ClassVar[str]
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        refuse_overrides(cls, Model, loss="bind", gradient="bind", hvp="bind", hessian="bind")
+
     @abstractmethod
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
         """Initial parameters theta (P,) for this seed."""
@@ -118,7 +124,8 @@ class Model(ABC):
     def lanes(self, data: Data | None) -> Lanes | None:
         """How many runs of it train side by side on ``data``, where there is a way.
 
-        Raises `InputError` where `bind` does.
+        Only models of this package are asked: what others do is said by `bind`. Raises `InputError`
+        where `bind` does.
         """
         return None
 

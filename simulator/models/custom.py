@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from simulator.checks import InputError
 from simulator.data import Data
+from simulator.lending import read_only, refusing_writes
 from simulator.models.base import Array, Model, Objective
 from simulator.seeding import generator
 
-__all__ = ["Custom", "Functions", "OwnObjective", "checked", "checked_start", "own_options"]
+__all__ = [
+    "Custom", "Functions", "OwnObjective", "checked", "checked_start", "own_name", "own_options",
+    "shown",
+]  # fmt: skip
 
 Function = Callable[..., Any]
 
@@ -96,8 +100,8 @@ class Custom(Model):
         return dict(self.settings)
 
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
-        xy = () if data is None else (data.x, data.targets)
-        drawn = self.functions.init(generator(seed, "init"), *xy, **self.options())
+        with refusing_writes("init"):
+            drawn = self.functions.init(generator(seed, "init"), *shown(data), **self.options())
         return checked_start(drawn).astype(dtype)
 
     def bind(self, data: Data | None = None, dtype: str = "float64") -> OwnObjective:
@@ -105,7 +109,9 @@ class Custom(Model):
         options = self.options()
 
         def with_gradient(theta: Array, *xy: Array) -> tuple[Any, Any]:
-            return loss(theta, *xy, **options), gradient(theta, *xy, **options)
+            # A number before the gradient is asked for, which may share a buffer with the loss.
+            value = checked("loss", loss(theta.copy(), *xy, **options), (), theta.dtype)
+            return float(value), gradient(theta, *xy, **options)
 
         return OwnObjective(
             self.init(data, dtype=dtype),
@@ -119,6 +125,7 @@ class Custom(Model):
 class OwnObjective(Objective):
     """A loss from functions of (theta, x, y); what they return is looked at each time.
 
+    They get copies of theta and v, which they may change or keep, and may only read x and y.
     ``start`` (P,) is a theta to try them at, so that bad ones are refused before training begins.
     """
 
@@ -132,8 +139,7 @@ class OwnObjective(Objective):
     ) -> None:
         super().__init__(start.size, 0 if data is None else data.samples, start.dtype.name)
         self._of_loss, self._of_gradient, self._of_hvp = loss, with_gradient, hvp
-        arrays = () if data is None else (data.x, data.targets)
-        self._all = tuple(np.ascontiguousarray(array, self.dtype) for array in arrays)
+        self._all = shown(data, self.dtype)
         self._xy = self._all
         with np.errstate(all="ignore"):
             self.loss(start)
@@ -143,19 +149,33 @@ class OwnObjective(Objective):
     def select(self, rows: NDArray[np.intp] | None) -> None:
         if not self._all:
             super().select(rows)
-        self._xy = self._all if rows is None else tuple(array[rows] for array in self._all)
+        if rows is None:
+            self._xy = self._all
+        else:
+            self._xy = tuple(read_only(array[rows]) for array in self._all)
 
     def loss(self, theta: Array) -> float:
-        return float(checked("loss", self._of_loss(theta, *self._xy), (), self.dtype))
+        with refusing_writes("loss"):
+            loss = self._of_loss(theta.copy(), *self._xy)
+        return float(checked("loss", loss, (), self.dtype))
 
     def gradient(self, theta: Array, out: Array) -> float:
         self._theta = theta
-        loss, gradient = self._of_gradient(theta, *self._xy)
+        with refusing_writes("gradient"):
+            loss, gradient = self._of_gradient(theta.copy(), *self._xy)
         out[:] = checked("gradient", gradient, (self.size,), self.dtype)
         return float(checked("loss", loss, (), self.dtype))
 
     def hvp(self, v: Array, out: Array) -> None:
-        out[:] = checked("hvp", self._of_hvp(self._theta, v, *self._xy), (self.size,), self.dtype)
+        with refusing_writes("hvp"):
+            product = self._of_hvp(self._theta.copy(), v.copy(), *self._xy)
+        out[:] = checked("hvp", product, (self.size,), self.dtype)
+
+
+def shown(data: Data | None, dtype: DTypeLike = float) -> tuple[Array, ...]:
+    """x and y of the data, if any, as a user's functions may read them."""
+    arrays = () if data is None else (data.x, data.targets)
+    return tuple(read_only(np.ascontiguousarray(array, dtype)) for array in arrays)
 
 
 def checked(

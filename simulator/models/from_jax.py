@@ -11,8 +11,9 @@ import numpy as np
 
 from simulator.checks import InputError
 from simulator.data import Data
+from simulator.lending import refusing_writes
 from simulator.models.base import Array, Model
-from simulator.models.custom import OwnObjective, checked_start, own_name, own_options
+from simulator.models.custom import OwnObjective, checked_start, own_name, own_options, shown
 from simulator.seeding import generator
 
 __all__ = ["FromJax", "from_jax"]
@@ -95,8 +96,8 @@ class FromJax(Model):
 
     def _flat(self, data: Data | None, seed: int) -> tuple[Array, Structure]:
         """Initial parameters as one vector, leaf after leaf, and what they were."""
-        xy = () if data is None else (data.x, data.targets)
-        drawn = self.start(generator(seed, "init"), *xy, **self.options())
+        with refusing_writes("init"):
+            drawn = self.start(generator(seed, "init"), *shown(data), **self.options())
         leaves, tree = _jax().tree.flatten(drawn)
         arrays = [np.asarray(leaf) for leaf in leaves]
         theta = np.concatenate([array.ravel() for array in arrays] or [np.empty(0)])

@@ -14,6 +14,7 @@ from simulator.data import Data
 from simulator.models.base import Array, Objective
 from simulator.numerics import dense
 from simulator.numerics.activations import CODES, keeps_bend, keeps_slope
+from simulator.shipped import is_shipped
 
 __all__ = ["Architecture", "NetworkObjective", "constant_loss", "split"]
 
@@ -93,7 +94,8 @@ class NetworkObjective(Objective):
             self._twin.select(rows)
 
     def single(self) -> NetworkObjective | None:
-        if self.dtype == np.float32:
+        # The twin knows the products of the networks here, not those of a user's subclass.
+        if self.dtype == np.float32 or not is_shipped(self, NetworkObjective):
             return None
         if self._twin is None:
             self._twin = self._make_twin()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.optimizers.adam import Adam
 from simulator.optimizers.adamw import AdamW
-from simulator.optimizers.base import Limit, Optimizer
+from simulator.optimizers.base import Limit, Optimizer, has_recurrence
 from simulator.optimizers.gd import GD
 from simulator.optimizers.gi_adam import GIAdam
 from simulator.optimizers.momentum import Momentum
@@ -15,7 +15,7 @@ from simulator.optimizers.rmsprop import RMSProp
 
 __all__ = [
     "GD", "OPTIMIZERS", "Adam", "AdamW", "GIAdam", "Limit", "Momentum", "Nesterov", "Optimizer",
-    "RAdam", "RIAdam", "RMSProp",
+    "RAdam", "RIAdam", "RMSProp", "has_recurrence",
 ]  # fmt: skip
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

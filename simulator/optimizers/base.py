@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulator.limits import Limit
+from simulator.shipped import is_shipped, refuse_overrides
 
-__all__ = ["Array", "Limit", "Optimizer", "Recurrence"]
+__all__ = ["Array", "Limit", "Optimizer", "Recurrence", "has_recurrence"]
 
 Array = NDArray[Any]
 
@@ -50,6 +51,12 @@ class Optimizer(ABC):
     vectors: ClassVar[int]
     adaptive: ClassVar[bool] = False
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        refuse_overrides(
+            cls, Optimizer, threshold="limit", critical_eta="limit", first_threshold="first_limit"
+        )
+
     def start(self, theta: Array, gradient: Array, seed: int) -> Array:
         """State (vectors, P) before the first update, whose gradient (P,) this is."""
         return np.zeros((self.vectors, theta.size), dtype=theta.dtype)
@@ -69,7 +76,8 @@ class Optimizer(ABC):
     def recurrence(self, t: int) -> Recurrence | None:
         """Update number ``t`` (from 1) as numbers, if that is all there is to it.
 
-        Small networks then train side by side: see `simulator.numerics.lanes`.
+        Small networks then train side by side: see `simulator.numerics.lanes`. Only optimizers of
+        this package are asked: see `has_recurrence`. From t = 2 on it must not change.
         """
         return None
 
@@ -104,3 +112,11 @@ class Optimizer(ABC):
     def options(self) -> dict[str, Any]:
         """The arguments that make this optimizer again."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def has_recurrence(optimizer: Optimizer) -> bool:
+    """Whether its `Recurrence` is all that it does: u_t is linear in the gradients up to g_t.
+
+    So it stays where it is once gradient and momentum are 0.
+    """
+    return is_shipped(optimizer) and optimizer.recurrence(1) is not None

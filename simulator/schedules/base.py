@@ -59,7 +59,10 @@ class Schedule(ABC):
     needs_sharpness: ClassVar[bool] = False
 
     def values(self, steps: int) -> NDArray[np.float64]:
-        """eta_t for t = 1 ... steps, shape (steps,); NaN where only the run will tell."""
+        """eta_t for t = 1 ... steps, shape (steps,); NaN where only the run will tell.
+
+        Raises `InputError` for a number of steps that cannot be counted.
+        """
         return np.full(steps, np.nan)
 
     def chooser(self) -> Chooser | None:

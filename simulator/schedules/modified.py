@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.checks import at_least, nonnegative, positive
+from simulator.checks import count, nonnegative, positive
 from simulator.schedules.base import Schedule
 
 __all__ = ["ModifiedWarmup"]
@@ -44,8 +44,9 @@ class ModifiedWarmup(Schedule):
     def __post_init__(self) -> None:
         nonnegative("eta_init", self.eta_init)
         positive("eta_trgt", self.eta_trgt)
-        at_least("t_wrm", self.t_wrm, 1)
+        count("t_wrm", self.t_wrm, 1)
 
     def values(self, steps: int) -> NDArray[np.float64]:
-        t = np.arange(1, steps + 1)
-        return np.minimum(self.eta_init + self.eta_trgt * (t / self.t_wrm), self.eta_trgt)
+        t = np.arange(1, count("steps", steps, 0) + 1)
+        with np.errstate(over="ignore"):  # beyond eta_trgt
+            return np.minimum(self.eta_init + self.eta_trgt * (t / self.t_wrm), self.eta_trgt)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.checks import at_least, nonnegative, one_of, positive
+from simulator.checks import count, nonnegative, one_of, positive
 from simulator.schedules.base import Schedule
 
 __all__ = ["DECAYS", "Warmup"]
@@ -53,16 +53,17 @@ class Warmup(Schedule):
     def __post_init__(self) -> None:
         nonnegative("eta_init", self.eta_init)
         positive("eta_trgt", self.eta_trgt)
-        at_least("t_wrm", self.t_wrm, 1)
+        count("t_wrm", self.t_wrm, 1)
         positive("warmup_exponent", self.exponent)
         one_of("decay", self.decay, DECAYS)
 
     def weights(self, steps: int) -> NDArray[np.float64]:
         """What eta_t takes of eta_init and of eta_trgt, for t = 1 ... steps; shape (2, steps).
 
-        Being linear in the two lets networks of one shape of warmup train side by side.
+        Being linear in the two lets networks of one shape of warmup train side by side. Raises
+        `InputError` for a number of steps that cannot be counted.
         """
-        t = np.arange(1, steps + 1)
+        t = np.arange(1, count("steps", steps, 0) + 1)
         of_trgt = np.minimum(t / self.t_wrm, 1.0) ** self.exponent
         of_init = 1.0 - of_trgt
         if self.decay == "cosine" and steps > self.t_wrm:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import simulator
 from simulator.blas import one_blas_thread
 from simulator.data import Data, load_data
 from simulator.sweeps import cores
+from simulator.sweeps.origin import numerics
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,13 +76,13 @@ class Lab:
     def keep(self, name: str, source: str, measure: Callable[[], xr.Dataset]) -> xr.Dataset:
         """What ``measure`` returns, from the store if the same was measured before.
 
-        The same: by the same ``source``, version of this package, seeds and data.
+        The same: by the same ``source``, seeds and data, and by the same `numerics`, as of a store.
         """
         import xarray as xr
 
         if self.stores is None:
             return measure()
-        what = (source, simulator.__version__, self.count, self.quick, self.dataset, self.slice)
+        what = (source, numerics(), self.count, self.quick, self.dataset, self.slice)
         digest = hashlib.sha256(repr(what).encode()).hexdigest()[:12]
         path = self.stores / f"{name}-{digest}.zarr"
         if path.exists():

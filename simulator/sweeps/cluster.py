@@ -45,14 +45,17 @@ class Cluster:
         except ImportError:
             raise InputError("scheduler", address, "needs Dask; pip install distributed") from None
         self._tell = tell
+        _check_certificates(address)
         try:
             if not address:
                 raise ValueError
             self._client = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             raise InputError(
-                "scheduler", address, "no Dask scheduler answers there; start one: dask scheduler"
-            ) from error
+                "scheduler", address,
+                "no Dask scheduler answers there; start one: dask scheduler --host 127.0.0.1 "
+                "--dashboard-address 127.0.0.1:0",
+            ) from error  # fmt: skip
         self._expected = numerics() | job.spec.sources()
         try:
             _refuse_unsendable(address, job)
@@ -98,6 +101,16 @@ class Cluster:
     def stop(self) -> None:
         """Give up what runs."""
         self._pool.shutdown(wait=False)
+
+
+def _check_certificates(address: str) -> None:
+    """Refuse TLS without certificates: Dask would only say so in a traceback."""
+    import dask
+
+    if address.startswith("tls://") and dask.config.get("distributed.comm.tls.ca-file") is None:
+        raise InputError(
+            "scheduler", address, "needs certificates: set distributed.comm.tls, as Dask documents"
+        )
 
 
 def _is_lost(future: Future[Done]) -> bool:

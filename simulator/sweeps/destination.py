@@ -16,13 +16,15 @@ from typing import Any
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.runs import Run
+from simulator.sweeps.declare import coordinates, describe
 from simulator.sweeps.growth import carry_over
 from simulator.sweeps.layout import Layout
 from simulator.sweeps.origin import machine, numerics
 from simulator.sweeps.own import is_recorded
-from simulator.sweeps.reading import described, open_group
+from simulator.sweeps.placing import bring_back, clear, resolved
+from simulator.sweeps.reading import check_layout, described, open_group
 from simulator.sweeps.spec import Spec
-from simulator.sweeps.store import ResultStore, describe, hold, recover
+from simulator.sweeps.store import ResultStore, hold
 
 __all__ = ["Destination", "save_run"]
 
@@ -36,7 +38,7 @@ class Destination:
     Attributes
     ----------
     path : path, optional
-        None keeps the results in memory.
+        None keeps the results in memory. A link stays: what it leads to is written, or replaced.
     resume, overwrite, grow : bool
         Continue the store, replace it, or add the cells to it that a larger grid has besides.
         Without any, a path at which something is will not do.
@@ -72,11 +74,11 @@ class Destination:
 
     def check(self, spec: Spec, data: Data | None) -> None:
         """Refuse what `open` would refuse; nothing is written."""
-        path = self.path
-        if path is None:
+        if self.path is None:
             return
+        path = resolved(self.path)
         needed = Layout(spec, data).cell_bytes() * spec.cells
-        if _is_there(path):
+        if os.path.lexists(path):
             if self.resume or self.grow or self.is_shared:
                 option = "grow" if self.grow else "resume" if self.resume else "shard"
                 _agree(path, spec, data, grown=self.grow, option=option)
@@ -84,10 +86,10 @@ class Destination:
                     # How much of it is there already is not known.
                     needed = 0
             elif self.overwrite:
-                open_group(path, "r", "output", any_layout=True)
+                check_layout(path, "output", of_any_version=True)
             else:
                 raise InputError(
-                    "output", path, "exists; --resume continues it, --overwrite replaces it"
+                    "output", self.path, "exists; --resume continues it, --overwrite replaces it"
                 )
         _check_room(path, needed)
 
@@ -95,11 +97,11 @@ class Destination:
         self, spec: Spec, data: Data | None, chunk_shape: tuple[int, ...], command: str | None
     ) -> ResultStore:
         """The store, locked, and ready to be written to."""
-        path = self.path
-        if path is None:
+        if self.path is None:
             return ResultStore.create(None, spec, data, chunk_shape)
-        if not self.is_shared:
-            recover(path)
+        path = resolved(self.path)
+        bring_back(path)
+        clear(path)
         if not path.exists():
             try:
                 return ResultStore.create(
@@ -111,9 +113,9 @@ class Destination:
                     raise
         self.check(spec, data)
         if self.overwrite:
-            with closing(hold(path)):
+            with closing(hold(path)) as lock:
                 return ResultStore.create(
-                    path, spec, data, chunk_shape, command=command, replace=True
+                    path, spec, data, chunk_shape, command=command, replace=lock
                 )
         theirs, _ = described(path, open_group(path, "r", "output"), "output")
         # Those of a person's own are no more than a record there; they agree.
@@ -122,9 +124,14 @@ class Destination:
         if theirs == spec:
             return store
         with closing(store):
+            if store.others():
+                log.warning(
+                    "%s: the larger store is without %s, which warmup sweep did not write",
+                    path, ", ".join(store.others()),
+                )  # fmt: skip
             return ResultStore.create(
-                path, spec, data, chunk_shape, command=command, replace=True,
-                begin=partial(carry_over, store),
+                path, spec, data, chunk_shape, command=command, replace=store.lock,
+                fill=partial(carry_over, store),
             )  # fmt: skip
 
 
@@ -145,10 +152,6 @@ def save_run(
         store.finish()
 
 
-def _is_there(path: Path) -> bool:
-    return path.exists() or path.is_symlink()
-
-
 def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: str) -> None:
     """Refuse to continue a store that another spec, data or numerics made; name the difference."""
     group = open_group(path, "r", "output")
@@ -162,6 +165,10 @@ def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: st
     )
     if found:
         raise InputError(option, path, f"{found}; {_remedy(their_spec, spec)}")
+    layout = {*coordinates(spec), *(variable.name for variable in Layout(spec, data))}
+    for name in sorted(layout ^ {*group.array_keys()}):
+        has = "lacks" if name in layout else "has"
+        raise InputError(option, path, f"{has} {name}, unlike this version's; use another output")
     rounding = {name: machine()[name] for name in ("cpu", "features", "blas")}
     if _difference(json.loads(str(group.attrs["machine"])), rounding):
         log.warning("%s was begun on another processor: last bits may differ from here on", path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from simulator.data import Data
 from simulator.models import UV, Quadratic
-from simulator.optimizers import GD
+from simulator.optimizers import GD, has_recurrence
+from simulator.shipped import is_shipped
 from simulator.sweeps.spec import Spec
 from simulator.theory import uv
 from simulator.training import critical_eta
@@ -14,13 +15,14 @@ __all__ = ["foreknowledge", "is_linear", "is_one_example"]
 
 def is_linear(spec: Spec) -> bool:
     """Whether training is a linear recurrence, stable or not by the spectrum alone."""
-    return isinstance(spec.model, Quadratic) and not spec.preconditions
+    shipped = is_shipped(spec.model, Quadratic) and has_recurrence(spec.optimizer)
+    return shipped and not spec.preconditions
 
 
 def is_one_example(spec: Spec, data: Data | None) -> bool:
     """Whether training is gradient descent on one example, exact by `simulator.theory.uv`."""
     one = data is not None and (data.samples, data.outputs) == (1, 1)
-    return one and isinstance(spec.model, UV) and isinstance(spec.optimizer, GD)
+    return one and is_shipped(spec.model, UV) and is_shipped(spec.optimizer, GD)
 
 
 def foreknowledge(spec: Spec, data: Data | None, seed: int) -> dict[str, float]:

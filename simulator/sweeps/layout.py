@@ -39,6 +39,12 @@ class Variable:
     needs: str = ""
     missing: Any = np.nan
 
+    def is_missing(self, values: NDArray[Any]) -> bool:
+        """Whether there is nothing else in an array of it."""
+        if self.dtype == "float64":
+            return bool(np.isnan(values).all())
+        return bool((values == self.missing).all())
+
 
 def _names(vocabulary: Mapping[str, str]) -> str:
     return ", ".join(vocabulary)

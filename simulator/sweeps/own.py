@@ -14,6 +14,7 @@ from simulator.checks import InputError, one_of
 from simulator.data import Data
 from simulator.models import Array, Model, Objective
 from simulator.optimizers import Limit, Optimizer
+from simulator.shipped import is_shipped
 from simulator.sweeps.fingerprint import fingerprint
 
 __all__ = ["RecordedModel", "RecordedOptimizer", "is_recorded", "plain_of", "rebuild"]
@@ -82,7 +83,7 @@ def is_recorded(thing: Model | Optimizer) -> bool:
 def plain_of(kind: str, thing: Model | Optimizer, ours: Mapping[str, type[Any]]) -> dict[str, Any]:
     """Name and options, and of one that is not ours the fingerprint of its code as ``source``."""
     plain = {"name": thing.name, **thing.options()}
-    if is_recorded(thing) or type(thing) in ours.values():
+    if is_recorded(thing) or (type(thing) in ours.values() and is_shipped(thing)):
         return plain
     if thing.name in ours:
         raise InputError(kind, thing.name, f"is the name of a {kind} of ours; give yours another")

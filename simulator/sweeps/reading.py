@@ -3,49 +3,80 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simulator.checks import InputError
+from simulator.sweeps.declare import FORMAT, coordinates
+from simulator.sweeps.digests import DAMAGE, ORIGIN, DamageError, Manifest, attributes_of, place_of
+from simulator.sweeps.entries import check_entries
+from simulator.sweeps.layout import CURVES, STATUS, VARIABLES
+from simulator.sweeps.placing import bring_back, resolved
 from simulator.sweeps.spec import AXES, Spec
 
 if TYPE_CHECKING:
     import xarray as xr
     import zarr
 
-__all__ = ["DAMAGE", "FORMAT", "described", "load", "open_group", "open_store", "tally"]
+__all__ = [
+    "check_layout", "described", "load", "open_group", "open_store", "tally", "wrong_coordinates",
+]  # fmt: skip
 
-FORMAT = 2
-# What Zarr raises for a file that is cut short, changed, or not there.
-DAMAGE = (
-    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError, RuntimeError,
-)  # fmt: skip
+# What a variable's type is called in NumPy.
+_KINDS = {"float64": "f", "int64": "i", "bool": "b", "str": "OTU"}
 
 _TABLES = ("data", "versions", "numerics", "machine", "conventions")
 
 
-def open_group(
-    path: Path, mode: Any, option: str = "store", *, any_layout: bool = False
-) -> zarr.Group:
-    """The Zarr group at a path that ``option`` named, if it is a store; of this layout."""
-    import zarr
-
+def check_layout(path: Path, option: str, *, of_any_version: bool = False) -> None:
+    """Refuse what is no store at a path that ``option`` named; or one of another layout."""
+    bring_back(resolved(path, option), option)
     if not path.exists():
         raise InputError(option, path, "does not exist; make one with warmup sweep")
-    try:
-        group = zarr.open_group(str(path), mode=mode, zarr_format=3)
-    except DAMAGE:
-        raise InputError(option, path, "is no Zarr store") from None
-    found = group.attrs.get("format")
-    if found != FORMAT and not (any_layout and isinstance(found, int)):
+    if path.is_dir():
+        check_entries(path, option)
+    known = list[Any]()
+    for group in ("", ORIGIN):
+        with suppress(DamageError):
+            known.append(attributes_of(path, group).get("format"))
+    if not known:
+        raise InputError(option, path, "is no Zarr store; name one, or remove it")
+    found = next((layout for layout in known if isinstance(layout, int)), None)
+    if not isinstance(found, int):
+        raise InputError(option, path, "was not made by warmup sweep; name a store that was")
+    if found != FORMAT and not of_any_version:
         raise InputError(
             option, path,
-            f"has layout {found}, this version reads {FORMAT}; sweep again, or install the other"
-            if isinstance(found, int) else "was not made by warmup sweep; name a store that was",
+            f"has layout {found}, this version reads {FORMAT}; sweep again, or install the other",
         )  # fmt: skip
-    return group
+
+
+def open_group(
+    path: Path, mode: Any, option: str = "store", *, at: Path | None = None
+) -> zarr.Group:
+    """The Zarr group at a path that ``option`` named, with its metadata as it was written.
+
+    ``at``: another path of the same folder, to go through.
+    """
+    import zarr
+
+    from simulator.sweeps.verified import VerifiedStore
+
+    check_layout(path, option)
+    root = at or path
+    try:
+        files = VerifiedStore(root, manifest=Manifest.read(root), read_only=mode == "r")
+        return zarr.open_group(files, mode=mode, zarr_format=3)
+    except DAMAGE as error:
+        raise InputError(
+            option, path, f"is damaged ({error}); bring it back, or sweep again with --overwrite"
+        ) from None
 
 
 def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dict[str, Any]]:
@@ -75,16 +106,14 @@ def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dic
 
     group = open_group(path, "r", option)
     spec, description = described(path, group, option)
-    try:
-        with warnings.catch_warnings():
-            # Zarr's, of files that are no arrays: the lock is one.
-            warnings.simplefilter("ignore")
-            _check_arrays(path, group, spec, option)
-            return xr.open_zarr(str(path), chunks=None), spec, description
-    except InputError:
-        raise
-    except DAMAGE:
-        raise InputError(option, path, "is damaged; sweep again with --overwrite") from None
+    with _mended_by_resuming(path, option):
+        wrong = wrong_coordinates(group, spec)
+        if wrong:
+            raise DamageError(f"its {wrong[0]} is not as it was written")
+        lengths: Any = group.attrs["chunk_shape"]
+        for region in spec.regions(lengths):
+            group.store.check_files(place_of(region, lengths))  # type: ignore[attr-defined]
+        return xr.open_zarr(group.store, chunks=None), spec, description
 
 
 def described(path: Path, group: zarr.Group, option: str) -> tuple[Spec, dict[str, Any]]:
@@ -107,20 +136,61 @@ def described(path: Path, group: zarr.Group, option: str) -> tuple[Spec, dict[st
         right = False
     if not right:
         raise InputError(option, path, "has no readable spec; sweep again")
+    _check_arrays(path, group, spec, option)
     return spec, tables[0]
 
 
 def _check_arrays(path: Path, group: zarr.Group, spec: Spec, option: str) -> None:
-    """Refuse arrays of other shapes than the spec's, and chunks that have been lost."""
-    arrays = {name: array for name, array in group.arrays() if name not in (*AXES, "step")}
-    written = arrays["status"].nchunks_initialized
+    """Refuse arrays that are not what the spec makes: a stranger may have made both."""
+    lengths = tuple(group.attrs["chunk_shape"])  # type: ignore[arg-type]
+    along_axes, along_steps = (
+        (spec.shape, lengths),
+        ((*spec.shape, spec.steps), (*lengths, spec.steps)),
+    )
+    points = {name: values.shape for name, values in coordinates(spec).items()}
+    curves = CURVES if spec.curves else ()
+    known = {variable.name: variable for variable in (*VARIABLES, *curves, STATUS)}
+    arrays = dict(group.arrays())
+    for name in (*points, *(v.name for v in known.values() if not v.needs)):
+        if name not in arrays:
+            raise InputError(option, path, f"has no {name}; sweep again")
     for name, array in arrays.items():
-        if array.shape not in (spec.shape, (*spec.shape, spec.steps)):
-            raise InputError(option, path, f"has a {name} of another shape; sweep again")
-        if array.nchunks_initialized < written:
-            raise InputError(
-                option, path, f"has lost a part of {name}; warmup sweep --resume mends it"
+        shapes = array.shape, array.chunks
+        if name in points:
+            right = array.shape == points[name]
+        else:
+            right = shapes in (along_axes, along_steps) and (
+                name not in known or (shapes == along_steps) == (known[name] in curves)
             )
+        if not right:
+            raise InputError(option, path, f"has a {name} of another shape; sweep again")
+        kinds = _KINDS[known[name].dtype] if name in known else array.dtype.kind
+        if array.dtype.kind not in (kinds if name not in points else "fi"):
+            raise InputError(option, path, f"has a {name} of another kind; sweep again")
+
+
+def wrong_coordinates(group: zarr.Group, spec: Spec) -> list[str]:
+    """The dimensions whose coordinates are not the spec's."""
+    return [name for name, values in coordinates(spec).items() if not _holds(group[name], values)]
+
+
+def _holds(array: Any, values: NDArray[Any]) -> bool:
+    try:
+        return np.array_equal(array[:], values)
+    except DAMAGE:
+        return False
+
+
+@contextmanager
+def _mended_by_resuming(path: Path, option: str) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            option, path, f"is damaged ({error}); warmup sweep --resume mends it"
+        ) from None
 
 
 def load(dataset: xr.Dataset, path: Path, option: str = "store") -> xr.Dataset:
@@ -141,14 +211,10 @@ def load(dataset: xr.Dataset, path: Path, option: str = "store") -> xr.Dataset:
     Raises
     ------
     InputError
-        Where a checksum does not fit, or a file is missing.
+        Where a file is not as it was written, or missing.
     """
-    try:
+    with _mended_by_resuming(path, option):
         return dataset.load()
-    except DAMAGE as error:
-        raise InputError(
-            option, path, f"is damaged ({error}); warmup sweep --resume mends it"
-        ) from None
 
 
 def tally(dataset: xr.Dataset, name: str, path: Path) -> dict[str, int]:

@@ -17,7 +17,7 @@ from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
 from simulator.sweeps.spec import Region, Spec
 from simulator.training import Interrupted
-from simulator.training.ensemble import Ensemble, can_go_side_by_side, train_side_by_side
+from simulator.training.ensemble import Ensemble, lanes_for, train_side_by_side
 from simulator.training.scores import scores
 from simulator.training.single import run_in_a_lane
 
@@ -36,8 +36,7 @@ def goes_side_by_side(spec: Spec, data: Data | None) -> bool:
         and not spec.layer_rates
         and (spec.batch_size is None or (data is not None and spec.batch_size == data.samples))
     )
-    lanes = spec.model.lanes(data) if plain else None
-    return can_go_side_by_side(spec.optimizer, lanes, spec.dtype)
+    return plain and lanes_for(spec.model, data, spec.optimizer, Warmup(), spec.dtype) is not None
 
 
 def run_side_by_side(

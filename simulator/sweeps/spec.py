@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from simulator.catapult_search import DELTA
-from simulator.checks import InputError, at_least, nonnegative, one_of, positive
+from simulator.checks import InputError, at_least, count, nonnegative, one_of, positive
 from simulator.data import Data
 from simulator.models import MODELS, Array, Model
 from simulator.optimizers import OPTIMIZERS, Optimizer
@@ -69,13 +69,11 @@ class Spec:
         set_ = object.__setattr__
         set_(self, "eta_trgt", _axis("eta_trgt", self.eta_trgt, positive))
         set_(self, "eta_init", _axis("eta_init", self.eta_init, nonnegative))
-        set_(
-            self, "t_wrm", _axis("t_wrm", self.t_wrm, lambda name, value: at_least(name, value, 1))
-        )
+        set_(self, "t_wrm", _axis("t_wrm", self.t_wrm, lambda name, value: count(name, value, 1)))
         set_(
             self, "seeds", _axis("seeds", self.seeds, lambda name, value: at_least(name, value, 0))
         )
-        at_least("steps", self.steps, 1)
+        count("steps", self.steps, 1)
         at_least("sharpness_every", self.sharpness_every, 0)
         positive("accuracy", self.accuracy)
         positive("warmup_exponent", self.warmup_exponent)
@@ -83,7 +81,7 @@ class Spec:
         one_of("decay", self.decay, DECAYS)
         one_of("dtype", self.dtype, DTYPES)
         if self.batch_size is not None:
-            at_least("batch_size", self.batch_size, 1)
+            count("batch_size", self.batch_size, 1)
         self._check_schedule()
         if max(self.t_wrm) > self.steps:
             raise InputError(

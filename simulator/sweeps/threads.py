@@ -34,8 +34,10 @@ class Threads:
 
     def __exit__(self, *raised: object) -> None:
         # A thread that compiles cannot be told to stop: it is left behind.
-        self._pool.shutdown(wait=raised[0] is None, cancel_futures=True)
-        self._blas.__exit__(None, None, None)
+        try:
+            self._pool.shutdown(wait=raised[0] is None, cancel_futures=True)
+        finally:
+            self._blas.__exit__(None, None, None)
 
     def submit(self, region: Region, chunk: Chunk) -> Future[Done]:
         """Have the rest of a chunk done."""

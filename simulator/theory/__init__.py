@@ -3,7 +3,8 @@
 Nothing here simulates. ``simulator.laws`` holds each prediction beside a measurement, and
 ``tests/theory`` each function to the property that could refute it.
 
-Notation: lambda is a Hessian eigenvalue, z = eta lambda; everything broadcasts.
+Notation: lambda is a Hessian eigenvalue, z = eta lambda; everything broadcasts. Each function
+states its domain, and raises `InputError` outside.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import lambertw
 
+from simulator.theory.domain import domain
 from simulator.theory.quadratics import heavy_ball_limit
 
 __all__ = [
@@ -26,18 +27,22 @@ __all__ = [
 Array = NDArray[Any]
 Real = float | Array
 
+T, BETA1, BETA2 = "1 <= t", "0 <= beta1 < 1", "0 <= beta2 < 1"
+GRADIENT, RESIDUAL = "-1e40 <= gradient(..., P) <= 1e40", "1e-40 <= abs(delta) <= 1e40"
+POSITIVE = "0 <= result <= inf"
 
+
+@domain("-inf < gradient", "0 <= eta", "0 <= eps")
 def first_update(gradient: Real, eta: Real, eps: Real = 0.0) -> Real:
     """theta_2 - theta_1 = -eta g / (|g| + eps): at eps = 0 every parameter moves by eta.
 
     m^ = g and v^ = g^2 at t = 1, whatever the betas.
     """
-    gradient = gradient
-    denominator = np.abs(gradient) + eps
-    moves = denominator > 0
-    return np.where(moves, -eta * gradient / np.where(moves, denominator, 1.0), 0.0)
+    share = 1.0 / (1.0 + eps / np.abs(gradient))
+    return np.where(gradient == 0.0, 0.0, -eta * np.sign(gradient) * share)
 
 
+@domain(GRADIENT, RESIDUAL, BETA1, "0 <= eps", gives=POSITIVE)
 def first_sharpness(gradient: Real, delta: Real, beta1: Real = 0.0, eps: Real = 0.0) -> Real:
     """Gauss-Newton part of Adam's first pre-conditioned sharpness on one example.
 
@@ -51,6 +56,12 @@ def first_sharpness(gradient: Real, delta: Real, beta1: Real = 0.0, eps: Real = 
     return total / np.square(delta) / (1.0 - beta1)
 
 
+@domain(
+    "-1e40 <= x(..., d) <= 1e40",
+    "-1e40 <= hidden(..., n) <= 1e40",
+    "-1e40 <= v(..., n) <= 1e40",
+    gives=POSITIVE,
+)
 def first_sharpness_margin(x: Real, hidden: Real, v: Real) -> Real:
     """How far D^-1 H of a UV model may lie from `first_sharpness` at beta1 = 0, eps = 0.
 
@@ -59,10 +70,12 @@ def first_sharpness_margin(x: Real, hidden: Real, v: Real) -> Real:
     of D its blocks have the eigenvalues +-sqrt(sum_j |x_j| / |v_i h_i|), without delta or the
     width. Derived here.
     """
-    weakest = np.min(np.abs(np.multiply(v, hidden)), axis=-1)
-    return np.sqrt(np.sum(np.abs(x), axis=-1) / weakest)
+    weakest = np.min(np.abs(v * hidden), axis=-1)
+    total = np.sum(np.abs(x), axis=-1)
+    return np.where(total == 0.0, 0.0, np.sqrt(total / weakest))
 
 
+@domain("-inf < theta(..., P)", BETA1, gives=POSITIVE)
 def first_quadratic_sharpness(theta: Real, beta1: Real = 0.0) -> Real:
     """Adam's first pre-conditioned sharpness on 0.5 sum c_i theta_i^2: max_i 1 / |theta_i|.
 
@@ -72,6 +85,7 @@ def first_quadratic_sharpness(theta: Real, beta1: Real = 0.0) -> Real:
     return 1.0 / np.min(np.abs(theta), axis=-1) / (1.0 - beta1)
 
 
+@domain(GRADIENT, RESIDUAL, gives=POSITIVE)
 def first_critical_eta(gradient: Real, delta: Real) -> Real:
     """Learning rate above which Adam's first update raises one example's loss: 2 delta^2 / |g|_1.
 
@@ -81,6 +95,7 @@ def first_critical_eta(gradient: Real, delta: Real) -> Real:
     return 2.0 / first_sharpness(gradient, delta)
 
 
+@domain(BETA1, gives=POSITIVE)
 def first_limit(beta1: Real) -> Real:
     """Largest eta times pre-conditioned sharpness that Adam's first update bears: 2 / (1 - beta1).
 
@@ -89,6 +104,7 @@ def first_limit(beta1: Real) -> Real:
     return 2.0 / (1.0 - beta1)
 
 
+@domain(BETA1, gives=POSITIVE)
 def late_limit(beta1: Real) -> Real:
     """Largest eta times pre-conditioned sharpness that Adam bears: (2 + 2 beta1) / (1 - beta1).
 
@@ -97,6 +113,7 @@ def late_limit(beta1: Real) -> Real:
     return heavy_ball_limit(beta1, beta1)
 
 
+@domain(T, BETA2, "0 <= a", gives=POSITIVE)
 def primed_factor(t: Real, beta2: Real, a: Real = 1.0) -> Real:
     """Step of an Adam that starts from v_0 = a g_0^2, over Adam's, for constant gradients.
 
@@ -105,10 +122,11 @@ def primed_factor(t: Real, beta2: Real, a: Real = 1.0) -> Real:
     factor by which the first pre-conditioned sharpness is lower: sqrt(1 - beta2) for GI-Adam, a = 1
     (Kalra & Barkeshli 2406.09405, section 6.2); 1 / 31.6 at beta2 = 0.999.
     """
-    left = np.power(beta2, t)
-    return np.sqrt((1.0 - left) / (1.0 - (1.0 - a) * left))
+    gained = _complement(beta2, t)
+    return np.sqrt(gained / (gained + a * np.power(beta2, t)))
 
 
+@domain("-inf < gradient", BETA2, "0 <= eps", "0 <= a", gives=POSITIVE)
 def primed_denominator(gradient: Real, beta2: Real, eps: Real, a: Real = 1.0) -> Real:
     """D of the first update from v_0 = a g^2: |g| / `primed_factor` + eps.
 
@@ -118,6 +136,7 @@ def primed_denominator(gradient: Real, beta2: Real, eps: Real, a: Real = 1.0) ->
     return np.abs(gradient) / primed_factor(1, beta2, a) + eps
 
 
+@domain("0 < t", BETA2, gives="0 <= result <= 1")
 def hidden_warmup(t: Real, beta2: Real) -> Real:
     """sqrt(1 - beta2^t): the schedule that GI-Adam's needless bias correction amounts to.
 
@@ -125,23 +144,26 @@ def hidden_warmup(t: Real, beta2: Real) -> Real:
     at eta times this: the correction is a factor on the step (Kalra & Barkeshli 2406.09405,
     appendix I.2, in expectation; an identity).
     """
-    return primed_factor(t, beta2)
+    return np.sqrt(_complement(beta2, t))
 
 
+@domain("0 <= fraction < 1", "0 < beta2 < 1", gives=POSITIVE)
 def hidden_warmup_time(fraction: Real, beta2: Real) -> Real:
     """Update at which `hidden_warmup` is this fraction: ln(1 - fraction^2) / ln(beta2)."""
     return np.log1p(-np.square(fraction)) / np.log(beta2)
 
 
+@domain(T, BETA1, BETA2, gives=POSITIVE)
 def uncorrected_factor(t: Real, beta1: Real, beta2: Real) -> Real:
     """Step of Adam without bias corrections, over Adam's: (1 - beta1^t) / sqrt(1 - beta2^t).
 
     For any gradients at eps = 0. Above 1 for usual betas: leaving the corrections out amplifies
     early steps, 3.16-fold at t = 1 and 6.57-fold at t = 12 for (0.9, 0.999).
     """
-    return (1.0 - np.power(beta1, t)) / np.sqrt(1.0 - np.power(beta2, t))
+    return _complement(beta1, t) / np.sqrt(_complement(beta2, t))
 
 
+@domain("0 < beta1 < 1", gives=POSITIVE)
 def uncorrected_peak(beta1: Real) -> Real:
     """Update at which `uncorrected_factor` is largest, for 1 - beta2 << 1 - beta1.
 
@@ -152,6 +174,7 @@ def uncorrected_peak(beta1: Real) -> Real:
     return -s / np.log(beta1)
 
 
+@domain(T, BETA1, "0 < beta2 < 1", gives=POSITIVE)
 def step_bound(t: Real, beta1: Real, beta2: Real) -> Real:
     """Longest step |theta_{t+1} - theta_t| / eta that any gradients can make Adam take.
 
@@ -160,8 +183,15 @@ def step_bound(t: Real, beta1: Real, beta2: Real) -> Real:
     g_s ~ (beta2 / beta1)^s; 1 at t = 1, 7.27 for ever at (0.9, 0.999). A divergence to infinity
     would need longer steps, so Adam fails without one. Derived here; v_0 > 0 only shortens steps.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_q = np.log(beta1**2 / beta2)
-        series = np.where(log_q == 0.0, t, np.expm1(t * log_q) / np.expm1(log_q))
-    seconds = (1.0 - beta2**t) / (1.0 - beta2)
-    return (1.0 - beta1) / (1.0 - beta1**t) * np.sqrt(seconds * series)
+    log_q = 2.0 * np.log(beta1) - np.log(beta2)
+    size = np.abs(log_q)
+    # The sum of q^s over s < t; for q > 1 by q^(t-1) times that of 1 / q, which cannot overflow.
+    series = np.where(log_q == 0.0, t, np.expm1(-t * size) / np.expm1(-size))
+    series = series * np.exp(np.where(log_q > 0.0, (t - 1.0) * log_q, 0.0))
+    seconds = _complement(beta2, t) / (1.0 - beta2)
+    return (1.0 - beta1) / _complement(beta1, t) * np.sqrt(seconds * series)
+
+
+def _complement(beta: Real, t: Real) -> Real:
+    """1 - beta^t, to full accuracy however close to 1 beta is."""
+    return -np.expm1(t * np.log(beta))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.theory import uv
+from simulator.theory.domain import domain
 
 __all__ = [
     "ACCUMULATION", "CHAOS_EXPONENT", "cubic", "cubic_slope", "cycle_means", "cycle_multiplier",
@@ -30,27 +31,35 @@ __all__ = [
 Array = NDArray[Any]
 Real = float | Array
 
+MU, CYCLE = "-2 <= mu <= 1e40", "1 <= mu <= 2"
+DERIVATIVES = ("1e-40 <= second <= 1e40", "-1e40 <= third <= 1e40")
+POSITIVE = "0 <= result <= inf"
+
 # Where the period doublings accumulate: extrapolated from nine by Feigenbaum's 4.669201609.
 ACCUMULATION = 1.3022835
 # At mu = 2 the map is x' = -T_3(x), Chebyshev's third polynomial, with r = 2 sqrt(2) x.
 CHAOS_EXPONENT = float(np.log(3.0))
 
 
+@domain("-inf <= r <= inf", MU)
 def cubic(r: Real, mu: Real) -> Any:
     """One update on the manifold B = 0: r' = (1 + mu) r - r^3 / 2, bounded for r^2 < 4 + 2 mu."""
-    return (1.0 + mu) * r - 0.5 * r**3
+    return r * (1.0 + mu - 0.5 * r * r)
 
 
+@domain("-inf <= r <= inf", MU)
 def cubic_slope(r: Real, mu: Real) -> Any:
     """dr'/dr = 1 + mu - 3 r^2 / 2."""
     return 1.0 + mu - 1.5 * r**2
 
 
+@domain("0 <= mu")
 def fixed_point_multiplier(mu: Real) -> Any:
     """1 - 2 mu of the minimum a = eta lam = 2 mu, the flattest one: it flips at mu = 1."""
     return 1.0 - 2.0 * mu
 
 
+@domain(CYCLE, gives=POSITIVE)
 def cycle_traces(mu: Real) -> tuple[Any, Any]:
     """The two eta lam of the cycle of period 2, R -+ sqrt(R^2 - 4), for mu > 1.
 
@@ -61,6 +70,7 @@ def cycle_traces(mu: Real) -> tuple[Any, Any]:
     return sum_ - apart, sum_ + apart
 
 
+@domain(CYCLE)
 def cycle_residuals(mu: Real) -> tuple[Any, Any]:
     """The two eps = eta kappa delta of that cycle, 1 - R / 2 -+ sqrt(R^2 - 4) / 2.
 
@@ -70,6 +80,7 @@ def cycle_residuals(mu: Real) -> tuple[Any, Any]:
     return 0.5 * low - mu, 0.5 * high - mu
 
 
+@domain(CYCLE, gives=POSITIVE)
 def cycle_means(mu: Real) -> tuple[Any, Any, Any]:
     """Over the cycle of period 2, eta times: geometric mean trace, mean trace, mean sharpness.
 
@@ -80,16 +91,19 @@ def cycle_means(mu: Real) -> tuple[Any, Any, Any]:
     return 2.0 + 0.0 * mu, 1.0 + mu, 0.5 * (3.0 + mu)
 
 
+@domain(CYCLE)
 def cycle_multiplier(mu: Real) -> Any:
     """9 - 2 R^2: growth of a perturbation along the manifold over the cycle; -1 at sqrt(5) - 1."""
     return 9.0 - 2.0 * (1.0 + mu) ** 2
 
 
+@domain(CYCLE)
 def cycle_transverse_multiplier(mu: Real) -> Any:
     """3 - 2 mu: growth of q over the cycle, (1 + eps_-)(1 + eps_+). Within +-1 for 1 < mu < 2."""
     return 3.0 - 2.0 * mu
 
 
+@domain("1 <= count <= 9", gives=POSITIVE)
 def period_doublings(count: int) -> Array:
     """The mu (count,) at which cycles of period 1, 2, 4, ... flip: 1, sqrt(5) - 1, 1.288032, ...
 
@@ -126,22 +140,29 @@ def _flip_conditions(period: int) -> Callable[[Array], list[float]]:
     return conditions
 
 
+@domain("0 <= mu <= 2", "1 <= updates", "0 <= discarded")
 def lyapunov(mu: Real, updates: int = 20_000, discarded: int = 1_000) -> Any:
     """Lyapunov exponent of `cubic` per update: the mean of ln |dr'/dr| over an orbit, for each mu.
 
     ln |1 - 2 mu| below mu = 1, ln |9 - 2 R^2| / 2 up to sqrt(5) - 1, positive in chaos, and
     `CHAOS_EXPONENT` at mu = 2. In chaos its error falls as 1 / sqrt(updates).
     """
-    mu = np.asarray(mu, float)
     r: Real = np.full_like(mu, 0.7)
+    furthest = np.sqrt(4.0 + 2.0 * mu)  # where rounding would take an orbit of mu = 2 to infinity
     total = np.zeros_like(mu)
     for update in range(discarded + updates):
         if update >= discarded:
-            total += np.log(np.maximum(np.abs(cubic_slope(r, mu)), np.finfo(float).tiny))
-        r = cubic(r, mu)
+            slope = np.abs(1.0 + mu - 1.5 * r * r)
+            total += np.log(np.maximum(slope, np.finfo(float).tiny))
+        r = np.clip(r * (1.0 + mu - 0.5 * r * r), -furthest, furthest)
     return total / updates
 
 
+@domain(
+    "-1e10 <= delta <= 1e10", "-1e10 <= y <= 1e10", "1e-10 <= kappa <= 1e10",
+    "2 * kappa * abs(delta + y) <= lam <= 1e25", "0 <= eta < uv.eta_max(delta, lam, kappa, y)",
+    "1 <= updates", "0 <= discarded",
+)  # fmt: skip
 def lyapunov_exponents(
     delta: float, lam: float, kappa: float, y: float, eta: float, updates: int, discarded: int = 0
 ) -> Array:
@@ -155,11 +176,12 @@ def lyapunov_exponents(
     for update in range(discarded + updates):
         frame, triangle = np.linalg.qr(uv.jacobian(delta, lam, kappa, y, eta) @ frame)
         if update >= discarded:
-            total += np.log(np.abs(np.diag(triangle)))
-        delta, lam = (float(part) for part in uv.step(delta, lam, kappa, y, eta))
+            total += np.log(np.maximum(np.abs(np.diag(triangle)), np.finfo(float).tiny))
+        delta, lam = uv.step(delta, lam, kappa, y, eta)
     return total / updates
 
 
+@domain(*DERIVATIVES, "-1e40 <= fourth <= 1e40")
 def flip_is_stable(second: Real, third: Real, fourth: Real) -> Any:
     """Whether the cycle of period 2 born at eta L'' = 2 is stable: 3 L'''^2 > L'' L''''.
 
@@ -169,15 +191,23 @@ def flip_is_stable(second: Real, third: Real, fourth: Real) -> Any:
     return 3.0 * third**2 > second * fourth
 
 
+@domain(
+    *DERIVATIVES,
+    "-1e40 <= fourth < 3 * third**2 / second",
+    "2 / second <= eta <= 1e100",
+    gives=POSITIVE,
+)
 def flip_amplitude(eta: Real, second: Real, third: Real, fourth: Real) -> Any:
     """Its amplitude |x|, to leading order: x^2 = 3 L''^2 (eta L'' - 2) / (3 L'''^2 - L'' L'''').
 
     The two points are -+x, and the mean of the cycle is of the order x^2.
     """
-    margin = 3.0 * third**2 - second * fourth
-    return np.sqrt(3.0 * second**2 * (eta * second - 2.0) / margin)
+    margin = np.maximum(3.0 * third**2 - second * fourth, 0.0)
+    above = np.maximum(eta * second - 2.0, 0.0)
+    return np.where(above == 0.0, 0.0, second * np.sqrt(3.0 * above / margin))
 
 
+@domain("0 <= kappa <= 1e40", "0 <= squared_sum <= 1e40", gives=POSITIVE)
 def sum_mode_flip_margin(kappa: Real, squared_sum: Real) -> Any:
     """3 L'''^2 - L'' L'''' = 24 kappa^4 |p|^2 along p at a UV minimum, |p|^2 = ``squared_sum``.
 

@@ -13,9 +13,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.linalg import eigvalsh
 from scipy.special import digamma, polygamma
+
+from simulator.theory.domain import domain
+from simulator.theory.product import product
 
 __all__ = [
     "chain_edge_eta", "chain_sharpness", "column_space_hessian", "complement_hessian",
@@ -27,18 +30,31 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
+Real = float | Array
+
+# Entries whose products do not overflow; m examples, d inputs, k outputs, n hidden units.
+X, Y = "-1e20 <= x(m, d) <= 1e20", "-1e20 <= y(m, k) <= 1e20"
+U, V = "-1e20 <= u(n, d) <= 1e20", "-1e20 <= v(k, n) <= 1e20"
+C, ETA, BETA = "0 <= c <= 1e20", "0 <= eta <= 1e20", "0 <= beta < 1"
+GRADIENT = "-1e60 <= gradient(k, d) <= 1e60"
+GRAM = ("-1e20 <= gram(d + k, d + k) <= 1e20", "semidefinite(gram)")
+FULL_RANK = (GRAM[0], "definite(gram)")
+POSITIVE = "0 <= result <= inf"
 
 
+@domain("-1e20 <= gram(..., q + 1, q + 1) <= 1e20", "1 <= inputs < gram.shape[-1]", C)
 def end_to_end(gram: Array, inputs: int, c: float) -> Array:
     """M = c V U (k, d), the lower left block of c K (d + k, d + k); ``inputs`` is d."""
     return c * gram[..., inputs:, :inputs]
 
 
+@domain("-1e80 <= matrix(k, d) <= 1e80", X, Y)
 def end_to_end_gradient(matrix: Array, x: Array, y: Array) -> Array:
     """G = dL/dM = (x M^T - y)^T x / (m k), shape (k, d), at M = ``matrix`` (k, d)."""
     return (x @ matrix.mT - y).mT @ x / y.size
 
 
+@domain("-1e20 <= gram(d + k, d + k) <= 1e20", GRADIENT, C, ETA)
 def end_to_end_step(gram: Array, gradient: Array, c: float, eta: float) -> Array:
     """M (k, d) after one gradient step from K (d + k, d + k), G (k, d).
 
@@ -51,6 +67,7 @@ def end_to_end_step(gram: Array, gradient: Array, c: float, eta: float) -> Array
     return m - eta * c**2 * linear + eta**2 * c**2 * gradient @ m.mT @ gradient
 
 
+@domain(U, V, GRADIENT, C, ETA)
 def imbalance_change(u: Array, v: Array, gradient: Array, c: float, eta: float) -> Array:
     """How much one gradient step adds to U U^T - V^T V (n, n).
 
@@ -61,6 +78,7 @@ def imbalance_change(u: Array, v: Array, gradient: Array, c: float, eta: float) 
     return eta**2 * c**2 * (up @ up.mT - down @ down.mT)
 
 
+@domain(U, V, "-1e20 <= du(n, d) <= 1e20", "-1e20 <= dv(k, n) <= 1e20", X, Y, C)
 def hessian_product(
     u: Array, v: Array, du: Array, dv: Array, x: Array, y: Array, c: float
 ) -> tuple[Array, Array]:
@@ -73,6 +91,7 @@ def hessian_product(
     return c * (v.mT @ dg + dv.mT @ g), c * (dg @ u.mT + g @ du.mT)
 
 
+@domain(U, "-1e20 <= v(1, n) <= 1e20", X, "-1e20 <= y(m, 1) <= 1e20", C)
 def single_output_hessian(u: Array, v: Array, x: Array, y: Array, c: float) -> Array:
     """Dense Hessian (n d + n, n d + n) of a network with one output: U row by row, then v.
 
@@ -88,6 +107,7 @@ def single_output_hessian(u: Array, v: Array, x: Array, y: Array, c: float) -> A
     return np.block([[uu, uv], [uv.T, c**2 * u @ sigma @ u.T]])
 
 
+@domain(*GRAM, X, C)
 def tangent_kernel(gram: Array, x: Array, c: float) -> Array:
     """J J^T (m k, m k) of the outputs, sample by sample, from K (d + k, d + k) alone.
 
@@ -99,12 +119,14 @@ def tangent_kernel(gram: Array, x: Array, c: float) -> Array:
     return c**2 * (np.kron(x @ x.T, vv) + np.kron(x @ uu @ x.T, np.eye(len(vv))))
 
 
+@domain(*GRAM, X, C, gives=POSITIVE)
 def zero_loss_sharpness(gram: Array, x: Array, c: float) -> float:
     """Sharpness where f = y: the top of the tangent kernel over m k, for the residual is gone."""
     kernel = tangent_kernel(gram, x, c)
-    return float(eigvalsh(kernel)[-1]) / len(kernel)
+    return max(float(eigvalsh(kernel)[-1]), 0.0) / len(kernel)
 
 
+@domain(X, "1 <= outputs <= 10**4", "0 <= var_w <= 1e40")
 def mean_initial_kernel(x: Array, outputs: int, var_w: float) -> Array:
     """Mean of J J^T (m k, m k) at initialisation: 2 var_w x x^T (x) I_k, at every width and s.
 
@@ -113,19 +135,22 @@ def mean_initial_kernel(x: Array, outputs: int, var_w: float) -> Array:
     return 2.0 * var_w * np.kron(x @ x.T, np.eye(outputs))
 
 
+@domain(X, "1 <= outputs", "0 <= var_w <= 1e40", gives=POSITIVE)
 def wide_initial_sharpness(x: Array, outputs: int, var_w: float) -> float:
     """Initial sharpness of an infinitely wide network, s < 1: 2 var_w lambda_max(x^T x) / (m k).
 
     The tangent kernel no longer fluctuates; the residual adds O(c).
     """
-    return 2.0 * var_w * float(eigvalsh(x.T @ x)[-1]) / (len(x) * outputs)
+    return 2.0 * var_w * max(float(eigvalsh(x.T @ x)[-1]), 0.0) / (len(x) * outputs)
 
 
+@domain(GRADIENT, C, ETA)
 def step_matrix(gradient: Array, c: float, eta: float) -> Array:
     """S = I - eta c A (d + k, d + k) of a gradient step W' = W S, from G (k, d)."""
     return np.eye(sum(gradient.shape)) - eta * c * _swap(gradient)
 
 
+@domain(GRADIENT, C, ETA, BETA)
 def momentum_step_matrix(gradient: Array, c: float, eta: float, beta: float) -> Array:
     """S (2 (d + k), 2 (d + k)) of a heavy-ball step [W, m]' = [W, m] S.
 
@@ -137,6 +162,7 @@ def momentum_step_matrix(gradient: Array, c: float, eta: float, beta: float) -> 
     return np.block([[i - eta * a, a], [-eta * beta * i, beta * i]])
 
 
+@domain(GRADIENT, C, ETA, BETA)
 def nesterov_step_matrix(gradient: Array, c: float, eta: float, beta: float) -> Array:
     """S (2 (d + k), 2 (d + k)) of a step [W, m]' = [W, m] S of Nesterov's method.
 
@@ -148,6 +174,7 @@ def nesterov_step_matrix(gradient: Array, c: float, eta: float, beta: float) -> 
     return np.block([[i - eta * (1.0 + beta) * a, a], [-eta * beta**2 * i, beta * i]])
 
 
+@domain("-1e40 <= gram(q, q) <= 1e40", "-1e100 <= step(q, r) <= 1e100")
 def gram_step(gram: Array, step: Array) -> Array:
     """S^T K S: the Gram matrix of W after W' = W S, or of [W, m] after a step with momentum.
 
@@ -156,17 +183,18 @@ def gram_step(gram: Array, step: Array) -> Array:
     return step.mT @ gram @ step
 
 
-def initial_gram_moments(width: ArrayLike, s: ArrayLike, var_w: ArrayLike) -> tuple[Array, ...]:
+@domain("1 <= width", "0 <= s <= 1", "0 <= var_w <= 1e150", gives=POSITIVE)
+def initial_gram_moments(width: Real, s: Real, var_w: Real) -> tuple[Array, ...]:
     """Mean of the diagonal of the initial K, and variance of its diagonal and off-diagonal entries.
 
     K is Wishart with n degrees of freedom and scale var_w n^-s I: var_w n^(1-s),
     2 var_w^2 n^(1-2s), var_w^2 n^(1-2s). The off-diagonal has mean 0.
     """
-    n, s, var_w = (np.asarray(value, dtype=float) for value in (width, s, var_w))
-    off_diagonal = var_w**2 * n ** (1.0 - 2.0 * s)
-    return var_w * n ** (1.0 - s), 2.0 * off_diagonal, off_diagonal
+    off_diagonal = var_w**2 * width ** (1.0 - 2.0 * s)
+    return var_w * width ** (1.0 - s), 2.0 * off_diagonal, off_diagonal
 
 
+@domain("1 <= width", "1 <= columns <= min(width, 10**6)", "0 <= s <= 1", "0 < var_w")
 def initial_log_volume(width: int, columns: int, s: float, var_w: float) -> tuple[float, float]:
     """Mean and variance of ln det K at initialisation, ``columns`` = d + k of at most n.
 
@@ -179,6 +207,7 @@ def initial_log_volume(width: int, columns: int, s: float, var_w: float) -> tupl
     return float(mean), float(polygamma(1, half).sum())
 
 
+@domain(*GRAM, X, Y, C)
 def column_space_hessian(gram: Array, x: Array, y: Array, c: float) -> Array:
     """Hessian on perturbations D = W B of W, as a matrix (q^2, q^2) on B (q, q), q = d + k.
 
@@ -195,6 +224,7 @@ def column_space_hessian(gram: Array, x: Array, y: Array, c: float) -> Array:
     return images.reshape(q * q, q * q).T
 
 
+@domain("-1e150 <= gradient(k, d) <= 1e150", C)
 def complement_hessian(gradient: Array, c: float) -> Array:
     """Matrix c A (q, q): the Hessian in each of the n - q directions across the column space of W.
 
@@ -203,6 +233,7 @@ def complement_hessian(gradient: Array, c: float) -> Array:
     return c * _swap(gradient)
 
 
+@domain(*FULL_RANK, X, Y, C, "len(gram) <= width <= 10**6")
 def hessian_spectrum(gram: Array, x: Array, y: Array, c: float, width: int) -> Array:
     """All n (d + k) Hessian eigenvalues, in ascending order, from K (d + k, d + k) of full rank.
 
@@ -213,6 +244,7 @@ def hessian_spectrum(gram: Array, x: Array, y: Array, c: float, width: int) -> A
     return np.sort(np.append(_column_space(gram, x, y, c), np.repeat(across, width - q)))
 
 
+@domain(*FULL_RANK, X, Y, C)
 def sharpness(gram: Array, x: Array, y: Array, c: float) -> float:
     """Top Hessian eigenvalue at any width: that of `column_space_hessian`, at least c sigma_1(G).
 
@@ -223,27 +255,29 @@ def sharpness(gram: Array, x: Array, y: Array, c: float) -> float:
     return float(_column_space(gram, x, y, c)[-1])
 
 
-def chain_sharpness(w: ArrayLike) -> Array:
-    """Sharpness of the scalar chain f = prod_i w_i at zero loss: sum_i (f / w_i)^2.
+@domain("-1e150 <= w(..., L) <= 1e150", gives=POSITIVE)
+def chain_sharpness(w: Array) -> Array:
+    """Sharpness of the scalar chain f = prod_i w_i at zero loss: sum_i (df / dw_i)^2.
 
-    Loss (f - y)^2 / 2 with y = f: the Hessian is the square of the gradient of f. ``w`` has shape
-    (..., L).
+    Loss (f - y)^2 / 2 with y = f: the Hessian is the square of the gradient of f, whose entries
+    are the products of the other weights. ``w`` has shape (..., L).
     """
-    w = np.asarray(w, dtype=float)
-    return np.prod(w, axis=-1) ** 2 * np.sum(w**-2.0, axis=-1)
+    others = np.where(np.eye(w.shape[-1]) == 1.0, 1.0, w[..., np.newaxis, :])
+    return np.sum(product(others) ** 2, axis=-1)
 
 
-def flattest_chain_sharpness(y: ArrayLike, depth: ArrayLike) -> Array:
+@domain("-inf < y", "1 <= depth", gives=POSITIVE)
+def flattest_chain_sharpness(y: Real, depth: Real) -> Array:
     """Least sharpness of a chain of ``depth`` weights with zero loss: L |y|^(2 - 2 / L).
 
     Means of (y / w_i)^2, arithmetic above geometric; equal where all |w_i| are (derived here;
     Ghosh et al. 2025 have the same for deep linear networks). 2 |y| at L = 2.
     """
-    y, depth = np.abs(y), np.asarray(depth, dtype=float)
-    return depth * y ** (2.0 - 2.0 / depth)
+    return depth * np.abs(y) ** (2.0 - 2.0 / depth)
 
 
-def chain_edge_eta(y: ArrayLike, depth: ArrayLike) -> Array:
+@domain("-inf < y", "1 <= depth", gives=POSITIVE)
+def chain_edge_eta(y: Real, depth: Real) -> Array:
     """Learning rate beyond which no minimum of the chain is stable: 2 / (L |y|^(2 - 2 / L))."""
     return 2.0 / flattest_chain_sharpness(y, depth)
 

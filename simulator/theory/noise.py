@@ -12,7 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from simulator.theory.domain import domain
 
 __all__ = [
     "gaussian_curvature_variance", "gaussian_growth", "gradient_maps", "heavy_ball_gain",
@@ -22,24 +24,30 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
+Real = float | Array
+
+ETA, SHARPNESS, BETA = "0 <= eta", "0 <= sharpness", "0 <= beta < 1"
+CURVATURES = ("-1e40 <= curvatures(N, d, d) <= 1e40", "0 <= eta <= 1e40")
+POSITIVE = "0 <= result <= inf"
 
 
-def share_of_variance(batch: ArrayLike, samples: ArrayLike = np.inf) -> Array:
+@domain("1 <= batch", "batch <= samples <= inf", gives="0 <= result <= 1")
+def share_of_variance(batch: Real, samples: Real = np.inf) -> Array:
     """Variance of the mean of a batch over that of one sample: 1 / B, drawn with replacement.
 
     Drawn without, (1 / B) (N - B) / (N - 1) with N = ``samples``: 0 for the full batch.
     """
-    batch, samples = np.asarray(batch, dtype=float), np.asarray(samples, dtype=float)
-    with np.errstate(invalid="ignore"):
-        left = np.where(np.isinf(samples), 1.0, (samples - batch) / (samples - 1.0))
-    return left / batch
+    left = np.where(np.isinf(samples), 1.0, (samples - batch) / (samples - 1.0))
+    return np.where(samples <= batch, 0.0, left) / batch
 
 
+@domain(*CURVATURES)
 def gradient_maps(curvatures: Array, eta: float) -> Array:
     """I - eta H_i (N, d, d), the update of theta on each sample alone, from H (N, d, d)."""
     return np.eye(curvatures.shape[-1]) - eta * curvatures
 
 
+@domain(*CURVATURES, BETA)
 def heavy_ball_maps(curvatures: Array, eta: float, beta: float) -> Array:
     """[[(1 + beta) I - eta H_i, -beta I], [I, 0]] (N, 2d, 2d) on (theta_t, theta_{t-1}).
 
@@ -49,6 +57,7 @@ def heavy_ball_maps(curvatures: Array, eta: float, beta: float) -> Array:
     return _companions((1.0 + beta) * identity - eta * curvatures, -beta * identity)
 
 
+@domain(*CURVATURES, BETA)
 def nesterov_maps(curvatures: Array, eta: float, beta: float) -> Array:
     """One update of Nesterov's method (N, 2d, 2d) on (theta, eta m), from H (N, d, d).
 
@@ -68,6 +77,7 @@ def _companions(first: Array, second: Array) -> Array:
     return np.concatenate([upper, np.concatenate([identity, 0.0 * identity], axis=-1)], axis=-2)
 
 
+@domain("-1e40 <= maps(N, s, s) <= 1e40", "0 <= share <= 1")
 def mean_square_operator(maps: Array, share: float) -> Array:
     """Matrix (s^2, s^2) of E[x x^T] under one minibatch update, from each sample's map (N, s, s).
 
@@ -81,6 +91,7 @@ def mean_square_operator(maps: Array, share: float) -> Array:
     return product + share * (squares - product)
 
 
+@domain("-1e100 <= operator(q, q) <= 1e100", gives=POSITIVE)
 def mean_square_growth(operator: Array) -> float:
     """Factor by which one update multiplies E|x|^2 in the long run; stable in mean square iff < 1.
 
@@ -89,87 +100,97 @@ def mean_square_growth(operator: Array) -> float:
     return float(np.abs(np.linalg.eigvals(operator)).max())
 
 
-def heavy_ball_gain(eta: ArrayLike, sharpness: ArrayLike, beta: ArrayLike = 0.0) -> Array:
+@domain(ETA, SHARPNESS, BETA, gives=POSITIVE)
+def heavy_ball_gain(eta: Real, sharpness: Real, beta: Real = 0.0) -> Array:
     """Variance of theta for each unit of variance of white gradient noise, under heavy ball.
 
-    eta (1 + beta) / (lambda (1 - beta)(2 (1 + beta) - eta lambda)), the variance of the AR(2)
+    eta (1 + beta) / (lambda (1 - beta)(2 (1 + beta) - eta lambda)) up to the limit
+    eta lambda = 2 (1 + beta), and inf from there on and at lambda = 0: the variance of the AR(2)
     process theta_{t+1} = (1 + beta - z) theta_t - beta theta_{t-1} - eta xi_t; at beta = 0
     eta / (lambda (2 - z)) (Mandt et al. 1704.04289 for small eta; derived here for any). A moving
     average has it at (1 - beta) eta.
     """
-    eta, sharpness, beta = map(np.asarray, (eta, sharpness, beta))
     room = 2.0 * (1.0 + beta) - eta * sharpness
-    return eta * (1.0 + beta) / (sharpness * (1.0 - beta) * room)
+    gain = eta / sharpness * (1.0 + beta) / ((1.0 - beta) * room)
+    return _settled(gain, eta, (sharpness > 0.0) & (room > 0.0))
 
 
-def nesterov_gain(eta: ArrayLike, sharpness: ArrayLike, beta: ArrayLike) -> Array:
+@domain(ETA, SHARPNESS, BETA, gives=POSITIVE)
+def nesterov_gain(eta: Real, sharpness: Real, beta: Real) -> Array:
     """Variance of theta for each unit of variance of white gradient noise, under Nesterov's method.
 
     eta^2 ((1 + 2 b + 2 b^2)(1 + b u) - 2 b (1 + b)^2 u) / (z (1 - b u)(1 + (1 + 2 b) u)) with
     u = 1 - z: the variance of the ARMA(2, 1) process theta_{t+1} = (1 + b) u theta_t -
-    b u theta_{t-1} - eta ((1 + b) xi_t - b xi_{t-1}) (derived here).
+    b u theta_{t-1} - eta ((1 + b) xi_t - b xi_{t-1}) (derived here). inf from the limit
+    z = (2 + 2 b) / (1 + 2 b) on, where the last factor vanishes, and at z = 0.
     """
-    eta, sharpness, beta = map(np.asarray, (eta, sharpness, beta))
-    z = eta * sharpness
-    u = 1.0 - z
+    u = 1.0 - eta * sharpness
     top = (1.0 + 2.0 * beta + 2.0 * beta**2) * (1.0 + beta * u) - 2.0 * beta * (1.0 + beta) ** 2 * u
-    return eta**2 * top / (z * (1.0 - beta * u) * (1.0 + (1.0 + 2.0 * beta) * u))
+    room = 1.0 + (1.0 + 2.0 * beta) * u
+    gain = eta / sharpness * top / ((1.0 - beta * u) * room)
+    return _settled(gain, eta, (sharpness > 0.0) & (room > 0.0))
 
 
-def stationary_variance(
-    gain: ArrayLike, noise: ArrayLike, curvature_variance: ArrayLike = 0.0
-) -> Array:
+def _settled(gain: Real, eta: Real, stable: Any) -> Array:
+    """The gain where training is stable; else inf, but 0 at eta = 0, where nothing moves."""
+    return np.where(eta == 0.0, 0.0, np.where(stable, gain, np.inf))
+
+
+@domain("0 <= gain <= inf", "0 <= noise", "0 <= curvature_variance", gives=POSITIVE)
+def stationary_variance(gain: Real, noise: Real, curvature_variance: Real = 0.0) -> Array:
     """Variance of theta that noise keeps up: gain s^2 / (1 - gain v); inf where it grows for ever.
 
     ``noise`` s^2 is the variance of the gradient at the minimum, ``curvature_variance`` v that of a
     batch's curvature, uncorrelated with it. The gradient noise at theta has variance
     s^2 + v theta^2, and gain v = 1 is where mean-square stability ends (derived here).
     """
-    gain, noise, v = map(np.asarray, (gain, noise, curvature_variance))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(gain * v < 1.0, gain * noise / (1.0 - gain * v), np.inf)
+    loop = gain * curvature_variance
+    stable = np.isfinite(gain) & (loop < 1.0)
+    return np.where(stable, gain * noise / (1.0 - loop), np.inf)
 
 
-def mean_square_limit(sharpness: ArrayLike, variance: ArrayLike, beta: ArrayLike = 0.0) -> Array:
+@domain(SHARPNESS, "0 <= variance", BETA, gives=POSITIVE)
+def mean_square_limit(sharpness: Real, variance: Real, beta: Real = 0.0) -> Array:
     """Largest eta at which E theta^2 does not grow, heavy ball in one dimension.
 
     2 (1 + beta)(1 - beta) lambda / ((1 - beta) lambda^2 + (1 + beta) v), v = ``variance`` that of
     the curvature of a batch: where `heavy_ball_gain` times v is 1. 2 lambda / (lambda^2 + v) for
     SGD; v counts (1 + beta) / (1 - beta) times as much with momentum, so small batches take its
-    advantage away (derived here).
+    advantage away; inf where both are 0 (derived here).
     """
-    sharpness, v, beta = map(np.asarray, (sharpness, variance, beta))
-    room = (1.0 - beta) * sharpness**2 + (1.0 + beta) * v
-    return 2.0 * (1.0 + beta) * (1.0 - beta) * sharpness / room
+    room = (1.0 - beta) * sharpness + (1.0 + beta) * variance / sharpness
+    limit = 2.0 * (1.0 + beta) * (1.0 - beta) / room
+    return np.where((sharpness == 0.0) & (variance == 0.0), np.inf, limit)
 
 
-def gaussian_curvature_variance(sharpness: ArrayLike, dimensions: ArrayLike) -> Array:
+@domain(SHARPNESS, "1 <= dimensions", gives=POSITIVE)
+def gaussian_curvature_variance(sharpness: Real, dimensions: Real) -> Any:
     """The v of one sample whose input x (d,) is Gaussian of variance lambda: (d + 1) lambda^2.
 
     H = x x^T has E H = lambda I and E (H - lambda I)^2 = (d + 1) lambda^2 I, so E|theta|^2 obeys
     the one-dimensional recurrence with this v / B (derived here: E (x x^T)^2 is
     (d + 2) lambda^2 I).
     """
-    return (np.asarray(dimensions) + 1.0) * np.asarray(sharpness) ** 2
+    return (dimensions + 1.0) * sharpness**2
 
 
-def gaussian_growth(
-    eta: ArrayLike, sharpness: ArrayLike, dimensions: ArrayLike, batch: ArrayLike
-) -> Array:
+@domain(ETA, SHARPNESS, "1 <= dimensions", "1 <= batch", gives=POSITIVE)
+def gaussian_growth(eta: Real, sharpness: Real, dimensions: Real, batch: Real) -> Any:
     """E|theta'|^2 / |theta|^2 of SGD on B fresh Gaussian inputs: (1 - z)^2 + z^2 (d + 1) / B.
 
     z = eta lambda, lambda the variance of an input's entries; below 1 iff z < 2 / (1 + (d + 1)/B).
     """
-    z = np.asarray(eta) * np.asarray(sharpness)
-    return (1.0 - z) ** 2 + z**2 * (np.asarray(dimensions) + 1.0) / np.asarray(batch)
+    z = eta * sharpness
+    return (1.0 - z) ** 2 + z**2 * (dimensions + 1.0) / batch
 
 
-def typical_growth(eta: ArrayLike, curvatures: Array) -> Array:
+@domain("0 <= eta <= 1e150", "-1e150 <= curvatures(N) <= 1e150", gives=POSITIVE)
+def typical_growth(eta: Real, curvatures: Array) -> Array:
     """Growth of |theta| a step in a typical run at B = 1: the geometric mean of |1 - eta a_i|.
 
     In one dimension, from curvatures a (N,). With replacement it is what almost every run does in
     the long run, at most the root of the mean square; a shuffled epoch does it to the power N
     exactly, whatever the order: the factors commute (derived here).
     """
-    factors = np.abs(1.0 - np.multiply.outer(np.asarray(eta, dtype=float), curvatures))
-    return np.prod(factors, axis=-1) ** (1.0 / factors.shape[-1])
+    factors = np.abs(1.0 - np.multiply.outer(eta, curvatures))
+    return np.exp(np.mean(np.log(factors), axis=-1))

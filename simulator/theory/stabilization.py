@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import lambertw, xlogy
 
+from simulator.theory.domain import domain
+
 __all__ = [
     "amplitude", "catapults", "critical_ramp", "cycle_energy", "cycle_period", "effective_drive",
     "jacobian", "mean_square", "outward_spiral", "reduced_step", "toy_gradient", "toy_loss",
@@ -24,7 +26,13 @@ __all__ = [
 Array = NDArray[Any]
 Real = float | Array
 
+X, Y = "-1e40 <= x <= 1e40", "-1e40 <= y <= 1e40"
+SHARPENING, ALPHA, BETA = "0 <= alpha", "-1e40 <= alpha <= 1e40", "0 < beta <= 1e40"
+TOY = (X, *(f"-1e40 <= {name} <= 1e40" for name in ("w", "curvature", "g", "h")))
+POSITIVE = "0 <= result <= inf"
 
+
+@domain(X, Y, ALPHA, BETA, "0 <= eta <= 1e40")
 def reduced_step(x: Real, y: Real, alpha: Real, beta: Real, eta: Real) -> tuple[Real, Real]:
     """One update at constant eta: x' = -(1 + eta y) x, y' = y + eta (alpha - beta x^2 / 2).
 
@@ -33,49 +41,59 @@ def reduced_step(x: Real, y: Real, alpha: Real, beta: Real, eta: Real) -> tuple[
     return -(1.0 + eta * y) * x, y + eta * (alpha - 0.5 * beta * x**2)
 
 
+@domain(SHARPENING, "0 < beta", gives=POSITIVE)
 def amplitude(alpha: Real, beta: Real) -> Real:
     """delta = sqrt(2 alpha / beta), where X rests (y = 0) as it flips from side to side.
 
-    The force of the cubic term there cancels progressive sharpening (Damian et al.). NaN where
-    the sharpness falls by itself, alpha < 0: nothing rests there.
+    The force of the cubic term there cancels progressive sharpening (Damian et al.). Where the
+    sharpness falls by itself, alpha < 0, there is no such point.
     """
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(2.0 * alpha / beta)
+    return np.sqrt(2.0) * np.sqrt(alpha) / np.sqrt(beta)
 
 
+@domain(X, Y, "0 <= alpha <= 1e40", BETA, gives=POSITIVE)
 def cycle_energy(x: Real, y: Real, alpha: Real, beta: Real) -> Real:
     """E = y^2 + alpha (q - ln q - 1), q = X^2 / delta^2: constant along a cycle as eta -> 0.
 
     dX/dt = eta y X and dy/dt = eta (alpha - beta X^2 / 2) cancel in dE/dt. At alpha = 0, a catapult
-    and no more, it is y^2 + beta X^2 / 2. For alpha >= 0.
+    and no more, it is y^2 + beta X^2 / 2.
     """
     stored = 0.5 * beta * np.square(x)
-    return np.square(y) + stored - alpha - (xlogy(alpha, stored) - xlogy(alpha, alpha))
+    driven = stored - alpha - (xlogy(alpha, stored) - xlogy(alpha, alpha))
+    return np.square(y) + np.maximum(driven, 0.0)
 
 
+@domain("0 <= energy", gives=POSITIVE)
 def y_peak(energy: Real) -> Real:
     """Largest excess sharpness of a cycle: sqrt(E), as X passes delta; the least is -sqrt(E)."""
     return np.sqrt(energy)
 
 
+@domain("0 <= energy", SHARPENING, "0 < beta", gives=POSITIVE)
 def x_peak(energy: Real, alpha: Real, beta: Real) -> Real:
     """Largest X of a cycle, at y = 0: delta sqrt(q) with q > 1 and q - ln q = 1 + E / alpha.
 
-    q = -W_{-1}(-exp(-1 - E / alpha)), Lambert's function, for E / alpha < 700 (a start 150 decades
-    below delta). sqrt(2 E / beta) at alpha = 0.
+    q = -W_{-1}(-exp(-1 - E / alpha)), Lambert's function. sqrt(2 E / beta) at alpha = 0.
     """
-    driven = np.greater(alpha, 0.0)
-    depth = energy / np.where(driven, alpha, 1.0)
+    depth = energy / alpha
     # fmax: at its branch point, E = 0, lambertw is NaN.
-    q = np.fmax(-lambertw(-np.exp(-1.0 - depth), -1).real, 1.0)
-    return np.sqrt(2.0 / beta * np.where(driven, alpha * q, energy))
+    near = alpha * np.fmax(-lambertw(-np.exp(-1.0 - depth), -1).real, 1.0)
+    # Where the exponential underflows ln q = ln(E / alpha) + ln(1 + (1 + ln q) alpha / E) is small.
+    log_depth = np.log(energy) - np.log(alpha)
+    log_q = log_depth
+    for _ in range(3):
+        log_q = log_depth + np.log1p((1.0 + log_q) / depth)
+    far = np.where(alpha > 0.0, energy + alpha * (1.0 + log_q), energy)
+    return np.sqrt(2.0) * np.sqrt(np.where(depth < 600.0, near, far)) / np.sqrt(beta)
 
 
+@domain(SHARPENING, "0 <= eta", gives=POSITIVE)
 def cycle_period(alpha: Real, eta: Real) -> Real:
     """Updates of a small cycle about the fixed point: 2 pi / (eta sqrt(2 alpha))."""
-    return 2.0 * np.pi / (eta * np.sqrt(2.0 * alpha))
+    return np.sqrt(2.0) * np.pi / (eta * np.sqrt(alpha))
 
 
+@domain("0 <= alpha <= 1e40", BETA, "0 <= eta <= 1e40")
 def jacobian(alpha: Real, beta: Real, eta: Real) -> Array:
     """Map of (X, y) about the fixed point: [[1, eta delta], [-eta beta delta, 1]] (..., 2, 2)."""
     delta = amplitude(alpha, beta)
@@ -83,15 +101,24 @@ def jacobian(alpha: Real, beta: Real, eta: Real) -> Array:
     return np.stack(entries, axis=-1).reshape(*entries[0].shape, 2, 2)
 
 
+@domain(SHARPENING, "0 <= eta", gives="1 <= result <= inf")
 def outward_spiral(alpha: Real, eta: Real) -> Real:
     """Factor by which an update moves away from the fixed point: sqrt(1 + 2 eta^2 alpha).
 
     The modulus of the eigenvalues 1 +- i eta sqrt(2 alpha) of `jacobian`: the reduced map blows up
     after about 1 / (eta^2 alpha) updates, where real networks have terms that damp.
     """
-    return np.sqrt(1.0 + 2.0 * np.square(eta) * alpha)
+    return np.hypot(1.0, np.sqrt(2.0) * eta * np.sqrt(alpha))
 
 
+@domain(
+    ALPHA,
+    BETA,
+    "0 < eta <= 1e40",
+    "1 <= updates <= 2**53",
+    "-inf < y_change <= alpha * eta * updates",
+    gives=POSITIVE,
+)
 def mean_square(alpha: Real, beta: Real, eta: Real, updates: Real, y_change: Real = 0.0) -> Real:
     """Mean of x_t^2 over so many updates in which y changes by so much, exactly.
 
@@ -100,9 +127,10 @@ def mean_square(alpha: Real, beta: Real, eta: Real, updates: Real, y_change: Rea
     one direction.
     """
     drift = y_change / (eta * updates)
-    return 2.0 / beta * (alpha - drift)
+    return 2.0 * np.maximum(alpha - drift, 0.0) / beta
 
 
+@domain(ALPHA, "0 < eta <= 1e300", "-eta < ramp <= 1e300")
 def effective_drive(alpha: Real, eta: Real, ramp: Real) -> Real:
     """Alpha under a schedule: alpha + 2 ramp / (eta^2 (eta + ramp)), ramp = eta_{t+1} - eta_t.
 
@@ -111,19 +139,22 @@ def effective_drive(alpha: Real, eta: Real, ramp: Real) -> Real:
     the threshold (alpha > 0), runs from it (alpha < 0) or stands still, warmup drives the same
     cycle.
     """
-    return alpha + 2.0 * ramp / (eta**2 * (eta + ramp))
+    return alpha + ramp / (eta + ramp) * 2.0 / eta / eta
 
 
+@domain("-inf < alpha", "0 <= eta", gives=POSITIVE)
 def critical_ramp(alpha: Real, eta: Real) -> Real:
     """Increment of eta that makes `effective_drive` vanish: |alpha| eta^3 / (2 - |alpha| eta^2).
 
     About |alpha| eta^3 / 2. Where sharpness falls by itself (alpha < 0) a slower warmup follows it
-    down without a catapult. 0 where alpha >= 0.
+    down without a catapult. 0 where alpha >= 0; inf where |alpha| eta^2 >= 2, as an update moves
+    the threshold by less than 2 / eta, however long it is.
     """
-    fall = np.maximum(-alpha, 0.0)
-    return fall * eta**3 / (2.0 - fall * eta**2)
+    fall = np.maximum(-alpha, 0.0) * eta * eta
+    return np.where(fall < 2.0, eta * fall / (2.0 - fall), np.inf)
 
 
+@domain(ALPHA, "0 < eta <= 1e300", "-eta < ramp <= 1e300")
 def catapults(alpha: Real, eta: Real, ramp: Real) -> Real:
     """Whether training keeps being driven over the edge: `effective_drive` > 0.
 
@@ -134,6 +165,7 @@ def catapults(alpha: Real, eta: Real, ramp: Real) -> Real:
     return effective_drive(alpha, eta, ramp) > 0
 
 
+@domain(*TOY)
 def toy_loss(x: Real, w: Real, curvature: Real, g: Real, h: Real) -> Real:
     """L = (S_0 + g w) x^2 / 2 - h w, on which gradient descent is the reduced map, exactly.
 
@@ -143,6 +175,7 @@ def toy_loss(x: Real, w: Real, curvature: Real, g: Real, h: Real) -> Real:
     return 0.5 * (curvature + g * w) * x**2 - h * w
 
 
+@domain(*TOY)
 def toy_gradient(x: Real, w: Real, curvature: Real, g: Real, h: Real) -> tuple[Real, Real]:
     """dL/dx = S x and dL/dw = g x^2 / 2 - h of `toy_loss`."""
     return (curvature + g * w) * x, 0.5 * g * x**2 - h

@@ -13,10 +13,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from simulator.parameterizations import ADAPTIVE_RATES, PARAMETERIZATIONS
 from simulator.theory import uv
+from simulator.theory.domain import domain
 
 __all__ = [
     "Layers", "abc_exponents", "feature_growth", "initial_kernel", "kernel_exponent",
@@ -25,6 +26,14 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
+Real = float | Array
+
+WIDTHS, VARIANCE = "1 <= widths(L + 1) <= 1e20", "1e-20 <= var_w <= 1e20"
+LAYERS = "1e-60 <= of(4, L) <= 1e60"
+NAMES = "parameterization in ('sp', 'ntp', 'mup')"
+EXPONENTS = ("-1e40 <= a(L + 1) <= 1e40", "-1e40 <= b(L + 1) <= 1e40")
+RATIO = "1e-40 <= r <= inf"
+POSITIVE = "0 <= result <= inf"
 
 
 class Layers(NamedTuple):
@@ -44,6 +53,7 @@ class Layers(NamedTuple):
     adaptive_rates: Array
 
 
+@domain(NAMES, WIDTHS, VARIANCE, gives=POSITIVE)
 def layers(parameterization: str, widths: Sequence[int], var_w: float = 2.0) -> Layers:
     """The layers of "sp", "ntp" or "mup" (Kalra & Barkeshli 2406.09405, appendix D.2).
 
@@ -62,7 +72,8 @@ def layers(parameterization: str, widths: Sequence[int], var_w: float = 2.0) -> 
     return Layers(multipliers, variances, rates, adaptive_rates)
 
 
-def rescaled(of: Layers, q: ArrayLike) -> Layers:
+@domain(LAYERS, "1e-20 <= q(L) <= 1e20", gives=POSITIVE)
+def rescaled(of: Layers, q: Real) -> Layers:
     """The same training with weights q W: multiplier / q, variance q^2, rate q^2, Adam's rate q.
 
     f_t stays the same for any q > 0 of shape (L,) (Adam: for eps = 0): the gradient is divided by
@@ -73,6 +84,7 @@ def rescaled(of: Layers, q: ArrayLike) -> Layers:
     return Layers(m / q, variances * q**2, rates * q**2, adaptive_rates * q)
 
 
+@domain(WIDTHS, VARIANCE, gives=POSITIVE)
 def mup_form_b(widths: Sequence[int], var_w: float = 2.0) -> Layers:
     """Layers of muP without multipliers, Table 3 of Tensor Programs V (2203.03466).
 
@@ -90,6 +102,7 @@ def mup_form_b(widths: Sequence[int], var_w: float = 2.0) -> Layers:
     return Layers(np.ones_like(fan_in), variances, rates, adaptive_rates)
 
 
+@domain(WIDTHS, gives=POSITIVE)
 def printed_adaptive_rates(widths: Sequence[int]) -> Array:
     """Adam's factors (L,) for muP as Kalra & Barkeshli 2406.09405v1 print them in appendix D.2.1.
 
@@ -102,7 +115,13 @@ def printed_adaptive_rates(widths: Sequence[int]) -> Array:
     return rates
 
 
-def sign_step(multiplier: ArrayLike, rate: ArrayLike, inputs: ArrayLike) -> Array:
+@domain(
+    "0 <= multiplier <= 1e40",
+    "0 <= rate <= 1e40",
+    "-1e40 <= inputs(..., n) <= 1e40",
+    gives=POSITIVE,
+)
+def sign_step(multiplier: Real, rate: Real, inputs: Real) -> Array:
     """How far Adam's first step moves every output of one layer, per unit of eta: m rate |h|_1.
 
     One example and eps = 0: the step of W_ij is eta rate sign(h_i) sign(delta_j), so that all
@@ -112,6 +131,7 @@ def sign_step(multiplier: ArrayLike, rate: ArrayLike, inputs: ArrayLike) -> Arra
     return np.asarray(multiplier) * rate * np.sum(np.abs(inputs), axis=-1)
 
 
+@domain(LAYERS, WIDTHS, "-1e40 <= x(m, d) <= 1e40", "nonzero_rows(x)")
 def layer_kernels(of: Layers, widths: Sequence[int], x: Array) -> Array:
     """Mean of df_o/dW_l . df_o/dW_l for each layer and two inputs: (L, m, m), any one output o.
 
@@ -137,6 +157,14 @@ def layer_kernels(of: Layers, widths: Sequence[int], x: Array) -> Array:
     return kernels
 
 
+@domain(
+    NAMES,
+    "1 <= width <= 1e20",
+    "1 <= depth <= 1000",
+    "-1e40 <= x(m, d) <= 1e40",
+    "nonzero_rows(x)",
+    VARIANCE,
+)
 def initial_kernel(
     parameterization: str, width: int, depth: int, x: Array, var_w: float = 2.0
 ) -> Array:
@@ -151,6 +179,7 @@ def initial_kernel(
     return layer_kernels(layers(parameterization, widths, var_w), widths, x).sum(axis=0)
 
 
+@domain("parameterization in ('sp', 'ntp', 'mup', 'int')", "2 <= depth <= 10**6", "0 <= s <= 1")
 def abc_exponents(parameterization: str, depth: int, s: float = 0.0) -> tuple[Array, Array]:
     """Exponents a, b (L,) of multipliers n^-a and weights n^-b.
 
@@ -167,6 +196,7 @@ def abc_exponents(parameterization: str, depth: int, s: float = 0.0) -> tuple[Ar
     return a, b
 
 
+@domain(*EXPONENTS)
 def kernel_exponent(a: Array, b: Array) -> float:
     """Exponent of the tangent kernel at initialisation: its largest layer's.
 
@@ -179,6 +209,7 @@ def kernel_exponent(a: Array, b: Array) -> float:
     return float(max(layers))
 
 
+@domain(*EXPONENTS)
 def output_exponent(a: Array, b: Array) -> float:
     """Exponent of the initial output f_0: 1/2 - a_L - b_L, a sum of n terms of random sign.
 
@@ -187,6 +218,7 @@ def output_exponent(a: Array, b: Array) -> float:
     return float(0.5 - a[-1] - b[-1])
 
 
+@domain(*EXPONENTS, "-1e40 <= c <= 1e40")
 def movement_exponent(a: Array, b: Array, c: float) -> float:
     """Exponent of how far features move in a step at eta ~ n^-c, relative to themselves: -r.
 
@@ -200,20 +232,20 @@ def movement_exponent(a: Array, b: Array, c: float) -> float:
     return float(-r)
 
 
-def laziness(
-    width: ArrayLike, s: ArrayLike, chi: ArrayLike, var_w: ArrayLike, y: ArrayLike
-) -> Array:
+@domain("1 <= width", "0 <= s <= 1", "0 < chi", "0 < var_w", "-inf < y", gives=POSITIVE)
+def laziness(width: Real, s: Real, chi: Real, var_w: Real, y: Real) -> Array:
     """Ratio r = lambda_0 / (kappa |y|) = 2 var_w sqrt(chi) n^((1-s)/2) / |y| of one example.
 
     All that width and parameterization do to a UV model that starts at f_0 = 0 with its mean
     kernel lambda_0 = 2 var_w chi; chi = |x|^2, kappa = n^(-(1-s)/2) sqrt(chi). The functions below
     have no other argument. Large r is lazy; muP (s = 1) keeps r at every width (derived here).
     """
-    n, s, chi, var_w, y = (np.asarray(value, float) for value in (width, s, chi, var_w, y))
-    return 2.0 * var_w * np.sqrt(chi) * n ** (0.5 * (1.0 - s)) / np.abs(y)
+    ratio = 2.0 * var_w * np.sqrt(chi) * width ** (0.5 * (1.0 - s)) / np.abs(y)
+    return np.where(y == 0.0, np.inf, ratio)
 
 
-def kernel_growth(r: ArrayLike) -> Array:
+@domain(RATIO, gives="1 <= result <= inf")
+def kernel_growth(r: Real) -> Array:
     """lambda_inf / lambda_0 = sqrt(1 + 4 / r^2) in gradient flow, r of `laziness`.
 
     `uv.flow_limit` in units of lambda_0 and y. The change falls as n^(s-1).
@@ -221,7 +253,8 @@ def kernel_growth(r: ArrayLike) -> Array:
     return uv.flow_limit(-1.0, 1.0, _coupling(r), 1.0)
 
 
-def feature_growth(r: ArrayLike) -> Array:
+@domain(RATIO, gives="1 <= result <= inf")
+def feature_growth(r: Real) -> Array:
     """|p_inf| / |p_0| = sqrt(sqrt(1 + 4 / r^2) + 2 / r), p = (U x / |x| + sign(y) v) / sqrt(2).
 
     The mode that y feeds, kappa^2 |p|^2 = (lambda + 2 kappa |f|) / 2, in gradient flow. The change
@@ -234,7 +267,8 @@ def feature_growth(r: ArrayLike) -> Array:
     return np.sqrt(after / before)
 
 
-def transferring_rates(r: ArrayLike) -> tuple[Array, Array, Array]:
+@domain(RATIO, gives=POSITIVE)
+def transferring_rates(r: Real) -> tuple[Array, Array, Array]:
     """Three learning rates times lambda_0: first instability, largest constant, last stable.
 
     2 / sqrt(1 + 4 / r^2), where a slow warmup meets 2 / lambda_inf; 8 / (1 + sqrt(1 + 16 / r^2)),
@@ -250,9 +284,9 @@ def transferring_rates(r: ArrayLike) -> tuple[Array, Array, Array]:
     )  # type: ignore[return-value]
 
 
-def _coupling(r: ArrayLike) -> Array:
+def _coupling(r: Real) -> Real:
     """Kappa in units of lambda_0 / |y|."""
-    return 1.0 / np.asarray(r, dtype=float)
+    return 1.0 / r
 
 
 def _arc_cosine(covariance: Array) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.checks import InputError, at_least
+from simulator.checks import InputError, count
 from simulator.models import Objective
 from simulator.seeding import generator
 
@@ -13,7 +13,7 @@ __all__ = ["Batches", "check_batch_size"]
 
 def check_batch_size(size: int, samples: int) -> None:
     """Refuse a batch that so many samples cannot fill."""
-    at_least("batch_size", size, 1)
+    count("batch_size", size, 1)
     if not samples:
         raise InputError("batch_size", size, "this model has no samples; leave it out")
     if size > samples:

@@ -13,16 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator import regimes
+from simulator.data import Data
 from simulator.limits import Limit
-from simulator.models import Array, Lanes
+from simulator.models import Array, Lanes, Model
 from simulator.models.lanes import ModeLanes
 from simulator.numerics import lanes as kernels
 from simulator.numerics import one_example
 from simulator.numerics.blocks import empty_rows
 from simulator.numerics.watching import ROWS
-from simulator.optimizers import Optimizer
+from simulator.optimizers import Optimizer, has_recurrence
+from simulator.schedules import Schedule, Warmup
+from simulator.shipped import is_shipped
 
-__all__ = ["Ensemble", "can_go_side_by_side", "largest_losses", "train_side_by_side"]
+__all__ = ["Ensemble", "lanes_for", "largest_losses", "train_side_by_side"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,9 +215,16 @@ def _late(steps: int, every: int) -> _Late:
     return _Late((measured - last) * every if every else steps, last)
 
 
-def can_go_side_by_side(optimizer: Optimizer, lanes: Lanes | None, dtype: str) -> bool:
-    """Whether runs can be trained in lanes: with numbers for an optimizer, in double precision."""
-    return lanes is not None and optimizer.recurrence(1) is not None and dtype == "float64"
+def lanes_for(
+    model: Model, data: Data | None, optimizer: Optimizer, schedule: Schedule, dtype: str
+) -> Lanes | None:
+    """The lanes that such runs train in, updated by all samples; None where there are none.
+
+    Numbers stand for the optimizer and the schedule there, and kernels in double precision for the
+    model: what a subclass says otherwise is for the general loop.
+    """
+    plain = is_shipped(schedule, Warmup) and has_recurrence(optimizer) and dtype == "float64"
+    return model.lanes(data) if plain and is_shipped(model) else None
 
 
 def train_side_by_side(

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simulator.blas import one_blas_thread
-from simulator.checks import InputError, at_least, one_of
+from simulator.checks import InputError, at_least, count, one_of
 from simulator.data import Data
+from simulator.lending import read_only, refusing_writes
 from simulator.models import Array, Model, Objective
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
 from simulator.schedules import Chooser, Schedule, Warmup
 from simulator.seconds import Stopwatch
 from simulator.training.batches import Batches
-from simulator.training.ensemble import can_go_side_by_side
+from simulator.training.ensemble import lanes_for
 from simulator.training.probe import Probe
 from simulator.training.record import Record
 from simulator.training.rule import Rule
@@ -98,13 +99,19 @@ def simulate(
     ------
     InputError
         For input that cannot be used. A divergence is a result, not an error.
+
+    Notes
+    -----
+    While the run goes on, every BLAS of this process is held to one thread.
     """
     stopwatch = Stopwatch()
-    at_least("steps", steps, 1)
+    count("steps", steps, 1)
     at_least("sharpness_every", sharpness_every, 0)
-    at_least("top_k", top_k, 1)
+    count("top_k", top_k, 1)
     one_of("dtype", dtype, DTYPES)
-    theta = model.init(data, seed, dtype) if theta0 is None else _start(theta0, dtype)
+    # A copy: a user's model may keep what it gives.
+    drawn = model.init(data, seed, dtype) if theta0 is None else _start(theta0, dtype)
+    theta = np.array(drawn, dtype=dtype)
     objective = model.bind(data, dtype)
     if theta.shape != (objective.size,):
         raise InputError("theta0", f"of shape {theta.shape}", f"give shape ({objective.size},)")
@@ -112,11 +119,11 @@ def simulate(
     optimizer, schedule = optimizer or GD(), schedule or Warmup()
     if schedule.needs_sharpness and not sharpness_every:
         raise InputError("sharpness_every", 0, f"the schedule {schedule.name} needs it; give 1")
-    lanes = model.lanes(data) if batches.full and rates is None and top_k == 1 else None
-    linear = isinstance(schedule, Warmup) and can_go_side_by_side(optimizer, lanes, dtype)
-    if linear and data is not None:
+    plain = batches.full and rates is None and top_k == 1
+    lanes = lanes_for(model, data, optimizer, schedule, dtype) if plain else None
+    if lanes is not None:
+        assert data is not None
         assert isinstance(schedule, Warmup)
-        assert lanes is not None
         if stop is not None and stop():
             raise Interrupted
         return run_in_a_lane(
@@ -124,7 +131,7 @@ def simulate(
             sharpness_every=sharpness_every,
         )  # fmt: skip
     rule = Rule(optimizer, model, objective, rates, seed)
-    eta = schedule.values(steps)
+    eta = _planned(schedule, steps)
     record = Record(objective, rule, steps, top_k, sharpness_every, accuracy, seed)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss_init = objective.loss(theta)
@@ -170,13 +177,27 @@ def _start(theta0: ArrayLike, dtype: str) -> Array:
     return theta
 
 
+def _planned(schedule: Schedule, steps: int) -> Array:
+    """A schedule's values (steps,), in an array of the run's own."""
+    eta = np.array(schedule.values(steps), dtype=float)
+    if eta.shape != (steps,):
+        raise InputError("schedule", f"with values of shape {eta.shape}", f"give shape ({steps},)")
+    return eta
+
+
 def _shown_to(
     watch: Callable[[Sight], None], record: Record, eta: Array, rule: Rule
 ) -> Callable[[int], None]:
     """What shows a run, at the step that it is given."""
     pre = record.preconditioned
     sharpness = record.eigenvalues[:, 0] if pre is None else pre
-    return lambda step: watch(Sight(step, record.loss, sharpness, eta, rule.optimizer.limit))
+    loss, sharpness, eta = (read_only(curve) for curve in (record.loss, sharpness, eta))
+
+    def show(step: int) -> None:
+        with refusing_writes("watch"):
+            watch(Sight(step, loss, sharpness, eta, rule.optimizer.limit))
+
+    return show
 
 
 def _train(
@@ -210,7 +231,8 @@ def _train(
             eta[step:] = choose(probe)
         if look is not None:
             look(step)
-        if batches.full and rule.rests(record.gradient):
+        alone = batches.full and choose is None and look is None
+        if alone and rule.rests(record.gradient):
             # A dead network: no update will ever move it, so every step left repeats this one.
             record.repeat(step)
             break

@@ -43,6 +43,10 @@ class Probe:
         self._theta, self._gradient = theta, gradient
         self._known = False
 
+    def moves(self) -> bool:
+        """Whether the update moves theta, at a learning rate other than 0."""
+        return bool(self._rule.at_rates(self._direction()).any())
+
     def loss_after(self, eta: float) -> float:
         """Loss after the update at eta: one forward pass. Infinite where it is not finite."""
         self.forward_passes += 1

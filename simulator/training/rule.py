@@ -12,8 +12,9 @@ from simulator.data import Data
 from simulator.models import Array, Model, Objective
 from simulator.models.base import checked_vector
 from simulator.numerics import updates
-from simulator.optimizers import Optimizer
+from simulator.optimizers import Optimizer, has_recurrence
 from simulator.optimizers.rmsprop import held_where_zero
+from simulator.shipped import is_shipped
 
 __all__ = ["Rule", "critical_eta"]
 
@@ -30,6 +31,7 @@ class Rule:
         seed: int,
     ) -> None:
         self.optimizer, self._seed = optimizer, seed
+        self._shipped, self._linear = is_shipped(optimizer), has_recurrence(optimizer)
         self._rates = None if rates is None else checked_vector("rates", rates, objective)  # type: ignore[arg-type]
         self.preconditions = optimizer.adaptive or rates is not None
         if self.preconditions and not model.steps_weights:
@@ -43,12 +45,14 @@ class Rule:
 
     def start(self, theta: Array, gradient: Array) -> None:
         """Make the state before the first update, whose gradient this is."""
-        self._state = self.optimizer.start(theta, gradient, self._seed)
+        started = self.optimizer.start(self._lent(theta), self._lent(gradient), self._seed)
+        self._state = self._lent(started)
 
     def preconditioner(self, gradient: Array, t: int) -> Array:
         """P (P,) of the update about to be taken, infinite where nothing moves."""
         if self.optimizer.adaptive:
-            p = self.optimizer.preconditioner(gradient, self._state, t)
+            lent = self._lent(gradient), self._lent(self._state)
+            p = self.optimizer.preconditioner(*lent, t)
         else:
             p = np.ones_like(gradient)
         if self._rates is None:
@@ -57,17 +61,30 @@ class Rule:
             return held_where_zero(p / self._rates)
 
     def rests(self, gradient: Array) -> bool:
-        """Whether no update will ever move theta again while this is the gradient."""
-        return not (self.optimizer.adaptive or gradient.any() or self._state.any())
+        """Whether no update will ever move theta again while this is the gradient.
+
+        Known of linear updates only: others may decay theta, add noise, or count t.
+        """
+        return self._linear and not (gradient.any() or self._state.any())
 
     def step(self, theta: Array, gradient: Array, eta: float, t: int) -> None:
         """Update theta in place."""
-        self.optimizer.direction(theta, gradient, self._state, t, self._update)
+        self._direct(theta, gradient, self._state, t, self._update)
         self.descend(theta, self._update, eta)
 
     def peek(self, theta: Array, gradient: Array, t: int, out: Array) -> None:
         """Fill ``out`` (P,) with the u_t that ``step`` would take; the state stays as it is."""
-        self.optimizer.direction(theta, gradient, self._state.copy(), t, out)
+        self._direct(theta, gradient, self._state.copy(), t, out)
+
+    def _direct(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
+        lent = self._lent(theta), self._lent(gradient)
+        returned = self.optimizer.direction(*lent, state, t, out)  # type: ignore[func-returns-value]
+        if returned is not None:
+            raise InputError("direction", "returned a value", "let it fill out (P,) instead")
+
+    def _lent(self, array: Array) -> Array:
+        """What the optimizer is given: a user's may keep it, or work in place."""
+        return array if self._shipped else array.copy()
 
     def descend(self, theta: Array, update: Array, eta: float) -> None:
         """Move theta (P,) in place by -eta times ``update`` (P,), at each parameter's rate."""

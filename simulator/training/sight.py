@@ -12,7 +12,9 @@ __all__ = ["Sight"]
 
 
 class Sight(NamedTuple):
-    """A run before an update, seen by whoever watches it. The arrays go on being filled.
+    """A run before an update, seen by whoever watches it.
+
+    The arrays go on being filled; they are read-only while the run goes on.
 
     Attributes
     ----------

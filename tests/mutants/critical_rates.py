@@ -15,7 +15,7 @@ MUTANTS = [
         "simulator/training/probe.py", "tests/test_probe.py",
         ("2.0 * slope / bend", "slope / bend"),
         ("self.step + 1, self._update", "1, self._update"),
-        ("self._rule.at_rates(self._direction())", "self._direction()"),
+        ("along = self._rule.at_rates(self._direction())", "along = self._direction()"),
         ("np.copyto(self._moved, self._theta)", "self._moved = self._theta"),
         ("self._known = False", "pass"),
     ),

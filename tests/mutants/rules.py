@@ -80,10 +80,35 @@ MUTANTS = [
          "return 1.0 / sqrt(fan_out) if first else 1.0 / sqrt(fan_in)"),
     ),
     *of(
-        "simulator/schedules.py", "tests/test_schedules.py",
-        ("t = np.arange(1, steps + 1)", "t = np.arange(steps)"),
-        ("eta[after] = self.eta_trgt", "eta[after] = self.eta_init"),
+        "simulator/schedules/warmup.py", "tests/test_schedules.py",
+        ('np.arange(1, count("steps", steps, 0) + 1)', 'np.arange(count("steps", steps, 0))'),
+        ("of_init = 1.0 - of_trgt", "of_init = of_trgt"),
+        ("of_trgt[after] = 0.1 + 0.9 * 0.5", "of_trgt[after] = 0.5"),
         ("(t[after] - self.t_wrm) / (steps - self.t_wrm)", "(t[after] - self.t_wrm) / steps"),
+    ),
+    *of(
+        "simulator/shipped.py", "tests/test_subclasses.py",
+        ("getattr(module, cls.__name__, None) is cls", "module"),
+        ("vars(thing).keys() - options", "()"),
+        ("attribute is not getattr(contract, name)", "name in vars(cls)"),
+    ),
+    *of(
+        "simulator/training/rule.py", "tests/test_subclasses.py",
+        ("return self._linear and not", "return not"),
+    ),
+    *of(
+        "simulator/training/rule.py", "tests/test_lending.py",
+        ("return array if self._shipped else array.copy()", "return array"),
+    ),
+    *of(
+        "simulator/models/custom.py", "tests/test_lending.py",
+        ("self._of_hvp(self._theta.copy(), v.copy(), *self._xy)",
+         "self._of_hvp(self._theta, v, *self._xy)"),
+    ),
+    *of(
+        "simulator/blas.py", "tests/test_blas.py",
+        ("library.clear_controlling_thread(force=True)", "pass"),
+        ("                _set(_before)", "                _set(_before[:1])"),
     ),
     *of(
         "simulator/models/uv.py", "tests/test_uv_model.py",

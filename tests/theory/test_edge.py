@@ -227,6 +227,7 @@ def test_the_exponent_in_chaos():
 def test_a_few_updates_stretch_as_the_differences_of_their_end_do(a, b, mu, kappa):
     """The first vector from that of delta; both together the area."""
     delta, lam = (a - b) / (2 * kappa) - mu / kappa, a + b
+    assume(uv.eta_max(delta, lam, kappa, mu / kappa) > 1.0)
 
     def end(change):
         state = delta + change[0], lam + change[1]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from simulator.checks import InputError
 from simulator.theory import stabilization
 
 rates = st.floats(0.005, 0.02)
@@ -115,7 +116,8 @@ def test_the_fixed_point_flips_for_ever(alpha, beta, eta):
 
 @given(alpha=st.floats(-4, -0.01), beta=forces)
 def test_nothing_rests_where_the_sharpness_falls_by_itself(alpha, beta):
-    assert np.isnan(stabilization.amplitude(alpha, beta))
+    with pytest.raises(InputError, match=r"^alpha .*: give 0 <= alpha$"):
+        stabilization.amplitude(alpha, beta)
 
 
 @given(alpha=forces, beta=forces, eta=rates)

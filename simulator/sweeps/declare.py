@@ -1,0 +1,132 @@
+"""A new store: its arrays and attributes, before anything is in it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.data import Data
+from simulator.sweeps.digests import FOLDER, ORIGIN, sealed
+from simulator.sweeps.layout import STATUS, Layout, Variable
+from simulator.sweeps.origin import machine, numerics, versions
+from simulator.sweeps.spec import AXES, CONVENTIONS, Spec
+
+if TYPE_CHECKING:
+    import zarr
+
+__all__ = ["FORMAT", "coordinates", "declare", "describe"]
+
+FORMAT = 3
+
+
+def declare(
+    path: Path | None,
+    spec: Spec,
+    data: Data | None,
+    chunk_shape: tuple[int, ...],
+    command: str | None,
+) -> zarr.Group:
+    """Make a group with every array, in an empty folder or in memory."""
+    import zarr
+    from zarr.storage import MemoryStore
+
+    target = MemoryStore() if path is None else str(path)
+    attributes = _attributes(spec, data, chunk_shape, command)
+    group = zarr.create_group(target, zarr_format=3, attributes=attributes)
+    for name, values in coordinates(spec).items():
+        _coordinate(group, spec, name, values)
+    layout = Layout(spec, data)
+    for variable in (*layout.variables, STATUS):
+        _array(group, variable, spec.shape, chunk_shape, AXES)
+    for variable in layout.curves:
+        shape, chunks = (*spec.shape, spec.steps), (*chunk_shape, spec.steps)
+        _array(group, variable, shape, chunks, (*AXES, "step"))
+    with warnings.catch_warnings():
+        # Zarr warns that the specification does not have this yet, and of the lock's file.
+        warnings.simplefilter("ignore")
+        group = zarr.consolidate_metadata(group.store)
+    arrays = group.metadata.to_dict()["consolidated_metadata"]["metadata"]  # type: ignore[index,call-overload]
+    group.create_group(ORIGIN, attributes=sealed(attributes, arrays))
+    if path is not None:
+        (path / FOLDER).mkdir()
+    return group
+
+
+def coordinates(spec: Spec) -> dict[str, NDArray[Any]]:
+    """The values of every dimension."""
+    found = {name: np.array(values) for name, values in spec.coordinates().items()}
+    return found | ({"step": np.arange(spec.steps)} if spec.curves else {})
+
+
+def _coordinate(group: zarr.Group, spec: Spec, name: str, values: NDArray[Any]) -> None:
+    from zarr.codecs import Crc32cCodec
+
+    array = group.create_array(
+        name, shape=values.shape, dtype=values.dtype, dimension_names=(name,),
+        compressors=[Crc32cCodec()], attributes=_coordinate_attributes(spec, name),
+    )  # fmt: skip
+    array.with_config({"write_empty_chunks": True})[:] = values
+
+
+def _coordinate_attributes(spec: Spec, name: str) -> dict[str, Any]:
+    unit = "eta_critical" if spec.eta_unit == "critical" else "1"
+    texts = {
+        "seed": ("1", "seed of initial parameters and batches"),
+        "eta_init": (unit, "learning rate before the first update"),
+        "eta_trgt": (unit, "learning rate at the end of warmup"),
+        "t_wrm": ("updates", "length of warmup; 1 is none"),
+        "step": ("updates", "updates done before"),
+    }
+    units, long_name = texts[name]
+    return {"units": units, "long_name": long_name}
+
+
+def _array(
+    group: zarr.Group,
+    variable: Variable,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    dimensions: tuple[str, ...],
+) -> None:
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
+    group.create_array(
+        variable.name,
+        shape=shape,
+        chunks=chunks,
+        dtype=variable.dtype,
+        fill_value=variable.missing,
+        compressors=[ZstdCodec(), Crc32cCodec()],
+        dimension_names=dimensions,
+        attributes={"units": variable.units, "long_name": variable.long_name},
+    )
+
+
+def _attributes(
+    spec: Spec, data: Data | None, chunk_shape: tuple[int, ...], command: str | None
+) -> dict[str, Any]:
+    return {
+        "spec": json.dumps(spec.as_dict()),
+        "data": json.dumps(describe(data)),
+        "conventions": json.dumps(CONVENTIONS),
+        "versions": json.dumps(versions()),
+        "numerics": json.dumps(numerics()),
+        "machine": json.dumps(machine()),
+        "command": command or "",
+        "chunk_shape": list(chunk_shape),
+        "format": FORMAT,
+        "complete": False,
+    }
+
+
+def describe(data: Data | None) -> dict[str, Any]:
+    """Where the data came from, and its fingerprint."""
+    if data is None:
+        return {"name": "none"}
+    shape = [data.samples, data.inputs, data.outputs]
+    return {**data.source, "shape": shape, "digest": data.digest}

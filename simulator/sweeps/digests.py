@@ -1,0 +1,169 @@
+"""Digests that tie each part of a store to its place: what was swapped, edited or lost is noticed.
+
+A chunk's checksum covers its content only. Here each file of a chunk of runs has a digest of its
+bytes together with its variable, its place and the spec; those of one chunk are one file in
+``digests/``, written last. The empty group ``origin`` has the attributes of the store once more,
+and digests of them and of the metadata of each array: xarray may replace the attributes of a store
+when it adds a variable to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from simulator.sweeps.spec import AXES, Region
+
+__all__ = [
+    "DAMAGE",
+    "FOLDER",
+    "ORIGIN",
+    "DamageError",
+    "Manifest",
+    "attributes_of",
+    "place_of",
+    "replace_file",
+    "sealed",
+]
+
+FOLDER, ORIGIN = "digests", "origin"
+# What Zarr and `json` raise for a file that is cut short, changed, or not there.
+DAMAGE = (
+    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError, RuntimeError,
+)  # fmt: skip
+
+# The same for every store of the same sweep: a chunk may come from any of them.
+_SAME_SWEEP = ("spec", "numerics", "chunk_shape")
+
+
+class DamageError(ValueError):
+    """A part of a store that is not as it was written; the message names it."""
+
+
+def sealed(attributes: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of ``origin``, from those of a new store and the metadata of its arrays."""
+    lasting = {name: value for name, value in attributes.items() if name != "complete"}
+    lasting["arrays"] = {name: _digest(document) for name, document in arrays.items()}
+    return lasting | {"digest": _digest(lasting)}
+
+
+def attributes_of(path: Path, group: str = "") -> dict[str, Any]:
+    """The attributes of a group of the store at a path, as its file says; raises `DamageError`."""
+    key = f"{group}/zarr.json".lstrip("/")
+    document = _json_of(path, key)
+    if not isinstance(document, dict) or not isinstance(document.get("attributes", {}), dict):
+        raise DamageError(f"{key} is not as it was written")
+    return document.get("attributes", {})
+
+
+def _digest(document: object) -> str:
+    return _hex(hashlib.sha256(json.dumps(document, sort_keys=True).encode()))
+
+
+def _hex(digest: Any) -> str:
+    return str(digest.hexdigest()[:32])
+
+
+def place_of(region: Region, chunk_shape: Sequence[int]) -> str:
+    """What the file with the digests of a chunk is called."""
+    return ".".join(str(part.start // c) for part, c in zip(region, chunk_shape, strict=True))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file beside its place and rename it: at any moment it is whole."""
+    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The parts that a store was made with, as far as its metadata says.
+
+    Attributes
+    ----------
+    attributes : dict
+        Those of the group, as they were written.
+    arrays : mapping
+        The metadata of each array, by its name. Others in the same folder are somebody else's.
+    sweep : str
+        A digest of what every store of the same sweep shares.
+    """
+
+    attributes: dict[str, Any]
+    arrays: Mapping[str, Any]
+    sweep: str
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Of the store at a path; raises `DamageError`."""
+        lasting = attributes_of(path, ORIGIN)
+        try:
+            digest, expected = lasting.pop("digest"), lasting["arrays"]
+            same = [lasting[name] for name in _SAME_SWEEP]
+            sweep = _digest([*same, json.loads(lasting["data"]).get("digest")])
+            whole = digest == _digest(lasting) and {*AXES} < {*expected}
+            whole = whole and all(map(str.isidentifier, expected))
+        except DAMAGE:
+            whole = False
+        if not whole:
+            raise DamageError(f"{ORIGIN}/zarr.json is not as it was written")
+        del lasting["arrays"]
+        found = attributes_of(path)
+        if not lasting.keys().isdisjoint(found):
+            for name, value in lasting.items():
+                if found.get(name) != value:
+                    raise DamageError(f"zarr.json is not as it was written, in its {name}")
+        # xarray reads the copies in the group's own file, if there are some.
+        copies = _json_of(path, "zarr.json").get("consolidated_metadata") or {}
+        copies = copies.get("metadata") if isinstance(copies, dict) else copies
+        arrays = {name: _json_of(path, f"{name}/zarr.json") for name in expected}
+        for name, document in arrays.items():
+            if _digest(document) != expected[name]:
+                raise DamageError(f"{name}/zarr.json is not as it was written")
+            if copies and (not isinstance(copies, dict) or copies.get(name) != document):
+                raise DamageError(f"zarr.json is not as it was written, where it describes {name}")
+        return cls(lasting, arrays, sweep)
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The names of the arrays that hold runs."""
+        return frozenset(self.arrays) - {*AXES, "step"}
+
+    def place(self, key: str) -> tuple[str, str] | None:
+        """Variable and place of a chunk's file, if it holds runs of ours."""
+        name, *place = key.split("/")
+        if name not in self.variables or place[0] != "c":
+            return None
+        return name, ".".join(place[1 : 1 + len(AXES)])
+
+    def file(self, name: str, place: str) -> str:
+        """The key of a variable's file of a chunk."""
+        is_curve = len(self.arrays[name]["shape"]) > len(AXES)
+        return f"{name}/c/{place.replace('.', '/')}" + "/0" * is_curve
+
+    def digest(self, key: str, content: bytes) -> str:
+        """Of a chunk's file: its content, its variable and place, and the sweep."""
+        digest = hashlib.sha256(f"{self.sweep} {key}\n".encode())
+        digest.update(content)
+        return _hex(digest)
+
+
+def _json_of(path: Path, key: str) -> Any:
+    file = path / key
+    if not file.is_file():
+        raise DamageError(f"it has lost {key}")
+    try:
+        return json.loads(file.read_bytes())
+    except DAMAGE:
+        raise DamageError(f"{key} is not as it was written") from None
