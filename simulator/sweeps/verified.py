@@ -105,7 +105,8 @@ class VerifiedStore(LocalStore):
         right = isinstance(found, dict) and found.keys() == self.manifest.variables
         if not right or not all(isinstance(entry, list) for entry in found.values()):
             raise DamageError(f"{key} is not as it was written")
-        self._known[place] = found
+        # Tuples of texts cost the garbage collector nothing: a large store has many.
+        self._known[place] = {name: tuple(entry) for name, entry in found.items()}
         return self._known[place]
 
     def revoke(self, place: str) -> None:
