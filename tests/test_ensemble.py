@@ -30,7 +30,8 @@ PROBLEMS = {
 }
 WORDS = (
     "loss_init", "loss_max", "loss_final", "sharpness_init", "sharpness_max", "sharpness_final",
-    "diverged", "diverged_step", "n_catapults", "natural_phase", "outcome", "trainable",
+    "diverged", "diverged_step", "n_catapults", "n_unconverged", "natural_phase",
+    "outcome", "trainable",
 )  # fmt: skip
 AXES = ("seed", "eta_init", "eta_trgt", "t_wrm")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bad_input import BAD, TABLES, TOMLS
-from program import GRID, PROGRAM, QUADRATIC, assert_refused, content
+from program import GRID, PROGRAM, QUADRATIC, assert_refused, content, forge
 
 from simulator import InputError
 from simulator.checks import at_least, fraction, nonnegative, positive, printable
@@ -204,6 +204,7 @@ def test_what_a_store_says_of_its_data_is_neither_followed_nor_believed(
     metadata = json.loads(Path("store.zarr/zarr.json").read_text())
     metadata["attributes"]["data"] = json.dumps(said)
     Path("store.zarr/zarr.json").write_text(json.dumps(metadata))
+    forge(Path("store.zarr"))
     monkeypatch.setattr("simulator.data.load_npz", lambda *_: pytest.fail("a path was followed"))
     result = run("run --replay store.zarr --cell eta_trgt=0.5,t_wrm=1")
     assert_refused(result, option, value)

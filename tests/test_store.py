@@ -44,7 +44,8 @@ CURVES = Spec(
 )
 PER_RUN = {
     "eta_critical", "loss_init", "loss_max", "loss_final", "sharpness_init", "sharpness_max",
-    "sharpness_final", "diverged", "diverged_step", "n_catapults", "natural_phase", "outcome",
+    "sharpness_final", "diverged", "diverged_step", "n_catapults", "n_unconverged",
+    "natural_phase", "outcome",
     "trainable", "status",
 }  # fmt: skip
 SCORES = {"accuracy_final", "test_loss_final", "test_accuracy_final"}
@@ -111,7 +112,9 @@ def test_one_value_a_run_lies_on_the_four_axes(kept):
         assert dataset[name].dims == AXES
     kinds = {name: dataset[name].dtype.kind for name in PER_RUN | SCORES}
     assert {name for name in kinds if kinds[name] == "b"} == {"diverged", "trainable"}
-    assert {name for name in kinds if kinds[name] == "i"} == {"diverged_step", "n_catapults"}
+    assert {name for name in kinds if kinds[name] == "i"} == {
+        "diverged_step", "n_catapults", "n_unconverged",
+    }  # fmt: skip
     assert {name for name in kinds if kinds[name] == "T"} == {"natural_phase", "outcome", "status"}
     assert all(kinds[name] in "fbiT" for name in kinds)
 

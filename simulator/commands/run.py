@@ -187,7 +187,7 @@ def _tell(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any])
     if result.n_unconverged:
         note(
             f"{result.n_unconverged} measurements of the sharpness did not converge: the true "
-            "values may be larger than those shown."
+            "values may differ from those shown."
         )
     if result.test_accuracy_final == result.test_accuracy_final:
         click.echo(f"Test accuracy  {result.test_accuracy_final:.1%}")

@@ -50,7 +50,7 @@ def sharpness(
     Warns
     -----
     RuntimeWarning
-        Where the value did not converge: the true one may be larger.
+        Where the value did not converge: the true one may differ.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def sharpness(
     if not estimate.converged and math.isfinite(value):
         warnings.warn(
             f"the sharpness {value:.6g} did not converge (residual {estimate.residual:.1e}); "
-            "the true value may be larger",
+            "the true value may differ",
             RuntimeWarning,
             stacklevel=2,
         )

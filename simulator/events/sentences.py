@@ -44,7 +44,7 @@ def _doubt(curves: Curves) -> str:
     measured = int(np.isfinite(curves.decisive_sharpness).sum())
     return (
         f"{int((~curves.converged).sum())} of {measured} measurements of the {curves.name} did not "
-        "converge; the true value there may be larger."
+        "converge; the true values may differ."
     )
 
 

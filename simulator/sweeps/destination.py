@@ -81,12 +81,12 @@ class Destination:
         if os.path.lexists(path):
             if self.resume or self.grow or self.is_shared:
                 option = "grow" if self.grow else "resume" if self.resume else "shard"
-                _agree(path, spec, data, grown=self.grow, option=option)
+                _agree(self.path, spec, data, grown=self.grow, option=option)
                 if not self.grow:
                     # How much of it is there already is not known.
                     needed = 0
             elif self.overwrite:
-                check_layout(path, "output", of_any_version=True)
+                check_layout(self.path, "output", of_any_version=True)
             else:
                 raise InputError(
                     "output", self.path, "exists; --resume continues it, --overwrite replaces it"
