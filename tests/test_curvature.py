@@ -234,6 +234,7 @@ def test_a_model_holds_every_product_and_beyond_them_what_it_was(seed, size, old
     np.testing.assert_allclose(np.diag(inside), out_values, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_where_the_landscape_jumps_nothing_is_missed(seed, digits):
     """muP ReLU with cross-entropy past the edge, where warm starts used to miss half of it."""

@@ -62,7 +62,7 @@ def test_no_measurement_is_another_eigenvalue(name, measured):
     model, data = sim.MLP(5, depth, activation, parameterization, loss), sim.load_data("digits", 64)
     optimizer = options.get("optimizer", sim.GD())
     schedule = sim.Warmup(eta_trgt=multiple * sim.critical_eta(model, data, optimizer), t_wrm=2)
-    run = sim.simulate(model, data, schedule=schedule, steps=60, **options)
+    run = sim.simulate(model, data, schedule=schedule, steps=40, **options)
     wrong, doubted, finite = 0, 0, 0
     tolerance = 1e-3 if run.theta.dtype == np.float32 else 1e-4
     for place, preconditioner, estimate in measured:
@@ -72,7 +72,7 @@ def test_no_measurement_is_another_eigenvalue(name, measured):
         finite += 1
         doubted += not estimate.converged
         wrong += estimate.converged and not (errors <= tolerance).all()
-    assert finite >= 40
+    assert finite >= 30
     assert wrong <= finite / 200
     assert doubted <= finite / 20
     assert run.n_unconverged >= doubted
