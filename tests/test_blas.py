@@ -103,6 +103,9 @@ def test_a_sweep_that_is_interrupted_as_it_ends_leaves_no_limit():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+# Raised where other tests have loaded JAX, or by Python 3.12 where there are threads.
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_process_forked_as_a_thread_enters_can_enter():
     """The lock is then held by a thread that the child does not have."""
     with blas._lock:
