@@ -37,7 +37,7 @@ def threads():
 
 
 class Visitor:
-    """A thread that enters and leaves the limit when it is told, by an exception if so asked."""
+    """A thread that enters and leaves the limit on request, on leaving also by an exception."""
 
     def __init__(self):
         self._enter, self._leave, self._entered = (threading.Event() for _ in range(3))

@@ -104,7 +104,7 @@ class SharpnessTracker:
         return RitzSolver(size, wanted, self._accuracy, dtype, self._rng, largest=largest)
 
     def _follow(self, place: Array | None, gradient: Array | None) -> Estimate:
-        """In single precision where that will do; what a search finds in it, double confirms."""
+        """Measure in single precision where that is enough; double confirms what a search finds."""
         self._measured += 1
         direction, jumped = self._read(gradient)
         twin = self._objective.single() if self._single_will_do else None
@@ -126,7 +126,7 @@ class SharpnessTracker:
         return replace(second, products=first.products + second.products)
 
     def _checked(self, estimate: Estimate, product: Product) -> Estimate:
-        """Now and then a product in double asks whether those in single precision will do."""
+        """The estimate, now and then compared with a product in double precision."""
         if self._measured % _CHECK_EVERY:
             return estimate
         u = self._single.leading.astype(self._objective.dtype)
