@@ -56,7 +56,7 @@ def _errors(model, data, place, preconditioner, values):
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.filterwarnings("ignore:the sharpness:RuntimeWarning")
 def test_no_measurement_is_another_eigenvalue(name, measured):
-    """At most one in two hundred: the search starts at random, and misses about one in thousands."""
+    """At most one in 200: the search starts at random, and misses about one in thousands."""
     (activation, parameterization, loss), multiple, options = RUNS[name]
     depth = 2 if "blow-up" in name else 3
     model, data = sim.MLP(5, depth, activation, parameterization, loss), sim.load_data("digits", 64)
