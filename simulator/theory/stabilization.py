@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import lambertw, xlogy
+from scipy.special import xlogy
 
 from simulator.theory.domain import domain
 
@@ -73,18 +73,16 @@ def y_peak(energy: Real) -> Real:
 def x_peak(energy: Real, alpha: Real, beta: Real) -> Real:
     """Largest X of a cycle, at y = 0: delta sqrt(q) with q > 1 and q - ln q = 1 + E / alpha.
 
-    q = -W_{-1}(-exp(-1 - E / alpha)), Lambert's function. sqrt(2 E / beta) at alpha = 0.
+    With q = 1 + r, Newton's method falls to the root of r - ln(1 + r) = E / alpha, never below it,
+    from the bound r <= E / alpha + sqrt(2 E / alpha) (Chatzigeorgiou, arXiv:1601.04895); scipy's
+    lambertw is 1e-5 off beside its branch point, E = 0. sqrt(2 E / beta) at alpha = 0.
     """
     depth = energy / alpha
-    # fmax: at its branch point, E = 0, lambertw is NaN.
-    near = alpha * np.fmax(-lambertw(-np.exp(-1.0 - depth), -1).real, 1.0)
-    # Where the exponential underflows ln q = ln(E / alpha) + ln(1 + (1 + ln q) alpha / E) is small.
-    log_depth = np.log(energy) - np.log(alpha)
-    log_q = log_depth
-    for _ in range(3):
-        log_q = log_depth + np.log1p((1.0 + log_q) / depth)
-    far = np.where(alpha > 0.0, energy + alpha * (1.0 + log_q), energy)
-    return np.sqrt(2.0) * np.sqrt(np.where(depth < 600.0, near, far)) / np.sqrt(beta)
+    r = depth + np.sqrt(2.0 * depth)
+    for _ in range(6):
+        r -= (r - np.log1p(r) - depth) * (1.0 + 1.0 / r)
+    log_q = np.where(np.isfinite(r), np.log1p(r), 0.0)
+    return np.sqrt(2.0) * np.sqrt(energy + alpha * (1.0 + log_q)) / np.sqrt(beta)
 
 
 @domain(SHARPENING, "0 <= eta", gives=POSITIVE)
