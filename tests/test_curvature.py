@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import simulator as sim
 from simulator.curvature import SharpnessTracker, ritz_solver
 from simulator.models import Objective
-from simulator.numerics import eigen
+from simulator.numerics import eigen, subnormals
 
 
 class Matrix(Objective):
@@ -90,7 +90,7 @@ def test_a_basis_that_is_full_restarts_and_goes_on():
     matrix = _symmetric(rng, np.linspace(1, 2, 600) ** 0.1)
     objective = Matrix(matrix)
     estimate = SharpnessTracker(objective, accuracy=1e-10).measure()
-    assert estimate.products > 2 * ritz_solver._CAPACITY
+    assert estimate.products > ritz_solver._CAPACITY
     assert estimate.products == objective.products
     assert estimate.converged
     assert estimate.values[0] == pytest.approx(np.linalg.eigvalsh(matrix)[-1], rel=1e-9)
@@ -324,3 +324,25 @@ def test_vectors_that_do_not_fit_are_refused(digits):
     ):
         with pytest.raises(sim.InputError):
             sim.sharpness(model, data=digits, **arguments)
+
+
+@pytest.mark.skipif(not subnormals._FLUSHES, reason="subnormal numbers are slow on x86 only")
+def test_products_in_single_precision_leave_no_subnormal_numbers(digits):
+    """A saturated network: probabilities down to 1e-60, which single precision takes as zero."""
+    model = sim.MLP(8, 3, "tanh", "sp", "xent")
+    objective, theta = model.bind(digits), 30.0 * model.init(digits)
+    objective.gradient(theta, np.empty_like(theta))
+    twin, v = objective.single(), np.random.default_rng(0).standard_normal(theta.size)
+    assert _subnormal(twin._output)
+    single, double = np.empty(theta.size, dtype=np.float32), np.empty_like(theta)
+    twin.hvp(v.astype(np.float32), single)
+    objective.hvp(v, double)
+    assert not any(_subnormal(array) for array in (*twin._r_tape, twin._r_output, single))
+    assert np.linalg.norm(single - double) < 1e-4 * np.linalg.norm(double)
+    assert _subnormal(np.full(2, 1e-39, dtype=np.float32) * np.float32(0.5)), "not given back"
+
+
+def _subnormal(array):
+    # As integers: a comparison of numbers would itself be flushed.
+    bits = array.view(np.int32) & 0x7FFFFFFF
+    return bool(((bits > 0) & (bits < 0x00800000)).any())

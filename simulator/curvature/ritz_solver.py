@@ -141,7 +141,6 @@ class RitzSolver:
         direction: Array | None = None,
         *,
         search: bool = False,
-        searched: bool = False,
     ) -> Estimate:
         """The top eigenvalues of this product at this place.
 
@@ -156,8 +155,6 @@ class RitzSolver:
             coordinates.
         search : bool
             Whether to search in any case.
-        searched : bool
-            Whether the model comes from a search here, so that one needs no Lanczos steps.
         """
         basis, images, gram = self._basis, self._images, self._gram
         values, vectors, wanted = self._values, self._vectors, self._wanted
@@ -173,9 +170,10 @@ class RitzSolver:
             return Estimate(np.full(wanted, np.nan), np.nan, start, False)
         images[:start] *= scale
         frame = near.frame[: near.rows]
-        stale = (near.values[: near.rows] * scale).astype(basis.dtype)
+        # An operator that was much larger has nothing to say here, and must not overflow.
+        stale = np.clip(near.values[: near.rows] * scale, -1e9, 1e9).astype(basis.dtype)
         done, size, spent, rounding = 0, start, start, 0.0
-        steps = 0 if searched else _LANCZOS_STEPS
+        steps = _LANCZOS_STEPS * min(wanted, 2)
         while True:
             seen = eigen.ritz(basis, images, gram, values, vectors, done, size)
             if not np.isfinite(seen):
@@ -205,7 +203,7 @@ class RitzSolver:
                 basis[size] = images[size - 1]
                 steps -= 1
             if eigen.orthonormalize(basis, size) < 1e-8:
-                basis[size] = self._rng.standard_normal(self._size)
+                basis[size] = self._random()
                 eigen.orthonormalize(basis, size)
             product(basis[size], images[size])
             images[size] *= scale
@@ -215,16 +213,11 @@ class RitzSolver:
         self._learn(frame, stale, place, size, scale)
         return Estimate(found / scale, first / scale, spent, converged, search)
 
-    def adopt(self, other: RitzSolver, *, anew: bool) -> None:
-        """Take over the last model of a solver in another precision.
-
-        ``anew``: in the place of the oldest one; otherwise of the last, which was made there too.
-        """
-        latest = other._models[0]
-        mine = self._models.pop(-1 if anew else 0)
+    def adopt(self, other: RitzSolver) -> None:
+        """Take over the last model of a solver in another precision, which was made here too."""
+        latest, mine = other._models[0], self._models[0]
         mine.place[:], mine.frame[:] = latest.place, latest.frame
         mine.values[:], mine.rows = latest.values, latest.rows
-        self._models.insert(0, mine)
 
     def _nothing(self, spent: int) -> Estimate:
         """What is known where numbers have overflowed; the next measurement starts anew."""
@@ -248,7 +241,8 @@ class RitzSolver:
         start = min(wanted + 1, self._size)
         used = min(near.rows, wanted)
         basis[:used] = near.frame[:used]
-        basis[used:start] = self._rng.standard_normal((start - used, self._size))
+        for row in range(used, start):
+            basis[row] = self._random()
         if start > wanted:
             basis[wanted] /= np.sqrt(self._size)
             if direction is not None:
@@ -257,8 +251,11 @@ class RitzSolver:
                 basis[wanted] += near.frame[wanted]
         for row in range(start):
             while eigen.orthonormalize(basis, row) < 1e-8:
-                basis[row] = self._rng.standard_normal(self._size)
+                basis[row] = self._random()
         return start, used
+
+    def _random(self) -> Array:
+        return self._rng.standard_normal(self._size, dtype=np.float32)
 
     def _learn(
         self, frame: Array, stale: Array, place: Array | None, size: int, scale: float

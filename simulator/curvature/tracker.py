@@ -31,6 +31,8 @@ _DISTRUST = 16
 _GRADIENT_JUMP = 2.0
 # Where nothing has changed much, every so many measurements in single precision are checked.
 _CHECK_EVERY = 16
+# After a search the residual in double precision may be this many times the accuracy.
+_CHECKED_RESIDUAL = 10.0
 
 
 class SharpnessTracker:
@@ -104,7 +106,7 @@ class SharpnessTracker:
         return RitzSolver(size, wanted, self._accuracy, dtype, self._rng, largest=largest)
 
     def _follow(self, place: Array | None, gradient: Array | None) -> Estimate:
-        """Measure in single precision where that is enough; double confirms what a search finds."""
+        """Measure in single precision where that is enough, and in double elsewhere."""
         self._measured += 1
         direction, jumped = self._read(gradient)
         twin = self._objective.single() if self._single_will_do else None
@@ -112,27 +114,31 @@ class SharpnessTracker:
         if twin is None:
             return self._double.solve(product, place, direction, search=jumped)
         first = self._single.solve(self._product_of(twin), place, direction, search=jumped)
-        if first.converged and not first.searched:
-            first = self._checked(first, product)
-            if first.converged:
-                return first
         if first.converged:
-            self._double.adopt(self._single, anew=True)
-        else:
-            self._distrusted_until = self._measured + _DISTRUST
-        searched, jumped = first.converged, jumped or first.searched
-        second = self._double.solve(product, place, direction, search=jumped, searched=searched)
-        self._single.adopt(self._double, anew=False)
+            first = self._checked(first, product)
+        if first.converged:
+            return first
+        self._distrusted_until = self._measured + _DISTRUST
+        search = jumped or first.searched
+        second = self._double.solve(product, place, direction, search=search)
+        self._single.adopt(self._double)
         return replace(second, products=first.products + second.products)
 
     def _checked(self, estimate: Estimate, product: Product) -> Estimate:
-        """The estimate, now and then compared with a product in double precision."""
-        if self._measured % _CHECK_EVERY:
+        """The estimate, compared with a product in double precision: after a search, and at times.
+
+        A search leaves a residual of no more than the accuracy; one that is not so in double
+        precision speaks of another operator.
+        """
+        if self._measured % _CHECK_EVERY and not estimate.searched:
             return estimate
         u = self._single.leading.astype(self._objective.dtype)
+        u /= np.linalg.norm(u)
         image = np.empty_like(u)
         product(u, image)
-        off = abs((u @ image) / (u @ u) - estimate.values[0])
+        off = abs(u @ image - estimate.values[0])
+        if estimate.searched:
+            off = max(off, np.linalg.norm(image - (u @ image) * u) / _CHECKED_RESIDUAL)
         agrees = bool(off <= self._accuracy * abs(estimate.values[0]))
         return replace(estimate, products=estimate.products + 1, converged=agrees)
 

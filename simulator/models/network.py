@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -14,6 +15,7 @@ from simulator.data import Data
 from simulator.models.base import Array, Objective
 from simulator.numerics import dense
 from simulator.numerics.activations import CODES, keeps_bend, keeps_slope
+from simulator.numerics.subnormals import flushed
 from simulator.shipped import is_shipped
 
 __all__ = ["Architecture", "NetworkObjective", "constant_loss", "split"]
@@ -64,6 +66,7 @@ class NetworkObjective(Objective):
         )
         self._x, self._y = self._all
         self._rows: NDArray[np.intp] | None = None
+        self._arithmetic = flushed if self.dtype == np.float32 else nullcontext
         self._make_tape(data.samples)
         self._make_twin = partial(NetworkObjective, architecture, data, "float32")
         self._twin: NetworkObjective | None = None
@@ -136,19 +139,22 @@ class NetworkObjective(Objective):
 
     def gradient(self, theta: Array, out: Array) -> float:
         self._theta = theta
-        return float(
-            dense.gradient(
-                theta, self._x, self._y, self._widths, self._multipliers, self._bias, self._code,
-                self._loss, *self._tape, self._delta, self._output, self._weights, out,
-            )
-        )  # fmt: skip
+        with self._arithmetic():
+            return float(
+                dense.gradient(
+                    theta, self._x, self._y, self._widths, self._multipliers, self._bias,
+                    self._code, self._loss, *self._tape, self._delta, self._output, self._weights,
+                    out,
+                )
+            )  # fmt: skip
 
     def hvp(self, v: Array, out: Array) -> None:
-        dense.hvp(
-            self._theta, v, self._x, self._widths, self._multipliers, self._bias, self._code,
-            self._loss, *self._tape, self._delta, self._output, *self._r_tape, self._r_output,
-            self._weights, out,
-        )  # fmt: skip
+        with self._arithmetic():
+            dense.hvp(
+                self._theta, v, self._x, self._widths, self._multipliers, self._bias, self._code,
+                self._loss, *self._tape, self._delta, self._output, *self._r_tape, self._r_output,
+                self._weights, out,
+            )  # fmt: skip
 
 
 def constant_loss(loss: str, data: Data) -> float:

@@ -137,6 +137,16 @@ def restart(basis: Any, images: Any, gram: Any, vectors: Any, values: Any, size:
 
 
 @kernel
+def _only_seen(basis: Any, values: Any, y: Any, out: Any, out_values: Any) -> int:
+    """A model of the Ritz vectors alone, of coefficients ``y`` (size, size)."""
+    size = y.shape[0]
+    kept = min(size, out.shape[0])
+    np.dot(y[:kept], basis[:size], out[:kept])
+    out_values[:kept] = values[:kept]
+    return kept
+
+
+@kernel
 def learn(
     basis: Any,
     images: Any,
@@ -159,10 +169,7 @@ def learn(
     y = np.ascontiguousarray(vectors[:size, :size])
     out_values[:held] = values[:held]
     if old == 0:
-        kept = min(size, out.shape[0])
-        np.dot(y[:kept], basis[:size], out[:kept])
-        out_values[:kept] = values[:kept]
-        return kept
+        return _only_seen(basis, values, y, out, out_values)
     # The frame off the basis is ``mix @ (frame - overlaps @ ritz vectors)``, orthonormal.
     overlaps = np.dot(np.dot(frame, basis[:size].T), y.T)
     crossed = np.dot(np.dot(frame, images[:size].T), y.T)
@@ -190,6 +197,8 @@ def learn(
             for k in range(old):
                 total += turn[k, a] * stale[k] * turn[k, b]
             whole[rest + i, rest + j] = total * np.sqrt(left[a] * left[b])
+    if not np.isfinite(whole.sum()):
+        return _only_seen(basis, values, y, out, out_values)
     # eigh reads the lower triangle.
     ascending, columns = np.linalg.eigh(whole)
     kept = min(held + rest + new, out.shape[0])
