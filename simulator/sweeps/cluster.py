@@ -126,7 +126,10 @@ def _refuse_unsendable(address: str, job: Job) -> None:
     """Refuse a model or optimizer of a person's own whose code cannot travel."""
     from distributed.protocol.pickle import dumps
 
-    for kind, thing in (("model", job.spec.model), ("optimizer", job.spec.optimizer)):
+    parts = [part for _, part in job.spec.parts()]
+    for kind, thing in (
+        pair for p in parts for pair in (("model", p.model), ("optimizer", p.optimizer))
+    ):
         try:
             dumps(thing)
         except Exception as error:

@@ -32,7 +32,7 @@ _MANY_HOURS, _MANY_BYTES = 48.0, 50e9
 
 
 def core_seconds(spec: Spec, data: Data | None) -> float:
-    """Seconds of one core that a run takes, about, if it does not diverge early."""
+    """Seconds of one core that a run of a part takes, about, if it does not diverge early."""
     if goes_side_by_side(spec, data):
         return spec.steps / _LANE_UPDATES_PER_SECOND
     parameters = spec.model.init(data, spec.seeds[0], spec.dtype).size
@@ -44,6 +44,10 @@ def core_seconds(spec: Spec, data: Data | None) -> float:
 
 def cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
     """About how many cells a task computes and one write commits."""
+    return min(_cells_in_a_chunk(part, data) for _, part in spec.parts())
+
+
+def _cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
     seconds = core_seconds(spec, data)
     least = _LEAST_SECONDS / seconds
     if goes_side_by_side(spec, data):
@@ -61,7 +65,8 @@ def cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
 
 def refuse_large(spec: Spec, data: Data | None, workers: int) -> None:
     """Refuse a sweep of days, or of more bytes than a small disk; its size may be a mistake."""
-    hours = spec.cells * core_seconds(spec, data) / (3600.0 * workers)
+    seconds = sum(part.cells * core_seconds(part, data) for _, part in spec.parts())
+    hours = seconds / (3600.0 * workers)
     size = float(spec.cells * Layout(spec, data).cell_bytes())
     if hours > _MANY_HOURS or size > _MANY_BYTES:
         raise InputError(

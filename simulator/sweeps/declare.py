@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from simulator.data import Data
 from simulator.sweeps.digests import FOLDER, ORIGIN, sealed
 from simulator.sweeps.layout import STATUS, Layout, Variable
 from simulator.sweeps.origin import machine, numerics, versions
-from simulator.sweeps.spec import AXES, CONVENTIONS, Spec
+from simulator.sweeps.spec import CONVENTIONS, Spec
 
 if TYPE_CHECKING:
     import zarr
@@ -42,10 +43,10 @@ def declare(
         _coordinate(group, spec, name, values)
     layout = Layout(spec, data)
     for variable in (*layout.variables, STATUS):
-        _array(group, variable, spec.shape, chunk_shape, AXES)
+        _array(group, variable, spec.shape, chunk_shape, spec.axes)
     for variable in layout.curves:
         shape, chunks = (*spec.shape, spec.steps), (*chunk_shape, spec.steps)
-        _array(group, variable, shape, chunks, (*AXES, "step"))
+        _array(group, variable, shape, chunks, (*spec.axes, "step"))
     with warnings.catch_warnings():
         # Zarr warns that the specification does not have this yet, and of the lock's file.
         warnings.simplefilter("ignore")
@@ -59,15 +60,20 @@ def declare(
 
 def coordinates(spec: Spec) -> dict[str, NDArray[Any]]:
     """The values of every dimension."""
-    found = {name: np.array(values) for name, values in spec.coordinates().items()}
+    found = {name: _array_of(values) for name, values in spec.coordinates().items()}
     return found | ({"step": np.arange(spec.steps)} if spec.curves else {})
+
+
+def _array_of(values: Sequence[Any]) -> NDArray[Any]:
+    return np.array(values, dtype=object if isinstance(values[0], str) else None)
 
 
 def _coordinate(group: zarr.Group, spec: Spec, name: str, values: NDArray[Any]) -> None:
     from zarr.codecs import Crc32cCodec
 
     array = group.create_array(
-        name, shape=values.shape, dtype=values.dtype, dimension_names=(name,),
+        name, shape=values.shape, dtype="str" if values.dtype == object else values.dtype,
+        dimension_names=(name,),
         compressors=[Crc32cCodec()], attributes=_coordinate_attributes(spec, name),
     )  # fmt: skip
     array.with_config({"write_empty_chunks": True})[:] = values
@@ -81,8 +87,9 @@ def _coordinate_attributes(spec: Spec, name: str) -> dict[str, Any]:
         "eta_trgt": (unit, "learning rate at the end of warmup"),
         "t_wrm": ("updates", "length of warmup; 1 is none"),
         "step": ("updates", "updates done before"),
+        "batch_size": ("samples", "samples that an update sees; 0 is all of them"),
     }
-    units, long_name = texts[name]
+    units, long_name = texts.get(name, ("1", f"{name.replace('_', ' ')} of the run"))
     return {"units": units, "long_name": long_name}
 
 

@@ -119,7 +119,7 @@ class Destination:
                 )
         theirs, _ = described(path, open_group(path, "r", "output"), "output")
         # Those of a person's own are no more than a record there; they agree.
-        theirs = replace(theirs, model=spec.model, optimizer=spec.optimizer)
+        theirs = _with_own(theirs, spec)
         store = ResultStore.reopen(path, theirs, data, shared=self.is_shared)
         if theirs == spec:
             return store
@@ -133,6 +133,15 @@ class Destination:
                 path, spec, data, chunk_shape, command=command, replace=store.lock,
                 fill=partial(carry_over, store),
             )  # fmt: skip
+
+
+def _with_own(theirs: Spec, ours: Spec) -> Spec:
+    """Their spec, with the models and optimizers of ours in place of its records of them."""
+    over = []
+    for axis, mine in zip(theirs.over, ours.over, strict=True):
+        known = dict(zip(mine.labels, mine.values, strict=True))
+        over.append(replace(axis, values=tuple(known[label] for label in axis.labels)))
+    return replace(theirs, model=ours.model, optimizer=ours.optimizer, over=tuple(over))
 
 
 def save_run(

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from simulator.sweeps.spec import AXES, Region
+from simulator.sweeps.spec import Region
 
 __all__ = [
     "DAMAGE",
@@ -112,7 +112,7 @@ class Manifest:
             digest, expected = lasting.pop("digest"), lasting["arrays"]
             same = [lasting[name] for name in _SAME_SWEEP]
             sweep = _digest([*same, json.loads(lasting["data"]).get("digest")])
-            whole = digest == _digest(lasting) and {*AXES} < {*expected}
+            whole = digest == _digest(lasting) and "status" in expected
             whole = whole and all(map(str.isidentifier, expected))
         except DAMAGE:
             whole = False
@@ -138,18 +138,23 @@ class Manifest:
     @cached_property
     def variables(self) -> frozenset[str]:
         """The names of the arrays that hold runs."""
-        return frozenset(self.arrays) - {*AXES, "step"}
+        return frozenset(self.arrays) - {*self.dimensions, "step"}
+
+    @cached_property
+    def dimensions(self) -> tuple[str, ...]:
+        """Those that every run has a place along."""
+        return _dimensions(self.arrays)
 
     def place(self, key: str) -> tuple[str, str] | None:
         """Variable and place of a chunk's file, if it holds runs of ours."""
         name, *place = key.split("/")
         if name not in self.variables or place[0] != "c":
             return None
-        return name, ".".join(place[1 : 1 + len(AXES)])
+        return name, ".".join(place[1 : 1 + len(self.dimensions)])
 
     def file(self, name: str, place: str) -> str:
         """The key of a variable's file of a chunk."""
-        is_curve = len(self.arrays[name]["shape"]) > len(AXES)
+        is_curve = len(self.arrays[name]["shape"]) > len(self.dimensions)
         return f"{name}/c/{place.replace('.', '/')}" + "/0" * is_curve
 
     def digest(self, key: str, content: bytes) -> str:
@@ -157,6 +162,10 @@ class Manifest:
         digest = hashlib.sha256(f"{self.sweep} {key}\n".encode())
         digest.update(content)
         return _hex(digest)
+
+
+def _dimensions(arrays: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(arrays["status"]["dimension_names"])
 
 
 def _json_of(path: Path, key: str) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -71,6 +71,7 @@ def sweep(
     grow: bool = False,
     large: bool = False,
     scheduler: str | None = None,
+    over: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Train on every cell of a grid.
 
@@ -112,12 +113,18 @@ def sweep(
         Do a sweep that takes days, or 50 GB, which is refused otherwise.
     scheduler : str, optional
         Address of a Dask scheduler, whose workers do the runs.
+    over : mapping, optional
+        More axes: from the name of an option to the values that it takes. Options of the model, of
+        the optimizer, ``batch_size``, ``dtype``, ``layer_rates``, ``sharpness_every``,
+        ``accuracy``, ``schedule``, ``warmup_exponent``, ``decay``, ``delta``, ``factor``; or
+        ``model`` and ``optimizer`` themselves, as a list or as a mapping from labels to them. With
+        ``eta_unit="critical"`` each combination has its own unit.
 
     Returns
     -------
     xarray.Dataset
-        Dimensions seed, eta_init, eta_trgt, t_wrm (and step), one variable for each property of
-        a run.
+        Dimensions those in ``over``, seed, eta_init, eta_trgt, t_wrm (and step), one variable for
+        each property of a run. What a combination has not, a pre-conditioned sharpness say, is NaN.
 
     Raises
     ------
@@ -144,6 +151,7 @@ def sweep(
         accuracy=accuracy,
         curves=curves,
         dtype=dtype,
+        over=over or (),  # type: ignore[arg-type]
     )
     path = None if output is None else Path(output)
     where = Destination(path, resume=resume, overwrite=overwrite, grow=grow)
@@ -220,7 +228,12 @@ def check(
 
 
 def rehearse(spec: Spec, data: Data | None) -> None:
-    """Refuse now what every run would refuse: nothing may be half-written."""
+    """Refuse now what every run of a part would refuse: nothing may be half-written."""
+    for _, part in spec.parts():
+        _rehearse(part, data)
+
+
+def _rehearse(spec: Spec, data: Data | None) -> None:
     objective = spec.model.bind(data, spec.dtype)
     if spec.batch_size is not None:
         check_batch_size(spec.batch_size, objective.samples)

@@ -21,12 +21,18 @@ class Job:
         The variables that its runs fill.
     known : callable
         What all runs of a seed share: see `foreknowledge`. Found once a seed and process.
+    part : callable
+        The job of the grid at these indices along the axes in ``spec.over``; made once.
     """
 
     def __init__(self, spec: Spec, data: Data | None) -> None:
         self.spec, self.data = spec, data
         self.layout = Layout(spec, data)
         self.known = cache(partial(foreknowledge, spec, data))
+        self.part = cache(self._part)
+
+    def _part(self, index: tuple[int, ...]) -> Job:
+        return Job(self.spec.part(index), self.data) if index else self
 
     def __reduce__(self) -> tuple[type[Job], tuple[Spec, Data | None]]:
         return Job, (self.spec, self.data)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.checks import InputError
 from simulator.data import Data
 from simulator.regimes import NATURAL_PHASES, OUTCOMES
 from simulator.runs import Run
@@ -101,6 +102,12 @@ def curves(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
 
 
 def _possible(wanted: tuple[Variable, ...], spec: Spec, data: Data | None) -> tuple[Variable, ...]:
+    """Those that some part of the sweep can fill."""
+    possible = {v for _, part in spec.parts() for v in wanted if _fills(part, data, v)}
+    return tuple(v for v in wanted if v in possible)
+
+
+def _fills(spec: Spec, data: Data | None, variable: Variable) -> bool:
     has = {
         "classes": bool(data and data.classes),
         "test": bool(data and data.test),
@@ -109,7 +116,7 @@ def _possible(wanted: tuple[Variable, ...], spec: Spec, data: Data | None) -> tu
         "closed_form": is_linear(spec) or is_one_example(spec, data),
         "one_example": is_one_example(spec, data),
     }
-    return tuple(v for v in wanted if all(has[need] for need in v.needs.split()))
+    return all(has[need] for need in variable.needs.split())
 
 
 class Layout:
@@ -125,6 +132,11 @@ class Layout:
         self.variables = variables(spec, data)
         self.curves = curves(spec, data) if spec.curves else ()
         self._steps = spec.steps
+        for variable in self:
+            if variable.name in spec.axes:
+                raise InputError(
+                    "over", variable.name, "is a curve's name too; leave out the curves"
+                )
 
     def __iter__(self) -> Iterator[Variable]:
         """All of them; ``status`` last: it is what makes a cell real."""

@@ -18,7 +18,7 @@ from simulator.sweeps.digests import DAMAGE, ORIGIN, DamageError, Manifest, attr
 from simulator.sweeps.entries import check_entries
 from simulator.sweeps.layout import CURVES, STATUS, VARIABLES
 from simulator.sweeps.placing import bring_back, resolved
-from simulator.sweeps.spec import AXES, Spec
+from simulator.sweeps.spec import Spec
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -127,7 +127,7 @@ def described(path: Path, group: zarr.Group, option: str) -> tuple[Spec, dict[st
             all(isinstance(table, dict) for table in tables)
             and type(attributes["complete"]) is bool
             and isinstance(attributes["command"], str)
-            and len(lengths) == len(AXES)
+            and len(lengths) == len(spec.axes)
             and all(type(c) is int and 0 < c <= n for c, n in zip(lengths, spec.shape, strict=True))
         )
     except InputError:
@@ -147,7 +147,7 @@ def _check_arrays(path: Path, group: zarr.Group, spec: Spec, option: str) -> Non
         (spec.shape, lengths),
         ((*spec.shape, spec.steps), (*lengths, spec.steps)),
     )
-    points = {name: values.shape for name, values in coordinates(spec).items()}
+    points = coordinates(spec)
     curves = CURVES if spec.curves else ()
     known = {variable.name: variable for variable in (*VARIABLES, *curves, STATUS)}
     arrays = dict(group.arrays())
@@ -157,7 +157,7 @@ def _check_arrays(path: Path, group: zarr.Group, spec: Spec, option: str) -> Non
     for name, array in arrays.items():
         shapes = array.shape, array.chunks
         if name in points:
-            right = array.shape == points[name]
+            right = array.shape == points[name].shape
         else:
             right = shapes in (along_axes, along_steps) and (
                 name not in known or (shapes == along_steps) == (known[name] in curves)
@@ -165,8 +165,13 @@ def _check_arrays(path: Path, group: zarr.Group, spec: Spec, option: str) -> Non
         if not right:
             raise InputError(option, path, f"has a {name} of another shape; sweep again")
         kinds = _KINDS[known[name].dtype] if name in known else array.dtype.kind
-        if array.dtype.kind not in (kinds if name not in points else "fi"):
+        if array.dtype.kind not in (kinds if name not in points else _of_a_point(points[name])):
             raise InputError(option, path, f"has a {name} of another kind; sweep again")
+
+
+def _of_a_point(values: NDArray[Any]) -> str:
+    """The kinds of array that may hold these coordinates."""
+    return {"O": _KINDS["str"], "b": "b"}.get(values.dtype.kind, "fi")
 
 
 def wrong_coordinates(group: zarr.Group, spec: Spec) -> list[str]:
@@ -222,6 +227,6 @@ def tally(dataset: xr.Dataset, name: str, path: Path) -> dict[str, int]:
     spec = Spec.from_dict(json.loads(dataset.attrs["spec"]))
     counts = Counter[str]()
     for region in spec.regions(dataset.attrs["chunk_shape"]):
-        part = load(dataset[[name]].isel(dict(zip(AXES, region, strict=True))), path)
+        part = load(dataset[[name]].isel(dict(zip(spec.axes, region, strict=True))), path)
         counts.update(part[name].values.ravel().tolist())
     return {word: counts[word] for word in sorted(counts) if word}

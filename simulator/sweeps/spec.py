@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from simulator.catapult_search import DELTA
@@ -14,6 +14,7 @@ from simulator.data import Data
 from simulator.models import MODELS, Array, Model
 from simulator.optimizers import OPTIMIZERS, Optimizer
 from simulator.schedules import DECAYS, SCHEDULES, Schedule
+from simulator.sweeps.over import Axis, axes_of, changed
 from simulator.sweeps.own import plain_of, rebuild
 from simulator.training import DTYPES
 
@@ -43,6 +44,8 @@ class Spec:
     """A grid of runs: the product of ``seeds``, ``eta_init``, ``eta_trgt`` and ``t_wrm``.
 
     The fields are the arguments of `simulator.sweep` with the same names, the seeds one by one.
+    With axes in ``over`` it is one such grid for each combination of their values, its `parts`;
+    the fields that vary then have the values of the first.
     """
 
     model: Model
@@ -64,9 +67,13 @@ class Spec:
     schedule: str = "warmup"
     delta: float = DELTA
     factor: float = 1.0
+    over: tuple[Axis, ...] = ()
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
+        set_(self, "over", axes_of(self.over))
+        if self.over:
+            self._check_parts()
         set_(self, "eta_trgt", _axis("eta_trgt", self.eta_trgt, positive))
         set_(self, "eta_init", _axis("eta_init", self.eta_init, nonnegative))
         set_(self, "t_wrm", _axis("t_wrm", self.t_wrm, lambda name, value: count(name, value, 1)))
@@ -87,6 +94,37 @@ class Spec:
             raise InputError(
                 "t_wrm", max(self.t_wrm), f"longer than the {self.steps} steps; give more steps"
             )
+
+    def _check_parts(self) -> None:
+        """Refuse a combination that is no sweep, and take the first one's options."""
+        names = [axis.name for axis in self.over]
+        for name in names:
+            if names.count(name) > 1 or name in AXES:
+                raise InputError("over", name, "is an axis already; name it once")
+        if math.prod(self._over_shape) > _MOST_PARTS:
+            raise InputError("over", " x ".join(names), f"give at most {_MOST_PARTS} combinations")
+        first, *_ = [part for _, part in self.parts()]
+        for field in fields(self):
+            if field.name != "over":
+                object.__setattr__(self, field.name, getattr(first, field.name))
+
+    @property
+    def _over_shape(self) -> tuple[int, ...]:
+        return tuple(len(axis.values) for axis in self.over)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of all axes: those in ``over``, and ``AXES``."""
+        return (*(axis.name for axis in self.over), *AXES)
+
+    def part(self, index: Sequence[int]) -> Spec:
+        """The grid along ``AXES`` at these indices along the axes in ``over``."""
+        return changed(replace(self, over=()), self.over, index) if self.over else self
+
+    def parts(self) -> Iterator[tuple[tuple[int, ...], Spec]]:
+        """Every one, with its indices; of a spec without such axes itself."""
+        for index in itertools.product(*map(range, self._over_shape)):
+            yield index, self.part(index)
 
     def _check_schedule(self) -> None:
         """Refuse what its schedule would not look at."""
@@ -113,13 +151,13 @@ class Spec:
             raise InputError("sharpness_every", 0, f"the schedule {self.schedule} needs it; give 1")
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Cells along each of ``AXES``."""
-        return len(self.seeds), len(self.eta_init), len(self.eta_trgt), len(self.t_wrm)
+    def shape(self) -> tuple[int, ...]:
+        """Cells along each of ``axes``."""
+        return tuple(map(len, self.coordinates().values()))
 
     @property
     def preconditions(self) -> bool:
-        """Whether its runs have a pre-conditioned sharpness."""
+        """Whether its runs have a pre-conditioned sharpness; those of a part."""
         return self.optimizer.adaptive or self.layer_rates
 
     @property
@@ -138,40 +176,37 @@ class Spec:
         """Number of runs."""
         return math.prod(self.shape)
 
-    def coordinates(self) -> dict[str, Sequence[float]]:
-        """The values along each of ``AXES``."""
-        return {
+    def coordinates(self) -> dict[str, Sequence[Any]]:
+        """The values, or labels, along each of ``axes``."""
+        others: dict[str, Sequence[Any]] = {axis.name: axis.labels for axis in self.over}
+        return others | {
             "seed": self.seeds,
             "eta_init": self.eta_init,
             "eta_trgt": self.eta_trgt,
             "t_wrm": self.t_wrm,
         }
 
-    def coordinates_of(self, index: Sequence[int]) -> dict[str, float]:
+    def coordinates_of(self, index: Sequence[int]) -> dict[str, Any]:
         """The coordinates of one cell."""
         axes = self.coordinates().items()
         return {name: values[i] for (name, values), i in zip(axes, index, strict=True)}
 
-    def locate(self, coordinates: Mapping[str, float]) -> tuple[int, ...]:
-        """Indices of the cell at these coordinates, within a thousandth; the inverse.
+    def locate(self, coordinates: Mapping[str, Any]) -> tuple[int, ...]:
+        """Indices of the cell at these coordinates, numbers within a thousandth; the inverse.
 
         An axis with one value need not be named. Raises `InputError` for coordinates that are not
         on the grid.
         """
-        unknown = set(coordinates) - set(AXES)
+        unknown = set(coordinates) - set(self.axes)
         if unknown:
-            one_of("cell", sorted(unknown)[0], AXES)
+            one_of("cell", sorted(unknown)[0], self.axes)
         indices = []
         for name, values in self.coordinates().items():
             if name not in coordinates and len(values) > 1:
                 raise InputError(
                     "cell", f"without {name}", f"give {name}=…, one of {_some(values)}"
                 )
-            wanted = coordinates.get(name, values[0])
-            nearest = min(range(len(values)), key=lambda i: abs(values[i] - wanted))
-            if abs(values[nearest] - wanted) > 1e-3 * abs(wanted):
-                raise InputError("cell", f"{name}={wanted:g}", f"not on the grid {_some(values)}")
-            indices.append(nearest)
+            indices.append(_place(name, values, coordinates.get(name, values[0])))
         return tuple(indices)
 
     def difference(self, other: Spec, *, grown: bool = False) -> str | None:
@@ -180,20 +215,23 @@ class Spec:
         ``grown``: values that the other's axes have besides are no difference.
         """
         theirs, ours = _flat(other.as_dict()), _flat(self.as_dict())
+        along = {axis.name for axis in self.over} & {axis.name for axis in other.over}
         for name in [*ours, *(name for name in theirs if name not in ours)]:
             mine, its = ours.get(name), theirs.get(name)
             if mine == its:
                 continue
-            if grown and name in _GROWS:
-                lost = sorted({*ours[name]} - {*theirs[name]})
+            if grown and name in ours and (name in _GROWS or name in along):
+                lost = [value for value in ours[name] if value not in theirs.get(name, ())]
                 if not lost:
                     continue
-                return f"has {name} {lost[0]:g}, which the larger grid lacks"
+                return f"has {name} {_some(lost[:1])}, which the larger grid lacks"
+            if grown and name not in ours and name.partition("=")[0] in along:
+                continue
             return f"was made with {name} {_shown(mine)}, not {_shown(its)}"
         return None
 
     def schedule_at(self, index: Sequence[int], eta_critical: float) -> Schedule:
-        """The schedule of one cell, in absolute learning rates.
+        """The schedule of one cell of a grid along ``AXES``, in absolute learning rates.
 
         Raises `InputError` where the unit is not finite.
         """
@@ -218,16 +256,16 @@ class Spec:
         return chosen(**{field.name: possible[field.name] for field in fields(chosen)})
 
     def chunk_shape(self, cells: int) -> tuple[int, ...]:
-        """Cells along each of ``AXES`` in a chunk of about ``cells``, at most.
+        """Cells along each of ``axes`` in a chunk of about ``cells``, at most.
 
-        Neighbours in eta_trgt first, then in t_wrm, then in eta_init, then seeds.
+        Neighbours in eta_trgt first, then in t_wrm, then in eta_init, then seeds. A chunk belongs
+        to one of the parts.
         """
-        shape = {}
+        shape = dict.fromkeys(self.axes, 1)
         for axis in ("eta_trgt", "t_wrm", "eta_init", "seed"):
-            length = self.shape[AXES.index(axis)]
-            shape[axis] = min(length, max(1, cells))
+            shape[axis] = min(len(self.coordinates()[axis]), max(1, cells))
             cells //= shape[axis]
-        return tuple(shape[axis] for axis in AXES)
+        return tuple(shape.values())
 
     def regions(self, chunk_shape: Sequence[int]) -> Iterator[Region]:
         """The slices of the grid that the chunks cover, in order."""
@@ -241,17 +279,20 @@ class Spec:
     def as_dict(self) -> dict[str, Any]:
         """Everything, as plain JSON values."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        plain["model"] = plain_of("model", self.model, MODELS)
-        plain["optimizer"] = plain_of("optimizer", self.optimizer, OPTIMIZERS)
+        for kind, ours in _OURS.items():
+            plain[kind] = plain_of(kind, plain[kind], ours)
+        del plain["over"]
+        if self.over:
+            plain["over"] = [[axis.name, axis.labels, _plain_values(axis)] for axis in self.over]
         return plain
 
     def sources(self) -> dict[str, str]:
-        """Fingerprints of the code of its model and optimizer, where they are a person's own."""
-        plain = self.as_dict()
+        """Fingerprints of the code of its models and optimizers, where they are a person's own."""
+        things = [plain for _, part in self.parts() for plain in part.as_dict().values()]
         return {
-            f"source of {plain[kind]['name']}": plain[kind]["source"]
-            for kind in ("model", "optimizer")
-            if "source" in plain[kind]
+            f"source of {plain['name']}": plain["source"]
+            for plain in things
+            if isinstance(plain, Mapping) and "source" in plain
         }
 
     @classmethod
@@ -263,25 +304,66 @@ class Spec:
         unknown = set(arguments) - {field.name for field in fields(cls)}
         if unknown:
             raise InputError("spec", sorted(unknown)[0], "no such entry; another version wrote it")
-        arguments["model"] = rebuild("model", MODELS, arguments.get("model"))
-        arguments["optimizer"] = rebuild("optimizer", OPTIMIZERS, arguments.get("optimizer"))
+        for kind, ours in _OURS.items():
+            arguments[kind] = rebuild(kind, ours, arguments.get(kind))
         try:
+            arguments["over"] = tuple(_axis_of(*entry) for entry in arguments.get("over", ()))
             return cls(**arguments)
-        except TypeError:
+        except (TypeError, ValueError):
             raise InputError("spec", "incomplete", "another version wrote it") from None
 
 
 _GROWS = ("seeds", "eta_init", "eta_trgt", "t_wrm")
+_OURS: dict[str, Mapping[str, type[Any]]] = {"model": MODELS, "optimizer": OPTIMIZERS}
+# Each is checked, and counted, before a sweep begins.
+_MOST_PARTS = 10_000
+
+
+def _plain_values(axis: Axis) -> list[Any]:
+    if axis.name in _OURS:
+        return [plain_of(axis.name, value, _OURS[axis.name]) for value in axis.values]
+    return list(axis.values)
+
+
+def _axis_of(name: str, labels: Sequence[Any], values: Sequence[Any]) -> Axis:
+    """Inverse of an entry of ``over`` in `Spec.as_dict`."""
+    if name in _OURS:
+        values = [rebuild(name, _OURS[name], plain) for plain in values]
+    made = [tuple(value) if isinstance(value, list) else value for value in values]
+    return Axis.of(name, dict(zip(labels, made, strict=True)))
+
+
+def _place(name: str, values: Sequence[Any], wanted: Any) -> int:
+    """Where a coordinate is among the values of an axis."""
+    if isinstance(values[0], (str, bool)):
+        texts = [str(value).lower() for value in values]
+        if str(wanted).lower() in texts:
+            return texts.index(str(wanted).lower())
+        raise InputError("cell", f"{name}={wanted}", f"not on the grid {_some(values)}")
+    if isinstance(wanted, str):
+        raise InputError("cell", f"{name}={wanted}", "give NAME=NUMBER, as in eta_trgt=8")
+    nearest = min(range(len(values)), key=lambda i: abs(values[i] - wanted))
+    if abs(values[nearest] - wanted) > 1e-3 * abs(wanted):
+        raise InputError("cell", f"{name}={wanted:g}", f"not on the grid {_some(values)}")
+    return nearest
 
 
 def _flat(plain: Mapping[str, Any]) -> dict[str, Any]:
     """A spec's entries, with those of its model and optimizer beside them."""
     flat: dict[str, Any] = {}
+    varied = {name for name, *_ in plain.get("over", ())}
     for name, value in plain.items():
-        if isinstance(value, Mapping):
+        if name in varied:
+            continue
+        if name == "over":
+            for axis, labels, values in value:
+                whole = axis in _OURS
+                flat |= {f"{axis}={i}": v for i, v in zip(labels, values, strict=True) if whole}
+                flat[axis] = labels
+        elif isinstance(value, Mapping):
             # Options of a person's own have any names, also the spec's.
             prefix = f"{name} " if "source" in value else ""
-            options = {prefix + k: v for k, v in value.items() if k != "name"}
+            options = {prefix + k: v for k, v in value.items() if k != "name" and k not in varied}
             flat |= {name: value["name"]} | options
         else:
             flat[name] = value
@@ -289,7 +371,7 @@ def _flat(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(value: object) -> object:
-    if isinstance(value, (tuple, list)) and all(isinstance(v, (int, float)) for v in value):
+    if isinstance(value, (tuple, list)) and all(isinstance(v, (int, float, str)) for v in value):
         return _some(value)
     return value
 
@@ -301,9 +383,11 @@ def first_seeds(count: int) -> tuple[int, ...]:
     return tuple(range(count))
 
 
-def _some(values: Sequence[float]) -> str:
+def _some(values: Sequence[Any]) -> str:
     """A grid for a sentence: all of a short one, the ends of a long one."""
-    texts = [f"{value:.6g}" for value in values]
+    texts = [
+        v if isinstance(v, str) else str(v) if isinstance(v, bool) else f"{v:.6g}" for v in values
+    ]
     return ", ".join(texts if len(texts) <= 20 else [*texts[:3], "...", *texts[-3:]])
 
 

@@ -44,15 +44,26 @@ def do(
     named; the others go on.
     """
     watch, curvature, failures = Stopwatch(), 0.0, list[str]()
+    # A chunk is of one combination of the options that vary; its cells are views.
+    first = len(job.spec.over)
+    index = tuple(part.start for part in region[:first])
+    part, where = job.part(index), region[first:]
+    cells = {name: values[(0,) * first] for name, values in chunk.items()}
     try:
-        if goes_side_by_side(job.spec, job.data):
-            run_side_by_side(job, region, chunk, failures, stop=stop, tell=tell)
+        if goes_side_by_side(part.spec, part.data):
+            run_side_by_side(part, where, cells, failures, stop=stop, tell=tell)
         else:
-            for at in np.argwhere(chunk[STATUS.name] != "done"):
-                curvature += _run(job, region, chunk, tuple(map(int, at)), failures, stop)
+            for at in np.argwhere(cells[STATUS.name] != "done"):
+                curvature += _run(part, where, cells, tuple(map(int, at)), failures, stop)
                 tell(1)
     except Interrupted:
         pass
+    if index:
+        named = (
+            f"{axis.name} {axis.labels[i]}" for axis, i in zip(job.spec.over, index, strict=True)
+        )
+        with_options = ", ".join(named)
+        failures = [f"with {with_options}, {failure}" for failure in failures]
     return Done(chunk, watch.seconds(curvature), failures)
 
 
@@ -91,7 +102,7 @@ def run_cell(
     stop: Callable[[], bool] | None = None,
     watch: Callable[[Sight], None] | None = None,
 ) -> Run:
-    """The run at these indices along ``AXES``; ``eta_critical`` is its seed's."""
+    """The run at these indices along ``AXES``, which are all; ``eta_critical`` is its seed's."""
     return simulate(
         spec.model,
         data,

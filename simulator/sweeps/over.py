@@ -1,0 +1,150 @@
+"""Any option of a sweep as an axis, beside seed, eta_init, eta_trgt and t_wrm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.checks import InputError
+from simulator.models import Model
+from simulator.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from simulator.sweeps.spec import Spec
+
+__all__ = ["Axis", "axes_of", "changed"]
+
+# Fields of a `Spec` that may vary from run to run.
+_OF_A_RUN = (
+    "batch_size", "dtype", "layer_rates", "sharpness_every", "accuracy", "schedule",
+    "warmup_exponent", "decay", "delta", "factor",
+)  # fmt: skip
+_WHOLE: dict[str, type[Any]] = {"model": Model, "optimizer": Optimizer}
+
+Label = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An option, and the values that it takes.
+
+    Attributes
+    ----------
+    name : str
+        A field of the model, of the optimizer or of the run, or ``model`` or ``optimizer``.
+    values : tuple
+    labels : tuple
+        The coordinates: the values themselves, 0 for a batch size of None (all samples), and names
+        for models and optimizers.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    labels: tuple[Label, ...]
+
+    @classmethod
+    def of(cls, name: str, given: Any) -> Axis:
+        """Of the values that a person gave, or of a mapping from labels to them."""
+        if isinstance(given, (str, bytes)) or not isinstance(given, (Mapping, Iterable)):
+            raise InputError("over", f"{name}={given!r}", "give a list of values")
+        values = tuple(
+            _python(v) for v in (given.values() if isinstance(given, Mapping) else given)
+        )
+        if not values:
+            raise InputError("over", f"{name} without values", "give one or more")
+        kind = _WHOLE.get(name)
+        if kind is not None and not all(isinstance(value, kind) for value in values):
+            wrong = next(value for value in values if not isinstance(value, kind))
+            example = "MLP(width=64)" if name == "model" else "Adam()"
+            raise InputError("over", f"{name}={wrong!r}", f"give {name}s, simulator.{example} say")
+        labels = tuple(given) if isinstance(given, Mapping) else _labels(name, values)
+        if len({*labels}) < len(labels):
+            twice = next(label for label in labels if labels.count(label) > 1)
+            raise InputError("over", f"{name}={twice}", "given twice; give each value once")
+        return cls(name, values, labels)
+
+
+def axes_of(over: Mapping[str, Any] | Sequence[Axis]) -> tuple[Axis, ...]:
+    """The axes that a mapping from names to values describes."""
+    if isinstance(over, Mapping):
+        return tuple(Axis.of(name, values) for name, values in over.items())
+    return tuple(over)
+
+
+def changed(spec: Spec, axes: Sequence[Axis], index: Sequence[int]) -> Spec:
+    """The spec with the values of these axes at these indices.
+
+    Raises
+    ------
+    InputError
+        For an axis that is no option of the model, the optimizer or the run, and for a value that
+        it cannot take.
+    """
+    chosen = [(axis, axis.values[i]) for axis, i in zip(axes, index, strict=True)]
+    # Whole objects first: others change their options.
+    for axis, value in sorted(chosen, key=lambda one: one[0].name not in _WHOLE):
+        spec = _with(spec, axis.name, value)
+    return spec
+
+
+def _with(spec: Spec, name: str, value: Any) -> Spec:
+    if name in _WHOLE or name in _OF_A_RUN:
+        return replace(spec, **{name: value})
+    holders = [kind for kind in _WHOLE if name in getattr(spec, kind).options()]
+    if len(holders) != 1:
+        raise InputError("over", name, _what_would_do(spec, name, holders))
+    return replace(spec, **{holders[0]: _remade(getattr(spec, holders[0]), name, value)})
+
+
+def _remade(thing: Any, name: str, value: Any) -> Any:
+    """The same model or optimizer with another option."""
+    return type(thing)(**{**thing.options(), name: value})
+
+
+def _what_would_do(spec: Spec, name: str, holders: list[str]) -> str:
+    if holders:
+        return f"is an option of both {spec.model.name} and {spec.optimizer.name}; vary the whole"
+    names = [*spec.model.options(), *spec.optimizer.options(), *_OF_A_RUN, *_WHOLE]
+    return (
+        f"no option of the model {spec.model.name}, the optimizer {spec.optimizer.name} or the "
+        f"run; give one of {', '.join(names)}"
+    )
+
+
+def _labels(name: str, values: tuple[Any, ...]) -> tuple[Label, ...]:
+    if name in _WHOLE:
+        return _names(values)
+    if name == "batch_size":
+        return tuple(0 if value is None else value for value in values)
+    for kinds in ((bool,), (int, float), (str,)):
+        if all(isinstance(v, kinds) and (bool in kinds or not isinstance(v, bool)) for v in values):
+            return values
+    return tuple(map(_shown, values))
+
+
+def _names(things: tuple[Any, ...]) -> tuple[str, ...]:
+    """Their names, with the options in which those of one name differ."""
+    labels = []
+    for thing in things:
+        kin = [other.options() for other in things if other.name == thing.name]
+        differing = [
+            f"{option}={_shown(value)}"
+            for option, value in thing.options().items()
+            if any(others.get(option) != value for others in kin)
+        ]
+        labels.append(" ".join([thing.name, *differing]))
+    return tuple(labels)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _python(value: Any) -> Any:
+    """A number of Python's own for one of NumPy's."""
+    return value.item() if isinstance(value, np.generic) else value
