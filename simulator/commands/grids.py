@@ -1,4 +1,4 @@
-"""The grid grammar of the command line: ``4``, ``1,2,4``, ``1:8:8``, ``1:256:13:log``."""
+"""The grid grammar of the command line: ``4``, ``1,2,4``, ``1:8:8``, ``1:256:13:log``; lists of words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from simulator.checks import printable
 
-__all__ = ["Grid"]
+__all__ = ["Grid", "Several"]
 
 _MOST_VALUES = 1_000_000
 
@@ -70,6 +70,42 @@ class Grid(click.ParamType[tuple[float, ...]]):
         if value != int(value):
             raise ValueError(f"{text!r} is not a whole number")
         return int(value)
+
+
+class Several(click.ParamType[Any]):
+    """What another type takes, or more than one of it: a tuple then.
+
+    Numbers are a `Grid`, of which one value alone stays a number; others are a list.
+    """
+
+    def __init__(self, one: click.ParamType[Any]) -> None:
+        self._one = one
+        self.name = one.name
+        self._grid = {click.INT: Grid(whole=True), click.FLOAT: Grid()}.get(one)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = str(value)
+        if isinstance(value, tuple) or not ("," in text or (self._grid and ":" in text)):
+            return value if isinstance(value, tuple) else self._one.convert(value, param, ctx)
+        if self._grid is not None and "full" not in text.split(","):
+            values = self._grid.convert(value, param, ctx)
+        else:
+            values = tuple(self._one.convert(part, param, ctx) for part in text.split(","))
+        for before in (values[:i] for i in range(len(values))):
+            if values[len(before)] in before:
+                self.fail(f"{printable(value)!r}: give each value once", param, ctx)
+        return values if len(values) > 1 else values[0]
+
+
+class BatchSize(click.ParamType[Any]):
+    """A whole number, or ``full``: None."""
+
+    name = "integer"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        return None if str(value) == "full" else click.INT.convert(value, param, ctx)
 
 
 def _finite(text: str) -> float:

@@ -7,7 +7,7 @@ to the library are shown here as text and applied there; a test holds the two to
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +15,7 @@ import click
 
 from simulator.checks import InputError, one_of
 from simulator.commands.completion import one_of_these
-from simulator.commands.grids import Grid
+from simulator.commands.grids import BatchSize, Grid, Several
 from simulator.commands.terminal import hush, without_color
 from simulator.files import open_file
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from simulator.optimizers import Optimizer
 
 __all__ = [
-    "GroupedCommand", "curvature_options", "data_of", "data_options", "model_of", "model_options",
+    "GroupedCommand", "argument", "curvature_options", "data_of", "data_options", "model_of", "model_options",
     "optimizer_of", "optimizer_options", "option", "output_options", "report_options",
-    "schedule_of", "schedule_options", "terminal_options", "was_given",
+    "schedule_of", "schedule_options", "several", "terminal_options", "varied", "was_given",
 ]  # fmt: skip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -117,7 +117,7 @@ optimizer_options = _together(
     option("optimizer", "--eps", type=float, default_text="1e-08", help="Added to the root; rmsprop, adam and its kin."),
     option("optimizer", "--weight-decay", type=float, default_text="0.01", help="Decoupled, times eta; adamw."),
     option("optimizer", "--layer-rates/--no-layer-rates", default=False, help="muP's learning-rate factor for each layer under an adaptive optimizer; mlp, mup."),
-    option("optimizer", "--batch-size", type=int, default_text="full batch", help="Samples an update sees."),
+    option("optimizer", "--batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="full", help="Samples an update sees."),
 )  # fmt: skip
 
 
@@ -138,6 +138,48 @@ def schedule_options(eta_trgt: str, t_wrm: str, *, grid: bool) -> Callable[[Any]
         option("schedule", "--decay", default="none", metavar="none|cosine", help="After warmup; cosine ends at eta_trgt / 10."),
         option("schedule", "--eta-unit", default="critical", metavar="absolute|critical", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness; adam: of the pre-conditioned one)."),
     )  # fmt: skip
+
+
+# What may be given more than once to a command that does many runs; what it is called in Python.
+_VARIES = {
+    "model": "model", "width": "width", "depth": "depth", "activation": "activation",
+    "param": "parameterization", "s": "s", "var_w": "var_w", "representation": "representation",
+    "loss": "loss", "optimizer": "optimizer", "momentum": "beta", "dampening": "dampening",
+    "beta1": "beta1", "beta2": "beta2", "eps": "eps", "weight_decay": "weight_decay",
+    "batch_size": "batch_size", "schedule": "schedule", "delta": "delta", "factor": "factor",
+    "warmup_exponent": "warmup_exponent", "decay": "decay", "sharpness_every": "sharpness_every",
+    "accuracy": "accuracy", "dtype": "dtype",
+}  # fmt: skip
+
+
+def argument(name: str) -> str:
+    """What Python calls an axis that may be named as its option: ``param``, ``batch-size``."""
+    name = name.lstrip("-").replace("-", "_")
+    return _VARIES.get(name, name)
+
+
+def several(command: click.Command) -> click.Command:
+    """Let the options of a command that may vary take a list, or a grid where they are numbers."""
+    for parameter in command.params:
+        if parameter.name in _VARIES and not isinstance(parameter.type, Grid):
+            parameter.type = Several(parameter.type)
+    return command
+
+
+def varied(given: dict[str, Any]) -> dict[str, Any]:
+    """The axes that lists among the given options make, beside those of the schedule.
+
+    Each such option is left with its first value, also for `model_of` and `optimizer_of`.
+    """
+    over: dict[str, Any] = {}
+    params = click.get_current_context().params
+    for name, argument in _VARIES.items():
+        values = given.get(name)
+        if isinstance(values, tuple):
+            whole = {"model": models_of, "optimizer": optimizers_of}.get(name)
+            over[argument] = values if whole is None else whole()
+            params[name] = given[name] = values[0]
+    return over
 
 
 def curvature_options(every: int) -> Callable[[Any], Any]:
@@ -227,11 +269,11 @@ def _as_typed(key: str, value: object) -> object:
     try:
         if isinstance(value, (int, float, str)):
             return str(value)
-        if isinstance(value, list) and all(type(entry) in (int, float) for entry in value):
+        if isinstance(value, list) and all(type(entry) in (int, float, str) for entry in value):
             return ",".join(map(str, value))
     except ValueError:  # Python does not write out a whole number of thousands of digits
         raise InputError(key, "a number of thousands of digits", "give a smaller one") from None
-    raise InputError("config", key, "give a number, a text, or a list of numbers")
+    raise InputError("config", key, "give a number, a text, or a list of them")
 
 
 def _given(names: dict[str, str], chosen: str, accepted: set[str], kind: str) -> dict[str, Any]:
@@ -243,7 +285,10 @@ def _given(names: dict[str, str], chosen: str, accepted: set[str], kind: str) ->
         if value is None:
             continue
         if argument not in accepted:
-            shown = ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else value
+            several = isinstance(value, tuple)
+            shown = (
+                ",".join(v if isinstance(v, str) else f"{v:g}" for v in value) if several else value
+            )
             typed = f"no_{name}" if value is False else name
             raise InputError(typed, shown, f"{kind} {chosen} has no such option; leave it out")
         arguments[argument] = value
@@ -261,19 +306,19 @@ def was_given(name: str) -> bool:
 
 def model_of() -> Model:
     """The model that the current command's options describe."""
-    import inspect
+    return next(iter(models_of().values()))
 
+
+def models_of() -> dict[str, Model]:
+    """Those that they describe, by name, where ``--model`` is a list."""
     from simulator.models import MODELS
 
-    chosen = one_of("model", click.get_current_context().params["model"], MODELS)
     names = {
         name: name
         for name in ("width", "depth", "activation", "s", "var_w", "bias", "representation",
                      "curvatures", "loss")
     }  # fmt: skip
-    names["param"] = "parameterization"
-    accepted = set(inspect.signature(MODELS[chosen]).parameters)
-    return MODELS[chosen](**_given(names, chosen, accepted, "the model"))
+    return _made("model", MODELS, names | {"param": "parameterization"})
 
 
 def schedule_of(given: dict[str, Any]) -> dict[str, Any]:
@@ -293,16 +338,37 @@ def schedule_of(given: dict[str, Any]) -> dict[str, Any]:
 
 def optimizer_of() -> Optimizer:
     """The optimizer that the current command's options describe."""
-    import inspect
+    return next(iter(optimizers_of().values()))
 
+
+def optimizers_of() -> dict[str, Optimizer]:
+    """Those that they describe, by name, where ``--optimizer`` is a list."""
     from simulator.optimizers import OPTIMIZERS
 
-    chosen = one_of("optimizer", click.get_current_context().params["optimizer"], OPTIMIZERS)
-    accepted = set(inspect.signature(OPTIMIZERS[chosen]).parameters)
     names = {"momentum": "beta"} | {
         name: name for name in ("dampening", "ema", "beta1", "beta2", "eps", "weight_decay")
     }
-    return OPTIMIZERS[chosen](**_given(names, chosen, accepted, "the optimizer"))
+    return _made("optimizer", OPTIMIZERS, names)
+
+
+def _made(kind: str, known: Mapping[str, type[Any]], names: dict[str, str]) -> dict[str, Any]:
+    """What ``--model`` or ``--optimizer`` names, each with those of the given options it takes."""
+    import inspect
+
+    chosen = click.get_current_context().params[kind]
+    chosen = chosen if isinstance(chosen, tuple) else (chosen,)
+    takes = {
+        name: {*inspect.signature(known[one_of(kind, name, known)]).parameters} for name in chosen
+    }
+    given = _given(names, ", ".join(chosen), set().union(*takes.values()), f"the {kind}")
+    # Of a list, the first: the others are an axis.
+    values = {
+        k: v[0] if isinstance(v, tuple) and k != "curvatures" else v for k, v in given.items()
+    }
+    return {
+        name: known[name](**{k: v for k, v in values.items() if k in takes[name]})
+        for name in chosen
+    }
 
 
 def data_of() -> Data | None:

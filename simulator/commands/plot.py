@@ -1,4 +1,4 @@
-"""``warmup plot``: the phase diagram of a store."""
+"""``warmup plot``: the phase diagrams of a store."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from simulator.checks import printable
 from simulator.commands import options
 from simulator.commands.options import option
+from simulator.commands.replay import coordinates
 from simulator.commands.terminal import emit
 
 __all__ = ["plot"]
@@ -18,10 +19,18 @@ __all__ = ["plot"]
 @click.command(cls=options.GroupedCommand)
 @click.argument("store", type=click.Path(path_type=Path), metavar="STORE.zarr")
 @option("output", "--color", default="loss_final", metavar="NAME", help="Variable to colour by: loss_final, test_accuracy_final, sharpness_final ...")  # fmt: skip
+@option("output", "--x", default="eta_trgt", metavar="DIMENSION", help="Along the horizontal axis.")
+@option("output", "--y", default="t_wrm", metavar="DIMENSION", help="Along the vertical axis.")
+@option("output", "--rows", metavar="DIMENSION", default_text="what is left", help="A row of diagrams for each of its values.")  # fmt: skip
+@option("output", "--columns", metavar="DIMENSION", default_text="what is left", help="A column of diagrams for each of its values.")  # fmt: skip
+@option("output", "--where", metavar="DIMENSION=VALUE,…", help="Draw these values of other dimensions only.")  # fmt: skip
 @option("schedule", "--eta-init", type=int, default=0, metavar="INDEX", help="Which eta_init, counted from 0.")  # fmt: skip
 @options.output_options("beside the store")
-def plot(store: Path, color: str, eta_init: int, **given: Any) -> None:
-    """Draw the phase diagram of a store: eta_trgt against t_wrm."""
+def plot(store: Path, color: str, eta_init: int, where: str | None, **given: Any) -> None:
+    """Draw the phase diagram of a store: eta_trgt against t_wrm, or any two dimensions.
+
+    Where more options than these vary, there is a diagram for each of their values.
+    """
     from simulator import figures
     from simulator.checks import InputError
     from simulator.sweeps import load, open_store
@@ -31,8 +40,15 @@ def plot(store: Path, color: str, eta_init: int, **given: Any) -> None:
     figures.check_format(figure)
     if not 0 <= eta_init < len(spec.eta_init):
         raise InputError("eta_init", eta_init, f"give an index from 0 to {len(spec.eta_init) - 1}")
+    places = spec.places(coordinates("where", where), "where")
+    dimensions: dict[str, Any] = {
+        name: options.argument(given[name]) for name in ("x", "y", "rows", "columns") if given[name]
+    }
+    dataset = dataset.isel({name: [place] for name, place in places.items()})
     dataset = load(dataset.drop_dims("step", errors="ignore"), store)
-    figures.save(figures.phase_diagram(dataset, color=color, eta_init=eta_init), figure)
+    at = 0 if "eta_init" in places else eta_init
+    axes = figures.phase_diagram(dataset, color=color, eta_init=at, **dimensions)
+    figures.save(axes, figure)
     if given["as_json"]:
         emit({"command": "plot", "store": str(store), "figure": str(figure), "color": color})
     else:

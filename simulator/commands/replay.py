@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from simulator.data import Data
     from simulator.sweeps import Spec
 
-__all__ = ["Replay", "data_again", "refuse_others", "replay"]
+__all__ = ["Replay", "coordinates", "data_again", "refuse_others", "replay"]
 
 
 class Replay(NamedTuple):
-    """Spec, data and indices of the run to do again, and what the store says of it."""
+    """Spec, data and indices along ``AXES`` of the run to do again, and what the store says of it.
+
+    Where other options vary, the spec is that of its part.
+    """
 
     spec: Spec
     data: Data | None
@@ -42,7 +45,7 @@ def replay(
         make another run: it keeps its own.
     """
     from simulator.schedules import SCHEDULES
-    from simulator.sweeps import AXES, load, open_store
+    from simulator.sweeps import load, open_store
 
     dataset, spec, description = open_store(store, option)
     if SCHEDULES[spec.schedule].needs_sharpness:
@@ -53,13 +56,15 @@ def replay(
             )  # fmt: skip
         sharpness_every = None
     again = data_again(store, option, data, description)
-    at = spec.locate(_coordinates(cell))
-    here = dataset.isel(dict(zip(AXES, at, strict=True))).drop_dims("step", errors="ignore")
+    at = spec.locate(coordinates("cell", cell))
+    here = dataset.isel(dict(zip(spec.axes, at, strict=True))).drop_dims("step", errors="ignore")
     here = load(here, store, option)
     if here["status"].item() != "done":
         raise InputError("cell", cell, f"is {here['status'].item()} in {store}")
     stored = {str(name): here[name].item() for name in here.data_vars}
     del stored["status"]
+    others = len(spec.over)
+    spec, at = spec.part(at[:others]), at[others:]
     if sharpness_every is not None and sharpness_every != spec.sharpness_every:
         # Measuring more often changes no step of this training, only what is seen of it.
         spec = replace(spec, sharpness_every=sharpness_every)
@@ -67,20 +72,23 @@ def replay(
     return Replay(spec, again, at, stored)
 
 
-def _coordinates(text: str | None) -> dict[str, float]:
-    """Parse ``eta_trgt=8,t_wrm=64``."""
-    coordinates = {}
+def coordinates(option: str, text: str | None) -> dict[str, float | str]:
+    """Parse ``eta_trgt=8,param=mup``; numbers are numbers."""
+    found: dict[str, float | str] = {}
     for part in filter(None, (text or "").split(",")):
-        name, _, value = part.partition("=")
-        if name.strip() in coordinates:
-            raise InputError("cell", text, f"has {name.strip()} twice; name it once")
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not value:
+            raise InputError(option, part, "give NAME=VALUE, as in eta_trgt=8")
+        name = options.argument(name)
+        if name in found:
+            raise InputError(option, text, f"has {name} twice; name it once")
         try:
-            coordinates[name.strip()] = float(value)
+            found[name] = float(value)
         except ValueError:
-            raise InputError("cell", part, "give NAME=NUMBER, as in eta_trgt=8") from None
-    if not all(map(isfinite, coordinates.values())):
-        raise InputError("cell", text, "give finite numbers")
-    return coordinates
+            found[name] = value
+        if isinstance(found[name], float) and not isfinite(float(value)):
+            raise InputError(option, text, "give finite numbers")
+    return found
 
 
 def data_again(

@@ -36,6 +36,7 @@ __all__ = ["sweep"]
 _SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
 
 
+@options.several
 @click.command(cls=options.GroupedCommand)
 @options.model_options
 @options.data_options
@@ -58,8 +59,10 @@ def sweep(**given: Any) -> None:
     """Train on a grid of eta_init, eta_trgt, t_wrm and seeds, and draw the phase diagram.
 
     GRID is one value, a list 1,2,4, or a range START:STOP:COUNT or START:STOP:COUNT:log with both
-    ends. Without any option: SP networks on handwritten digits, where the longest warmup survives
-    an eta_trgt many times larger than none.
+    ends. Options of the model, the loss, the optimizer, the schedule, the curvature and --dtype
+    take a list too, and numbers a range: each is one more axis, as --param sp,mup --width 16,64.
+    Without any option: SP networks on handwritten digits, where the longest warmup survives an
+    eta_trgt many times larger than none.
     """
     from simulator import figures
     from simulator.sweeps import StoreMovedError, check, execute, load
@@ -158,6 +161,7 @@ def _tell_share(given: dict[str, Any], store: Path, cells: int, left: int) -> No
 def _spec(given: dict[str, Any]) -> Spec:
     from simulator.sweeps import Spec, first_seeds
 
+    over = options.varied(given)
     same = (
         "batch_size", "layer_rates", "sharpness_every", "accuracy", "curves", "dtype",
     )  # fmt: skip
@@ -165,6 +169,7 @@ def _spec(given: dict[str, Any]) -> Spec:
         model=options.model_of(),
         optimizer=options.optimizer_of(),
         seeds=first_seeds(given["seeds"]),
+        over=over,  # type: ignore[arg-type]
         **options.schedule_of(given),
         **{name: given[name] for name in same},
     )
@@ -198,27 +203,22 @@ def _resume_line(store: Path) -> str:
     return shlex.join([*words, *([] if named else ["-o", str(store)]), *more])
 
 
-def _boundaries(dataset: xr.Dataset) -> list[dict[str, Any]]:
-    """The largest trainable eta_trgt of each eta_init and t_wrm: median and range over seeds."""
+def _boundaries(dataset: xr.Dataset) -> list[dict[Any, Any]]:
+    """The largest trainable eta_trgt for each t_wrm and all else: median and range over seeds."""
     from simulator.sweeps.boundary import boundary, median
 
     edges = boundary(dataset)
     top = float(dataset["eta_trgt"][-1])
+    names = [name for name in edges.dims if name != "seed"]
     rows = []
-    for init in dataset["eta_init"].values:
-        for t_wrm in dataset["t_wrm"].values:
-            found = edges.sel(eta_init=init, t_wrm=t_wrm)
-            middle = float(median(found))
-            rows.append(
-                {
-                    "eta_init": float(init),
-                    "t_wrm": int(t_wrm),
-                    "eta_trgt_max": middle,
-                    "smallest": float(found.min()),
-                    "largest": float(found.max()),
-                    "at_grid_end": middle == top,
-                }
-            )
+    for values in itertools.product(*(dataset[name].values.tolist() for name in names)):
+        at = dict(zip(names, values, strict=True))
+        found = edges.sel(at)
+        middle = float(median(found))
+        rows.append({
+            **at, "eta_trgt_max": middle, "smallest": float(found.min()),
+            "largest": float(found.max()), "at_grid_end": middle == top,
+        })  # fmt: skip
     return rows
 
 
@@ -255,9 +255,9 @@ def _tell(
     seeds = len(spec.seeds)
     spread = f", median and range of {seeds} seeds" if seeds > 1 else ""
     click.echo(f"{spec.cells} runs in {seconds['total']:.1f} s. Of all threads: {shares(seconds)}.")
-    for init, group in itertools.groupby(rows, key=lambda row: row["eta_init"]):
-        from_init = f" from eta_init {init:g}" if len(spec.eta_init) > 1 else ""
-        click.echo(f"\nLargest trainable eta_trgt{from_init}{unit}{spread}:\n")
+    shown = [axis.name for axis in spec.over] + ["eta_init"] * (len(spec.eta_init) > 1)
+    for at, group in itertools.groupby(rows, key=lambda row: [row[name] for name in shown]):
+        click.echo(f"\nLargest trainable eta_trgt{_with(shown, at)}{unit}{spread}:\n")
         click.echo("    t_wrm   eta_trgt")
         lines = list(group)
         for row in lines:
@@ -267,6 +267,15 @@ def _tell(
             click.echo(f"  {row['t_wrm']:7d}   {value:>8}{span}{end}")
         click.echo(f"\n{_sentence(lines)}")
     click.echo(f"\nResults  {printable(store)}\nDiagram  {printable(figure)}")
+
+
+def _with(names: list[str], values: list[Any]) -> str:
+    """For which options a table is."""
+    texts = [
+        f"{name} {value if isinstance(value, (str, bool)) else f'{value:g}'}"
+        for name, value in zip(names, values, strict=True)
+    ]
+    return f" with {', '.join(texts)}" if texts else ""
 
 
 def _number(value: float) -> str:

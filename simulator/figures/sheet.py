@@ -9,29 +9,29 @@ from numpy.typing import NDArray
 
 from simulator.checks import InputError
 from simulator.sweeps.boundary import boundary, median, survived
-from simulator.sweeps.spec import AXES
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Sheet", "lay_out"]
+__all__ = ["Sheet", "is_logarithmic", "lay_out"]
 
 Array = NDArray[Any]
 
 
 class Sheet(NamedTuple):
-    """The cells of one eta_init, over all seeds; arrays of shape (t_wrm, eta_trgt).
+    """The cells of one diagram, over all seeds; arrays of shape (y, x).
 
     Attributes
     ----------
     x_edges, y_edges : arrays
-        Of the cells, along eta_trgt and t_wrm.
+        Of the cells.
     middle : array
         Median over the seeds that trained; NaN unless most did.
     diverged, stuck : arrays of bool
         Cells that did not train: what most of those seeds did.
-    right : array, shape (t_wrm,)
-        Where the boundary runs: right edge of the last trainable cell, NaN where it is not known.
+    boundary : array, shape (y,) or (x,)
+        Where the boundary runs along eta_trgt, if that is x or y: the far edge of the last
+        trainable cell, NaN where it is not known. Empty if it is neither.
     """
 
     x_edges: Array
@@ -39,39 +39,54 @@ class Sheet(NamedTuple):
     middle: Array
     diverged: Array
     stuck: Array
-    right: Array
+    boundary: Array
 
 
-def lay_out(dataset: xr.Dataset, color: str, eta_init: int = 0) -> Sheet:
-    """The cells of ``dataset`` at an index along eta_init, with the median of ``color``.
+def lay_out(dataset: xr.Dataset, color: str, x: str = "eta_trgt", y: str = "t_wrm") -> Sheet:
+    """The cells of ``dataset`` along two of its dimensions, with the median of ``color``.
+
+    All other dimensions but the seed have one value.
 
     Raises
     ------
     InputError
         For a colour that is no number of each run.
     """
-    if color not in dataset or dataset[color].dtype.kind != "f" or dataset[color].dims != AXES:
+    if color not in dataset or dataset[color].dtype.kind != "f" or "step" in dataset[color].dims:
         raise InputError("color", color, "give a variable of real numbers, loss_final say")
-    sheet = dataset.isel(eta_init=eta_init).transpose("seed", "t_wrm", "eta_trgt", ...)
+    others = [name for name in dataset["status"].dims if name not in ("seed", x, y)]
+    sheet = dataset.isel(dict.fromkeys(others, 0)).transpose("seed", y, x, ...)
     done = (sheet["status"] == "done").values
     trained = survived(sheet).values & done
     diverged = sheet["diverged"].values & done
     shown = trained.sum(axis=0) > 0.5 * done.sum(axis=0)
     values = np.where(trained, sheet[color].values, np.nan)
+    # Some parts of a sweep have no such variable.
+    known = shown & np.isfinite(values).any(axis=0)
     middle = np.full(shown.shape, np.nan)
-    middle[shown] = np.nanmedian(values[:, shown], axis=0)
+    middle[known] = np.nanmedian(values[:, known], axis=0)
 
     failed = ~shown & done.any(axis=0)
     mostly = failed & (diverged.sum(axis=0) >= (done & ~trained & ~diverged).sum(axis=0))
-    x_edges, y_edges = (_edges(sheet[name].values) for name in ("eta_trgt", "t_wrm"))
-    edge = median(boundary(sheet)).transpose("t_wrm").values
-    right = x_edges[np.searchsorted(sheet["eta_trgt"].values, np.nan_to_num(edge), side="right")]
-    right[np.isnan(edge)] = np.nan
-    return Sheet(x_edges, y_edges, middle, mostly, failed & ~mostly, right)
+    edges = {name: _edges(sheet[name].values) for name in (x, y)}
+    line = np.array([])
+    if "eta_trgt" in edges:
+        edge = median(boundary(sheet)).values
+        passed = np.searchsorted(sheet["eta_trgt"].values, np.nan_to_num(edge), side="right")
+        line = edges["eta_trgt"][passed]
+        line[np.isnan(edge)] = np.nan
+    return Sheet(edges[x], edges[y], middle, mostly, failed & ~mostly, line)
+
+
+def is_logarithmic(values: Array) -> bool:
+    """Whether coordinates have a place on a logarithmic axis; others stand side by side."""
+    return values.dtype.kind in "fi" and bool((values > 0).all())
 
 
 def _edges(centres: Array) -> NDArray[np.float64]:
-    """Cell edges halfway between positive centres on a log axis."""
+    """Cell edges halfway between positive centres on a log axis; of other centres between ranks."""
+    if not is_logarithmic(centres):
+        return np.arange(-0.5, len(centres))
     logs = np.log(np.asarray(centres, dtype=float))
     if logs.size == 1:
         logs = np.clip(logs, np.log(1e-250), np.log(1e250))

@@ -84,7 +84,7 @@ def draw_diagram(
     for init in range(len(spec.eta_init)):
         for part in parts:
             some = dataset.isel(seed=part)
-            sheet = lay_out(some, color, init)
+            sheet = lay_out(some.isel(eta_init=[init]), color)
             cells.append(_cells(some, sheet, init))
             lines.append(_lines(sheet, some, spec, data, init))
     every = {"cells": _together(cells)}
@@ -181,7 +181,7 @@ def _lines(
         unit_trgt > found.ceiling
     )
     return {
-        "boundary": {"x": np.repeat(sheet.right, 2), "y": np.repeat(y, 2)[1:-1]},
+        "boundary": {"x": np.repeat(sheet.boundary, 2), "y": np.repeat(y, 2)[1:-1]},
         "eta_max": {"x": np.full(2, found.eta_max), "y": y[[0, -1]]},
         "ceiling": {"x": np.full(2, found.ceiling), "y": y[[0, -1]]},
         "shortest": {"x": unit_trgt, "y": np.where(shown, found.shortest, np.nan)},

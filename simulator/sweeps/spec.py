@@ -197,17 +197,20 @@ class Spec:
         An axis with one value need not be named. Raises `InputError` for coordinates that are not
         on the grid.
         """
-        unknown = set(coordinates) - set(self.axes)
-        if unknown:
-            one_of("cell", sorted(unknown)[0], self.axes)
-        indices = []
+        found = self.places(coordinates, "cell")
         for name, values in self.coordinates().items():
-            if name not in coordinates and len(values) > 1:
+            if name not in found and len(values) > 1:
                 raise InputError(
                     "cell", f"without {name}", f"give {name}=…, one of {_some(values)}"
                 )
-            indices.append(_place(name, values, coordinates.get(name, values[0])))
-        return tuple(indices)
+        return tuple(found.get(name, 0) for name in self.axes)
+
+    def places(self, coordinates: Mapping[str, Any], option: str) -> dict[str, int]:
+        """Where some coordinates, given by ``option``, are along their axes."""
+        axes = self.coordinates()
+        for name in coordinates:
+            one_of(option, name, self.axes)
+        return {name: _place(option, name, axes[name], at) for name, at in coordinates.items()}
 
     def difference(self, other: Spec, *, grown: bool = False) -> str | None:
         """The first entry in which another spec is not this one, in words; None if there is none.
@@ -333,18 +336,18 @@ def _axis_of(name: str, labels: Sequence[Any], values: Sequence[Any]) -> Axis:
     return Axis.of(name, dict(zip(labels, made, strict=True)))
 
 
-def _place(name: str, values: Sequence[Any], wanted: Any) -> int:
+def _place(option: str, name: str, values: Sequence[Any], wanted: Any) -> int:
     """Where a coordinate is among the values of an axis."""
     if isinstance(values[0], (str, bool)):
         texts = [str(value).lower() for value in values]
         if str(wanted).lower() in texts:
             return texts.index(str(wanted).lower())
-        raise InputError("cell", f"{name}={wanted}", f"not on the grid {_some(values)}")
+        raise InputError(option, f"{name}={wanted}", f"not on the grid {_some(values)}")
     if isinstance(wanted, str):
-        raise InputError("cell", f"{name}={wanted}", "give NAME=NUMBER, as in eta_trgt=8")
+        raise InputError(option, f"{name}={wanted}", "give NAME=NUMBER, as in eta_trgt=8")
     nearest = min(range(len(values)), key=lambda i: abs(values[i] - wanted))
     if abs(values[nearest] - wanted) > 1e-3 * abs(wanted):
-        raise InputError("cell", f"{name}={wanted:g}", f"not on the grid {_some(values)}")
+        raise InputError(option, f"{name}={wanted:g}", f"not on the grid {_some(values)}")
     return nearest
 
 
