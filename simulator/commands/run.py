@@ -15,6 +15,7 @@ from simulator.commands import options
 from simulator.commands.live import drawing, leave_picture, obstacle
 from simulator.commands.options import option
 from simulator.commands.replay import refuse_others, replay
+from simulator.commands.run_several import run_several
 from simulator.commands.terminal import announce_compilation, emit, marked, note, shares, typed
 
 if TYPE_CHECKING:
@@ -29,11 +30,12 @@ __all__ = ["new_spec", "run"]
 _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data", "sharpness_every"}
 
 
+@options.several
 @click.command(cls=options.GroupedCommand)
 @options.model_options
 @options.data_options
 @options.optimizer_options
-@options.schedule_options("8", "64", grid=False)
+@options.schedule_options("8", "64", grid=True)
 @options.curvature_options(every=1)
 @option("curvature", "--top-k", type=int, default=1, help="Eigenvalues to follow.")
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
@@ -49,7 +51,9 @@ def run(**given: Any) -> None:
     """Train once and follow loss, sharpness and its threshold.
 
     Without any option: an SP network on handwritten digits, warmed up to an eta_trgt that it would
-    not survive from the start.
+    not survive from the start. Options of the model, the loss, the optimizer, the schedule, the
+    curvature and --dtype take a list, as --t-wrm 1,16,64: a handful of runs, drawn over one
+    another.
     """
     from simulator import figures
     from simulator.seconds import compiling
@@ -69,6 +73,9 @@ def run(**given: Any) -> None:
         raise InputError("cell", given["cell"], "belongs to --replay; name a store with it")
     else:
         spec, data, cell, stored = new_spec(given), options.data_of(), (0, 0, 0, 0), None
+        if spec.cells > 1:
+            run_several(spec, data, figure, given)
+            return
 
     where = Destination(given["output"], overwrite=given["overwrite"])
     where.check(spec, data)
@@ -117,12 +124,14 @@ def _watched(live: bool) -> AbstractContextManager[Callable[[Sight], None] | Non
 
 
 def new_spec(given: dict[str, Any]) -> Spec:
-    """The one cell that the current command's options describe."""
+    """The one cell that the current command's options describe, or the few."""
     from simulator.sweeps import Spec
 
+    over = options.varied(given)
     same = ("batch_size", "layer_rates", "sharpness_every", "accuracy", "dtype")
     at_least("seed", given["seed"], 0)
     return Spec(
+        over=over,  # type: ignore[arg-type]
         model=options.model_of(),
         optimizer=options.optimizer_of(),
         seeds=(given["seed"],),

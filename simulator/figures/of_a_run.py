@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["trajectory"]
 
 # Beyond, matplotlib cannot place ticks.
-_HIGHEST = 1e300
+HIGHEST = 1e300
 
 
 def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
@@ -53,7 +53,7 @@ def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) ->
     sharpness.set(ylabel=r"$\lambda(P^{-1}H)$" if curves.adaptive else r"sharpness $\lambda$")
 
     # The axis needs room above its highest value.
-    eta.plot(curves.step, np.minimum(curves.eta, _HIGHEST), color=ETA, lw=1.4)
+    eta.plot(curves.step, np.minimum(curves.eta, HIGHEST), color=ETA, lw=1.4)
     eta.set(ylabel=r"$\eta_t$", xlabel="step (updates done before)")
     eta.set(xlim=(curves.step[0], curves.step[-1] + 1), ylim=(0, None))
     _mark(curves, events, loss, sharpness)

@@ -186,7 +186,7 @@ def _caption(part: xr.Dataset, rows: str | None, columns: str | None) -> str:
     for name in filter(None, (rows, columns)):
         value = part[name].values[0]
         shown = f"{value:g}" if part[name].dtype.kind in "fi" else str(value)
-        texts.append(f"{name.replace('_', ' ')} {shown}")
+        texts.append(f"{name if name in _NAMES else name.replace('_', ' ')} {shown}")
     return ", ".join(texts)
 
 

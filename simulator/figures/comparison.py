@@ -1,0 +1,111 @@
+"""Several runs over one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.checks import InputError
+from simulator.events import Curves, Story
+from simulator.figures.canvas import pyplot
+from simulator.figures.extent import loss_extent, sharpness_extent
+from simulator.figures.of_a_run import HIGHEST
+from simulator.figures.palette import THRESHOLD
+from simulator.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["compare"]
+
+# Learning rates that differ by more are seen on a logarithmic axis only.
+_APART = 30.0
+
+
+def compare(
+    runs: Sequence[Run | Curves | Story],
+    labels: Sequence[str] | None = None,
+    ax: Sequence[Axes] | None = None,
+) -> Sequence[Axes]:
+    """Loss, sharpness and eta of several runs over their steps, each with its threshold dashed.
+
+    Parameters
+    ----------
+    runs : sequence of Run, Curves or Story
+    labels : sequence of str, optional
+        One a run. Default: their numbers.
+    ax : three Axes, optional
+        For loss, sharpness and eta. Default: a new figure.
+
+    Returns
+    -------
+    three Axes
+
+    Raises
+    ------
+    InputError
+        For no run, or another number of labels than of runs.
+    """
+    every = [_curves(run) for run in runs]
+    names = list(map(str, labels if labels is not None else range(1, len(every) + 1)))
+    if not every:
+        raise InputError("runs", "empty", "give one run or more")
+    if len(names) != len(every):
+        raise InputError(
+            "labels", f"{len(names)} of them", f"give one for each of {len(every)} runs"
+        )
+    if ax is None:
+        _, ax = pyplot().subplots(
+            3, 1, sharex=True, figsize=(7.5, 7.5), height_ratios=(3, 3, 1.5), layout="constrained"
+        )
+    loss, sharpness, eta = ax
+    # Told apart by lightness, in order: a row of values of one option is a scale.
+    colors = pyplot().get_cmap("viridis")(np.linspace(0.0, 0.88, len(every)))
+    tops = [e for c in every if (e := sharpness_extent(c, logarithmic=True)) is not None]
+    highest = max((top for _, top in tops), default=np.inf)
+    for curves, name, color in zip(every, names, colors, strict=True):
+        step, measured = curves.step, np.isfinite(curves.decisive_sharpness)
+        loss.plot(step, curves.loss, color=color, lw=1.4, label=name)
+        apart = np.diff(np.flatnonzero(measured)).max(initial=1) > 1
+        sharpness.plot(
+            step[measured], curves.decisive_sharpness[measured], color=color, lw=1.4,
+            marker="." if apart else "",
+        )  # fmt: skip
+        shown = np.where(curves.threshold <= highest, curves.threshold, np.nan)
+        sharpness.plot(step, shown, color=color, lw=1, ls="--")
+        eta.plot(step, np.minimum(curves.eta, HIGHEST), color=color, lw=1.4)
+    _limits(loss, [e for c in every if (e := loss_extent(c)) is not None])
+    _limits(sharpness, tops)
+    sharpness.plot([], [], color=THRESHOLD, lw=1, ls="--", label="thresholds")
+    sharpness.legend(loc="best", frameon=False, fontsize="small")
+    loss.set(yscale="log", ylabel="loss")
+    sharpness.set(yscale="log", ylabel=_sharpness_name(every))
+    last = max(curves.step[-1] for curves in every)
+    eta.set(ylabel=r"$\eta_t$", xlabel="step (updates done before)", xlim=(0, last + 1))
+    rates = [top for c in every if (top := np.nanmax(c.eta, initial=0.0)) > 0.0]
+    if rates and max(rates) > _APART * min(rates):
+        eta.set(yscale="log")
+    else:
+        eta.set(ylim=(0, None))
+    loss.legend(loc="best", frameon=False, fontsize="small")
+    return ax
+
+
+def _curves(run: Run | Curves | Story) -> Curves:
+    if isinstance(run, Story):
+        return run.curves
+    return Curves.of(run) if isinstance(run, Run) else run
+
+
+def _limits(ax: Axes, extents: Sequence[tuple[float, float]]) -> None:
+    """Room for each of them."""
+    if extents:
+        ax.set_ylim(min(low for low, _ in extents), max(high for _, high in extents))
+
+
+def _sharpness_name(every: Sequence[Curves]) -> str:
+    """What the curves are; both where some are pre-conditioned."""
+    names = {r"$\lambda(P^{-1}H)$" if curves.adaptive else r"$\lambda(H)$" for curves in every}
+    return " or ".join(sorted(names, reverse=True))
