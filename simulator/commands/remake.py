@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,24 +38,32 @@ def line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
     from simulator.schedules import SCHEDULES
     from simulator.sweeps import first_seeds, is_recorded
 
-    for kind, chosen in (("model", spec.model), ("optimizer", spec.optimizer)):
-        if is_recorded(chosen):
-            raise InputError(
-                "store", store, f"its {kind} {chosen.name} is its maker's own; use simulator.sweep"
-            )
+    axes = {axis.name: axis for axis in spec.over}
     words = ["warmup", "sweep"]
-    for kind, chosen in (("model", spec.model), ("optimizer", spec.optimizer)):
-        words += [f"--{kind}", chosen.name]
-        for name, value in chosen.options().items():
-            words += _option(name, value)
+    for kind, first in (("model", spec.model), ("optimizer", spec.optimizer)):
+        every = axes[kind].values if kind in axes else (first,)
+        for chosen in every:
+            if is_recorded(chosen):
+                raise InputError(
+                    "store", store,
+                    f"its {kind} {chosen.name} is its maker's own; use simulator.sweep",
+                )  # fmt: skip
+        if kind in axes and axes[kind].labels != tuple(chosen.name for chosen in every):
+            raise InputError(
+                "store", store, f"has {kind}s with names of their own; use simulator.sweep"
+            )
+        words += [f"--{kind}", ",".join(chosen.name for chosen in every)]
+        for name, value in _shared(kind, every, store).items():
+            words += _option(name, axes[name].values if name in axes else value)
     words += _data(data)
-    takes = {field.name for field in fields(SCHEDULES[spec.schedule])}
-    plain = spec.as_dict()
+    schedules = axes["schedule"].values if "schedule" in axes else [spec.schedule]
+    takes = {field.name for name in schedules for field in fields(SCHEDULES[name])}
+    plain = spec.as_dict() | {name: axis.values for name, axis in axes.items()}
     for name in ("eta_init", "eta_trgt", "t_wrm", "decay", "delta", "factor"):
         if name in takes:
             words += _option(name, plain[name])
     if "exponent" in takes:
-        words += _option("warmup_exponent", spec.warmup_exponent)
+        words += _option("warmup_exponent", plain["warmup_exponent"])
     for name in ("schedule", "steps", "eta_unit", "batch_size", "layer_rates", "sharpness_every",
                  "accuracy", "curves", "dtype"):  # fmt: skip
         words += _option(name, plain[name])
@@ -78,8 +86,26 @@ def _option(name: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [option if value else option.replace("--", "--no-", 1)]
     if isinstance(value, (tuple, list)):
-        return [option, ",".join(map(repr, value))]
+        if any(isinstance(entry, bool) for entry in value):
+            raise InputError(name, "true and false", "no line varies it; use simulator.sweep")
+        return [option, ",".join(map(_typed, value))]
     return [option, value if isinstance(value, str) else repr(value)]
+
+
+def _typed(value: Any) -> str:
+    """One of several values; None is a full batch."""
+    return "full" if value is None else value if isinstance(value, str) else repr(value)
+
+
+def _shared(kind: str, every: Sequence[Any], store: Path) -> dict[str, Any]:
+    """The options of all of them; one line gives each a single value."""
+    found: dict[str, Any] = {}
+    for name, value in (option for chosen in every for option in chosen.options().items()):
+        if found.setdefault(name, value) != value:
+            raise InputError(
+                "store", store, f"has {kind}s whose {name} differs; use simulator.sweep"
+            )
+    return found
 
 
 def _data(data: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from simulator.checks import InputError, printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.remake import line
-from simulator.commands.replay import data_again
+from simulator.commands.replay import coordinates, data_again
 from simulator.commands.stopping import interruptible
 from simulator.commands.terminal import announce_compilation, emit, progress
 from simulator.files import check_target
@@ -33,6 +33,7 @@ __all__ = ["report"]
 @option("data", "--data", metavar="digits|mnist1d|teacher|FILE.npz", default_text="as the store says", help="What it was trained on, where that was a file.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.html", default_text="beside the store", help="Where the page goes.")  # fmt: skip
 @option("output", "--color", default="loss_final", metavar="NAME", help="Variable to colour by: loss_final, test_accuracy_final, sharpness_final ...")  # fmt: skip
+@option("output", "--where", metavar="DIMENSION=VALUE,…", help="Of a store in which more options vary, the values that the page is of.")  # fmt: skip
 @option("output", "--curves/--no-curves", default=True, help="Curves and events of every run; a store without them has its runs done again.")  # fmt: skip
 @options.report_options
 def report(store: Path, data: str | None, output: Path | None, **given: Any) -> None:
@@ -41,12 +42,14 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
     The page opens in any browser, offline. A store without curves has its runs done again, bit for
     bit, if that takes ten minutes at most.
     """
-    from simulator.sweeps import load, open_store
+    from simulator.sweeps import load, one_part, open_store
 
     _needs_bokeh()
     from simulator.reporting import MOST_RUNS, chunks_with_curves, page, refuse_slow
 
     dataset, spec, description = open_store(store)
+    where = coordinates("where", given["where"])
+    dataset, spec = one_part(dataset, spec, where)
     target = output or store.with_suffix(".html")
     _check_target(target)
     if spec.cells > MOST_RUNS:
@@ -59,7 +62,7 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
     dataset = load(dataset.drop_dims("step", errors="ignore"), store)
     _check_color(dataset, given["color"])
     about: dict[str, Any] = {
-        "title": f"Warmup: {store.name}", "command": command, "description": description,
+        "title": ", ".join([f"Warmup: {store.name}", *_named(where)]), "command": command, "description": description,
         "color": given["color"],
     }  # fmt: skip
     if not given["curves"]:
@@ -79,6 +82,11 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
         emit(_document(store, target, dataset, spec, len(html.encode())))
     else:
         click.echo(f"Report  {printable(target)}  ({len(html.encode()) / 1e6:.1f} MB)")
+
+
+def _named(where: dict[str, Any]) -> list[str]:
+    """Which part of the store the page is of."""
+    return [f"{k} {v if isinstance(v, str) else f'{v:g}'}" for k, v in where.items()]
 
 
 def _needs_bokeh() -> None:
