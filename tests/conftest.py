@@ -10,6 +10,9 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
+# Each worker has a core. More threads than cores wait for each other, at ten times the price.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # What a shell starts in the background ignores Ctrl-C, and so would the programs that tests stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
