@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,9 +18,11 @@ from program import (
     PROGRAM,
     QUADRATIC,
     assert_refused,
+    await_a_chunk,
     content,
     forge,
     opened,
+    own_words,
     strict_json,
 )
 
@@ -311,7 +312,7 @@ def test_info_tells_a_program_the_spec_that_made_it(run, store):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent to one process")
-def test_a_sweep_that_was_interrupted_resumes_to_the_same_bytes(folder):
+def test_a_sweep_that_was_interrupted_resumes_to_the_same_bytes(run):
     line = (
         "sweep --data teacher --samples 16 --width 4 --depth 2 --steps 20000 --sharpness-every 0 "
         "--eta-trgt 0.1,0.2,0.3,0.4 --t-wrm 1,2,4,8 --seeds 1 --workers 2"
@@ -319,22 +320,16 @@ def test_a_sweep_that_was_interrupted_resumes_to_the_same_bytes(folder):
     sweep = subprocess.Popen(
         [*PROGRAM, *line.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    status = Path("sweep.zarr/status/c")
-    started = time.monotonic()
-    while not any(path.is_file() for path in status.rglob("*")):
-        assert sweep.poll() is None
-        assert time.monotonic() - started < 60
-        time.sleep(0.02)
+    await_a_chunk(sweep, Path("sweep.zarr"))
     sweep.send_signal(signal.SIGINT)
-    out, err = sweep.communicate(timeout=10)
+    out, err = sweep.communicate()
     assert (sweep.returncode, out) == (130, "")
+    err = own_words(err)
     assert "Traceback" not in err
     found = opened("sweep.zarr")["status"]
     assert 0 < (found == "done").sum() < found.size
     assert (found != "failed").all()
 
-    again = shlex.split(err.splitlines()[-1])
-    assert again[0] == "warmup"
-    subprocess.run([*PROGRAM, *again[1:]], check=True, capture_output=True)
-    subprocess.run([*PROGRAM, *line.split(), "-o", "other.zarr"], check=True, capture_output=True)
+    assert run(err.splitlines()[-1].strip().removeprefix("warmup ")).code == 0
+    assert run(f"{line} -o other.zarr").code == 0
     xr.testing.assert_identical(opened("sweep.zarr"), opened("other.zarr"))

@@ -34,7 +34,8 @@ def _dampened(opt):
 
     def update(gradient, state, theta=None):
         m, first = state
-        m = gradient if first else opt.beta * m + (1 - opt.dampening) * gradient
+        later = opt.beta * m + (1 - opt.dampening) * gradient
+        m = jax.numpy.where(first, gradient, later)
         return m, (m, False)
 
     return optax.GradientTransformation(lambda theta: (0 * theta, True), update)
@@ -101,7 +102,7 @@ def test_three_hundred_steps_are_those_of_optax(optimizer):
     gradient = jax.jit(jax.grad(of_model(model, data)))
     theta = model.init(data, 3)
     peer = PEERS[optimizer.name](optimizer, np.asarray(gradient(theta)), 3)
-    state, update = peer.init(theta), peer.update
+    state, update = peer.init(theta), jax.jit(peer.update)
     for eta in schedule.values(300):
         u, state = update(gradient(theta), state, theta)
         theta = theta - eta * np.asarray(u)
