@@ -160,20 +160,6 @@ def test_a_complete_store_is_resumed_to_itself(run, store):
     assert content(store / "loss_final") == before
 
 
-def test_a_store_with_a_missing_chunk_is_resumed_to_the_same_values(run, store):
-    before = opened(store)
-    (store / "status/c/0/0/1/0").unlink()
-    assert (opened(store)["status"] == "not_run").sum() == 1
-    assert run(f"sweep {QUADRATIC} {GRID} --curves -o store.zarr --resume").code == 0
-    xr.testing.assert_identical(opened(store), before)
-
-
-def test_workers_change_no_value(run):
-    for workers in (1, 3):
-        run(f"sweep {NETWORK} {GRID} -o {workers}.zarr --workers {workers}")
-    xr.testing.assert_identical(opened("1.zarr"), opened("3.zarr"))
-
-
 def test_a_run_that_fails_makes_the_exit_code_1_and_says_how_to_go_on(run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(sys.modules["simulator.sweeps.work"], "run_cell", None)

@@ -73,14 +73,14 @@ def test_gram_space_sharpness_is_the_top_of_the_full_hessian(width, s, seed, d, 
     assert inside == pytest.approx(top, rel=1e-8)
 
 
-@pytest.mark.parametrize("width", [1, 2, 5, 9])
+@pytest.mark.parametrize("width", [1, 5])
 def test_parameter_space_hessian_is_that_of_autograd(width):
     import jax
 
     data = _data(width, 2, 3, 2)
     model = sim.UV(width, 0.3, representation="parameters")
     theta = model.init(data, 1)
-    full = np.asarray(jax.hessian(of_model(model, data))(theta))
+    full = np.asarray(jax.jit(jax.hessian(of_model(model, data)))(theta))
     np.testing.assert_allclose(model.hessian(theta, data), full, rtol=1e-10, atol=1e-12)
 
 

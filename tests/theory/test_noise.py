@@ -140,3 +140,22 @@ def test_white_noise_spreads_the_parameters_by_the_gain(eta, sharpness, beta):
     nesterov = np.array([[1 - (1 + beta) * z, -(beta**2)], [z, beta]])
     exact = _stationary(nesterov, np.array([-(1 + beta) * eta, eta]))[0, 0]
     assert noise.nesterov_gain(eta, sharpness, beta) == pytest.approx(exact, rel=1e-8)
+
+
+@given(
+    eta=st.floats(0.05, 1.2), beta=st.floats(0, 0.9), seed=testing.seeds(), batch=st.integers(1, 4)
+)
+def test_the_stationary_variance_solves_the_noisy_recurrence(eta, beta, seed, batch):
+    """E[x x^T] = operator E[x x^T] + eta^2 s^2, curvature noise and gradient noise together."""
+    curvatures = np.random.default_rng(seed).uniform(0.2, 1.5, (4, 1, 1))
+    share, noise_variance = float(noise.share_of_variance(batch)), 0.3
+    operator = noise.mean_square_operator(noise.heavy_ball_maps(curvatures, eta, beta), share)
+    gain = noise.heavy_ball_gain(eta, curvatures.mean(), beta)
+    found = noise.stationary_variance(gain, noise_variance, curvatures.var() * share)
+    growth = noise.mean_square_growth(operator)
+    assume(abs(growth - 1) > 1e-6)
+    assert np.isfinite(found) == (growth < 1)
+    if growth < 1:
+        source = np.array([eta**2 * noise_variance, 0, 0, 0])
+        exact = np.linalg.solve(np.eye(4) - operator, source)[0]
+        assert found == pytest.approx(exact, rel=1e-6)
