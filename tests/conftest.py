@@ -29,9 +29,9 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=2, help="Sweeps that test_kills.py kills.")
-    parser.addoption("--flips", type=int, default=2, help="Bits that test_kernel_cache.py flips.")
+    parser.addoption("--flips", type=int, default=1, help="Bits that test_kernel_cache.py flips.")
     parser.addoption("--seeds", type=int, default=2, help="Seeds on which each law is checked.")
-    parser.addoption("--stores", type=int, default=10, help="Stores that are damaged.")
+    parser.addoption("--stores", type=int, default=6, help="Stores that are damaged.")
 
 
 @pytest.fixture(scope="session", autouse=True)
