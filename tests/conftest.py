@@ -10,6 +10,12 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
+# Each worker has a core. More threads than cores wait for each other, at ten times the price.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Dask waits 30 s for an answer; on a busy machine one may take longer.
+os.environ.setdefault("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "600s")
+
 # What a shell starts in the background ignores Ctrl-C, and so would the programs that tests stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,8 +29,9 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=2, help="Sweeps that test_kills.py kills.")
-    parser.addoption("--flips", type=int, default=2, help="Bits that test_kernel_cache.py flips.")
-    parser.addoption("--stores", type=int, default=10, help="Stores that are damaged.")
+    parser.addoption("--flips", type=int, default=1, help="Bits that test_kernel_cache.py flips.")
+    parser.addoption("--seeds", type=int, default=2, help="Seeds on which each law is checked.")
+    parser.addoption("--stores", type=int, default=6, help="Stores that are damaged.")
 
 
 @pytest.fixture(scope="session", autouse=True)

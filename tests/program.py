@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import xarray as xr
@@ -40,6 +41,22 @@ placing._exchange = dying(placing._exchange) if way == "exchange" else lambda *n
 main(sys.argv[4:])
 """
 NETWORK = "--width 4 --depth 2 --samples 16 --steps 16 --sharpness-every 4"
+
+
+def await_a_chunk(sweep, store):
+    """Wait for the first chunk that a running program writes, or for its end, which is an error."""
+    while not any(path.is_file() for path in (store / "status" / "c").rglob("*")):
+        assert sweep.poll() is None, sweep.communicate()
+        time.sleep(0.01)
+
+
+def own_words(err):
+    """What a program says on stderr, without Zarr's exit hook.
+
+    The hook waits 0.2 s for Zarr's thread, then closes its loop and prints a traceback: on a busy
+    machine 0.2 s are few.
+    """
+    return err.partition("Thread did not finish cleanly")[0]
 
 
 def strict_json(text):

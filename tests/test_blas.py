@@ -46,22 +46,21 @@ class Visitor:
         self._thread.start()
 
     def _visit(self):
-        self._enter.wait(60)
+        self._enter.wait()
         with suppress(RuntimeError), one_blas_thread():
             self._entered.set()
-            self._leave.wait(60)
+            self._leave.wait()
             if self._raises:
                 raise RuntimeError
 
     def enter(self):
         self._enter.set()
-        assert self._entered.wait(60)
+        self._entered.wait()
 
     def leave(self, *, raises):
         self._raises = raises
         self._leave.set()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
+        self._thread.join()
 
 
 @pytest.mark.parametrize("first_raises", [False, True])
@@ -111,7 +110,7 @@ def test_a_process_forked_as_a_thread_enters_can_enter():
     with blas._lock:
         child = os.fork()
         if child == 0:
-            signal.alarm(20)
+            signal.alarm(600)
             with one_blas_thread():
                 os._exit(0 if threads() == 1 else 1)
     assert os.waitpid(child, 0)[1] == 0

@@ -15,10 +15,11 @@ from simulator.laws.law import Law, at_most, equal, law, match
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LAWS)
-def test_every_law_holds(name):
-    finding = LAWS[name].check(seed=1)
-    assert finding.holds, finding
+@pytest.mark.parametrize("name", LAWS, ids=lambda name: f"{LAWS[name].topic}-{name}")
+def test_every_law_holds(name, request):
+    for seed in range(1, 1 + request.config.getoption("--seeds")):
+        finding = LAWS[name].check(seed)
+        assert finding.holds, (seed, finding)
 
 
 @pytest.mark.slow

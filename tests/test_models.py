@@ -31,7 +31,7 @@ def _close(ours, theirs, rtol):
     np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol * np.abs(theirs).max())
 
 
-@pytest.mark.parametrize("depth", [2, 3, 4, 5])
+@pytest.mark.parametrize("depth", [2, 4])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", CODES)
 def test_mlp_derivatives_are_those_of_autograd(activation, loss, depth):

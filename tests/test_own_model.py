@@ -1,5 +1,6 @@
 """A model in a person's own file does what one of ours does, and says what is wrong with it."""
 
+import functools
 import itertools
 import sys
 from pathlib import Path
@@ -124,6 +125,7 @@ def compiled(function):
     return numba.njit(type(function)(function.__code__, space))
 
 
+@functools.cache  # Numba takes its time
 def net(kind="numpy", **changed):
     if kind == "jax":
         return sim.from_jax("net", loss=tree_loss, init=tree_init)

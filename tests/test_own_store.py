@@ -96,7 +96,7 @@ def test_its_fingerprint_is_the_same_in_every_process():
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{Path.cwd()}:{sys.path[0]}:"
                  f"{Path(sim.__file__).parents[1]}"},
         ).stdout
-        for seed in ("1", "2", "3")
+        for seed in ("1", "2")
     }  # fmt: skip
     assert len(found) == 1
 

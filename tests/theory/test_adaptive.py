@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import given
 from hypothesis import strategies as st
-from profiles import fewer
 
 import simulator as sim
 from simulator.theory import adaptive
@@ -48,20 +47,6 @@ def _top(preconditioner, hessian):
     return np.linalg.eigvalsh(hessian / root / root[:, None])[-1]
 
 
-@given(seed=seeds, size=sizes, beta1=first_betas, beta2=second_betas, eps=eps,
-       eta=st.floats(1e-4, 10))  # fmt: skip
-def test_the_first_update_forgets_the_size_of_the_gradient(seed, size, beta1, beta2, eps, eta):
-    """eta g / (|g| + eps), whatever the betas."""
-    (gradient,) = _gradients(seed, size)
-    ((m, v),) = _moments(gradient[None], beta1, beta2, 0.0)
-    expected = -eta * (m / (1 - beta1)) / (np.sqrt(v / (1 - beta2)) + eps)
-    found = adaptive.first_update(gradient, eta, eps)
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-    # 1 - beta of the kernel is that of floats: equal only to the rounding of beta near 1.
-    (direction,) = _directions(sim.Adam(beta1, beta2, eps), gradient[None])
-    np.testing.assert_allclose(found, -eta * direction, rtol=1e-10)
-
-
 def test_what_has_no_gradient_does_not_move():
     np.testing.assert_array_equal(adaptive.first_update(np.array([0.0, -2.0]), 3.0), [0.0, 3.0])
 
@@ -95,26 +80,6 @@ def test_one_example_is_as_sharp_as_its_gradient_is_long(seed, size, delta, beta
         assert found == pytest.approx(length, rel=1e-12)
 
 
-@given(seed=seeds, width=st.integers(1, 12), inputs=st.integers(1, 3), s=st.floats(0, 1),
-       y=st.floats(-3, 3))  # fmt: skip
-def test_a_uv_model_is_as_sharp_for_adam_as_its_gauss_newton_part_within_weyl(
-    seed, width, inputs, s, y
-):
-    """|lambda_max(D^-1 H) - |g|_1 / delta^2| <= max_i sqrt(|x|_1 / |v_i h_i|), H dense."""
-    data = sim.Data(np.random.default_rng(seed).standard_normal((1, inputs)), np.array([[y]]))
-    model = sim.UV(width, s, representation="parameters")
-    theta = model.init(data, seed)
-    u, v = theta[: inputs * width].reshape(inputs, width), theta[inputs * width :]
-    hidden = data.x[0] @ u
-    delta = model.c * hidden @ v - y
-    gradient = model.gradient(theta, data)
-    assume(np.abs(gradient).min() > 1e-6)
-    top = _top(np.abs(gradient), model.hessian(theta, data))
-    predicted = adaptive.first_sharpness(gradient, delta)
-    margin = adaptive.first_sharpness_margin(data.x[0], hidden, v)
-    assert abs(top - predicted) <= margin * (1 + 1e-9)
-
-
 @given(seed=seeds, width=st.integers(1, 8), inputs=st.integers(1, 3), delta=st.floats(0.1, 3))
 def test_the_margin_is_the_norm_of_the_residual_part(seed, width, inputs, delta):
     """The Hessian of f, between the roots of D, dense; its scale c and delta drop out."""
@@ -129,66 +94,6 @@ def test_the_margin_is_the_norm_of_the_residual_part(seed, width, inputs, delta)
     root = np.sqrt(np.abs(gradient))
     norm = np.abs(np.linalg.eigvalsh(delta * hessian / root / root[:, None])).max()
     assert adaptive.first_sharpness_margin(x, x @ u, v) == pytest.approx(norm, rel=1e-10)
-
-
-@given(seed=seeds, size=sizes, beta1=first_betas)
-def test_on_a_quadratic_the_first_sharpness_knows_no_curvature(seed, size, beta1):
-    rng = np.random.default_rng(seed)
-    curvatures, theta = rng.uniform(0.01, 10, size), rng.standard_normal(size)
-    assume(np.abs(theta).min() > 1e-6)
-    top = _top((1 - beta1) * np.abs(curvatures * theta), np.diag(curvatures))
-    assert adaptive.first_quadratic_sharpness(theta, beta1) == pytest.approx(top, rel=1e-10)
-
-
-@given(seed=seeds, size=sizes, beta1=first_betas, share=st.floats(0.1, 3))
-def test_some_coordinate_overshoots_iff_the_first_limit_is_exceeded(seed, size, beta1, share):
-    """eta lambda > 2 / (1 - beta1) iff eta > 2 |theta_i| for some i: one update."""
-    assume(abs(share - 1) > 1e-6)
-    rng = np.random.default_rng(seed)
-    theta = rng.standard_normal(size)
-    sharpness = adaptive.first_quadratic_sharpness(theta, beta1)
-    eta = share * adaptive.first_limit(beta1) / sharpness
-    run = sim.simulate(
-        sim.Quadratic(rng.uniform(0.1, 10, size)), theta0=theta, steps=1, sharpness_every=0,
-        optimizer=sim.Adam(beta1, eps=0.0), schedule=sim.Warmup(eta_trgt=float(eta)),
-    )  # fmt: skip
-    assert (np.abs(run.theta) > np.abs(theta)).any() == (share > 1)
-
-
-@given(seed=seeds, size=sizes, delta=st.floats(-3, 3), share=st.floats(0.1, 3))
-def test_a_linear_model_of_one_example_rises_at_once_iff_eta_exceeds_the_first_critical_one(
-    seed, size, delta, share
-):
-    """delta' = delta - eta |J|_1 sign(delta): beyond -delta iff eta > 2 delta^2 / |g|_1."""
-    assume(abs(share - 1) > 1e-6)
-    assume(abs(delta) > 1e-3)
-    jacobian = np.random.default_rng(seed).standard_normal(size)
-    gradient = delta * jacobian
-    eta = share * adaptive.first_critical_eta(gradient, delta)
-    after = delta + jacobian @ adaptive.first_update(gradient, eta)
-    assert (abs(after) > abs(delta)) == (share > 1)
-    sharpness = adaptive.first_sharpness(gradient, delta, 0.9)
-    assert eta * sharpness == pytest.approx(share * adaptive.first_limit(0.9), rel=1e-12)
-
-
-@given(
-    beta1=st.floats(0, 0.95),
-    seed=seeds,
-    size=st.integers(1, 4),
-    share=st.sampled_from([0.97, 1.03]),
-)
-def test_a_frozen_preconditioner_bears_the_late_limit(beta1, seed, size, share):
-    """The spectral radius of theta' = theta - eta m / D, m a moving average, on any quadratic."""
-    rng = np.random.default_rng(seed)
-    a = rng.standard_normal((size, size))
-    hessian, d = a @ a.T + 0.1 * np.eye(size), rng.uniform(0.3, 3, size)
-    eta = share * adaptive.late_limit(beta1) / _top(d, hessian)
-    below = (1 - beta1) * eta * hessian / d[:, None]
-    step = np.block(
-        [[(1 + beta1) * np.eye(size) - below, -beta1 * np.eye(size)],
-         [np.eye(size), np.zeros((size, size))]]
-    )  # fmt: skip
-    assert (np.abs(np.linalg.eigvals(step)).max() < 1) == (share < 1)
 
 
 @given(beta1=first_betas, eta=st.floats(1e-3, 1))
@@ -218,63 +123,6 @@ def test_a_primed_second_moment_shortens_steps_of_constant_gradients(
     np.testing.assert_allclose(np.array(ratios), found[:, None] * np.ones(size), rtol=1e-9)
 
 
-@given(seed=seeds, size=sizes, beta1=first_betas, beta2=second_betas, delta=st.floats(0.1, 3))
-def test_gi_adam_lowers_the_first_sharpness_by_the_root_of_one_minus_beta2(
-    seed, size, beta1, beta2, delta
-):
-    """Exactly, at eps = 0, on any Hessian: a factor on every entry of P."""
-    (gradient,) = _gradients(seed, size)
-    rng = np.random.default_rng(seed + 1)
-    a = rng.standard_normal((size, size))
-    tops = []
-    for kind in (sim.GIAdam, sim.Adam):
-        optimizer = kind(beta1, beta2, 0.0)
-        state = optimizer.start(gradient, gradient, 0)
-        tops.append(_top(optimizer.preconditioner(gradient, state, 1), a @ a.T))
-    assert tops[0] / tops[1] == pytest.approx(np.sqrt(1 - beta2), rel=1e-9)
-    assert adaptive.primed_factor(1, beta2) == pytest.approx(np.sqrt(1 - beta2), rel=1e-12)
-
-
-@given(seed=seeds, size=sizes, beta2=second_betas, eps=eps, a=st.floats(0, 100))
-@example(seed=0, size=3, beta2=0.999, eps=1.0, a=1.0)
-def test_eps_weakens_a_primed_start(seed, size, beta2, eps, a):
-    """D = sqrt((1 - beta2 + a beta2) g^2 / (1 - beta2)) + eps, and never below Adam's."""
-    (gradient,) = _gradients(seed, size)
-    expected = np.sqrt((1 - beta2 + a * beta2) * gradient**2 / (1 - beta2)) + eps
-    found = adaptive.primed_denominator(gradient, beta2, eps, a)
-    np.testing.assert_allclose(found, expected, rtol=1e-10)
-    state = np.zeros((2, size))
-    state[1] = a * gradient**2
-    stepped = sim.Adam(0.0, beta2, eps).preconditioner(gradient, state, 1)
-    np.testing.assert_allclose(found, stepped, rtol=1e-10)
-    factor = (np.abs(gradient) + eps) / found
-    assert (factor >= adaptive.primed_factor(1, beta2, max(a, 1)) * (1 - 1e-10)).all()
-
-
-@fewer(0.25)
-@given(
-    seed=seeds,
-    size=st.integers(1, 5),
-    beta1=first_betas,
-    beta2=second_betas,
-    eta=st.floats(0.01, 1),
-)
-def test_gi_adam_is_a_warmup_of_adam_without_correction(seed, size, beta1, beta2, eta):
-    """GI-Adam at eta is Adam from v_0 = g_0^2, v uncorrected, at eta sqrt(1 - beta2^t).
-
-    For any gradients: 300 updates of noise of every size.
-    """
-    stream = _gradients(seed, size, 300)
-    theta, found = np.zeros(size), np.zeros(size)
-    directions = _directions(sim.GIAdam(beta1, beta2, 0.0), stream)
-    averages = _moments(stream, beta1, beta2, stream[0] ** 2)
-    for t, (direction, (m, v)) in enumerate(zip(directions, averages, strict=True), 1):
-        found -= eta * direction
-        scheduled = eta * adaptive.hidden_warmup(t, beta2)
-        theta -= scheduled * (m / (1 - beta1**t)) / np.sqrt(v)
-        np.testing.assert_allclose(found, theta, rtol=1e-10, atol=1e-10 * eta * t)
-
-
 @given(beta2=second_betas, fraction=st.floats(0.1, 0.99))
 def test_the_hidden_warmup_is_at_a_fraction_when_it_says(beta2, fraction):
     found = adaptive.hidden_warmup_time(fraction, beta2)
@@ -286,17 +134,6 @@ def test_numbers_of_the_hidden_warmup():
     assert np.ceil(adaptive.hidden_warmup_time(np.array([0.5, 0.9]), 0.999)).tolist() == [288, 1660]
     assert adaptive.hidden_warmup(287, 0.999) < 0.5 < adaptive.hidden_warmup(288, 0.999)
     assert 1 / adaptive.primed_factor(1, 0.999) == pytest.approx(31.62, abs=0.01)
-
-
-@given(seed=seeds, size=st.integers(1, 5), beta1=first_betas, beta2=second_betas,
-       updates=st.integers(1, 60))  # fmt: skip
-def test_adam_without_corrections_takes_steps_of_another_length(seed, size, beta1, beta2, updates):
-    """(1 - beta1^t) / sqrt(1 - beta2^t) times Adam's, for any gradients."""
-    stream = _gradients(seed, size, updates)
-    corrected = list(_directions(sim.Adam(beta1, beta2, 0.0), stream))[-1]
-    m, v = list(_moments(stream, beta1, beta2, 0.0))[-1]
-    found = adaptive.uncorrected_factor(updates, beta1, beta2) * corrected
-    np.testing.assert_allclose(found, m / np.sqrt(v), rtol=1e-9)
 
 
 def test_numbers_of_uncorrected_adam():
@@ -313,26 +150,6 @@ def test_uncorrected_steps_are_longest_when_the_momentum_has_filled(beta1):
     t = np.arange(1, 2001)
     longest = t[np.argmax(adaptive.uncorrected_factor(t, beta1, 1 - 1e-6))]
     assert adaptive.uncorrected_peak(beta1) == pytest.approx(longest, abs=1.01, rel=1e-3)
-
-
-@given(seed=seeds, size=st.integers(1, 5), beta1=first_betas, beta2=second_betas,
-       updates=st.integers(1, 60),
-       kind=st.sampled_from((sim.Adam, sim.GIAdam, sim.RIAdam)))  # fmt: skip
-def test_no_gradients_make_adam_take_a_longer_step_than_its_bound(
-    seed, size, beta1, beta2, updates, kind
-):
-    stream = _gradients(seed, size, updates)
-    for t, direction in enumerate(_directions(kind(beta1, beta2, 0.0), stream), 1):
-        bound = adaptive.step_bound(t, beta1, beta2)
-        assert (np.abs(direction) <= bound * (1 + 1e-9)).all()
-
-
-@given(beta1=st.floats(0.05, 0.95), beta2=second_betas, updates=st.integers(1, 30))
-def test_some_gradients_make_adam_take_the_longest_step(beta1, beta2, updates):
-    """g_s ~ (beta2 / beta1)^s: equality in Cauchy-Schwarz."""
-    stream = ((beta2 / beta1) ** np.arange(updates))[:, None]
-    longest = list(_directions(sim.Adam(beta1, beta2, 0.0), stream))[-1]
-    assert longest[0] == pytest.approx(adaptive.step_bound(updates, beta1, beta2), rel=1e-9)
 
 
 def test_numbers_of_the_step_bound():

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from one_example import ensemble, with_modes
+from one_example import with_modes
 from profiles import fewer
 
-import simulator as sim
 from simulator.theory import edge, uv
 
 seeds = st.integers(0, 2**32 - 1)
@@ -17,22 +16,6 @@ edges = st.floats(1.001, 1.999)
 
 
 # --- the cubic map ----------------------------------------------------------------------------
-
-
-@given(mu=st.floats(0.01, 2), r=st.floats(-3.5, 3.5), n=st.integers(1, 20), seed=seeds,
-       kappa=st.floats(0.1, 3), y=st.floats(0.05, 4))  # fmt: skip
-def test_equal_layers_follow_the_cubic_map(mu, r, n, seed, kappa, y):
-    """r' = R r - r^3 / 2 with the sign of the sum of the layers; the layers stay equal."""
-    eta = mu / (kappa * y)
-    network = with_modes(seed, n, kappa, y, [r**2 / eta, 0.0])
-    before = network.v.copy()
-    network.step(eta)
-    np.testing.assert_allclose(
-        network.feature, network.v, rtol=1e-9, atol=1e-9 * np.abs(before).max()
-    )
-    size = before @ before
-    ratio = network.v @ before / size if size > 0 else 0.0
-    assert edge.cubic(r, mu) == pytest.approx(ratio * r, rel=1e-9, abs=1e-9)
 
 
 @given(mu=st.floats(0, 2), r=st.floats(-3, 3))
@@ -90,74 +73,6 @@ def test_two_traces_alternate_and_their_geometric_mean_is_two(mu):
     assert np.prod(1 + eps) == pytest.approx(edge.cycle_transverse_multiplier(mu), abs=1e-9)
     assert abs(edge.cycle_transverse_multiplier(mu)) < 1
     assert (abs(edge.cycle_multiplier(mu)) < 1) == (mu < np.sqrt(5) - 1)
-
-
-@fewer(0.25)
-@given(mu=edges, n=st.integers(1, 4), d=st.integers(1, 2), seed=seeds)
-def test_dense_hessians_on_the_cycle_have_its_mean_sharpness_and_multipliers(mu, n, d, seed):
-    """Mean sharpness (3 + mu) / 2; monodromy 9 - 2 R^2 once, 3 - 2 mu n times, 1 for the rest."""
-    x = np.random.default_rng(seed).standard_normal((1, d))
-    kappa = float(np.linalg.norm(x))
-    assume(kappa > 0.1)
-    model = sim.UV(n, 1.0, representation="parameters")
-    data = sim.Data(x, np.array([[mu / kappa]]))
-    network = with_modes(seed, n, kappa, mu / kappa, [edge.cycle_traces(mu)[0], 0.0])
-    u = np.outer(x[0] / kappa, network.feature)
-    theta = np.concatenate([u.ravel(), network.v])
-    product, sharpness = np.eye(theta.size), []
-    for _ in range(2):
-        hessian = model.hessian(theta, data)
-        sharpness.append(np.linalg.eigvalsh(hessian)[-1])
-        product -= hessian @ product
-        theta = theta - model.gradient(theta, data)
-    along, across = edge.cycle_multiplier(mu), edge.cycle_transverse_multiplier(mu)
-    expected = np.sort([along] + n * [across] + (theta.size - n - 1) * [1.0])
-    np.testing.assert_allclose(np.sort(np.linalg.eigvals(product).real), expected, atol=1e-6)
-    if mu <= np.sqrt(5) - 1:
-        assert np.mean(sharpness) == pytest.approx(edge.cycle_means(mu)[2], rel=1e-9)
-
-
-def _late(rng, mu, steps, kept):
-    """Late eta lam (kept, runs), both modes alive at the start."""
-    some = ensemble(
-        rng, mu.size, 4, mu, rng.uniform(0.2, 1.5, mu.size), rng.uniform(0.2, 1, mu.size)
-    )
-    for _ in range(steps):
-        some = some.stepped()
-    return np.array([now.eta * now.trace for now in some.path(kept)])
-
-
-@pytest.mark.slow
-def test_networks_end_on_the_cycle_of_two_traces():
-    rng = np.random.default_rng(0)
-    mu = rng.uniform(1.02, 1.23, 300)
-    late = np.sort(_late(rng, mu, 8000, 2), axis=0)
-    np.testing.assert_allclose(late, edge.cycle_traces(mu), atol=1e-6)
-    np.testing.assert_allclose(np.prod(late, axis=0), 4, atol=1e-6)
-    np.testing.assert_allclose(late.mean(axis=0), 1 + mu, atol=1e-6)
-
-
-def _periods(late):
-    """The least power of 2 by which each column repeats itself; 0 if none."""
-    found = np.zeros(late.shape[1], int)
-    for period in (64, 32, 16, 8, 4, 2, 1):
-        repeats = np.abs(late[period:] - late[:-period]).max(axis=0) < 1e-7
-        found[repeats] = period
-    return found
-
-
-@pytest.mark.slow
-def test_periods_double_where_predicted():
-    """Close to both ends of every window, where the period changes."""
-    rng = np.random.default_rng(1)
-    borders = edge.period_doublings(6)
-    share = np.linspace(0.03, 0.97, 40)
-    for doubling in range(5):
-        mu = borders[doubling] + share * (borders[doubling + 1] - borders[doubling])
-        found = _periods(_late(rng, mu, 20_000, 128))
-        assert (found == 2 ** (doubling + 1)).all()
-    below = rng.uniform(0.5, 0.97, 40)
-    assert (_periods(_late(rng, below, 8000, 128)) == 1).all()
 
 
 # --- period doubling ----------------------------------------------------------------------------
@@ -262,28 +177,6 @@ def test_both_exponents_in_function_space(mu):
     np.testing.assert_allclose(found, sorted(expected)[::-1], atol=0.03)
 
 
-@pytest.mark.slow
-def test_in_parameter_space_rotations_hide_a_negative_exponent():
-    """n - 1 exponents of the weights are 0 even on a stable cycle of period 2."""
-    mu, n = 1.1, 3
-    network = with_modes(0, n, 1.0, mu, [edge.cycle_traces(mu)[0], 0.0])
-    model, data = sim.UV(n, 1.0, representation="parameters"), sim.Data([[1.0]], [[mu]])
-    theta = np.concatenate([network.feature, network.v])
-    frame, total = np.eye(theta.size), np.zeros(theta.size)
-    updates = 400
-    for _ in range(updates):
-        frame, triangle = np.linalg.qr(frame - model.hessian(theta, data) @ frame)
-        total += np.log(np.abs(np.diag(triangle)))
-        theta = theta - model.gradient(theta, data)
-    found = np.sort(total / updates)[::-1]
-    np.testing.assert_allclose(found[: n - 1], 0, atol=0.01)
-    across = 0.5 * np.log(abs(edge.cycle_transverse_multiplier(mu)))
-    np.testing.assert_allclose(found[n - 1 : -1], across, atol=0.01)
-    along = 0.5 * np.log(abs(edge.cycle_multiplier(mu)))
-    assert found[-1] == pytest.approx(along, abs=0.01)
-    assert found[-1] == pytest.approx(float(edge.lyapunov(mu)), abs=0.01)
-
-
 # --- the flip in one dimension --------------------------------------------------------------------
 
 
@@ -295,26 +188,6 @@ def _settle(slope, eta, x, steps=60_000):
         if abs(x) > 0.5:
             return None
     return previous, x
-
-
-@fewer(0.1)
-@given(second=st.floats(0.5, 2), third=st.floats(-2, 2), fourth=st.floats(-4, 4),
-       over=st.floats(3e-4, 1e-3))  # fmt: skip
-def test_descent_settles_in_a_small_oscillation_iff_the_flip_criterion_holds(
-    second, third, fourth, over
-):
-    margin = 3 * third**2 - second * fourth
-    assume(abs(margin) > 0.5)
-
-    def slope(x):
-        return second * x + third * x**2 / 2 + fourth * x**3 / 6
-
-    eta = (2 + over) / second
-    end = _settle(slope, eta, 0.01)
-    assert edge.flip_is_stable(second, third, fourth) == (end is not None)
-    if end is not None:
-        found = abs(end[1] - end[0]) / 2
-        assert edge.flip_amplitude(eta, second, third, fourth) == pytest.approx(found, rel=0.03)
 
 
 def test_known_losses_flip_as_known():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from profiles import fewer
 
 import simulator as sim
 from simulator import testing
@@ -18,12 +17,6 @@ dampenings = st.floats(0.0, 0.95)
 
 def _radius(matrix):
     return np.abs(np.linalg.eigvals(matrix)).max()
-
-
-def _spd(seed, size):
-    rng = np.random.default_rng(seed)
-    frame = np.linalg.qr(rng.standard_normal((size, size)))[0]
-    return frame * rng.uniform(0.1, 3.0, size) @ frame.T
 
 
 @given(beta=betas, z=limits, decay=decays, dampening=dampenings)
@@ -118,53 +111,6 @@ def test_adamw_s_own_critical_eta_is_this_one(beta1, decay, sharpness):
     assert optimizer.critical_eta(sharpness) == pytest.approx(expected, rel=1e-12)
 
 
-@fewer(0.25)
-@given(
-    seed=testing.seeds(), size=st.integers(1, 6), beta1=st.floats(0, 0.95),
-    side=st.sampled_from([0.97, 1.03]),
-)  # fmt: skip
-def test_a_held_preconditioner_makes_p_inverse_h_the_hessian(seed, size, beta1, side):
-    """2,000 updates of m' = beta1 m + (1 - beta1) g, theta' = theta - eta m' / P."""
-    hessian = _spd(seed, size)
-    p = np.random.default_rng(seed).uniform(0.3, 3.0, size)
-    sharpness = quadratics.preconditioned_sharpness(hessian, p)
-    exact = np.linalg.eigvals(hessian / p[:, None]).real.max()
-    assert sharpness == pytest.approx(exact, rel=1e-9)
-    eta = side * quadratics.heavy_ball_limit(beta1, beta1) / sharpness
-    theta, m, logs = np.ones(size), np.zeros(size), []
-    for step in range(2000):
-        m = beta1 * m + (1 - beta1) * hessian @ theta
-        theta = theta - eta * m / p
-        if step % 50 == 49:
-            scale = np.sqrt(theta @ theta + m @ m)
-            theta, m = theta / scale, m / scale
-            logs.append(np.log(scale))
-    assert (np.mean(logs[-8:]) > 0) == (side > 1)
-
-
-@given(beta=st.floats(0, 0.95), eta=st.floats(0.01, 1.0), seed=testing.seeds())
-def test_a_moving_average_goes_where_heavy_ball_goes_at_its_rate(beta, eta, seed):
-    """rtol 1e-10 over 50 updates, and both limits agree."""
-    rng = np.random.default_rng(seed)
-    curvatures, theta = rng.uniform(0.1, 2.0, 3), rng.standard_normal(3)
-    other, m, average = theta.copy(), np.zeros(3), np.zeros(3)
-    rate = quadratics.heavy_ball_eta(eta, beta)
-    for _ in range(50):
-        average = beta * average + (1 - beta) * curvatures * theta
-        theta = theta - eta * average
-        m = beta * m + curvatures * other
-        other = other - rate * m
-    np.testing.assert_allclose(theta, other, rtol=1e-10, atol=1e-12)
-    assert quadratics.heavy_ball_limit(beta, beta) * (1 - beta) == pytest.approx(2 + 2 * beta)
-
-
-@given(share=st.floats(0.05, 2), z=st.floats(0.01, 50))
-def test_the_first_update_raises_the_loss_exactly_beyond_its_limit(share, z):
-    limit = quadratics.first_update_limit(share)
-    assume(abs(z / limit - 1) > 1e-9)
-    assert (abs(1 - share * z) > 1) == (z > limit)
-
-
 @pytest.mark.parametrize("optimizer", [sim.Momentum(0.5), sim.Momentum(0.9)])
 def test_the_loss_may_rise_at_once_and_training_be_stable_all_the_same(optimizer):
     """Between eta lambda = 2 and 2 + 2 beta (Kalra & Barkeshli, section 4.2)."""
@@ -174,23 +120,6 @@ def test_the_loss_may_rise_at_once_and_training_be_stable_all_the_same(optimizer
     )
     assert run.loss[1] > run.loss[0]
     assert run.loss_final < 1e-6 * run.loss_init
-
-
-@given(
-    eta=st.lists(st.floats(0, 3), min_size=1, max_size=30), seed=testing.seeds(),
-    size=st.integers(1, 4),
-)  # fmt: skip
-def test_a_schedule_multiplies_in_any_order(eta, seed, size):
-    """theta_T = theta_0 prod (1 - eta_t lambda), rtol 1e-10."""
-    rng = np.random.default_rng(seed)
-    curvatures, start = rng.uniform(0.1, 1.0, size), rng.standard_normal(size)
-    theta = start.copy()
-    for rate in eta:
-        theta = theta - rate * curvatures * theta
-    product = quadratics.schedule_product(eta, curvatures)
-    np.testing.assert_allclose(start * product, theta, rtol=1e-10, atol=1e-300)
-    again = quadratics.schedule_product(eta[::-1], curvatures)
-    np.testing.assert_allclose(product, again, rtol=1e-10, atol=1e-300)
 
 
 @given(z=st.floats(0.0, 8.0))
@@ -213,38 +142,6 @@ def test_warmup_comes_back_to_a_level_where_its_reach_says(level):
     assert z >= 2 - 1e-6
     assert quadratics.warmup_decay(z) == pytest.approx(level, abs=1e-9)
     assert quadratics.warmup_reach() == pytest.approx(4.5911, abs=1e-4)
-
-
-@given(delta=st.floats(0.01, 1.0), curvature=st.floats(0.01, 100.0), start=st.floats(1e-4, 1e-2))
-def test_the_catapult_search_ends_in_its_bracket(delta, curvature, start):
-    """Double until the loss rises, then bisect until it rises by 1 + delta at most."""
-
-    def ratio(eta):
-        return (1 - eta * curvature) ** 2
-
-    upper = start / curvature
-    while ratio(upper) < 1:
-        upper *= 2
-    lower = upper / 2
-    while ratio(upper) > 1 + delta:
-        middle = 0.5 * (lower + upper)
-        lower, upper = (middle, upper) if ratio(middle) < 1 else (lower, middle)
-    least, most = quadratics.search_bracket(delta)
-    assert least - 1e-9 <= upper * curvature <= most + 1e-9
-
-
-@fewer(0.25)
-@given(beta2=st.floats(0.05, 0.99), eta=st.floats(0.01, 1.0), curvature=st.floats(0.1, 10.0))
-def test_rmsprop_ends_in_its_cycle_at_exactly_two_over_eta(beta2, eta, curvature):
-    """|theta| = eta / 2 and lambda / sqrt(v) = 2 / eta, from anywhere, at eps = 0; rtol 1e-6."""
-    theta, v = 0.7, 0.0
-    updates = 400 + int(60 / (1 - quadratics.rmsprop_cycle_contraction(beta2)))
-    for _ in range(updates):
-        g = curvature * theta
-        v = beta2 * v + (1 - beta2) * g * g
-        theta -= eta * g / np.sqrt(v)
-    assert abs(theta) == pytest.approx(quadratics.adam_cycle_amplitude(eta), rel=1e-6)
-    assert curvature / np.sqrt(v) == pytest.approx(2 / eta, rel=1e-6)
 
 
 @given(beta1=st.floats(0, 0.95), beta2=st.floats(0.0, 0.999), eta=st.floats(0.01, 1.0))
@@ -314,18 +211,3 @@ def test_rmsprop_s_cycle_always_attracts(beta2):
     assert contraction < 1
     if beta2 > 1 / 9:
         assert contraction == pytest.approx(np.sqrt(beta2), rel=1e-9)
-
-
-@pytest.mark.slow
-@fewer(0.25)
-@given(z=st.floats(0.3, 3.9), t_wrm=st.sampled_from([1, 10, 100, 1000]))
-def test_warmup_never_moves_the_largest_learning_rate_of_a_quadratic(z, t_wrm):
-    """The negative control: theta grows after warmup iff eta_trgt lambda > 2, whatever t_wrm."""
-    assume(abs(z - 2) > 0.02)
-    steps = t_wrm + 200
-    run = sim.simulate(
-        sim.Quadratic([1.0]), theta0=[1e100], schedule=sim.Warmup(eta_trgt=z, t_wrm=t_wrm),
-        steps=steps, sharpness_every=0,
-    )  # fmt: skip
-    assume(run.loss[t_wrm] > 1e-200)
-    assert (run.diverged or run.loss[-1] > run.loss[t_wrm]) == (z > 2)

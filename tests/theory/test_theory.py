@@ -1,4 +1,4 @@
-"""No closed form without a property that could refute it, an equation, and a docstring."""
+"""No closed form without a law or a property that could refute it, and a docstring."""
 
 import inspect
 import re
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from simulator import theory
+from simulator import laws, theory
 
+LAWS = Path(laws.__file__).parent
 FUNCTIONS = [
     (topic, name)
     for topic in theory.__all__
@@ -18,8 +19,9 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize(("topic", "name"), FUNCTIONS)
 def test_a_closed_form_is_tested_and_says_what_it_computes(topic, name):
-    tests = [path.read_text() for path in Path(__file__).parent.glob(f"test_{topic}*.py")]
-    assert re.search(rf"\b{name}\b", "".join(tests)), f"no property test calls {topic}.{name}"
+    tests = [*Path(__file__).parent.glob(f"test_{topic}*.py"), *LAWS.glob("*.py")]
+    text = "".join(path.read_text() for path in tests)
+    assert re.search(rf"\b{name}\b", text), f"nothing tests {topic}.{name}"
     documented = inspect.getdoc(getattr(getattr(theory, topic), name))
     assert documented
     assert len(documented.split()) >= 8

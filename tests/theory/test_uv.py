@@ -7,17 +7,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from one_example import networks, with_modes
-from profiles import fewer
 from scipy.integrate import solve_ivp
 
-import simulator as sim
 from simulator.theory import uv
 
 seeds = st.integers(0, 2**32 - 1)
-targets = st.floats(0.05, 4) | st.floats(-4, -0.05)
+
+
 mus = st.floats(-1.99, 1.99)
 modes = st.floats(0, 8)
-fractions = st.floats(0.01, 0.99)
 
 
 # --- one update -------------------------------------------------------------------------------
@@ -58,51 +56,6 @@ def test_modes_are_those_of_the_sum_and_of_the_difference_of_the_layers(network,
     ]
     np.testing.assert_allclose((a, b), expected, rtol=1e-9, atol=1e-9 * z)
     assert uv.residual(a, b, mu) == pytest.approx(eta * kappa * delta, rel=1e-9, abs=1e-9)
-
-
-@given(network=networks(), z=st.floats(0.01, 2.2))
-def test_an_update_shrinks_the_imbalance_and_the_product_of_the_modes_and_turns_nothing(network, z):
-    """|u|^2 - |v|^2 by 1 - eps^2, A B by its square; p and q keep their lines."""
-    eta = z / network.trace
-    eps = eta * network.kappa * (network.output - network.y)
-
-    def parts():
-        return network.feature + network.v, network.feature - network.v
-
-    p, q = parts()
-    imbalance = network.feature @ network.feature - network.v @ network.v
-    network.step(eta)
-    p_after, q_after = parts()
-    squares = p @ p + q @ q
-    after = network.feature @ network.feature - network.v @ network.v
-    assert after == pytest.approx((1 - eps**2) * imbalance, rel=1e-10, abs=1e-10 * squares)
-    np.testing.assert_allclose(p_after, (1 - eps) * p, rtol=1e-10, atol=1e-10 * squares**0.5)
-    np.testing.assert_allclose(q_after, (1 + eps) * q, rtol=1e-10, atol=1e-10 * squares**0.5)
-    product = (p_after @ p_after) * (q_after @ q_after)
-    assert product == pytest.approx((1 - eps**2) ** 2 * (p @ p) * (q @ q), rel=1e-9, abs=1e-20)
-
-
-@given(
-    seed=seeds, n=st.tuples(st.integers(1, 20), st.integers(1, 20)), mu=st.floats(0.05, 1.9),
-    kappa=st.tuples(st.floats(0.1, 3), st.floats(0.1, 3)), w=st.tuples(fractions, fractions),
-    y=st.tuples(st.floats(0.1, 4), st.floats(0.1, 4)), flip=st.booleans(),
-)  # fmt: skip
-def test_networks_with_the_same_a_b_and_mu_train_alike(seed, n, mu, kappa, w, y, flip):
-    """Whatever their widths, inputs and targets; and (a, b, mu) as (b, a, -mu)."""
-    share = w[0] / (1 + w[1])
-    start = share * (4 + 2 * mu), share * w[1] * (4 - 2 * mu)
-    eta = [mu / (k * t) for k, t in zip(kappa, y, strict=True)]
-    one = with_modes(seed, n[0], kappa[0], y[0], np.array(start) / eta[0])
-    sign = -1 if flip else 1
-    two = with_modes(seed + 1, n[1], kappa[1], sign * y[1], np.array(start)[::sign] / eta[1])
-    for _ in range(6):
-        one.step(eta[0])
-        two.step(eta[1])
-        first = uv.dimensionless(*one.setting, eta[0])
-        second = uv.dimensionless(*two.setting, eta[1])
-        expected = (second[1], second[0], -second[2]) if flip else second
-        # Close to W = 1 an update may stretch by 9.
-        np.testing.assert_allclose(first, expected, rtol=1e-8, atol=1e-8)
 
 
 @cache
@@ -156,22 +109,6 @@ def test_at_the_ends_of_the_line_a_layer_only_changes_sign(mu, seed, n):
 # --- curvature --------------------------------------------------------------------------------
 
 
-@given(network=networks(n=st.integers(1, 8), d=st.integers(1, 3)))
-def test_the_full_spectrum_is_that_of_the_dense_hessian(network):
-    n, d = network.u.shape
-    data = sim.Data(network.x[None], np.array([[network.y]]))
-    s = 1 + 2 * np.log(network.c) / np.log(n) if n > 1 else 0.0
-    model = sim.UV(n, min(max(s, 0.0), 1.0), representation="parameters")
-    theta = np.concatenate([network.u.T.ravel(), network.v])
-    expected = np.linalg.eigvalsh(model.hessian(theta, data))
-    size = max(1, network.trace)
-    found = uv.hessian_spectrum(*network.setting, n, d)
-    np.testing.assert_allclose(found, expected, atol=1e-9 * size)
-    assert uv.sharpness(*network.setting) == pytest.approx(expected[-1], abs=1e-9 * size)
-    top = sim.sharpness(model, theta, data)
-    assert uv.sharpness(*network.setting) == pytest.approx(top, rel=1e-6)
-
-
 @given(network=networks())
 def test_no_direction_across_the_modes_is_ever_the_sharpest(network):
     delta, lam, kappa, y = network.setting
@@ -218,16 +155,6 @@ def test_trace_and_sharpness_drift_as_autograd_says(seed, kappa, y):
     assert found == pytest.approx(float(sharpness), rel=1e-6, abs=1e-8 * size)
 
 
-@given(y=targets, kappa=st.floats(0.1, 2))
-def test_from_zero_output_a_wide_network_first_gets_flatter_and_then_sharper(y, kappa):
-    """The sharpness turns at f = 2 y / 5 to leading order in kappa |y| / lam; the trace rises."""
-    lam = 1e4 * kappa * abs(y)
-    f = np.array([0.0, 0.38, 0.42, 0.99]) * y
-    assert (np.sign(uv.sharpness_drift(f - y, lam, kappa, y)) == [-1, -1, 1, 1]).all()
-    assert (uv.trace_drift(f[1:] - y, kappa, y) > 0).all()
-    assert (uv.trace_drift(np.array([-0.1, 1.1]) * y - y, kappa, y) < 0).all()
-
-
 # --- gradient flow, and descent at a small learning rate ---------------------------------------
 
 
@@ -245,73 +172,12 @@ def _flow(network, time):
     return end[:n], end[n:]
 
 
-@fewer(0.5)
-@given(seed=seeds, n=st.integers(1, 8), kappa=st.floats(0.2, 2), y=targets, z=st.floats(0.05, 3),
-       a=st.floats(0.2, 4), b=st.floats(0.2, 4))  # fmt: skip
-def test_flow_is_the_integrated_one_at_every_time(seed, n, kappa, y, z, a, b):
-    network = with_modes(seed, n, kappa, y, np.array([a, b]) * kappa)
-    setting = network.setting
-    limit = uv.flow_limit(*setting)
-    time = z / max(setting[1], limit)
-    u, v = _flow(network, time)
-    delta, lam = uv.flow(time, *setting)
-    size = max(setting[1], limit)
-    assert lam == pytest.approx(kappa**2 * (u @ u + v @ v), abs=1e-8 * size)
-    assert kappa * delta == pytest.approx(kappa * (kappa * u @ v - y), abs=1e-8 * size)
-    # And the two ends.
-    np.testing.assert_allclose(uv.flow(0.0, *setting), setting[:2], rtol=1e-9, atol=1e-9 * size)
-    np.testing.assert_allclose(uv.flow(60 / limit, *setting), (0, limit), atol=1e-7 * size)
-
-
-@fewer(0.5)
-@given(seed=seeds, n=st.integers(1, 8), kappa=st.floats(0.2, 2), y=targets, a=st.floats(0.5, 4),
-       b=st.floats(0.5, 4))  # fmt: skip
-def test_flow_ends_at_the_predicted_trace(seed, n, kappa, y, a, b):
-    """And its sum of the layers at p_0 sqrt(A_end / A_0)."""
-    network = with_modes(seed, n, kappa, y, np.array([a, b]) * kappa)
-    setting = network.setting
-    limit = uv.flow_limit(*setting)
-    slowest = 2 * kappa * np.sqrt(a * b)
-    u, v = _flow(network, 30 / slowest)
-    assert kappa**2 * (u @ u + v @ v) == pytest.approx(limit, rel=1e-8)
-    end = uv.modes(0.0, limit, kappa, y)
-    scaled = (network.feature + network.v) * np.sqrt(end[0] / (a * kappa))
-    np.testing.assert_allclose(u + v, scaled, rtol=1e-6, atol=1e-6)
-
-
 @given(f=st.floats(0.05, 5), y=st.floats(0.05, 4), kappa=st.floats(0.2, 2), t=st.floats(0, 5))
 def test_flow_with_equal_layers_is_logistic(f, y, kappa, t):
     network = with_modes(0, 1, kappa, y, [2 * kappa * f, 0.0])
     time = t / (kappa * (f + y))
     u, v = _flow(network, time) if t else (network.feature, network.v)
     assert uv.flow_on_manifold(time, f, kappa, y) == pytest.approx(kappa * u @ v, rel=1e-8)
-
-
-@fewer(0.5)
-@given(
-    network=networks(n=st.integers(1, 16), d=st.just(1)), z=st.just(0.02) | st.floats(0.02, 0.95)
-)
-def test_descent_ends_flatter_than_flow_by_no_more_than_predicted(network, z):
-    delta, lam, kappa, y = setting = network.setting
-    limit = uv.flow_limit(*setting)
-    eta = z / max(lam, limit)
-    u, v = network.feature, network.v
-    # The trace on the way is at least this: too slow to wait for where one mode is dead.
-    slowest = np.sqrt(max(lam**2 - 4 * kappa**2 * (delta + y) ** 2, 0))
-    assume(eta * min(slowest, limit) > 0.01)
-    for _ in range(3000):
-        pull = eta * kappa * (kappa * u @ v - y)
-        if abs(pull) < 1e-13:
-            break
-        u, v = u - pull * v, v - pull * u
-    end = kappa**2 * (u @ u + v @ v)
-    assert end <= limit * (1 + 1e-9)
-    assert limit - end <= uv.step_size_bias(*setting, eta) * (1 + 1e-6) + 1e-9 * limit
-    if abs(abs(y) - abs(delta + y)) > 0.05 and z < 0.03:
-        assert np.sign(limit - lam) == np.sign(abs(y) - abs(delta + y))
-        # The drift of descent is that of flow up to its bias.
-        if abs(limit - lam) > 2 * uv.step_size_bias(*setting, eta):
-            assert np.sign(end - lam) == np.sign(limit - lam)
 
 
 def test_the_bias_of_a_step_size_is_reached():
@@ -328,44 +194,6 @@ def test_the_bias_of_a_step_size_is_reached():
 
 
 # --- initialisation ---------------------------------------------------------------------------
-
-
-@fewer(0.2)
-@given(n=st.integers(1, 32), s=st.floats(0, 1), var_w=st.floats(0.1, 3), chi=st.floats(0.1, 4),
-       seed=seeds)  # fmt: skip
-def test_gaussian_weights_have_the_predicted_moments(n, s, var_w, chi, seed):
-    """Within eight standard errors of 20,000 networks."""
-    draws = 20_000
-    rng = np.random.default_rng(seed)
-    u, v = np.sqrt(var_w * float(n) ** -s) * rng.standard_normal((2, draws, n))
-    kappa = uv.coupling(n, s, chi)
-    assert kappa == pytest.approx(np.sqrt(chi) * n ** (-(1 - s) / 2))
-    f, lam = kappa * np.sum(u * v, axis=1), kappa**2 * np.sum(u**2 + v**2, axis=1)
-    mean, variance, spread = uv.initial_moments(n, s, var_w, chi)
-
-    def near(values, expected):
-        error = 8 * values.std() / np.sqrt(draws)
-        assert abs(values.mean() - expected) < error
-
-    near(lam, mean)
-    near((lam - mean) ** 2, variance)
-    near(f**2, spread)
-    near((kappa * f / lam) ** 2, uv.squared_alignment(n))
-
-
-@fewer(0.2)
-@given(s=st.floats(0, 1), var_w=st.floats(0.3, 2), chi=st.floats(0.3, 3), y=st.floats(-2, 2),
-       seed=seeds)  # fmt: skip
-def test_the_share_of_networks_that_get_flatter_is_the_predicted_one(s, var_w, chi, y, seed):
-    """Those with lam_end < lam_0; at width 256 the output is Gaussian to a percent."""
-    n, draws = 256, 2000
-    rng = np.random.default_rng(seed)
-    u, v = np.sqrt(var_w * float(n) ** -s) * rng.standard_normal((2, draws, n))
-    kappa = uv.coupling(n, s, chi)
-    f, lam = kappa * np.sum(u * v, axis=1), kappa**2 * np.sum(u**2 + v**2, axis=1)
-    share = np.mean(uv.flow_limit(f - y, lam, kappa, y) < lam)
-    predicted = uv.reduction_probability(y, n, s, var_w, chi)
-    assert share == pytest.approx(predicted, abs=0.01 + 5 * np.sqrt(0.25 / draws))
 
 
 def test_everything_broadcasts():

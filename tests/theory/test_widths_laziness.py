@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from profiles import fewer
 
 import simulator as sim
 from simulator.theory import uv
@@ -26,32 +25,6 @@ uv_settings = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-@fewer(0.2)
-@given(**uv_settings)
-def test_kernel_and_features_grow_by_a_function_of_laziness(n, s, var_w, size, y):
-    """sqrt(1 + 4/r^2) and sqrt(sqrt(1 + 4/r^2) + 2/r), r = 2 sigma^2 |x| n^((1-s)/2) / |y|."""
-    model, data, theta = orthogonal_start(n, s, var_w, size, y)
-    first = 2 * var_w * size**2
-    r = theory.laziness(n, s, size**2, var_w, y)
-    kappa = model.c * size
-    assert r == pytest.approx(first / (kappa * y), rel=1e-10)
-    growth = theory.kernel_growth(r)
-    run = sim.simulate(
-        model, data, theta0=theta, schedule=sim.Warmup(eta_trgt=0.01 / (first * growth)),
-        steps=3000, sharpness_every=0,
-    )  # fmt: skip
-    assume(run.loss_final < 1e-12 * run.loss_init)
-    k = model.gram(run.theta, data)
-    lam = kappa**2 * np.trace(k)
-    # Steps of this size end flatter than gradient flow by at most eta kappa^2 delta_0^2 / 2.
-    bias = 0.006 * (growth - 1)
-    assert lam / first == pytest.approx(growth, abs=bias + 1e-8)
-    fed = (k[0, 0] + k[1, 1] + 2 * k[0, 1]) / (2 * theta[0] ** 2)
-    predicted = theory.feature_growth(r)
-    assert np.sqrt(fed) == pytest.approx(predicted, abs=0.006 * (predicted - 1) + 1e-8)
-
-
 @given(s=st.floats(0, 0.9), var_w=st.floats(0.3, 3), chi=st.floats(0.1, 10), y=st.floats(0.1, 5))
 def test_lazy_networks_change_by_powers_of_the_width(s, var_w, chi, y):
     """lambda_inf - lambda_0 ~ n^(s-1) and |p_inf| - |p_0| ~ n^(-(1-s)/2)."""
@@ -65,21 +38,6 @@ def test_lazy_networks_change_by_powers_of_the_width(s, var_w, chi, y):
     gained = theory.kernel_growth(r)
     gained = (gained**2 - 1) / (gained + 1)
     np.testing.assert_allclose(np.diff(np.log(gained)), (s - 1) * np.log(4), rtol=0.01, atol=0.01)
-
-
-@pytest.mark.slow
-@fewer(0.3)
-@given(**uv_settings, beyond=st.booleans())
-def test_the_largest_constant_learning_rate_depends_on_laziness_alone(n, s, var_w, size, y, beyond):
-    model, data, theta = orthogonal_start(n, s, var_w, size, y)
-    largest = theory.transferring_rates(theory.laziness(n, s, size**2, var_w, y))[1]
-    eta = largest / (2 * var_w * size**2) * (1.03 if beyond else 0.97)
-    run = sim.simulate(
-        model, data, theta0=theta, schedule=sim.Warmup(eta_trgt=eta), steps=2000,
-        sharpness_every=0,
-    )  # fmt: skip
-    bounded = not run.diverged and eta * model.c * size * np.sqrt(2 * run.loss_max) < 2
-    assert bounded == (not beyond)
 
 
 @given(**uv_settings, seed=seeds, tilt=st.floats(0, 1))
@@ -99,21 +57,6 @@ def test_no_minimum_is_stable_beyond_the_edge(n, s, var_w, size, y, seed, tilt):
     assert eta * top >= 2 * (1 - 1e-9)
     if tilt == 0:
         assert eta * top == pytest.approx(2, rel=1e-9)
-
-
-@given(s=st.floats(0, 1), n=st.floats(1e2, 1e8), var_w=st.floats(0.3, 3), chi=st.floats(0.1, 10),
-       y=st.floats(0.1, 5))  # fmt: skip
-def test_only_in_mup_do_all_learning_rates_transfer(s, n, var_w, chi, y):
-    """The edge moves as n^((1-s)/2); 2 / lambda_inf and the largest constant tend to 2 and 4."""
-    first, largest, edge = theory.transferring_rates(
-        theory.laziness(np.array([n, 4 * n]), s, chi, var_w, y)
-    )
-    assert np.log(edge[1] / edge[0]) == pytest.approx(0.5 * (1 - s) * np.log(4), abs=1e-9)
-    assert np.all(first < edge)
-    assert np.all(first < largest)
-    assert np.all(largest <= 4)
-    lazy = theory.transferring_rates(theory.laziness(1e30, min(s, 0.7), chi, var_w, y))
-    np.testing.assert_allclose(lazy[:2], [2, 4], rtol=1e-4)
 
 
 def test_learning_rates_of_laziness_are_those_of_the_exact_map():

@@ -64,22 +64,6 @@ def scaling(form, depth, draws=24):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_kernels_at_initialisation_scale_with_width_as_predicted(form):
-    """SP 1, NTP and muP 0, INT(s) 1 - s."""
-    predicted = theory.kernel_exponent(*exponents(form, 3))
-    assert slope(WIDTHS, scaling(form, 3)[0]) == pytest.approx(predicted, abs=0.1)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("form", FORMS)
-def test_initial_outputs_scale_with_width_as_predicted(form):
-    """SP and NTP 0, muP -1/2, INT(s) -s/2."""
-    predicted = theory.output_exponent(*exponents(form, 3))
-    assert slope(WIDTHS, scaling(form, 3)[2]) == pytest.approx(predicted, abs=0.05)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("form", FORMS)
 def test_features_move_with_width_as_predicted(form):
     """At eta = 0.5 / lambda_0: SP and NTP -1/2, muP 0, INT(s) -(1 - s) / 2."""
     a, b = exponents(form, 3)
