@@ -66,6 +66,38 @@ def test_a_disk_that_fails_is_named_and_what_was_written_is_kept(run, monkeypatc
     assert not list(STORE.rglob("*.partial"))
 
 
+@pytest.mark.parametrize("length", [0, 1, "half", "all but one"])
+def test_a_file_that_was_cut_short_is_named_by_readers_and_mended_by_resuming(run, store, length):
+    before = content(store)
+    file = next(f for f in sorted(store.rglob("loss_final/c/**/*")) if f.is_file())
+    whole = file.read_bytes()
+    keep = {"half": len(whole) // 2, "all but one": len(whole) - 1}.get(length, length)
+    file.write_bytes(whole[:keep])
+    for reader in (
+        f"plot {store} --figure a.png",
+        f"run --replay {store} --cell eta_trgt=0.25,t_wrm=1",
+    ):
+        result = run(reader)
+        assert (result.code, result.out) == (2, "")
+        assert "is damaged" in result.err
+        assert "--resume mends it" in result.err
+    assert run(f"sweep {QUADRATIC} {GRID} --curves -o {store} --resume").code == 0
+    assert content(store) == before
+
+
+@pytest.mark.parametrize("name", ["loss_final", "outcome", "status", "loss"])
+def test_a_lost_file_is_no_data(run, store, name):
+    before = content(store)
+    next(f for f in sorted(store.rglob(f"{name}/c/**/*")) if f.is_file()).unlink()
+    result = run(f"plot {store} --figure a.png")
+    if name == "status":
+        assert "not_run" in run(f"info {store}").out
+    else:
+        assert (result.code, f"has lost a part of {name}" in result.err) == (2, True)
+    assert run(f"sweep {QUADRATIC} {GRID} --curves -o {store} --resume").code == 0
+    assert content(store) == before
+
+
 def test_a_store_of_an_older_layout_is_refused_by_name_and_can_be_replaced(run):
     with zipfile.ZipFile(Path(__file__).parent / "stores" / "layout-1.zip") as archive:
         archive.extractall()
@@ -111,14 +143,19 @@ def test_the_clock_may_jump(monkeypatch):
     assert values(execute(SPEC, None, Destination(STORE, grow=True))) == whole
 
 
-def test_no_byte_depends_on_the_environment(run):
+@pytest.mark.parametrize(
+    "environment",
+    [
+        "PYTHONHASHSEED=7 TZ=Asia/Kathmandu LC_ALL=tr_TR.UTF-8",
+        "OPENBLAS_NUM_THREADS=2 NUMBA_NUM_THREADS=2 COLUMNS=20 LANG=de_DE",
+    ],
+)
+def test_no_byte_depends_on_the_environment(environment):
     network = "--width 4 --depth 2 --samples 16 --steps 16 --eta-trgt 0.5,1 --t-wrm 1,4 --seeds 2"
-    assert run(f"sweep {network} -o one.zarr").code == 0
-    environment = "PYTHONHASHSEED=7 TZ=Asia/Kathmandu LC_ALL=tr_TR.UTF-8 OPENBLAS_NUM_THREADS=2 "
-    environment += "NUMBA_NUM_THREADS=2 COLUMNS=20"
     changed = dict(entry.split("=") for entry in environment.split())
-    line = [*PROGRAM, "sweep", *network.split(), "-o", "other.zarr"]
-    subprocess.run(line, env={**os.environ, **changed}, check=True, capture_output=True)
+    for name, more in (("one.zarr", {}), ("other.zarr", changed)):
+        line = [*PROGRAM, "sweep", *network.split(), "-o", name]
+        subprocess.run(line, env={**os.environ, **more}, check=True, capture_output=True)
     assert chunks(Path("one.zarr")) == chunks(Path("other.zarr"))
 
 

@@ -160,6 +160,12 @@ def test_a_complete_store_is_resumed_to_itself(run, store):
     assert content(store / "loss_final") == before
 
 
+def test_workers_change_no_value(run):
+    for workers in (1, 3):
+        run(f"sweep {NETWORK} {GRID} -o {workers}.zarr --workers {workers}")
+    xr.testing.assert_identical(opened("1.zarr"), opened("3.zarr"))
+
+
 def test_a_run_that_fails_makes_the_exit_code_1_and_says_how_to_go_on(run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(sys.modules["simulator.sweeps.work"], "run_cell", None)

@@ -1,14 +1,17 @@
 """Every optimizer: the steps of another library, and its own threshold where that is exact."""
 
+import dataclasses
 from functools import partial
 
 import jax
 import numpy as np
 import optax
 import pytest
+from frozen import linear_growth
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import of_model
+from profiles import fewer
 
 import simulator as sim
 from simulator import testing
@@ -134,6 +137,45 @@ def test_training_is_powers_of_the_companion_matrix(optimizer, z, seed):
         state = matrix @ state
 
 
+@fewer(0.5)
+@given(
+    optimizer=testing.optimizers(), side=st.sampled_from([0.999, 1.001]),
+    curvature=st.floats(0.1, 10), seed=testing.seeds(),
+)  # fmt: skip
+def test_a_thousandth_decides_between_decay_and_growth(optimizer, side, curvature, seed):
+    """Of the sharpness P^-1 H, with the preconditioner of adaptive optimizers held fixed."""
+    p = np.random.default_rng(seed).uniform(0.3, 3.0, 3) if optimizer.adaptive else np.ones(3)
+    curvatures = curvature * np.array([1.0, 0.6, 0.1]) * p
+    growth = linear_growth(
+        optimizer, np.diag(curvatures), p, side * optimizer.critical_eta(curvature)
+    )
+    assert (growth < 1) == (side < 1)
+
+
+@given(
+    optimizer=testing.optimizers(), side=st.sampled_from([0.999, 1.001]), seed=testing.seeds(),
+    gradient=st.floats(0.1, 10),
+)  # fmt: skip
+def test_the_first_update_raises_the_loss_beyond_the_first_threshold(
+    optimizer, side, seed, gradient
+):
+    """With the preconditioner that it reports for itself; RMSProp's and Adam's depend on theta."""
+    if optimizer.name == "radam" or getattr(optimizer, "eps", 0) > 1e-6:
+        optimizer = dataclasses.replace(optimizer, eps=0.0)
+    curvature = 2.0
+    theta, g = np.array([gradient / curvature]), np.array([gradient])
+    state = optimizer.start(theta, g, seed)
+    p = optimizer.preconditioner(g, state, 1)[0] if optimizer.adaptive else 1.0
+    # The learning rate at which the sharpness lies at 1 / side of what the first update bears.
+    eta = side * optimizer.first_limit.eta(curvature / p)
+    if not np.isfinite(eta):
+        return
+    u = np.empty(1)
+    optimizer.direction(theta, g, state, 1, u)
+    after = theta[0] - eta * u[0]
+    assert (abs(after) < abs(theta[0])) == (side < 1)
+
+
 @given(optimizer=testing.optimizers(), seed=testing.seeds(), t=st.integers(1, 50))
 def test_the_preconditioner_is_the_one_of_the_update_about_to_be_taken(optimizer, seed, t):
     """u_t = m_t / P, with m_t the average that already holds this gradient; decay apart."""
@@ -150,6 +192,20 @@ def test_the_preconditioner_is_the_one_of_the_update_about_to_be_taken(optimizer
     m = gradients[-1] if optimizer.name == "rmsprop" else state[0]
     decay = getattr(optimizer, "weight_decay", 0.0) * theta
     np.testing.assert_allclose(u - decay, m / p, rtol=1e-9, atol=1e-12)
+
+
+@given(seed=testing.seeds(), beta=st.floats(0, 0.95), eta=st.floats(0.01, 1))
+def test_a_moving_average_is_heavy_ball_at_one_minus_beta_of_the_rate(seed, beta, eta):
+    model = sim.Quadratic([0.3, 1.0, 2.0])
+    train = partial(sim.simulate, model, steps=40, seed=seed, sharpness_every=0)
+    average = train(
+        optimizer=sim.Momentum(beta, ema=True), schedule=sim.Warmup(eta_trgt=eta, t_wrm=10)
+    )
+    plain = train(
+        optimizer=sim.Momentum(beta), schedule=sim.Warmup(eta_trgt=eta * (1 - beta), t_wrm=10)
+    )
+    scale = np.abs(model.init(seed=seed)).max()
+    np.testing.assert_allclose(average.theta, plain.theta, rtol=1e-10, atol=1e-10 * scale)
 
 
 @given(optimizer=testing.optimizers())

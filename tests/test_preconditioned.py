@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from hypothesis import assume, given
+from hypothesis import strategies as st
 from profiles import fewer
 
 import simulator as sim
@@ -86,6 +87,61 @@ def test_along_a_run_it_is_as_accurate_as_the_sharpness(setting, digits):
     np.testing.assert_array_equal(theta, run.theta)
     assert np.median(errors) <= 1e-5
     assert np.max(errors) <= 1e-4
+
+
+@given(problem=testing.problems("mlp"), beta2=st.floats(0.5, 0.9999), seed=testing.seeds())
+def test_gi_adam_starts_flatter_than_adam_by_the_root_of_what_beta2_forgets(problem, beta2, seed):
+    """sqrt(1 - beta2) at eps = 0, to 1e-10: 31.6 times at 0.999."""
+    model, theta, data = problem
+    gradient = model.gradient(theta, data)
+    assume((np.abs(gradient) > 1e-100).all())
+    tops = [
+        sim.simulate(
+            model, data, optimizer=make(beta2=beta2, eps=0.0), steps=1, theta0=theta,
+            schedule=sim.Warmup(eta_trgt=1e-3), accuracy=1e-13,
+        ).preconditioned_sharpness_init
+        for make in (sim.Adam, sim.GIAdam)
+    ]  # fmt: skip
+    assert tops[1] == pytest.approx(tops[0] * np.sqrt(1 - beta2), rel=1e-10)
+
+
+@given(problem=testing.problems("mlp"), eps=st.floats(1e-6, 1.0))
+def test_eps_makes_gi_adam_s_factor_one_of_each_parameter(problem, eps):
+    """(|g| + eps) / (|g| / sqrt(1 - beta2) + eps), by the preconditioners of both."""
+    model, theta, data = problem
+    gradient, beta2 = model.gradient(theta, data), 0.999
+    adam, gi = (
+        opt.preconditioner(gradient, opt.start(theta, gradient, 0), 1)
+        for opt in (sim.Adam(beta2=beta2, eps=eps), sim.GIAdam(beta2=beta2, eps=eps))
+    )
+    size = np.abs(gradient)
+    expected = (size + eps) / (size / np.sqrt(1 - beta2) + eps)
+    np.testing.assert_allclose(adam / gi, expected, rtol=1e-10)
+
+
+@given(
+    curvatures=st.lists(st.floats(0.1, 10), min_size=2, max_size=6), seed=testing.seeds(),
+    optimizer=testing.optimizers("gd", "momentum", "nesterov"), side=st.sampled_from([0.99, 1.01]),
+)  # fmt: skip
+def test_rates_of_their_own_make_e_h_the_hessian_that_counts(curvatures, seed, optimizer, side):
+    """Stable iff the top of E^1/2 H E^1/2 is below the threshold; E the diagonal of the rates."""
+    rates = np.random.default_rng(seed).uniform(0.1, 3.0, len(curvatures))
+    model = sim.Quadratic(curvatures)
+    unit = sim.critical_eta(model, None, optimizer, rates=rates)
+    assert unit == pytest.approx(optimizer.critical_eta(max(rates * curvatures)), rel=1e-9)
+    run = sim.simulate(
+        model, optimizer=optimizer, schedule=sim.Warmup(eta_trgt=side * unit), steps=6, seed=seed,
+        rates=rates,
+    )  # fmt: skip
+    np.testing.assert_allclose(run.ratio, side, rtol=1e-9)
+    # The same run, coordinate by coordinate, each at its own learning rate.
+    for i, (curvature, rate) in enumerate(zip(curvatures, rates, strict=True)):
+        alone = sim.simulate(
+            sim.Quadratic([curvature]), optimizer=optimizer, steps=6,
+            theta0=model.init(seed=seed)[i : i + 1],
+            schedule=sim.Warmup(eta_trgt=side * unit * rate),
+        )  # fmt: skip
+        assert run.theta[i] == pytest.approx(alone.theta[0], rel=1e-12)
 
 
 def test_a_rate_of_zero_holds_a_parameter_still():

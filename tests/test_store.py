@@ -194,12 +194,28 @@ def test_the_dataset_in_memory_is_the_one_on_disk(kept, data):
 # --- integrity ----------------------------------------------------------------------------------
 
 
+def test_a_missing_status_chunk_reads_as_not_run(store):
+    chunk(store, "status", (1, 0, 0, 1)).unlink()
+    status = xr.open_zarr(store)["status"]
+    assert status[1, 0, 0, 1] == "not_run"
+    assert (status == "not_run").sum() == 1
+
+
 def test_a_store_in_which_nothing_ran_holds_no_data(tmp_path, data):
     ResultStore.create(tmp_path / "new.zarr", CURVES, data, (1, 1, 1, 1)).close()
     dataset = xr.open_zarr(tmp_path / "new.zarr").load()
     assert (dataset["status"] == "not_run").all()
     assert dataset.attrs["complete"] is False
     assert all(array.isnull().all() for array in dataset.values() if array.dtype.kind == "f")
+
+
+@pytest.mark.parametrize("variable", ["status", "loss_final", "outcome", "diverged", "loss"])
+def test_a_missing_chunk_is_never_taken_for_data(store, data, variable):
+    cell, before = (0, 0, int(variable == "diverged"), 0), bits(xr.open_zarr(store))
+    assert complete(store, data, cell)
+    chunk(store, variable, cell).unlink()
+    assert not complete(store, data, cell)
+    assert bits(execute(CURVES, data, Destination(store, resume=True))) == before
 
 
 @settings(max_examples=50, deadline=None)
@@ -218,6 +234,17 @@ def test_a_flipped_bit_in_any_chunk_is_noticed(kept, data, pick):
     finally:
         file.write_bytes(content)
     assert complete(kept, data, cell)
+
+
+def test_a_chunk_with_a_flipped_bit_is_computed_again(store, data):
+    before = bits(xr.open_zarr(store))
+    file = chunk(store, "loss_final", (0, 0, 0, 1))
+    content = file.read_bytes()
+    file.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    with pytest.raises(ValueError, match="checksum"):
+        xr.open_zarr(store)["loss_final"].load()
+    assert bits(execute(CURVES, data, Destination(store, resume=True))) == before
+    assert file.read_bytes() == content
 
 
 def test_a_store_that_is_complete_is_resumed_without_a_run(store, data, monkeypatch):
