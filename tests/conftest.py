@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import signal
+import sys
 from collections import namedtuple
 
 import hypothesis
@@ -46,6 +47,14 @@ def _compiled_kernels():
     import simulator as sim
 
     sim.simulate(sim.UV(4), sim.load_data("teacher", samples=4), steps=1)
+
+
+@pytest.fixture(autouse=True)
+def _figures_closed():
+    """matplotlib keeps every figure that nobody closes, and warns of twenty."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(scope="session")

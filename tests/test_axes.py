@@ -162,23 +162,36 @@ def test_what_is_not_the_same_sweep_does_not_grow_it(path, data, over, message):
     assert message in str(refused.value)
 
 
-def test_models_and_optimizers_of_ones_own_are_an_axis(data, folder):
-    def gentle(rate):
-        return sim.Custom(
-            f"slope {rate}", size=1, loss=lambda theta: 0.5 * rate * float(theta @ theta),
-            gradient=lambda theta: rate * theta, init=lambda seed: np.ones(1),
-        )  # fmt: skip
+class Slow(GD):
+    """A subclass of a person's own, of half the rate."""
 
-    try:
-        models = {"flat": gentle(1.0), "steep": gentle(4.0)}
-    except TypeError:
-        pytest.skip("the contract of Custom has changed; see test_own_model")
-    found = sim.sweep(
-        models["flat"], over={"model": models}, eta_trgt=[0.6], steps=20,
-        output=folder / "own.zarr",
+    name = "slow"
+
+    def direction(self, theta, gradient, state, t, out):
+        out[:] = 0.5 * gradient
+
+
+def bowl(curvature):
+    return sim.Custom(
+        "bowl", options={"curvature": curvature},
+        loss=lambda theta, curvature: 0.5 * curvature * float(theta @ theta),
+        gradient=lambda theta, curvature: curvature * theta,
+        hvp=lambda theta, v, curvature: curvature * v,
+        init=lambda rng, curvature: rng.standard_normal(3),
     )  # fmt: skip
-    diverging = found["loss_final"] > found["loss_init"]
-    assert diverging.values.ravel().tolist() == [False, True]
+
+
+def test_models_and_optimizers_of_ones_own_are_axes(folder):
+    over = {"curvature": [1.0, 4.0], "optimizer": [GD(), Slow()]}
+    kept = {"eta_trgt": [0.6], "steps": 20, "output": folder / "own.zarr"}
+    found = sim.sweep(bowl(1.0), over=over, **kept)
+    rises = (found["loss_final"] > found["loss_init"]).squeeze(drop=True)
+    # 2 / curvature, and twice that.
+    assert rises.values.tolist() == [[False, False], [True, False]]
+    assert_same(found, sim.sweep(bowl(9.0), over=over, resume=True, **kept))
+    more = over | {"curvature": [1.0, 2.0, 4.0]}
+    grown = sim.sweep(bowl(1.0), over=more, grow=True, **kept)
+    assert_same(found, grown.sel(curvature=[1.0, 4.0]))
 
 
 def test_options_of_a_line_are_fields_of_what_they_describe():
@@ -291,7 +304,7 @@ def test_plot_draws_what_it_is_told(run, path, folder):
     assert run(f"{line} --where t-wrm=4,batch-size=4 --figure b.png").code == 0
     assert {"a.png", "b.png"} <= {file.name for file in folder.iterdir()}
     for more, message in (
-        ("", "--where without parameterization"),
+        ("", "--where without batch_size"),
         ("--x wdth", "--x wdth: unknown; did you mean width?"),
         ("--x t_wrm", "give each dimension one place"),
         ("--where width=4", "not on the grid 3, 5"),

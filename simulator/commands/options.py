@@ -169,7 +169,8 @@ def several(command: click.Command) -> click.Command:
 def varied(given: dict[str, Any]) -> dict[str, Any]:
     """The axes that lists among the given options make, beside those of the schedule.
 
-    Each such option is left with its first value, also for `model_of` and `optimizer_of`.
+    Each such option is left with its first value, also for `model_of` and `optimizer_of`, which
+    give the first of several.
     """
     over: dict[str, Any] = {}
     params = click.get_current_context().params
@@ -178,7 +179,8 @@ def varied(given: dict[str, Any]) -> dict[str, Any]:
         if isinstance(values, tuple):
             whole = {"model": models_of, "optimizer": optimizers_of}.get(name)
             over[argument] = values if whole is None else whole()
-            params[name] = given[name] = values[0]
+            if whole is None:
+                params[name] = given[name] = values[0]
     return over
 
 

@@ -23,7 +23,7 @@ __all__ = ["plot"]
 @option("output", "--y", default="t_wrm", metavar="DIMENSION", help="Along the vertical axis.")
 @option("output", "--rows", metavar="DIMENSION", default_text="what is left", help="A row of diagrams for each of its values.")  # fmt: skip
 @option("output", "--columns", metavar="DIMENSION", default_text="what is left", help="A column of diagrams for each of its values.")  # fmt: skip
-@option("output", "--where", metavar="DIMENSION=VALUE,…", help="Draw these values of other dimensions only.")  # fmt: skip
+@option("output", "--where", metavar="DIMENSION=VALUE,…", default_text="all", help="Draw these values of other dimensions only.")  # fmt: skip
 @option("schedule", "--eta-init", type=int, default=0, metavar="INDEX", help="Which eta_init, counted from 0.")  # fmt: skip
 @options.output_options("beside the store")
 def plot(store: Path, color: str, eta_init: int, where: str | None, **given: Any) -> None:

@@ -33,7 +33,7 @@ __all__ = ["report"]
 @option("data", "--data", metavar="digits|mnist1d|teacher|FILE.npz", default_text="as the store says", help="What it was trained on, where that was a file.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.html", default_text="beside the store", help="Where the page goes.")  # fmt: skip
 @option("output", "--color", default="loss_final", metavar="NAME", help="Variable to colour by: loss_final, test_accuracy_final, sharpness_final ...")  # fmt: skip
-@option("output", "--where", metavar="DIMENSION=VALUE,…", help="Of a store in which more options vary, the values that the page is of.")  # fmt: skip
+@option("output", "--where", metavar="DIMENSION=VALUE,…", default_text="none", help="Of a store in which more options vary, the values that the page is of.")  # fmt: skip
 @option("output", "--curves/--no-curves", default=True, help="Curves and events of every run; a store without them has its runs done again.")  # fmt: skip
 @options.report_options
 def report(store: Path, data: str | None, output: Path | None, **given: Any) -> None:

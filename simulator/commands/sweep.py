@@ -20,6 +20,7 @@ from simulator.commands.stopping import Terminated, interruptible
 from simulator.commands.terminal import (
     announce_compilation,
     emit,
+    note,
     progress,
     say,
     shares,
@@ -103,16 +104,34 @@ def sweep(**given: Any) -> None:
     if left:
         _tell_share(given, store, spec.cells, left)
         return
-    figures.save(figures.phase_diagram(dataset), figure)
+    places = _undrawn(spec)
+    figures.save(figures.phase_diagram(dataset.isel(places)), figure)
 
     rows = _boundaries(dataset)
     if given["as_json"]:
         emit(_document(spec, dataset, rows, store, figure, seconds))
     else:
         _tell(spec, dataset, rows, store, figure, seconds)
+    if places:
+        shown = ", ".join(f"{name} {spec.coordinates()[name][0]}" for name in places)
+        note(f"The diagram is of {shown}; warmup plot --where draws the others.")
     if (dataset["status"] == "failed").any():
         say("Some runs failed; see above. --resume tries them again.")
         raise click.exceptions.Exit(1)
+
+
+def _undrawn(spec: Spec) -> dict[str, list[int]]:
+    """Axes for which there are no more rows and columns: the first value is drawn."""
+    from simulator.figures.of_a_sweep import MOST_PANELS
+
+    places, drawn, room = dict[str, list[int]](), 0, MOST_PANELS
+    for axis in spec.over:
+        count = len(axis.values)
+        if drawn < 2 and count <= room:
+            drawn, room = drawn + (count > 1), room // count
+        else:
+            places[axis.name] = [0]
+    return places
 
 
 def _hush_dask() -> None:

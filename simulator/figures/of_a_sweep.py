@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-__all__ = ["phase_diagram"]
+__all__ = ["MOST_PANELS", "phase_diagram"]
 
-_MOST_PANELS = 64
+MOST_PANELS = 64
 _NAMES = {"t_wrm": r"$T_\mathrm{wrm}$ (updates)", "eta_init": r"$\eta_\mathrm{init}$",
           "eta_trgt": r"$\eta_\mathrm{trgt}$"}  # fmt: skip
 
@@ -110,8 +110,8 @@ def _facets(
     if left:
         raise InputError("where", f"without {left[0]}", f"give {left[0]}=…, one of its values")
     count = np.prod([dataset.sizes[name] for name in (rows, columns) if name])
-    if count > _MOST_PANELS:
-        raise InputError("rows", rows, f"makes {count} diagrams; give at most {_MOST_PANELS}")
+    if count > MOST_PANELS:
+        raise InputError("rows", rows, f"makes {count} diagrams; give at most {MOST_PANELS}")
     return rows, columns
 
 

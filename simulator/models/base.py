@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +120,10 @@ class Model(ABC):
     def options(self) -> dict[str, Any]:
         """The arguments that make this model again."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def with_options(self, **changes: Any) -> Self:
+        """The same model with other values of some of its options."""
+        return type(self)(**{**self.options(), **changes})
 
     def lanes(self, data: Data | None) -> Lanes | None:
         """How many runs of it train side by side on ``data``, where there is a way.

@@ -99,6 +99,9 @@ class Custom(Model):
     def options(self) -> dict[str, Any]:
         return dict(self.settings)
 
+    def with_options(self, **changes: Any) -> Custom:
+        return Custom(self.own, **self.functions._asdict(), options={**self.options(), **changes})
+
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
         with refusing_writes("init"):
             drawn = self.functions.init(generator(seed, "init"), *shown(data), **self.options())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -51,6 +51,9 @@ class FromJax(Model):
 
     def options(self) -> dict[str, Any]:
         return dict(self.settings)
+
+    def with_options(self, **changes: Any) -> FromJax:
+        return replace(self, settings=own_options({**self.options(), **changes}))
 
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
         return self._flat(data, seed)[0].astype(dtype)

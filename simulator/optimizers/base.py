@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -112,6 +112,10 @@ class Optimizer(ABC):
     def options(self) -> dict[str, Any]:
         """The arguments that make this optimizer again."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def with_options(self, **changes: Any) -> Self:
+        """The same optimizer with other values of some of its options."""
+        return type(self)(**{**self.options(), **changes})
 
 
 def has_recurrence(optimizer: Optimizer) -> bool:

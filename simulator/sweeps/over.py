@@ -96,12 +96,8 @@ def _with(spec: Spec, name: str, value: Any) -> Spec:
     holders = [kind for kind in _WHOLE if name in getattr(spec, kind).options()]
     if len(holders) != 1:
         raise InputError("over", name, _what_would_do(spec, name, holders))
-    return replace(spec, **{holders[0]: _remade(getattr(spec, holders[0]), name, value)})
-
-
-def _remade(thing: Any, name: str, value: Any) -> Any:
-    """The same model or optimizer with another option."""
-    return type(thing)(**{**thing.options(), name: value})
+    holder = getattr(spec, holders[0])
+    return replace(spec, **{holders[0]: holder.with_options(**{name: value})})
 
 
 def _what_would_do(spec: Spec, name: str, holders: list[str]) -> str:

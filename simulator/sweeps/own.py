@@ -32,6 +32,9 @@ class RecordedModel(Model):
     def options(self) -> dict[str, Any]:
         return _without_name(self.entries)
 
+    def with_options(self, **changes: Any) -> RecordedModel:
+        return RecordedModel({**self.entries, **changes})
+
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
         _refuse("model", self.name)
 
@@ -50,6 +53,9 @@ class RecordedOptimizer(Optimizer):
 
     def options(self) -> dict[str, Any]:
         return _without_name(self.entries)
+
+    def with_options(self, **changes: Any) -> RecordedOptimizer:
+        return RecordedOptimizer({**self.entries, **changes})
 
     def direction(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
         _refuse("optimizer", self.name)
