@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulator import testing, theory
+    from simulator import figures, testing, theory
     from simulator.checks import InputError
     from simulator.critical import Critical, critical_learning_rate
     from simulator.curvature import sharpness
@@ -82,15 +82,14 @@ _HOMES = {
 }
 
 # Modules that are public names themselves.
-_MODULES = ("testing", "theory")
+_MODULES = ("figures", "testing", "theory")
 
 __all__ = [
     "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Critical", "Custom", "Data", "GIAdam",
     "InputError", "Limit", "Model", "ModifiedWarmup", "Momentum", "Nesterov", "Objective",
     "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam", "RMSProp", "Run", "Schedule",
-    "Warmup", "check_model", "critical_eta", "critical_learning_rate", "explain", "from_jax",
-    "load_data", "natural_phase", "sharpness", "simulate", "sweep",
-    "testing", "theory",
+    "Warmup", "check_model", "critical_eta", "critical_learning_rate", "explain", "figures",
+    "from_jax", "load_data", "natural_phase", "sharpness", "simulate", "sweep", "testing", "theory",
 ]  # fmt: skip
 
 

@@ -112,6 +112,10 @@ class _Moving(Objective):
         out[:] = self.matrix @ v
 
 
+def _owned(value):
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
 def _eigenvalues():
     """Followed; of zero, whose products have no direction; and of what is not finite."""
     draw, found = np.random.default_rng(0), {}
@@ -122,6 +126,11 @@ def _eigenvalues():
         for _ in range(4):
             found[f"{name} {len(found)}"] = np.array(tracker.measure().values)
             objective.matrix = objective.matrix + np.diag(0.05 * np.arange(60.0))
+    # A model whose numbers are beyond all bounds is left out.
+    rows, seen = np.eye(6), np.array([2.0, 1.0])
+    made, values = np.zeros((3, 6)), np.zeros(3)
+    known = (rows[:2], 2.0 * rows[:2], seen, np.eye(2), 2, 1, rows[2:4], np.array([np.inf, 1.0]))
+    found["kept"] = np.array(eigen.learn(*map(_owned, known), made, values))
     # So dense at the top that a basis is full before it is found.
     crowded = SharpnessTracker(_Moving(np.diag(np.linspace(1, 2, 600) ** 0.1)), accuracy=1e-10)
     twice = np.array([[1.0, 0.0], [2.0, 0.0]])

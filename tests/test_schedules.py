@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import simulator as sim
@@ -46,6 +46,20 @@ def test_cosine_falls_from_the_end_of_warmup_to_a_tenth_at_the_last_update(trgt,
     assert (np.diff(eta[t_wrm - 1 :]) <= 1e-12 * trgt).all()
     middle = 0.5 * (eta[t_wrm - 1 :] + eta[t_wrm - 1 :][::-1])
     np.testing.assert_allclose(middle, 0.55 * trgt)
+
+
+@given(trgt=st.floats(0.1, 3), t_wrm=st.integers(1, 30), curvature=st.floats(0.1, 1))
+def test_on_a_quadratic_warmup_never_moves_the_largest_eta(trgt, t_wrm, curvature):
+    """The negative control: theta_T = theta_0 prod (1 - eta_t lambda), and only the tail counts."""
+    z = trgt * curvature
+    assume(abs(z - 2) > 0.05)
+    schedule = sim.Warmup(0.0, trgt, t_wrm)
+    run = sim.simulate(sim.Quadratic([curvature]), schedule=schedule, steps=200)
+    product = np.cumprod(1 - schedule.values(200) * curvature)
+    np.testing.assert_allclose(
+        run.loss[1:], run.loss[0] * product[:-1] ** 2, rtol=1e-9, atol=1e-300
+    )
+    assert (run.loss[-1] > run.loss[100]) == (z > 2) or run.loss[100] < 1e-290
 
 
 @pytest.mark.parametrize(

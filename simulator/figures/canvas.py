@@ -33,20 +33,43 @@ def pyplot() -> Any:
 
 
 def new_axes() -> Axes:
-    """Empty Axes in a figure of their own."""
+    """Empty Axes in a figure of their own.
+
+    Returns
+    -------
+    Axes
+    """
     axes: Axes = pyplot().subplots(figsize=(7.5, 4.8), layout="constrained")[1]
     return axes
 
 
 def check_format(path: Path) -> None:
-    """Refuse a figure file that could not be written."""
+    """Refuse a figure file that could not be written.
+
+    Parameters
+    ----------
+    path : path
+        Ending in .png, .svg or .pdf, in a folder that exists.
+
+    Raises
+    ------
+    InputError
+    """
     if path.suffix.lower() not in FORMATS:
         raise InputError("figure", path, f"unknown format; end the name in {', '.join(FORMATS)}")
     check_target("figure", path)
 
 
 def save(axes: Axes | Sequence[Axes], path: Path) -> None:
-    """Write the figure of these axes to ``path``, in the format of its ending, and close it."""
+    """Write the figure of these axes, and close it.
+
+    Parameters
+    ----------
+    axes : Axes or sequence of Axes
+        Of one figure.
+    path : path
+        Its ending, .png, .svg or .pdf, says the format.
+    """
     first = axes if hasattr(axes, "figure") else axes[0]
     figure: Figure = first.figure  # type: ignore[assignment]
     # No date: the same results make the same file.

@@ -33,6 +33,10 @@ def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) ->
     run : Run, Curves or Story
     axes : three Axes, optional
         Default: a new figure.
+
+    Returns
+    -------
+    three Axes
     """
     if isinstance(run, Story):
         curves, events = run.curves, run.events

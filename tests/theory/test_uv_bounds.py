@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from one_example import ensemble, networks, with_modes
 
@@ -15,6 +15,18 @@ modes = st.floats(0, 8)
 
 
 # --- divergence -------------------------------------------------------------------------------
+
+
+@given(mu=mus, a=modes, b=modes)
+def test_the_invariant_moves_away_from_one_by_the_predicted_ratio(mu, a, b):
+    w = uv.invariant(a, b, mu)
+    eps = uv.residual(a, b, mu)
+    assert w == pytest.approx((a + b - mu * (eps + mu)) / (4 - mu**2), rel=1e-9, abs=1e-9)
+    after = uv.invariant(*uv.mode_step(a, b, mu), mu)
+    ratio = uv.invariant_ratio(eps, mu)
+    scale = 1 + abs(after) + (1 + w) * ratio
+    assert 1 - after == pytest.approx((1 - w) * ratio, rel=1e-9, abs=1e-9 * scale)
+    assert ratio > 0
 
 
 @given(mu=mus, a=st.floats(1e-3, 20), b=st.floats(1e-3, 20))
@@ -122,6 +134,48 @@ def test_at_target_zero_the_cap_of_the_loss_is_that_of_the_trace(kappa, lam):
     assert uv.loss_cap(kappa, 4 / lam) == pytest.approx(0.5 * widest**2)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("low", "high", "phase"), [(0.02, 0.95, "converges"), (1.05, 1.95, "oscillates")]
+)
+def test_below_the_edge_training_converges_and_beyond_it_oscillates_for_good(low, high, phase):
+    """After 20,000 updates: |eps| < 1e-6 and eta lam < 2; or a spread of delta, and B < 1e-6."""
+    rng = np.random.default_rng(1)
+    runs = 400
+    mu = rng.uniform(low, high, runs) * rng.choice([-1, 1], runs)
+    share = rng.dirichlet([1, 1, 1], runs)
+    a, b = share[:, 0] * (4 + 2 * mu), share[:, 1] * (4 - 2 * mu)
+    some = ensemble(rng, runs, 4, mu, a, b)
+    assert (uv.late_phase(some.delta, some.trace, some.kappa, some.y, some.eta) == phase).all()
+    for _ in range(19_000):
+        some = some.stepped()
+    eps = np.array([now.eps for now in some.path(1000)])
+    assert np.abs(eps).max() <= 2
+    if phase == "converges":
+        assert np.abs(eps[-1]).max() < 1e-6
+        assert (some.eta * some.trace).max() < 2
+    else:
+        assert eps.std(axis=0).min() > 0.01
+        dying = [part * some.eta for part in uv.modes(some.delta, some.trace, some.kappa, some.y)]
+        assert np.where(mu > 0, dying[1], dying[0]).max() < 1e-6
+
+
+@example(mu=2.5, a=20.0, b=0.1, seed=0, n=2)
+@given(mu=st.floats(2.05, 4) | st.floats(-4, -2.05), a=st.floats(0.01, 40), b=st.floats(1e-3, 40),
+       seed=seeds, n=st.integers(1, 8))  # fmt: skip
+def test_beyond_the_ceiling_nothing_is_bounded(mu, a, b, seed, n):
+    """Nor where S < 4 + mu eps, which far beyond it holds again."""
+    network = with_modes(seed, n, 1.0, mu, [a, b])
+    assert uv.late_phase(*network.setting, 1.0) == "diverges"
+    for _ in range(3000):
+        network.step(1.0)
+        # Almost surely: round numbers may land on the target, and rest there.
+        assume(network.output != network.y)
+        if abs(network.output) > 1e6:
+            return
+    raise AssertionError(network.setting)
+
+
 @given(seed=seeds, n=st.integers(1, 16), kappa=st.floats(0.1, 2), y=targets, a=st.floats(0, 8),
        tilt=st.floats(0.5, 2))  # fmt: skip
 def test_no_minimum_is_flatter_than_the_balanced_one(seed, n, kappa, y, a, tilt):
@@ -136,6 +190,22 @@ def test_no_minimum_is_flatter_than_the_balanced_one(seed, n, kappa, y, a, tilt)
     assert balanced.trace == pytest.approx(flattest, rel=1e-9)
     assert uv.eta_edge(kappa, y) == pytest.approx(2 / flattest)
     assert uv.eta_ceiling(kappa, y) == pytest.approx(4 / flattest)
+
+
+@pytest.mark.slow
+def test_the_edge_is_reachable_at_constant_eta_exactly_below_the_predicted_trace():
+    """2,000 networks at mu = 1 + 1e-3, whose fate that of 1 decides, run out."""
+    rng = np.random.default_rng(2)
+    runs = 2000
+    mu = np.full(runs, 1 + 1e-3) * rng.choice([-1, 1], runs)
+    some = ensemble(rng, runs, 6, mu, rng.uniform(0, 5, runs), rng.uniform(0, 4, runs))
+    setting = some.delta, some.trace, some.kappa, some.y
+    reachable = uv.edge_is_reachable(*setting)
+    assert 0.2 < reachable.mean() < 0.8
+    clear = reachable == uv.is_bounded(*setting, some.eta)
+    assert clear.mean() > 0.99
+    diverged = _run_out(some.take(clear))[0]
+    assert (diverged != reachable[clear]).all()
 
 
 # --- the first update --------------------------------------------------------------------------
@@ -158,6 +228,14 @@ def test_the_first_update_raises_the_loss_exactly_where_predicted(network, z):
     assert abs(eta / threshold - 1) > 1e-9
 
 
+@given(network=networks())
+def test_just_beyond_the_threshold_the_first_update_raises_the_loss(network):
+    before = abs(network.output - network.y)
+    assume(before > 1e-6)
+    network.step(uv.eta_loss(*network.setting) * (1 + 1e-4))
+    assert abs(network.output - network.y) > before
+
+
 @given(network=networks(y=st.just(0.0)))
 def test_at_target_zero_the_threshold_of_the_loss_is_that_of_the_alignment(network):
     """c_loss = (1 - sqrt(1 - 8 rho^2)) / (2 rho^2) up to rho^2 = 1/8; beyond, 1 / rho^2 > 4."""
@@ -172,3 +250,13 @@ def test_at_target_zero_the_threshold_of_the_loss_is_that_of_the_alignment(netwo
     else:
         assert c_loss == pytest.approx(1 / squared, rel=1e-9)
         assert c_loss >= 4 - 1e-9
+
+
+@pytest.mark.parametrize("n", [30, 300])
+def test_at_target_zero_the_threshold_is_two_and_one_over_the_width_on_average(n):
+    """c_loss = 2 + 4 rho^2 + ..., E rho^2 = 1 / (4 (n + 1)), of Gaussian weights."""
+    u, v = np.random.default_rng(3).standard_normal((2, 40_000, n)) / np.sqrt(n)
+    output, trace = np.sum(u * v, axis=1), np.sum(u**2 + v**2, axis=1)
+    excess = np.mean(uv.eta_loss(output, trace, 1.0, 0.0) * trace) - 2
+    assert excess == pytest.approx(1 / n, rel=0.15)
+    assert excess == pytest.approx(4 * uv.squared_alignment(n), rel=0.2)
