@@ -11,8 +11,7 @@ from simulator import GD, MLP, UV, Adam, InputError, Momentum, Quadratic, figure
 from simulator.commands.options import _VARIES
 from simulator.models import MODELS
 from simulator.optimizers import OPTIMIZERS
-from simulator.sweeps import AXES, Spec, one_part, open_store
-from simulator.sweeps.layout import curves, variables
+from simulator.sweeps import AXES, Spec, open_store, selected
 from simulator.sweeps.over import axes_of
 
 GRID = {
@@ -315,18 +314,29 @@ def test_plot_draws_what_it_is_told(run, path, folder):
     assert not (folder / "c.png").exists()
 
 
-def test_a_report_is_of_one_part(run, path, data):
+def test_a_report_has_a_menu_for_every_dimension(run, path):
     pytest.importorskip("bokeh")
-    where = "width=5,param=mup,optimizer=gd,batch-size=4"
-    found = run(f"report {path} --where {where} --no-curves -o page.html")
-    assert found.code == 0
-    assert "--where without width" in run(f"report {path}").err
+    assert run(f"report {path} -o page.html").code == 0
+    page = (path.parent / "page.html").read_text()
+    assert "its 128 runs were done again for this page; they are the store&#39;s, bit" in page
+    assert "They differ in width 3, 5; optimizer gd, adam; batch_size 4, 0" in page
+    assert "2 / eta or 38 / eta" in page
+    for name in ("width", "optimizer", "batch_size", "parameterization", "eta_trgt"):
+        assert f'"title":"{name}' in page
+    assert run(f"report {path} --where width=5,optimizer=gd --no-curves -o part.html").code == 0
+    part = (path.parent / "part.html").read_text()
+    assert "They differ in batch_size 4, 0; parameterization sp, mup." in part
+    assert "32 runs" in part
+    assert run(f"report {path} --where t_wrm=4").code == 2
+
+
+def test_a_selection_is_a_store_of_its_own_spec(path, data):
     dataset, spec, _ = open_store(path)
-    part, its = one_part(dataset, spec, {"width": 5, "parameterization": "mup",
-                                         "optimizer": "gd", "batch_size": 4})  # fmt: skip
-    assert its == spec.part((1, 0, 0, 1))
-    assert {*part.data_vars} == {v.name for v in (*variables(its, data), *curves(its, data))
-                                 if v.name in part} | {"status"}  # fmt: skip
+    part, its = selected(dataset, spec, {"width": 5, "optimizer": "adam"})
+    assert its.shape == tuple(part.sizes[name] for name in its.axes)
+    assert its.part((0, 0, 1, 1)) == spec.part((1, 1, 1, 1))
+    over = {**OVER, "width": [5], "optimizer": {"adam": Adam(beta2=0.9)}}
+    assert_same(sim.sweep(MLP(3, 2), data, over=over, **GRID), part.load())
 
 
 def test_a_handful_of_runs_is_drawn_over_one_another(run, folder):

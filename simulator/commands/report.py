@@ -33,7 +33,7 @@ __all__ = ["report"]
 @option("data", "--data", metavar="digits|mnist1d|teacher|FILE.npz", default_text="as the store says", help="What it was trained on, where that was a file.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.html", default_text="beside the store", help="Where the page goes.")  # fmt: skip
 @option("output", "--color", default="loss_final", metavar="NAME", help="Variable to colour by: loss_final, test_accuracy_final, sharpness_final ...")  # fmt: skip
-@option("output", "--where", metavar="DIMENSION=VALUE,…", default_text="none", help="Of a store in which more options vary, the values that the page is of.")  # fmt: skip
+@option("output", "--where", metavar="DIMENSION=VALUE,…", default_text="all", help="Show these values of other dimensions only.")  # fmt: skip
 @option("output", "--curves/--no-curves", default=True, help="Curves and events of every run; a store without them has its runs done again.")  # fmt: skip
 @options.report_options
 def report(store: Path, data: str | None, output: Path | None, **given: Any) -> None:
@@ -42,14 +42,14 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
     The page opens in any browser, offline. A store without curves has its runs done again, bit for
     bit, if that takes ten minutes at most.
     """
-    from simulator.sweeps import load, one_part, open_store
+    from simulator.sweeps import load, open_store, selected
 
     _needs_bokeh()
     from simulator.reporting import MOST_RUNS, chunks_with_curves, page, refuse_slow
 
     dataset, spec, description = open_store(store)
     where = coordinates("where", given["where"])
-    dataset, spec = one_part(dataset, spec, where)
+    dataset, spec = selected(dataset, spec, where)
     target = output or store.with_suffix(".html")
     _check_target(target)
     if spec.cells > MOST_RUNS:
@@ -106,16 +106,19 @@ def _check_known(spec: Spec, store: Path, *, curves: bool) -> None:
     """Refuse what only its maker's code could tell."""
     from simulator.sweeps import is_recorded
 
-    if is_recorded(spec.optimizer):
+    parts = [part for _, part in spec.parts()]
+    own = next((part.optimizer.name for part in parts if is_recorded(part.optimizer)), None)
+    if own is not None:
         raise InputError(
             "store", store,
-            f"its optimizer {spec.optimizer.name} is its maker's own, with a threshold that is not "
+            f"its optimizer {own} is its maker's own, with a threshold that is not "
             "known here; look at it with warmup plot",
         )  # fmt: skip
-    if curves and is_recorded(spec.model) and not spec.curves:
+    own = next((part.model.name for part in parts if is_recorded(part.model)), None)
+    if curves and own is not None and not spec.curves:
         raise InputError(
             "curves", "not in the store",
-            f"its model {spec.model.name} is its maker's own, and cannot be run again here; give "
+            f"its model {own} is its maker's own, and cannot be run again here; give "
             "--no-curves, or sweep with curves=True",
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from simulator.checks import InputError
 from simulator.data import Data
-from simulator.sweeps import AXES, cores, load
+from simulator.sweeps import cores, load
 from simulator.sweeps.cost import cells_in_a_chunk, core_seconds
 from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk, curves
@@ -30,7 +30,9 @@ _LONGEST_SECONDS = 600.0
 
 def refuse_slow(spec: Spec, data: Data | None, runs: int) -> None:
     """Refuse to do so many runs again if that takes more than ten minutes."""
-    seconds = 0.0 if spec.curves else runs * core_seconds(spec, data) / cores()
+    parts = [part for _, part in spec.parts()]
+    each = sum(core_seconds(part, data) for part in parts) / len(parts)
+    seconds = 0.0 if spec.curves else runs * each / cores()
     if seconds > _LONGEST_SECONDS:
         raise InputError(
             "curves", "not in the store",
@@ -64,8 +66,8 @@ def chunks_with_curves(
         return
     names = [curve.name for curve in curves(spec, data)]
     for region in spec.regions(dataset.attrs["chunk_shape"]):
-        part = dataset[names].isel(dict(zip(AXES, region, strict=True)))
-        part = load(part.transpose(*AXES, "step"), path)
+        part = dataset[names].isel(dict(zip(spec.axes, region, strict=True)))
+        part = load(part.transpose(*spec.axes, "step"), path)
         tell(int((dataset[STATUS.name].values[region] == "done").sum()))
         yield region, {name: part[name].values for name in names}
 

@@ -65,7 +65,7 @@ class Packed:
 
 @dataclass
 class Cells:
-    """All runs of a sweep, flat, in the order of ``AXES``.
+    """All runs of a sweep, flat, in the order of its axes.
 
     Attributes
     ----------
@@ -140,7 +140,11 @@ def pack(
         threshold=blank,
     )
     most = max(_LEAST_ROWS, _MOST_ROWS // max(1, int(done.sum())))
-    constant = spec.model.constant_loss(data) if data is not None else None
+    parts = dict(spec.parts())
+    constants = {
+        index: part.model.constant_loss(data) if data is not None else None
+        for index, part in parts.items()
+    }
     compared = [v.name for v in variables(spec, data) if v.name in dataset]
     with np.errstate(all="ignore"):  # a store may hold any number
         for region, chunk in chunks:
@@ -153,7 +157,9 @@ def pack(
                     cells.other += 1
                     continue
                 final = float(dataset["loss_final"].values[cell])
-                _put(cells, flat, _curves(spec, chunk, offset, final, constant), most)
+                which = cell[: len(spec.over)]
+                seen = _curves(parts[which], chunk, offset, final, constants[which])
+                _put(cells, flat, seen, most)
                 cells.runs += 1
                 cells.other += not all(
                     _same(chunk[name][offset], dataset[name].values[cell])

@@ -23,7 +23,7 @@ __all__ = ["Menus", "connect", "menus"]
 
 @dataclass
 class Menus:
-    """A menu for each of ``AXES``, by name, and one for what the diagram shows."""
+    """A menu for each of the axes, by name, and one for what the diagram shows."""
 
     axes: dict[str, Select]
     of: Select
@@ -40,7 +40,7 @@ def menus(spec: Spec, first: tuple[int, int]) -> Menus:
         name: Select(
             name=name, title=name + unit * name.startswith("eta"),
             value=str(chosen.get(name, 0)), width=150, visible=len(values) > 1,
-            options=[(str(i), f"{value:.5g}") for i, value in enumerate(values)],
+            options=[(str(i), _shown(value)) for i, value in enumerate(values)],
         )
         for name, values in spec.coordinates().items()
     }  # fmt: skip
@@ -72,7 +72,7 @@ def connect(
         **{name: np.append(column, np.nan) for name, column in cells.frame.items()},
     }
     edges = {f"{axis}_edges": list(map(float, of)) for axis, of in diagram.edges.items()}
-    limit = spec.optimizer.limit
+    limits = [part.optimizer.limit for _, part in spec.parts()]
     show = CustomJS(
         code=_code("choose.js"),
         args={
@@ -87,7 +87,8 @@ def connect(
                 "step": panel.figures["eta"].x_range,
                 **{name: plot.y_range for name, plot in panel.figures.items()},
             },
-            "over_eta": limit.over_eta, "decay": limit.decay,
+            "over_eta": [limit.over_eta for limit in limits],
+            "decay": [limit.decay for limit in limits],
         },
     )  # fmt: skip
     for menu in (*choice.axes.values(), choice.of):
@@ -96,6 +97,10 @@ def connect(
     diagram.figure.js_on_event(
         Tap, CustomJS(code=_code("tap.js"), args={"menus": list(choice.axes.values()), **edges})
     )
+
+
+def _shown(value: Any) -> str:
+    return str(value) if isinstance(value, (str, bool)) else f"{value:.5g}"
 
 
 def _code(name: str) -> str:

@@ -1,10 +1,17 @@
 // What a menu's change does: show the sheet and the run that the menus name.
-const [seed, init, trgt, wrm] = menus.map((menu) => Number(menu.value))
-const cell = ((seed * shape[1] + init) * shape[2] + trgt) * shape[3] + wrm
+// The last four are seed, eta_init, eta_trgt and t_wrm; those before them say which part it is of.
+const places = menus.map((menu) => Number(menu.value))
+const flat = (from, to) => places.slice(from, to)
+  .reduce((index, place, axis) => index * shape[from + axis] + place, 0)
+const others = menus.length - 4
+const cell = flat(0, menus.length)
+const part_of_store = flat(0, others)
+const [seed, init, trgt, wrm] = places.slice(others)
 // Columns may be typed arrays, plain ones are wanted.
 const part = (column, from, to) => Array.prototype.slice.call(column, from, to)
 
-const sheet = init * (sheets / shape[1]) + (of.value === "one" ? 1 + seed : 0)
+const sheet = part_of_store * (sheets / over_eta.length)
+  + init * (sheets / over_eta.length / shape[others + 1]) + (of.value === "one" ? 1 + seed : 0)
 for (const [name, all] of Object.entries(every)) {
   const length = all.get_length() / sheets
   const columns = Object.entries(all.data)
@@ -23,7 +30,7 @@ const frame = (name) => cells.data[name][cell]
 curve.data = {
   step, eta,
   loss: log_loss.map((power) => 10 ** power),
-  threshold: eta.map((rate) => over_eta / rate - decay)
+  threshold: eta.map((rate) => over_eta[part_of_store] / rate - decay[part_of_store])
     .map((borne) => (borne <= frame("sharpness_high") ? borne : NaN)),
 }
 const seen = step.map((_, row) => row).filter((row) => Number.isFinite(sharpness[row]))
@@ -45,7 +52,8 @@ show(ranges.eta, frame("eta_low"), frame("eta_high"))
 // Text, never markup.
 const put = (id, text) => { document.getElementById(id).textContent = text }
 const label = (menu) => menu.options.find(([value]) => value === menu.value)[1]
-put("run", [menus[2], menus[3], menus[0], menus[1]]
+const [of_seed, of_init, of_trgt, of_wrm] = menus.slice(others)
+put("run", [...menus.slice(0, others), of_trgt, of_wrm, of_seed, of_init]
   .map((menu) => `${menu.name} ${label(menu)}`).join(", "))
 put("words", cells.data.words[cell])
 for (const entry of document.querySelectorAll("[data-number]")) {

@@ -43,8 +43,8 @@ class Diagram:
     ----------
     figure : bokeh figure
     shown, every : dict of ColumnDataSource
-        What is drawn, and all sheets of it one after the other: for each eta_init that of all
-        seeds, and then, if there are several, those of each.
+        What is drawn, and all sheets of it one after the other: for each part of the sweep, and
+        each eta_init, that of all seeds, and then, if there are several, those of each.
     sheets : int
         How many.
     outline : ColumnDataSource
@@ -77,16 +77,18 @@ def draw_diagram(
     from bokeh.models import ColumnDataSource
 
     seeds = len(spec.seeds)
-    parts = [slice(None), *(slice(i, i + 1) for i in range(seeds))] if seeds > 1 else [slice(None)]
-    dataset = dataset.assign(threshold_final=(("seed", "eta_init", "eta_trgt", "t_wrm"),
-                                              threshold.reshape(spec.shape)))  # fmt: skip
-    cells, lines = [], []
-    for init in range(len(spec.eta_init)):
-        for part in parts:
-            some = dataset.isel(seed=part)
-            sheet = lay_out(some.isel(eta_init=[init]), color)
-            cells.append(_cells(some, sheet, init))
-            lines.append(_lines(sheet, some, spec, data, init))
+    each = [slice(i, i + 1) for i in range(seeds)] if seeds > 1 else []
+    seeds_shown = [slice(None), *each]
+    dataset = dataset.assign(threshold_final=(spec.axes, threshold.reshape(spec.shape)))
+    names, cells, lines = [axis.name for axis in spec.over], [], []
+    for index, part in spec.parts():
+        its = dataset.isel(dict(zip(names, index, strict=True)), drop=True)
+        for init in range(len(spec.eta_init)):
+            for seed in seeds_shown:
+                some = its.isel(seed=seed)
+                sheet = lay_out(some.isel(eta_init=[init]), color)
+                cells.append(_cells(some, sheet, init, preconditioned=part.preconditions))
+                lines.append(_lines(sheet, some, part, data, init))
     every = {"cells": _together(cells)}
     every |= {name: _together([one[name] for one in lines]) for name in _LINES}
     shown = {
@@ -105,7 +107,7 @@ def draw_diagram(
     return Diagram(figure, shown, every, len(cells), outline, edges, seen)
 
 
-def _cells(dataset: xr.Dataset, sheet: Sheet, init: int) -> dict[str, Any]:
+def _cells(dataset: xr.Dataset, sheet: Sheet, init: int, *, preconditioned: bool) -> dict[str, Any]:
     """What a sheet shows in its cells, those of a t_wrm together."""
     some = dataset.isel(eta_init=init).transpose("t_wrm", "eta_trgt", "seed", ...)
     shape = sheet.middle.shape
@@ -118,11 +120,7 @@ def _cells(dataset: xr.Dataset, sheet: Sheet, init: int) -> dict[str, Any]:
         found[known] = np.nanmedian(values[known], axis=-1)
         return found.ravel()
 
-    sharpness = (
-        "preconditioned_sharpness_final"
-        if "preconditioned_sharpness_final" in some
-        else "sharpness_final"
-    )
+    sharpness = "preconditioned_" * preconditioned + "sharpness_final"
     return {
         "value": sheet.middle.ravel(),
         "hatch": _either(sheet, "diagonal_cross", "dot", " "),

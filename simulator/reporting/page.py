@@ -14,7 +14,7 @@ from simulator.data import Data
 from simulator.reporting.cells import Cells, numbers, pack
 from simulator.reporting.choice import connect, menus
 from simulator.reporting.diagram import Diagram, draw_diagram
-from simulator.reporting.panel import draw_panel
+from simulator.reporting.panel import borne, draw_panel
 from simulator.sweeps.layout import Chunk
 from simulator.sweeps.spec import CONVENTIONS, Region, Spec
 
@@ -78,7 +78,8 @@ def page(
     panel = draw_panel(spec)
     told = numbers(dataset, spec, data)
     choice = menus(spec, _first_shown(dataset, diagram))
-    order = ("eta_trgt", "t_wrm", "seed", "eta_init")
+    others = [axis.name for axis in spec.over]
+    order = (*others, "eta_trgt", "t_wrm", "seed", "eta_init")
     roots = {"diagram": diagram.figure, **{name: choice.axes[name] for name in order}}
     roots["of"] = choice.of
     if chunks is not None:
@@ -100,7 +101,7 @@ def page(
             parts=parts,
             menus=[parts[name] for name in (*order, "of")],
             about=printable(_about(spec, description), _LONGEST),
-            adaptive=spec.preconditions,
+            adaptive=any(part.preconditions for _, part in spec.parts()),
             threshold=_threshold(spec),
             notes=_notes(dataset, spec, cells, chunks is not None),
             color=color,
@@ -120,14 +121,23 @@ def page(
 
 def _about(spec: Spec, description: Mapping[str, Any]) -> str:
     """What was trained, in a line."""
-    model = ", ".join(_option(*entry) for entry in spec.model.options().items())
+    varied = {axis.name for axis in spec.over}
+    options = [entry for entry in spec.model.options().items() if entry[0] not in varied]
+    model = ", ".join(_option(*entry) for entry in options)
     samples = description.get("samples")
     of = f" ({samples} sample{'s' * (samples != 1)})" if samples else ""
     learnt = "" if description.get("name") == "none" else f" on {description.get('name')}{of}"
     return (
         f"{spec.model.name} ({model}){learnt}, trained by {spec.optimizer.name} for {spec.steps} "
-        f"updates; {spec.cells} runs."
+        f"updates; {spec.cells} runs." + _over(spec)
     )
+
+
+def _over(spec: Spec) -> str:
+    """What varies besides, in a sentence."""
+    many = [axis for axis in spec.over if len(axis.labels) > 1]
+    texts = [f"{axis.name} {', '.join(map(str, axis.labels))}" for axis in many]
+    return f" They differ in {'; '.join(texts)}." if texts else ""
 
 
 def _option(name: str, value: Any) -> str:
@@ -137,8 +147,7 @@ def _option(name: str, value: Any) -> str:
 
 
 def _threshold(spec: Spec) -> str:
-    limit = spec.optimizer.limit
-    return f"{limit.over_eta:.3g} / eta" + (f" - {limit.decay:.3g}" if limit.decay else "")
+    return " or ".join(dict.fromkeys(borne(part) for _, part in spec.parts()))
 
 
 def _first_shown(dataset: xr.Dataset, diagram: Diagram) -> tuple[int, int]:

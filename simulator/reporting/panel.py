@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bokeh.models import ColumnDataSource, UIElement
     from bokeh.plotting import figure
 
-__all__ = ["Panel", "draw_panel"]
+__all__ = ["Panel", "borne", "draw_panel"]
 
 
 @dataclass
@@ -43,7 +43,12 @@ def draw_panel(spec: Spec) -> Panel:
     steps = Range1d(0, spec.steps)
     labels = {
         "loss": "loss",
-        "sharpness": "sharpness of P⁻¹H" if spec.preconditions else "sharpness",
+        "sharpness": " or ".join(
+            dict.fromkeys(
+                "sharpness of P⁻¹H" if part.preconditions else "sharpness"
+                for _, part in spec.parts()
+            )
+        ),
         "eta": "eta",
     }
     figures = {}
@@ -68,11 +73,10 @@ def draw_panel(spec: Spec) -> Panel:
     _line(figures["sharpness"], "sharpness", measured, SHARPNESS)
     if spec.sharpness_every != 1:
         figures["sharpness"].scatter("step", "sharpness", source=measured, color=SHARPNESS, size=4)
-    limit = spec.optimizer.limit
-    borne = f"threshold {limit.over_eta:.3g} / eta" + (f" - {limit.decay:.3g}" * bool(limit.decay))
+    thresholds = " or ".join(dict.fromkeys(borne(part) for _, part in spec.parts()))
     figures["sharpness"].line(
         "step", "threshold", source=curve, color=THRESHOLD, line_width=1.6, line_dash="dashed",
-        legend_label=borne,
+        legend_label=f"threshold {thresholds}",
     )  # fmt: skip
     legend = figures["sharpness"].legend
     legend.background_fill_alpha, legend.border_line_color = 0.7, None
@@ -88,6 +92,12 @@ def draw_panel(spec: Spec) -> Panel:
         toolbar_location="above", toolbar_options={"logo": None},
     )  # fmt: skip
     return Panel(figures, curve, measured, spans, layout)
+
+
+def borne(spec: Spec) -> str:
+    """What the threshold of a part is."""
+    limit = spec.optimizer.limit
+    return f"{limit.over_eta:.3g} / eta" + (f" - {limit.decay:.3g}" if limit.decay else "")
 
 
 def _line(plot: Any, name: str, source: ColumnDataSource, color: str) -> None:

@@ -7,6 +7,6 @@ const place = (edges, value) => {
 }
 const [trgt, wrm] = [place(x_edges, cb_obj.x), place(y_edges, cb_obj.y)]
 if (trgt >= 0 && wrm >= 0) {
-  menus[2].value = String(trgt)
-  menus[3].value = String(wrm)
+  menus.at(-2).value = String(trgt)
+  menus.at(-1).value = String(wrm)
 }

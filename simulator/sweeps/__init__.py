@@ -8,13 +8,13 @@ from simulator.sweeps.foreknowledge import foreknowledge
 from simulator.sweeps.own import is_recorded
 from simulator.sweeps.placing import is_taken
 from simulator.sweeps.reading import load, open_store, tally
-from simulator.sweeps.selection import one_part
+from simulator.sweeps.selection import selected
 from simulator.sweeps.spec import AXES, Spec, first_seeds
 from simulator.sweeps.store import StoreMovedError
 from simulator.sweeps.work import run_cell
 
 __all__ = [
     "AXES", "Destination", "Spec", "StoreMovedError", "check", "cores", "execute", "first_seeds",
-    "foreknowledge", "is_recorded", "is_taken", "load", "one_part", "open_store", "rehearse",
-    "run_cell", "save_run", "sweep", "tally",
+    "foreknowledge", "is_recorded", "is_taken", "load", "open_store", "rehearse", "run_cell",
+    "save_run", "selected", "sweep", "tally",
 ]  # fmt: skip
