@@ -203,3 +203,38 @@ def test_the_text_of_a_store_does_nothing(browser, page, tmp_path):
     assert browser.execute_script("return window.struck") is None
     assert EVIL in browser.execute_script("return document.body.textContent")
     assert [line for line in browser.get_log("browser") if line["level"] != "INFO"] == []
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """The report of a store of six dimensions, and the store."""
+    store = tmp_path_factory.mktemp("wide") / "wide.zarr"
+    grid = "--eta-trgt 0.5,4 --t-wrm 1,4 --seeds 2 --steps 8 --samples 8 --depth 2"
+    for line in (
+        f"sweep {grid} --width 3,5 --optimizer gd,adam --curves -o {store}", f"report {store}",
+    ):  # fmt: skip
+        with pytest.raises(SystemExit, match="0"):
+            main(line.split())
+    return store.with_suffix(".html"), zarr.open_group(store, mode="r")
+
+
+def test_menus_of_every_dimension_lead_to_their_run(browser, wide):
+    page, store = wide
+    open_page(browser, page)
+    choose = (
+        "Object.values(Bokeh.documents)[0].get_model_by_name(arguments[0]).value = arguments[1]"
+    )
+    for place in ((1, 0, 0, 0, 1, 1), (0, 1, 1, 0, 0, 1), (1, 1, 0, 0, 1, 0)):
+        names = ("width", "optimizer", "seed", "eta_init", "eta_trgt", "t_wrm")
+        for name, index in zip(names, place, strict=True):
+            browser.execute_script(choose, name, str(index))
+        label = f"width {(3, 5)[place[0]]}, optimizer {('gd', 'adam')[place[1]]}"
+        trgt, wrm = (0.5, 4)[place[4]], (1, 4)[place[5]]
+        wait_for_run(browser, f"{label}, eta_trgt {trgt}, t_wrm {wrm}, seed {place[2]}, eta_init 0")
+        loss = float(store["loss_final"][place])
+        assert float(number(browser, "loss_final")) == pytest.approx(loss, rel=1e-4)
+        curve = browser.execute_script(SOURCE, "curve")
+        np.testing.assert_allclose(curve["loss"], store["loss"][place], rtol=1e-5)
+        borne = (2.0, 38.0)[place[1]] / np.array(curve["eta"])
+        seen = np.array([np.nan if t is None else t for t in curve["threshold"]], dtype=float)
+        np.testing.assert_allclose(seen[np.isfinite(seen)], borne[np.isfinite(seen)], rtol=1e-5)
