@@ -9,8 +9,8 @@ import numpy as np
 from simulator.numerics.jit import kernel
 
 __all__ = [
-    "accumulate", "accumulate_squares", "descend", "descend_at_rates", "divide_by_root",
-    "look_ahead",
+    "accumulate", "accumulate_squares", "combine", "descend", "descend_at_rates",
+    "divide_by_root",
 ]  # fmt: skip
 
 
@@ -43,10 +43,10 @@ def accumulate_squares(average: Any, gradient: Any, keep: Any, take: Any) -> Non
 
 
 @kernel
-def look_ahead(velocity: Any, gradient: Any, beta: Any, out: Any) -> None:
-    """u <- g + beta m."""
+def combine(momentum: Any, gradient: Any, a: Any, b: Any, out: Any) -> None:
+    """u <- a m + b g."""
     for i in range(out.size):
-        out[i] = gradient[i] + beta * velocity[i]
+        out[i] = a * momentum[i] + b * gradient[i]
 
 
 @kernel

@@ -5,10 +5,8 @@ from __future__ import annotations
 from simulator.optimizers.adam import Adam
 from simulator.optimizers.adamw import AdamW
 from simulator.optimizers.base import Limit, Optimizer, has_recurrence
-from simulator.optimizers.gd import GD
 from simulator.optimizers.gi_adam import GIAdam
-from simulator.optimizers.momentum import Momentum
-from simulator.optimizers.nesterov import Nesterov
+from simulator.optimizers.linear import GD, Momentum, Nesterov
 from simulator.optimizers.radam import RAdam
 from simulator.optimizers.ri_adam import RIAdam
 from simulator.optimizers.rmsprop import RMSProp

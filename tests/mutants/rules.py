@@ -42,13 +42,11 @@ MUTANTS = [
         ("borne = (1.0 + self.beta1) / (1.0 - self.beta1)", "borne = 1.0 / (1.0 - self.beta1)"),
     ),
     *of(
-        "simulator/optimizers/momentum.py", "tests/test_optimizers.py",
-        ("return 1.0 if t == 1 and not self.ema", "return 1.0 if t == 2 and not self.ema"),
-        ("return self.beta if self.ema", "return 1.0 - self.beta if self.ema"),
-    ),
-    *of(
-        "simulator/optimizers/nesterov.py", "tests/test_optimizers.py",
-        ("Limit(2.0 / (1.0 + self.beta))", "Limit(2.0)"),
+        "simulator/optimizers/linear.py", "tests/test_optimizers.py",
+        ("spared = t == 1 and not self.ema", "spared = t == 2 and not self.ema"),
+        ("take = 1.0 - (self.beta if self.ema", "take = 1.0 - (1.0 - self.beta if self.ema"),
+        ("Limit(2.0 / (a * take + b))", "Limit(2.0 / (a + b))"),
+        ("(a * take + b * (1.0 + keep))", "(a * take + b)"),
     ),
     *of(
         "simulator/optimizers/rmsprop.py", "tests/test_optimizers.py",
@@ -58,7 +56,7 @@ MUTANTS = [
     *of(
         "simulator/numerics/updates.py", "tests/test_optimizers.py",
         ("np.sqrt(second * v[i]) + eps", "np.sqrt(second * v[i] + eps)"),
-        ("out[i] = gradient[i] + beta * velocity[i]", "out[i] = velocity[i]"),
+        ("out[i] = a * momentum[i] + b * gradient[i]", "out[i] = momentum[i]"),
     ),
     *of(
         "simulator/numerics/updates.py", "tests/test_preconditioned.py",

@@ -1,0 +1,129 @@
+"""Gradient descent, heavy ball and Nesterov's method: updates linear in the gradients."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from simulator.checks import InputError, fraction
+from simulator.numerics import updates
+from simulator.optimizers.base import Array, Limit, Optimizer, Recurrence
+
+__all__ = ["GD", "LinearOptimizer", "Momentum", "Nesterov"]
+
+
+@dataclass(frozen=True)
+class LinearOptimizer(Optimizer):
+    """m_t = keep m_{t-1} + take g_t and u_t = a m_t + b g_t, by the numbers of its `recurrence`.
+
+    On an eigenvalue z / eta of a quadratic the characteristic polynomial of (theta, m) is
+    p(r) = (r - 1)(r - keep) + z (a take r + b (r - keep)). Its roots leave the unit circle where
+    p(-1) = 2 (1 + keep) - z (a take + b (1 + keep)) is 0, for keep, a and b of the methods here.
+    """
+
+    vectors: ClassVar[int] = 1
+
+    @abstractmethod
+    def recurrence(self, t: int) -> Recurrence: ...
+
+    def direction(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
+        keep, take, a, b = map(theta.dtype.type, self.recurrence(t))
+        if not self.vectors:
+            out[:] = gradient
+            return
+        updates.accumulate(state[0], gradient, keep, take)
+        if b:
+            updates.combine(state[0], gradient, a, b, out)
+        else:
+            out[:] = state[0]
+
+    @property
+    def limit(self) -> Limit:
+        keep, take, a, b = self.recurrence(2)
+        return Limit(2.0 * (1.0 + keep) / (a * take + b * (1.0 + keep)))
+
+    @property
+    def first_limit(self) -> Limit:
+        _, take, a, b = self.recurrence(1)
+        return Limit(2.0 / (a * take + b))
+
+
+@dataclass(frozen=True)
+class GD(LinearOptimizer):
+    """u_t = g_t; SGD when given a batch size.
+
+    On an eigenvalue z / eta of a quadratic an update multiplies by 1 - z, so it is stable iff
+    0 < z < 2.
+    """
+
+    name: ClassVar[str] = "gd"
+    vectors: ClassVar[int] = 0
+
+    def recurrence(self, t: int) -> Recurrence:
+        return Recurrence(keep=0.0, take=1.0, of_momentum=0.0, of_gradient=1.0)
+
+
+@dataclass(frozen=True)
+class Momentum(LinearOptimizer):
+    """m_t = beta m_{t-1} + (1 - dampening) g_t, u_t = m_t: heavy ball, in PyTorch's form.
+
+    Stable iff 0 < eta lambda < (2 + 2 beta) / (1 - dampening). The first update is a plain gradient
+    step, so the loss may rise from 2 on without any instability.
+
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Momentum.
+    dampening : float in [0, 1)
+        As in PyTorch the first gradient is spared: m_1 = g_1.
+    ema : bool
+        The moving average m_t = beta m_{t-1} + (1 - beta) g_t from m_0 = 0 instead, as in Adam
+        before its bias correction; no gradient is spared. The trajectory is that of the plain form
+        at eta (1 - beta). Leave ``dampening`` out.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
+    """
+
+    name: ClassVar[str] = "momentum"
+
+    beta: float = 0.9
+    dampening: float = 0.0
+    ema: bool = False
+
+    def __post_init__(self) -> None:
+        fraction("momentum", self.beta)
+        fraction("dampening", self.dampening)
+        if self.ema and self.dampening:
+            raise InputError("dampening", self.dampening, "is fixed by ema; leave it out")
+
+    def recurrence(self, t: int) -> Recurrence:
+        take = 1.0 - (self.beta if self.ema else self.dampening)
+        spared = t == 1 and not self.ema
+        return Recurrence(self.beta, 1.0 if spared else take, of_momentum=1.0, of_gradient=0.0)
+
+
+@dataclass(frozen=True)
+class Nesterov(LinearOptimizer):
+    """m_t = beta m_{t-1} + g_t, u_t = g_t + beta m_t, m_0 = 0: PyTorch's form.
+
+    Stable iff eta lambda < (2 + 2 beta) / (1 + 2 beta): less than gradient descent's 2.
+
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Momentum.
+    """
+
+    name: ClassVar[str] = "nesterov"
+
+    beta: float = 0.9
+
+    def __post_init__(self) -> None:
+        fraction("momentum", self.beta)
+
+    def recurrence(self, t: int) -> Recurrence:
+        return Recurrence(self.beta, take=1.0, of_momentum=self.beta, of_gradient=1.0)
