@@ -22,12 +22,12 @@ from simulator.catapult_search import (
 )
 from simulator.checks import count, one_of, positive
 from simulator.data import Data
-from simulator.models import Model
+from simulator.models import DTYPES, Model
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
 from simulator.schedules import ModifiedWarmup, Warmup
 from simulator.theory import warmup
-from simulator.training import DTYPES, Probe, Rule, critical_eta, simulate
+from simulator.training import Probe, Rule, critical_eta, simulate
 from simulator.training.batches import Batches
 
 __all__ = [

@@ -14,7 +14,7 @@ from simulator.commands import warmup
 from simulator.critical import FAILURES, METHODS
 from simulator.data import LOADERS
 from simulator.figures import FORMATS
-from simulator.models import MODELS
+from simulator.models import DTYPES, MODELS
 from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES
 from simulator.optimizers import OPTIMIZERS
@@ -22,7 +22,6 @@ from simulator.parameterizations import PARAMETERIZATIONS
 from simulator.schedules import DECAYS
 from simulator.sweeps import Spec
 from simulator.sweeps.spec import ETA_UNITS
-from simulator.training import DTYPES
 
 pytestmark = pytest.mark.usefixtures("folder")
 

@@ -126,7 +126,7 @@ def test_bad_input_leaves_a_real_process_the_same_way(folder):
     line = "run --eta-trgt nan"
     done = subprocess.run([*PROGRAM, *line.split()], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "warmup: --eta-trgt nan: give a number above 0.\n"
+    assert done.stderr == "warmup: Invalid value for '--eta-trgt': 'nan' is not finite\n"
     assert not content(folder)
 
 

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator import GD, MLP, UV, InputError, Momentum, Quadratic, load_data, sweep
+from simulator.models import DTYPES
 from simulator.sweeps import AXES, Destination, Spec, execute, open_store, run_cell
 from simulator.sweeps.boundary import boundary, median
 from simulator.sweeps.spec import ETA_UNITS
 from simulator.sweeps.store import ResultStore
-from simulator.training import DTYPES, critical_eta
+from simulator.training import critical_eta
 
 MODEL = MLP(width=4, depth=2, activation="linear")
 SPEC = Spec(

@@ -15,7 +15,7 @@ from simulator.checks import InputError, at_least, printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.replay import Replay, refuse_others, replay
-from simulator.commands.run import new_spec
+from simulator.commands.run import one_run
 from simulator.commands.terminal import announce_compilation, emit
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _trained(source: Path | None, given: dict[str, Any]) -> Story:
             belongs = "a csv" if name == "columns" else "a store"
             raise InputError(name, given[name], f"belongs to {belongs}; name one")
     if source is None:
-        run_again = Replay(new_spec(given), options.data_of(), (0, 0, 0, 0), {})
+        run_again = Replay(one_run(given), options.data_of(), (0, 0, 0, 0), {})
     else:
         refuse_others(given, _WITH_STORE, "the store")
         every = at_least("sharpness_every", given["sharpness_every"], 0)

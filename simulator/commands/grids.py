@@ -30,7 +30,8 @@ class Grid(click.ParamType[tuple[float, ...]]):
         try:
             numbers = self._parse(str(value))
         except (ValueError, OverflowError) as error:
-            self.fail(f"{printable(value)!r}: {printable(error)}", param, ctx)
+            whole, part = f"{printable(value)!r}", printable(error)
+            self.fail(part if part.startswith(whole) else f"{whole}: {part}", param, ctx)
         return numbers
 
     def _parse(self, text: str) -> tuple[float, ...]:

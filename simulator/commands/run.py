@@ -16,6 +16,7 @@ from simulator.commands.live import drawing, leave_picture, obstacle
 from simulator.commands.options import option
 from simulator.commands.replay import refuse_others, replay
 from simulator.commands.run_several import run_several
+from simulator.commands.specs import spec_of
 from simulator.commands.terminal import announce_compilation, emit, marked, note, shares, typed
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from simulator.sweeps import Spec
     from simulator.training import Sight
 
-__all__ = ["new_spec", "run"]
+__all__ = ["one_run", "run"]
 
 # What may be given together with --replay; everything else comes from the store.
 _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data", "sharpness_every"}
@@ -58,6 +59,7 @@ def run(**given: Any) -> None:
     from simulator import figures
     from simulator.seconds import compiling
     from simulator.sweeps import Destination, foreknowledge, rehearse, run_cell, save_run
+    from simulator.sweeps.layout import same_value
     from simulator.training import Sight
 
     figure: Path = given["figure"] or Path("run.png")
@@ -72,7 +74,7 @@ def run(**given: Any) -> None:
     elif given["cell"] is not None:
         raise InputError("cell", given["cell"], "belongs to --replay; name a store with it")
     else:
-        spec, data, cell, stored = new_spec(given), options.data_of(), (0, 0, 0, 0), None
+        spec, data, cell, stored = one_run(given), options.data_of(), (0, 0, 0, 0), None
         if spec.cells > 1:
             run_several(spec, data, figure, given)
             return
@@ -99,7 +101,7 @@ def run(**given: Any) -> None:
 
     found = _results(spec, data, result, known)
     if stored is not None:
-        found["identical"] = all(_same(found[name], stored[name]) for name in stored)
+        found["identical"] = all(same_value(found[name], stored[name]) for name in stored)
     if given["as_json"]:
         document = {"command": "run", "spec": spec.as_dict(), "cell": spec.coordinates_of(cell)}
         document |= {"result": found, "seconds": seconds, "figure": str(figure)}
@@ -123,22 +125,9 @@ def _watched(live: bool) -> AbstractContextManager[Callable[[Sight], None] | Non
     return nullcontext()
 
 
-def new_spec(given: dict[str, Any]) -> Spec:
+def one_run(given: dict[str, Any]) -> Spec:
     """The one cell that the current command's options describe, or the few."""
-    from simulator.sweeps import Spec
-
-    over = options.varied(given)
-    same = ("batch_size", "layer_rates", "sharpness_every", "accuracy", "dtype")
-    at_least("seed", given["seed"], 0)
-    return Spec(
-        over=over,  # type: ignore[arg-type]
-        model=options.model_of(),
-        optimizer=options.optimizer_of(),
-        seeds=(given["seed"],),
-        curves=True,
-        **options.schedule_of(given),
-        **{name: given[name] for name in same},
-    )
+    return spec_of(given, seeds=(at_least("seed", given["seed"], 0),), curves=True)
 
 
 def _results(spec: Spec, data: Data | None, result: Run, known: dict[str, float]) -> dict[str, Any]:
@@ -146,10 +135,6 @@ def _results(spec: Spec, data: Data | None, result: Run, known: dict[str, float]
 
     found = known | {v.name: v.of(result) for v in variables(spec, data) if v.of is not None}
     return found | {"hessian_vector_products": result.products}
-
-
-def _same(ours: Any, stored: Any) -> bool:
-    return bool(ours == stored or (ours != ours and stored != stored))
 
 
 def _curves(spec: Spec, data: Data | None, result: Run) -> dict[str, Any]:

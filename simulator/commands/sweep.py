@@ -16,6 +16,7 @@ import click
 from simulator.checks import InputError, printable
 from simulator.commands import options
 from simulator.commands.options import option
+from simulator.commands.specs import spec_of
 from simulator.commands.stopping import Terminated, interruptible
 from simulator.commands.terminal import (
     announce_compilation,
@@ -66,9 +67,11 @@ def sweep(**given: Any) -> None:
     eta_trgt many times larger than none.
     """
     from simulator import figures
-    from simulator.sweeps import StoreMovedError, check, execute, load
+    from simulator.sweeps import StoreMovedError, check, execute, first_seeds, load
 
-    where, spec, data = _where(given), _spec(given), options.data_of()
+    where, seeds = _where(given), first_seeds(given["seeds"])
+    spec = spec_of(given, seeds=seeds, curves=given["curves"])
+    data = options.data_of()
     store = where.path
     assert store is not None
     check(spec, data, where, given["workers"], large=given["large"])
@@ -175,23 +178,6 @@ def _tell_share(given: dict[str, Any], store: Path, cells: int, left: int) -> No
     else:
         click.echo(f"Shard {shard} is done; {left} of {cells} runs are left to the others.")
         click.echo(f"Results  {printable(store)}")
-
-
-def _spec(given: dict[str, Any]) -> Spec:
-    from simulator.sweeps import Spec, first_seeds
-
-    over = options.varied(given)
-    same = (
-        "batch_size", "layer_rates", "sharpness_every", "accuracy", "curves", "dtype",
-    )  # fmt: skip
-    return Spec(
-        model=options.model_of(),
-        optimizer=options.optimizer_of(),
-        seeds=first_seeds(given["seeds"]),
-        over=over,  # type: ignore[arg-type]
-        **options.schedule_of(given),
-        **{name: given[name] for name in same},
-    )
 
 
 def _free_name() -> Path:

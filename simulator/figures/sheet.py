@@ -52,7 +52,8 @@ def lay_out(dataset: xr.Dataset, color: str, x: str = "eta_trgt", y: str = "t_wr
     InputError
         For a colour that is no number of each run.
     """
-    if color not in dataset or dataset[color].dtype.kind != "f" or "step" in dataset[color].dims:
+    of_each_run = color in dataset and {*dataset[color].dims} == {*dataset["status"].dims}
+    if not of_each_run or dataset[color].dtype.kind != "f":
         raise InputError("color", color, "give a variable of real numbers, loss_final say")
     others = [name for name in dataset["status"].dims if name not in ("seed", x, y)]
     sheet = dataset.isel(dict.fromkeys(others, 0)).transpose("seed", y, x, ...)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.models.base import Array, Model, Objective
+from simulator.models.base import DTYPES, Array, Model, Objective
 from simulator.models.custom import Custom
 from simulator.models.from_jax import from_jax
 from simulator.models.lanes import Lanes
@@ -11,7 +11,7 @@ from simulator.models.quadratic import Quadratic
 from simulator.models.uv import UV
 
 __all__ = [
-    "MLP", "MODELS", "UV", "Array", "Custom", "Lanes", "Model", "Objective", "Quadratic",
+    "DTYPES", "MLP", "MODELS", "UV", "Array", "Custom", "Lanes", "Model", "Objective", "Quadratic",
     "from_jax",
 ]  # fmt: skip
 

@@ -26,7 +26,10 @@ from simulator.data import Data
 from simulator.models.lanes import Array, Lanes
 from simulator.shipped import refuse_overrides
 
-__all__ = ["Array", "Model", "Objective", "checked_vector", "required"]
+__all__ = ["DTYPES", "Array", "Model", "Objective", "checked_vector", "required"]
+
+# What a model computes in.
+DTYPES = ("float64", "float32")
 
 
 class Objective(ABC):

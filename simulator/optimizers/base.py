@@ -25,7 +25,9 @@ from numpy.typing import ArrayLike, NDArray
 from simulator.limits import Limit
 from simulator.shipped import is_shipped, refuse_overrides
 
-__all__ = ["Array", "Limit", "Optimizer", "Recurrence", "has_recurrence"]
+__all__ = [
+    "Array", "Limit", "Optimizer", "Recurrence", "has_recurrence", "held_where_zero",
+]  # fmt: skip
 
 Array = NDArray[Any]
 
@@ -124,3 +126,8 @@ def has_recurrence(optimizer: Optimizer) -> bool:
     So it stays where it is once gradient and momentum are 0.
     """
     return is_shipped(optimizer) and optimizer.recurrence(1) is not None
+
+
+def held_where_zero(preconditioner: Array) -> Array:
+    """P with infinity for 0: at eps = 0 what has never had a gradient does not move."""
+    return np.where(preconditioner > 0, preconditioner, np.inf).astype(preconditioner.dtype)

@@ -10,8 +10,7 @@ import numpy as np
 
 from simulator.checks import fraction, nonnegative
 from simulator.numerics import updates
-from simulator.optimizers.base import Array, Limit, Optimizer
-from simulator.optimizers.rmsprop import held_where_zero
+from simulator.optimizers.base import Array, Limit, Optimizer, held_where_zero
 from simulator.theory.quadratics import heavy_ball_limit
 
 __all__ = ["Moments"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.checks import fraction, nonnegative
 from simulator.numerics import updates
-from simulator.optimizers.base import Array, Limit, Optimizer
+from simulator.optimizers.base import Array, Limit, Optimizer, held_where_zero
 
 __all__ = ["RMSProp"]
 
@@ -62,8 +62,3 @@ class RMSProp(Optimizer):
     @property
     def first_limit(self) -> Limit:
         return self.limit
-
-
-def held_where_zero(preconditioner: Array) -> Array:
-    """P with infinity for 0: at eps = 0 what has never had a gradient does not move."""
-    return np.where(preconditioner > 0, preconditioner, np.inf).astype(preconditioner.dtype)

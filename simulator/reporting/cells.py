@@ -14,7 +14,7 @@ from simulator.events import Curves, Events, explain
 from simulator.figures.extent import loss_extent, sharpness_extent
 from simulator.regimes import NATURAL_PHASES, OUTCOMES
 from simulator.reporting.decimate import rows_to_keep
-from simulator.sweeps.layout import STATUS, VARIABLES, Chunk, variables
+from simulator.sweeps.layout import STATUS, VARIABLES, Chunk, same_value, variables
 from simulator.sweeps.spec import Region, Spec
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def pack(
                 _put(cells, flat, seen, most)
                 cells.runs += 1
                 cells.other += not all(
-                    _same(chunk[name][offset], dataset[name].values[cell])
+                    same_value(chunk[name][offset], dataset[name].values[cell])
                     for name in compared
                     if name in chunk
                 )
@@ -171,10 +171,6 @@ def pack(
 
 def _whole(spec: Spec) -> str:
     return "u2" if spec.steps < 2**16 else "i4"
-
-
-def _same(ours: Any, stored: Any) -> bool:
-    return bool(ours == stored or (ours != ours and stored != stored))
 
 
 def _words(dataset: xr.Dataset, status: Array) -> list[str]:

@@ -23,6 +23,7 @@ from simulator.sweeps.cost import cells_in_a_chunk, refuse_large
 from simulator.sweeps.destination import Destination
 from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
+from simulator.sweeps.over import axes_of
 from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore
 from simulator.sweeps.threads import Threads
@@ -151,7 +152,7 @@ def sweep(
         accuracy=accuracy,
         curves=curves,
         dtype=dtype,
-        over=over or (),  # type: ignore[arg-type]
+        over=axes_of(over or {}),
     )
     path = None if output is None else Path(output)
     where = Destination(path, resume=resume, overwrite=overwrite, grow=grow)

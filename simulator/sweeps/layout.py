@@ -17,7 +17,17 @@ from simulator.sweeps.foreknowledge import is_linear, is_one_example
 from simulator.sweeps.spec import Spec
 from simulator.training.ensemble import Ensemble
 
-__all__ = ["CURVES", "STATUS", "VARIABLES", "Chunk", "Layout", "Variable", "curves", "variables"]
+__all__ = [
+    "CURVES",
+    "STATUS",
+    "VARIABLES",
+    "Chunk",
+    "Layout",
+    "Variable",
+    "curves",
+    "same_value",
+    "variables",
+]
 
 # The values of some neighbouring cells, by variable.
 Chunk = dict[str, NDArray[Any]]
@@ -117,6 +127,11 @@ def _fills(spec: Spec, data: Data | None, variable: Variable) -> bool:
         "one_example": is_one_example(spec, data),
     }
     return all(has[need] for need in variable.needs.split())
+
+
+def same_value(ours: Any, stored: Any) -> bool:
+    """Whether two values of a run are the same, NaN and NaN included."""
+    return bool(ours == stored or (ours != ours and stored != stored))
 
 
 class Layout:

@@ -11,12 +11,11 @@ from typing import Any
 from simulator.catapult_search import DELTA
 from simulator.checks import InputError, at_least, count, nonnegative, one_of, positive
 from simulator.data import Data
-from simulator.models import MODELS, Array, Model
+from simulator.models import DTYPES, MODELS, Array, Model
 from simulator.optimizers import OPTIMIZERS, Optimizer
 from simulator.schedules import DECAYS, SCHEDULES, Schedule
 from simulator.sweeps.over import Axis, axes_of, changed
 from simulator.sweeps.own import plain_of, rebuild
-from simulator.training import DTYPES
 
 __all__ = ["AXES", "CONVENTIONS", "ETA_UNITS", "Region", "Spec", "first_seeds"]
 

@@ -12,7 +12,7 @@ from simulator.blas import one_blas_thread
 from simulator.checks import InputError, at_least, count, one_of
 from simulator.data import Data
 from simulator.lending import read_only, refusing_writes
-from simulator.models import Array, Model, Objective
+from simulator.models import DTYPES, Array, Model, Objective
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
 from simulator.schedules import Chooser, Schedule, Warmup
@@ -26,9 +26,7 @@ from simulator.training.scores import scores
 from simulator.training.sight import Sight
 from simulator.training.single import run_in_a_lane
 
-__all__ = ["DTYPES", "Interrupted", "simulate"]
-
-DTYPES = ("float64", "float32")
+__all__ = ["Interrupted", "simulate"]
 
 
 class Interrupted(Exception):  # noqa: N818

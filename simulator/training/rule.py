@@ -13,7 +13,7 @@ from simulator.models import Array, Model, Objective
 from simulator.models.base import checked_vector
 from simulator.numerics import updates
 from simulator.optimizers import Optimizer, has_recurrence
-from simulator.optimizers.rmsprop import held_where_zero
+from simulator.optimizers.base import held_where_zero
 from simulator.shipped import is_shipped
 
 __all__ = ["Rule", "critical_eta"]
