@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from simulator import GD, MLP, UV, Adam, Quadratic
 from simulator.commands import warmup
 from simulator.commands.grids import Grid
-from simulator.commands.replay import _coordinates
+from simulator.commands.replay import coordinates
 from simulator.laws import LAWS
 from simulator.studying import find_studies, load_study
 from simulator.sweeps import Spec
@@ -52,7 +52,7 @@ SPEC = Spec(model=Quadratic(), optimizer=GD(), eta_trgt=(0.5, 8.0), t_wrm=(1, 4)
 @example("eta_trgt=-1e308,t_wrm=4")
 @example("\x1b[31m=1")
 def test_any_cell_is_found_or_refused(text):
-    found = read(lambda: SPEC.locate(_coordinates(text)))
+    found = read(lambda: SPEC.locate(coordinates("cell", text)))
     assert found is None or len(found) == 4
 
 
