@@ -193,6 +193,19 @@ def test_models_and_optimizers_of_ones_own_are_axes(folder):
     assert_same(found, grown.sel(curvature=[1.0, 4.0]))
 
 
+def test_a_schedule_may_be_a_template(data):
+    kept = {"eta_trgt": [1.0], "t_wrm": [4], "steps": 8}
+    model = MLP(3, 2)
+    named = sim.sweep(model, data, decay="cosine", warmup_exponent=2.0, **kept)
+    template = sim.Warmup(9.0, 9.0, 9, exponent=2.0, decay="cosine")
+    assert_same(named, sim.sweep(model, data, schedule=template, **kept))
+    with pytest.raises(InputError, match="decay cosine: the schedule given has none"):
+        sim.sweep(model, data, schedule=sim.Warmup(), decay="cosine", **kept)
+    own = type("Own", (sim.Warmup,), {})()
+    with pytest.raises(InputError, match="a sweep takes schedules of this package"):
+        sim.sweep(model, data, schedule=own, **kept)
+
+
 def test_options_of_a_line_are_fields_of_what_they_describe():
     """Of each option that a line may vary, under the name that Python has for it."""
     fields = {name for kind in (MODELS, OPTIMIZERS) for one in kind.values()

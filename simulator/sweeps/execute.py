@@ -8,16 +8,19 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import closing, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simulator.catapult_search import DELTA
-from simulator.checks import at_least
+from simulator.checks import InputError, at_least
 from simulator.data import Data
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
+from simulator.schedules import Schedule
+from simulator.shipped import is_shipped
 from simulator.sweeps.cluster import Cluster
 from simulator.sweeps.cost import cells_in_a_chunk, refuse_large
 from simulator.sweeps.destination import Destination
@@ -56,7 +59,7 @@ def sweep(
     eta_unit: str = "absolute",
     warmup_exponent: float = 1.0,
     decay: str = "none",
-    schedule: str = "warmup",
+    schedule: str | Schedule = "warmup",
     delta: float = DELTA,
     factor: float = 1.0,
     batch_size: int | None = None,
@@ -92,8 +95,9 @@ def sweep(
         initialisation, per seed (GD: 2 / sharpness).
     warmup_exponent, decay
         As ``exponent`` and ``decay`` of `Warmup`.
-    schedule : {"warmup", "modified", "persistent-catapult", "threshold"}
-        `Warmup`, `ModifiedWarmup`, `PersistentCatapult`, or `AtThreshold`.
+    schedule : {"warmup", "modified", "persistent-catapult", "threshold"} or Schedule
+        `Warmup`, `ModifiedWarmup`, `PersistentCatapult`, or `AtThreshold`: its name, or one of them
+        as a template. The grid gives eta_init, eta_trgt and t_wrm, the template all else.
     delta, factor : float
         As of `PersistentCatapult` and of `AtThreshold`.
     layer_rates : bool
@@ -141,11 +145,9 @@ def sweep(
         seeds=first_seeds(seeds),
         steps=steps,
         eta_unit=eta_unit,
-        warmup_exponent=warmup_exponent,
-        decay=decay,
-        schedule=schedule,
-        delta=delta,
-        factor=factor,
+        **_of_schedule(
+            schedule, warmup_exponent=warmup_exponent, decay=decay, delta=delta, factor=factor
+        ),
         batch_size=batch_size,
         layer_rates=layer_rates,
         sharpness_every=sharpness_every,
@@ -157,6 +159,24 @@ def sweep(
     path = None if output is None else Path(output)
     where = Destination(path, resume=resume, overwrite=overwrite, grow=grow)
     return execute(spec, data, where, workers=workers, scheduler=scheduler, large=large).load()
+
+
+def _of_schedule(schedule: str | Schedule, **given: Any) -> dict[str, Any]:
+    """The entries of a `Spec` that describe a schedule, a name or a template."""
+    if isinstance(schedule, str):
+        return {"schedule": schedule, **given}
+    if not is_shipped(schedule, Schedule):
+        raise InputError(
+            "schedule", getattr(schedule, "name", schedule),
+            "a sweep takes schedules of this package; train your own with simulate",
+        )  # fmt: skip
+    names = {"exponent": "warmup_exponent"}
+    options = {names.get(name, name): value for name, value in schedule.options().items()}
+    defaults = {field.name: field.default for field in fields(Spec)}
+    for name, value in given.items():
+        if name in options and value not in (defaults[name], options[name]):
+            raise InputError(name, value, f"the schedule given has {options[name]}; give it once")
+    return {"schedule": schedule.name, **given, **{k: options[k] for k in given if k in options}}
 
 
 def execute(
