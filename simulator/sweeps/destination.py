@@ -17,6 +17,7 @@ from simulator.checks import InputError
 from simulator.data import Data
 from simulator.runs import Run
 from simulator.sweeps.declare import coordinates, describe
+from simulator.sweeps.difference import difference
 from simulator.sweeps.growth import carry_over
 from simulator.sweeps.layout import Layout
 from simulator.sweeps.origin import machine, numerics
@@ -168,7 +169,7 @@ def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: st
     # Where the data came from may have another path by now: the digest is what counts.
     digest = {"digest": describe(data).get("digest")}
     found = (
-        their_spec.difference(spec, grown=grown)
+        difference(their_spec, spec, grown=grown)
         or _difference(their_data, digest)
         or _difference(json.loads(str(group.attrs["numerics"])), numerics())
     )

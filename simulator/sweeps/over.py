@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from simulator.checks import InputError
 from simulator.models import Model
 from simulator.optimizers import Optimizer
-
-if TYPE_CHECKING:
-    from simulator.sweeps.spec import Spec
 
 __all__ = ["Axis", "axes_of", "changed"]
 
@@ -25,6 +22,8 @@ _OF_A_RUN = (
 _WHOLE: dict[str, type[Any]] = {"model": Model, "optimizer": Optimizer}
 
 Label = bool | int | float | str
+# A frozen dataclass with a model, an optimizer and the fields of a run.
+Described = TypeVar("Described")
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def axes_of(over: Mapping[str, Any] | Sequence[Axis]) -> tuple[Axis, ...]:
     return tuple(over)
 
 
-def changed(spec: Spec, axes: Sequence[Axis], index: Sequence[int]) -> Spec:
+def changed(spec: Described, axes: Sequence[Axis], index: Sequence[int]) -> Described:
     """The spec with the values of these axes at these indices.
 
     Raises
@@ -90,7 +89,7 @@ def changed(spec: Spec, axes: Sequence[Axis], index: Sequence[int]) -> Spec:
     return spec
 
 
-def _with(spec: Spec, name: str, value: Any) -> Spec:
+def _with(spec: Any, name: str, value: Any) -> Any:
     if name in _WHOLE or name in _OF_A_RUN:
         return replace(spec, **{name: value})
     holders = [kind for kind in _WHOLE if name in getattr(spec, kind).options()]
@@ -100,7 +99,7 @@ def _with(spec: Spec, name: str, value: Any) -> Spec:
     return replace(spec, **{holders[0]: holder.with_options(**{name: value})})
 
 
-def _what_would_do(spec: Spec, name: str, holders: list[str]) -> str:
+def _what_would_do(spec: Any, name: str, holders: list[str]) -> str:
     if holders:
         return f"is an option of both {spec.model.name} and {spec.optimizer.name}; vary the whole"
     names = [*spec.model.options(), *spec.optimizer.options(), *_OF_A_RUN, *_WHOLE]

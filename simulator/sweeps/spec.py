@@ -17,7 +17,9 @@ from simulator.schedules import DECAYS, SCHEDULES, Schedule
 from simulator.sweeps.over import Axis, axes_of, changed
 from simulator.sweeps.own import plain_of, rebuild
 
-__all__ = ["AXES", "CONVENTIONS", "ETA_UNITS", "Region", "Spec", "first_seeds"]
+__all__ = [
+    "AXES", "CONVENTIONS", "ETA_UNITS", "OURS", "Region", "Spec", "first_seeds", "some_of",
+]  # fmt: skip
 
 AXES = ("seed", "eta_init", "eta_trgt", "t_wrm")
 ETA_UNITS = ("absolute", "critical")
@@ -142,7 +144,7 @@ class Spec:
         for name, (value, default) in given.items():
             if name not in takes and value != default:
                 option = "warmup_exponent" if name == "exponent" else name
-                shown = _some(value) if isinstance(value, tuple) else value
+                shown = some_of(value) if isinstance(value, tuple) else value
                 raise InputError(
                     option, shown, f"the schedule {self.schedule} has no such option; leave it out"
                 )
@@ -200,7 +202,7 @@ class Spec:
         for name, values in self.coordinates().items():
             if name not in found and len(values) > 1:
                 raise InputError(
-                    "cell", f"without {name}", f"give {name}=…, one of {_some(values)}"
+                    "cell", f"without {name}", f"give {name}=…, one of {some_of(values)}"
                 )
         return tuple(found.get(name, 0) for name in self.axes)
 
@@ -210,27 +212,6 @@ class Spec:
         for name in coordinates:
             one_of(option, name, self.axes)
         return {name: _place(option, name, axes[name], at) for name, at in coordinates.items()}
-
-    def difference(self, other: Spec, *, grown: bool = False) -> str | None:
-        """The first entry in which another spec is not this one, in words; None if there is none.
-
-        ``grown``: values that the other's axes have besides are no difference.
-        """
-        theirs, ours = _flat(other.as_dict()), _flat(self.as_dict())
-        along = {axis.name for axis in self.over} & {axis.name for axis in other.over}
-        for name in [*ours, *(name for name in theirs if name not in ours)]:
-            mine, its = ours.get(name), theirs.get(name)
-            if mine == its:
-                continue
-            if grown and name in ours and (name in _GROWS or name in along):
-                lost = [value for value in ours[name] if value not in theirs.get(name, ())]
-                if not lost:
-                    continue
-                return f"has {name} {_some(lost[:1])}, which the larger grid lacks"
-            if grown and name not in ours and name.partition("=")[0] in along:
-                continue
-            return f"was made with {name} {_shown(mine)}, not {_shown(its)}"
-        return None
 
     def schedule_at(self, index: Sequence[int], eta_critical: float) -> Schedule:
         """The schedule of one cell of a grid along ``AXES``, in absolute learning rates.
@@ -281,7 +262,7 @@ class Spec:
     def as_dict(self) -> dict[str, Any]:
         """Everything, as plain JSON values."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        for kind, ours in _OURS.items():
+        for kind, ours in OURS.items():
             plain[kind] = plain_of(kind, plain[kind], ours)
         del plain["over"]
         if self.over:
@@ -306,7 +287,7 @@ class Spec:
         unknown = set(arguments) - {field.name for field in fields(cls)}
         if unknown:
             raise InputError("spec", sorted(unknown)[0], "no such entry; another version wrote it")
-        for kind, ours in _OURS.items():
+        for kind, ours in OURS.items():
             arguments[kind] = rebuild(kind, ours, arguments.get(kind))
         try:
             arguments["over"] = tuple(_axis_of(*entry) for entry in arguments.get("over", ()))
@@ -315,22 +296,21 @@ class Spec:
             raise InputError("spec", "incomplete", "another version wrote it") from None
 
 
-_GROWS = ("seeds", "eta_init", "eta_trgt", "t_wrm")
-_OURS: dict[str, Mapping[str, type[Any]]] = {"model": MODELS, "optimizer": OPTIMIZERS}
+OURS: dict[str, Mapping[str, type[Any]]] = {"model": MODELS, "optimizer": OPTIMIZERS}
 # Each is checked, and counted, before a sweep begins.
 _MOST_PARTS = 10_000
 
 
 def _plain_values(axis: Axis) -> list[Any]:
-    if axis.name in _OURS:
-        return [plain_of(axis.name, value, _OURS[axis.name]) for value in axis.values]
+    if axis.name in OURS:
+        return [plain_of(axis.name, value, OURS[axis.name]) for value in axis.values]
     return list(axis.values)
 
 
 def _axis_of(name: str, labels: Sequence[Any], values: Sequence[Any]) -> Axis:
     """Inverse of an entry of ``over`` in `Spec.as_dict`."""
-    if name in _OURS:
-        values = [rebuild(name, _OURS[name], plain) for plain in values]
+    if name in OURS:
+        values = [rebuild(name, OURS[name], plain) for plain in values]
     made = [tuple(value) if isinstance(value, list) else value for value in values]
     return Axis.of(name, dict(zip(labels, made, strict=True)))
 
@@ -341,41 +321,13 @@ def _place(option: str, name: str, values: Sequence[Any], wanted: Any) -> int:
         texts = [str(value).lower() for value in values]
         if str(wanted).lower() in texts:
             return texts.index(str(wanted).lower())
-        raise InputError(option, f"{name}={wanted}", f"not on the grid {_some(values)}")
+        raise InputError(option, f"{name}={wanted}", f"not on the grid {some_of(values)}")
     if isinstance(wanted, str):
         raise InputError(option, f"{name}={wanted}", "give NAME=NUMBER, as in eta_trgt=8")
     nearest = min(range(len(values)), key=lambda i: abs(values[i] - wanted))
     if abs(values[nearest] - wanted) > 1e-3 * abs(wanted):
-        raise InputError(option, f"{name}={wanted:g}", f"not on the grid {_some(values)}")
+        raise InputError(option, f"{name}={wanted:g}", f"not on the grid {some_of(values)}")
     return nearest
-
-
-def _flat(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec's entries, with those of its model and optimizer beside them."""
-    flat: dict[str, Any] = {}
-    varied = {name for name, *_ in plain.get("over", ())}
-    for name, value in plain.items():
-        if name in varied:
-            continue
-        if name == "over":
-            for axis, labels, values in value:
-                whole = axis in _OURS
-                flat |= {f"{axis}={i}": v for i, v in zip(labels, values, strict=True) if whole}
-                flat[axis] = labels
-        elif isinstance(value, Mapping):
-            # Options of a person's own have any names, also the spec's.
-            prefix = f"{name} " if "source" in value else ""
-            options = {prefix + k: v for k, v in value.items() if k != "name" and k not in varied}
-            flat |= {name: value["name"]} | options
-        else:
-            flat[name] = value
-    return flat
-
-
-def _shown(value: object) -> object:
-    if isinstance(value, (tuple, list)) and all(isinstance(v, (int, float, str)) for v in value):
-        return _some(value)
-    return value
 
 
 def first_seeds(count: int) -> tuple[int, ...]:
@@ -385,7 +337,7 @@ def first_seeds(count: int) -> tuple[int, ...]:
     return tuple(range(count))
 
 
-def _some(values: Sequence[Any]) -> str:
+def some_of(values: Sequence[Any]) -> str:
     """A grid for a sentence: all of a short one, the ends of a long one."""
     texts = [
         v if isinstance(v, str) else str(v) if isinstance(v, bool) else f"{v:.6g}" for v in values
