@@ -139,14 +139,14 @@ def test_cells_of_neighbours_in_lanes_are_not_run_twice(monkeypatch):
 def test_a_grid_that_lacks_something_is_no_larger_one():
     execute(SPEC, None, Destination(STORE))
     before = chunks(STORE)
-    for change, difference in (
+    for change, message in (
         ({"eta_trgt": (0.25, 0.5)}, "has eta_trgt 0.7, which the larger grid lacks"),
         ({"seeds": (0, 1)}, "has seeds 2, which the larger grid lacks"),
         ({"steps": 9}, "was made with steps 8, not 9"),
         ({"model": Quadratic((1.0, 4.0))}, "was made with curvatures 1, 3, not 1, 4"),
         ({"optimizer": Momentum()}, "was made with optimizer gd, not momentum"),
     ):
-        with pytest.raises(InputError, match=difference):
+        with pytest.raises(InputError, match=message):
             execute(replace(SPEC, **change), None, Destination(STORE, grow=True))
     assert chunks(STORE) == before
 
@@ -264,7 +264,7 @@ OTHER = {
     "eta_init": (0.0,), "t_wrm": (1,), "seeds": (0,), "steps": 9, "eta_unit": "critical",
     "warmup_exponent": 2.0, "decay": "cosine", "batch_size": 1, "layer_rates": True,
     "sharpness_every": 3, "accuracy": 1e-6, "curves": True, "dtype": "float32",
-    "schedule": "threshold", "delta": 0.2, "factor": 0.5,
+    "schedule": "threshold", "delta": 0.2, "factor": 0.5, "over": {"accuracy": [1e-5, 1e-4]},
 }  # fmt: skip
 
 
@@ -275,7 +275,7 @@ def test_each_entry_of_a_spec_is_told_apart(field):
     plain = {"eta_init": (0.0,), "t_wrm": (1,)} if changed or field == "schedule" else {}
     ours = replace(SPEC, **plain, **changed)
     other = replace(ours, **{field: OTHER[field]})
-    shown = "curvatures" if field == "model" else field
+    shown = {"model": "curvatures", "over": "accuracy"}.get(field, field)
     assert f"was made with {shown} " in difference(ours, other)
     assert difference(ours, replace(ours)) is None
 
