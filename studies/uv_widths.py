@@ -54,12 +54,14 @@ def one_width(width: int, noisy: sim.Data, seeds: int) -> xr.Dataset:
     # What is known of each network before it is trained.
     known = silent.isel(eta_trgt=0, t_wrm=0, drop=True)
     unit, met = known["eta_critical"], known["theory_sharpness_flow"]
-    floor = WARMUP.residual_floor(SIGMA, met, width**-0.5)
+    floor = xr.apply_ufunc(WARMUP.residual_floor, SIGMA, met, width**-0.5)
     alive, ceiling = ~diagram["diverged"], known["theory_eta_ceiling"] / unit
     too_large = constant["eta_trgt"] * constant["eta_critical"] > constant["theory_eta_max"]
     return xr.Dataset({
         "alive": alive, "ceiling": ceiling, "eta_max": known["theory_eta_max"] / unit,
-        "shortest": WARMUP.shortest_warmup(diagram["eta_trgt"] * unit, met, floor),
+        "shortest": xr.apply_ufunc(
+            WARMUP.shortest_warmup, diagram["eta_trgt"] * unit, met, floor
+        ),
         "beyond": (alive & (alive["eta_trgt"] > ceiling)).any(("eta_trgt", "t_wrm")),
         "silent": (~silent["diverged"]).mean(("eta_trgt", "t_wrm")),
         "wrong": (too_large != constant["diverged"]).sum(),
