@@ -11,7 +11,7 @@ from simulator import GD, MLP, UV, Adam, InputError, Momentum, Quadratic, figure
 from simulator.commands.options import _VARIES
 from simulator.models import MODELS
 from simulator.optimizers import OPTIMIZERS
-from simulator.sweeps import AXES, Spec, open_store, selected
+from simulator.sweeps import AXES, Destination, Spec, execute, open_store, selected
 from simulator.sweeps.over import axes_of
 
 GRID = {
@@ -96,6 +96,14 @@ def test_a_chunk_that_was_lost_is_run_again(made, path, data):
     again = sim.sweep(MLP(3, 2), data, over=OVER, output=path, resume=True, **GRID)
     assert_same(made[1], again)
     assert spec.cells == again["status"].size
+
+
+def test_shards_meet_in_one_store(made, path, data, folder):
+    _, spec, _ = open_store(path)
+    for share in (2, 3, 1):
+        found = execute(spec, data, Destination(folder / "shards.zarr", share=(share, 3)))
+    assert found.attrs["complete"]
+    assert_same(made[1], found.load())
 
 
 def test_small_uv_networks_of_every_width_go_side_by_side():

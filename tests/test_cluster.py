@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from program import GRID, PROGRAM, QUADRATIC, ROOT, await_a_chunk, chunks, opened, own_words
 
-from simulator import GD, MLP, Custom, InputError, load_data, sweep
+from simulator import GD, MLP, Custom, InputError, Momentum, load_data, sweep
 from simulator.sweeps import Destination, Spec, execute
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -81,6 +81,7 @@ def test_workers_elsewhere_make_the_same_bytes(run, cluster, whole):
 
 def test_a_notebook_may_use_it_too(cluster):
     asked = {"eta_trgt": [0.5, 1.0], "t_wrm": [1, 4], "seeds": 2, "steps": 8}
+    asked["over"] = {"width": [3, 4], "optimizer": {"plain": GD(), "heavy": Momentum()}}
     model, data = MLP(width=4, depth=2), load_data("digits", samples=16)
     there = sweep(model, data, **asked, scheduler=cluster.scheduler_address)
     here = sweep(model, data, **asked)
