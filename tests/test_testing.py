@@ -37,6 +37,16 @@ def test_whatever_is_drawn_can_be_trained(problem, optimizer, schedule, seed):
     assert run.outcome in sim.regimes.OUTCOMES
 
 
+@given(
+    problem=testing.problems(), optimizer=testing.optimizers(), schedule=testing.schedules()
+)  # fmt: skip
+def test_a_repr_makes_the_object_again(problem, optimizer, schedule):
+    for thing in (problem.model, optimizer, schedule):
+        assert eval(repr(thing), {name: getattr(sim, name) for name in sim.__all__}) == thing
+    for thing in (problem.model, optimizer):
+        assert thing.with_options() == thing
+
+
 @given(problem=testing.one_example(representation="parameters"))
 def test_one_example_has_one_example_and_one_output(problem):
     model, theta, data = problem

@@ -88,6 +88,9 @@ class MLP(Model):
         options = super().options()
         return {("loss" if key == "criterion" else key): value for key, value in options.items()}
 
+    def __repr__(self) -> str:
+        return f"MLP({', '.join(f'{key}={value!r}' for key, value in self.options().items())})"
+
     def widths(self, data: Data) -> tuple[int, ...]:
         """Units of each layer, input and output included: (d, n, ..., n, k)."""
         return (data.inputs, *(self.width,) * (self.depth - 1), data.outputs)
