@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simulator as sim
+from simulator.sweeps import AXES
+from simulator.sweeps.layout import VARIABLES
 from simulator.training.ensemble import largest_losses, train_side_by_side
 
 OPTIMIZERS = [sim.GD(), sim.Momentum(0.8), sim.Momentum(0.9, ema=True), sim.Nesterov(0.6)]
@@ -28,12 +30,8 @@ PROBLEMS = {
     "two outputs": _problem(2, 2, 3, 4, width=2),
     "weight by weight": _problem(2, 1, 4, 5, width=6, s=0.5, representation="parameters"),
 }
-WORDS = (
-    "loss_init", "loss_max", "loss_final", "sharpness_init", "sharpness_max", "sharpness_final",
-    "diverged", "diverged_step", "n_catapults", "n_unconverged", "natural_phase",
-    "outcome", "trainable",
-)  # fmt: skip
-AXES = ("seed", "eta_init", "eta_trgt", "t_wrm")
+# Everything that a store keeps of any run: what is added there is compared here.
+WORDS = tuple(v.name for v in VARIABLES if v.of is not None and not v.needs)
 
 
 def _sweep(model, data, **options):
