@@ -30,9 +30,10 @@ _LONGEST_SECONDS = 600.0
 
 def refuse_slow(spec: Spec, data: Data | None, runs: int) -> None:
     """Refuse to do so many runs again if that takes more than ten minutes."""
-    parts = [part for _, part in spec.parts()]
-    each = sum(core_seconds(part, data) for part in parts) / len(parts)
-    seconds = 0.0 if spec.curves else runs * each / cores()
+    if spec.curves:
+        return
+    each = [core_seconds(part, data) for _, part in spec.parts()]
+    seconds = runs * sum(each) / len(each) / cores()
     if seconds > _LONGEST_SECONDS:
         raise InputError(
             "curves", "not in the store",
