@@ -342,6 +342,15 @@ def test_products_in_single_precision_leave_no_subnormal_numbers(digits):
     assert _subnormal(np.full(2, 1e-39, dtype=np.float32) * np.float32(0.5)), "not given back"
 
 
+@pytest.mark.skipif(not subnormals._FLUSHES, reason="subnormal numbers are slow on x86 only")
+def test_every_way_to_the_loss_of_a_float32_network_is_the_same(digits):
+    model = sim.MLP(8, 3, "tanh", "sp", "xent")
+    objective, theta = model.bind(digits, "float32"), 30.0 * model.init(digits, dtype="float32")
+    assert objective.loss(theta) == objective.gradient(theta, np.empty_like(theta))
+    assert not _subnormal(objective.outputs(theta, objective._x))
+    assert not any(_subnormal(array) for array in objective._kept())
+
+
 def _subnormal(array):
     # As integers: a comparison of numbers would itself be flushed.
     bits = array.view(np.int32) & 0x7FFFFFFF

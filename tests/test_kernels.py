@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numba.core import config
+from test_curvature import Matrix
 
 import simulator as sim
 from simulator.curvature.tracker import SharpnessTracker
-from simulator.models import Objective
 from simulator.numerics import eigen, products
 from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES
@@ -94,24 +94,6 @@ def _many_at_once():
     return found
 
 
-class _Moving(Objective):
-    """A quadratic form of a matrix that changes."""
-
-    def __init__(self, matrix):
-        super().__init__(len(matrix), 0, "float64")
-        self.matrix = matrix
-
-    def loss(self, theta):
-        return 0.5 * theta @ self.matrix @ theta
-
-    def gradient(self, theta, out):
-        out[:] = self.matrix @ theta
-        return self.loss(theta)
-
-    def hvp(self, v, out):
-        out[:] = self.matrix @ v
-
-
 def _owned(value):
     return value.copy() if isinstance(value, np.ndarray) else value
 
@@ -121,7 +103,7 @@ def _eigenvalues():
     draw, found = np.random.default_rng(0), {}
     random = draw.standard_normal((60, 60))
     for name, matrix in (("random", random), ("zero", 0 * random), ("bad", np.nan * random)):
-        objective = _Moving(matrix + matrix.T)
+        objective = Matrix(matrix + matrix.T)
         tracker = SharpnessTracker(objective, top_k=2)
         for _ in range(4):
             found[f"{name} {len(found)}"] = np.array(tracker.measure().values)
@@ -132,7 +114,7 @@ def _eigenvalues():
     known = (rows[:2], 2.0 * rows[:2], seen, np.eye(2), 2, 1, rows[2:4], np.array([np.inf, 1.0]))
     found["kept"] = np.array(eigen.learn(*map(_owned, known), made, values))
     # So dense at the top that a basis is full before it is found.
-    crowded = SharpnessTracker(_Moving(np.diag(np.linspace(1, 2, 600) ** 0.1)), accuracy=1e-10)
+    crowded = SharpnessTracker(Matrix(np.diag(np.linspace(1, 2, 600) ** 0.1)), accuracy=1e-10)
     twice = np.array([[1.0, 0.0], [2.0, 0.0]])
     left = eigen.orthonormalize(twice, 1)
     return {**found, "crowded": np.array(crowded.measure().values), "left": np.array(left)}

@@ -208,6 +208,20 @@ def test_a_moving_average_is_heavy_ball_at_one_minus_beta_of_the_rate(seed, beta
     np.testing.assert_allclose(average.theta, plain.theta, rtol=1e-10, atol=1e-10 * scale)
 
 
+class Half(sim.GD):
+    """A recurrence of one's own: the update and both limits follow from it."""
+
+    def recurrence(self, t):
+        return super().recurrence(t)._replace(of_gradient=0.5)
+
+
+@pytest.mark.parametrize(("curvature", "grows"), [(3.9, False), (4.1, True)])
+def test_update_and_limits_follow_from_the_same_recurrence(curvature, grows):
+    assert Half().limit.over_eta == Half().first_limit.over_eta == 4.0
+    run = sim.simulate(sim.Quadratic([curvature]), optimizer=Half(), steps=20)
+    assert (run.loss_final > run.loss_init) == grows
+
+
 @given(optimizer=testing.optimizers())
 def test_critical_eta_is_the_inverse_of_the_threshold(optimizer):
     eta = optimizer.critical_eta(3.0)

@@ -106,7 +106,7 @@ def test_without_its_file_a_store_is_shown_but_not_trained(run):
     shown = run(f"info {STORE}")
     assert shown.code == 0
     assert '"name": "well", "decay": 0.5' in shown.out
-    assert "no line: its model well is its maker's own" in shown.out
+    assert "no line: its model well is user-defined" in shown.out
     assert strict_json(run(f"info {STORE} --json").out)["spec"]["model"]["name"] == "well"
     assert run(f"plot {STORE}").code == 0
     assert STORE.with_suffix(".png").exists()
@@ -119,7 +119,7 @@ def test_without_its_file_a_store_is_shown_but_not_trained(run):
         refused = run(line)
         assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
         assert "well" in refused.err
-        assert "maker's own" in refused.err
+        assert "user-defined" in refused.err
 
 
 def test_a_report_shows_of_it_what_its_store_has(run):
@@ -130,7 +130,7 @@ def test_a_report_shows_of_it_what_its_store_has(run):
     sim.sweep(written(), DATA, **GRID | {"curves": False}, output="numbers.zarr")
     refused = run("report numbers.zarr --data data.npz")
     assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
-    assert "well is its maker's own, and cannot be run again here; give --no-curves" in refused.err
+    assert "well is user-defined, and cannot be run again here; give --no-curves" in refused.err
     assert run("report numbers.zarr --no-curves").code == 0
 
 
@@ -230,6 +230,6 @@ def test_subclasses_of_models_and_optimizers_are_swept_and_kept(run):
     assert '"name": "sign"' in run("info ridge.zarr").out
     sim.sweep(sim.Quadratic(), optimizer=optimizer, **grid, output="ours.zarr")
     assert "sign" in run("run --replay ours.zarr --cell eta_trgt=0.1").err
-    assert "optimizer sign is its maker's own" in run("report ours.zarr").err
+    assert "optimizer sign is user-defined" in run("report ours.zarr").err
     with pytest.raises(sim.InputError, match="option slopes of type ndarray"):
         sim.sweep(Sloped(slopes=np.ones(2)), **grid)

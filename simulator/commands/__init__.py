@@ -83,13 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 _BEYOND = ("array is too big", "Maximum allowed", "did not converge")
 
-# Options that are typed otherwise than Python calls them.
-_TYPED = {"parameterization": "param"}
-
 
 def _label(option: str) -> str:
     """The option as it is typed, if it is one."""
-    typed = "--" + _TYPED.get(option, option).replace("_", "-")
+    from simulator.commands.options import option_name
+
+    typed = "--" + option_name(option).replace("_", "-")
     commands = [*warmup.commands.values(), *study.commands.values()]
     known = {
         o for command in commands for p in command.params for o in (*p.opts, *p.secondary_opts)

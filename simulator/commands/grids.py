@@ -92,9 +92,8 @@ class Several(click.ParamType[Any]):
             values = self._grid.convert(value, param, ctx)
         else:
             values = tuple(self._one.convert(part, param, ctx) for part in text.split(","))
-        for before in (values[:i] for i in range(len(values))):
-            if values[len(before)] in before:
-                self.fail(f"{printable(value)!r}: give each value once", param, ctx)
+        if len({*values}) < len(values):
+            self.fail(f"{printable(value)!r}: give each value once", param, ctx)
         return values if len(values) > 1 else values[0]
 
 

@@ -7,7 +7,7 @@ to the library are shown here as text and applied there; a test holds the two to
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GroupedCommand", "argument", "curvature_options", "data_of", "data_options", "model_of", "model_options",
-    "optimizer_of", "optimizer_options", "option", "output_options", "report_options",
+    "optimizer_of", "optimizer_options", "option", "option_name", "output_options", "report_options",
     "schedule_of", "schedule_options", "several", "terminal_options", "varied", "was_given",
 ]  # fmt: skip
 
@@ -156,6 +156,11 @@ def argument(name: str) -> str:
     """What Python calls an axis that may be named as its option: ``param``, ``batch-size``."""
     name = name.lstrip("-").replace("-", "_")
     return _VARIES.get(name, name)
+
+
+def option_name(argument: str) -> str:
+    """The inverse: what is typed for an argument of a model or an optimizer."""
+    return next((name for name, known in _VARIES.items() if known == argument), argument)
 
 
 def several(command: click.Command) -> click.Command:
@@ -315,12 +320,11 @@ def models_of() -> dict[str, Model]:
     """Those that they describe, by name, where ``--model`` is a list."""
     from simulator.models import MODELS
 
-    names = {
-        name: name
-        for name in ("width", "depth", "activation", "s", "var_w", "bias", "representation",
-                     "curvatures", "loss")
-    }  # fmt: skip
-    return _made("model", MODELS, names | {"param": "parameterization"})
+    names = (
+        "width", "depth", "activation", "param", "s", "var_w", "bias", "representation",
+        "curvatures", "loss",
+    )  # fmt: skip
+    return _made("model", MODELS, names)
 
 
 def schedule_of(given: dict[str, Any]) -> dict[str, Any]:
@@ -347,13 +351,11 @@ def optimizers_of() -> dict[str, Optimizer]:
     """Those that they describe, by name, where ``--optimizer`` is a list."""
     from simulator.optimizers import OPTIMIZERS
 
-    names = {"momentum": "beta"} | {
-        name: name for name in ("dampening", "ema", "beta1", "beta2", "eps", "weight_decay")
-    }
+    names = ("momentum", "dampening", "ema", "beta1", "beta2", "eps", "weight_decay")
     return _made("optimizer", OPTIMIZERS, names)
 
 
-def _made(kind: str, known: Mapping[str, type[Any]], names: dict[str, str]) -> dict[str, Any]:
+def _made(kind: str, known: Mapping[str, type[Any]], names: Sequence[str]) -> dict[str, Any]:
     """What ``--model`` or ``--optimizer`` names, each with those of the given options it takes."""
     import inspect
 
@@ -362,7 +364,8 @@ def _made(kind: str, known: Mapping[str, type[Any]], names: dict[str, str]) -> d
     takes = {
         name: {*inspect.signature(known[one_of(kind, name, known)]).parameters} for name in chosen
     }
-    given = _given(names, ", ".join(chosen), set().union(*takes.values()), f"the {kind}")
+    arguments = {name: argument(name) for name in names}
+    given = _given(arguments, ", ".join(chosen), set().union(*takes.values()), f"the {kind}")
     # Of a list, the first: the others are an axis.
     values = {
         k: v[0] if isinstance(v, tuple) and k != "curvatures" else v for k, v in given.items()

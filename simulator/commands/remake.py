@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.checks import InputError
+from simulator.commands.options import option_name
 
 if TYPE_CHECKING:
     from simulator.sweeps import Spec
 
 __all__ = ["line"]
-
-# Options that are typed otherwise than the spec calls them.
-_TYPED = {"parameterization": "param", "beta": "momentum"}
 
 
 def line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
@@ -46,7 +44,7 @@ def line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
             if is_recorded(chosen):
                 raise InputError(
                     "store", store,
-                    f"its {kind} {chosen.name} is its maker's own; use simulator.sweep",
+                    f"its {kind} {chosen.name} is user-defined; use simulator.sweep",
                 )  # fmt: skip
         if kind in axes and axes[kind].labels != tuple(chosen.name for chosen in every):
             raise InputError(
@@ -80,7 +78,7 @@ def line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
 
 
 def _option(name: str, value: Any) -> list[str]:
-    option = "--" + _TYPED.get(name, name).replace("_", "-")
+    option = "--" + option_name(name).replace("_", "-")
     if value is None:
         return []
     if isinstance(value, bool):

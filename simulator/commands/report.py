@@ -42,7 +42,7 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
     The page opens in any browser, offline. A store without curves has its runs done again, bit for
     bit, if that takes ten minutes at most.
     """
-    from simulator.sweeps import load, open_store, selected
+    from simulator.sweeps import load, open_store, selected, text_of
 
     _needs_bokeh()
     from simulator.reporting import MOST_RUNS, chunks_with_curves, page, refuse_slow
@@ -50,6 +50,7 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
     dataset, spec, description = open_store(store)
     where = coordinates("where", given["where"])
     dataset, spec = selected(dataset, spec, where)
+    named = [f"{name} {text_of(value)}" for name, value in where.items()]
     target = output or store.with_suffix(".html")
     _check_target(target)
     if spec.cells > MOST_RUNS:
@@ -62,7 +63,7 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
     dataset = load(dataset.drop_dims("step", errors="ignore"), store)
     _check_color(dataset, given["color"])
     about: dict[str, Any] = {
-        "title": ", ".join([f"Warmup: {store.name}", *_named(where)]), "command": command, "description": description,
+        "title": ", ".join([f"Warmup: {store.name}", *named]), "command": command, "description": description,
         "color": given["color"],
     }  # fmt: skip
     if not given["curves"]:
@@ -82,11 +83,6 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
         emit(_document(store, target, dataset, spec, len(html.encode())))
     else:
         click.echo(f"Report  {printable(target)}  ({len(html.encode()) / 1e6:.1f} MB)")
-
-
-def _named(where: dict[str, Any]) -> list[str]:
-    """Which part of the store the page is of."""
-    return [f"{k} {v if isinstance(v, str) else f'{v:g}'}" for k, v in where.items()]
 
 
 def _needs_bokeh() -> None:
@@ -111,14 +107,14 @@ def _check_known(spec: Spec, store: Path, *, curves: bool) -> None:
     if own is not None:
         raise InputError(
             "store", store,
-            f"its optimizer {own} is its maker's own, with a threshold that is not "
-            "known here; look at it with warmup plot",
+            f"its optimizer {own} is user-defined, and its stability limit is not known here; use "
+            "warmup plot",
         )  # fmt: skip
     own = next((part.model.name for part in parts if is_recorded(part.model)), None)
     if curves and own is not None and not spec.curves:
         raise InputError(
             "curves", "not in the store",
-            f"its model {own} is its maker's own, and cannot be run again here; give "
+            f"its model {own} is user-defined, and cannot be run again here; give "
             "--no-curves, or sweep with curves=True",
         )  # fmt: skip
 

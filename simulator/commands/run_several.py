@@ -25,7 +25,7 @@ _SHOWN = ("outcome", "n_catapults", "loss_final", "sharpness_final")
 def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, Any]) -> None:
     """Do every run of the spec, draw them over one another, and tell how they ended."""
     from simulator import figures
-    from simulator.sweeps import foreknowledge, rehearse, run_cell
+    from simulator.sweeps import foreknowledge, rehearse, run_cell, text_of
     from simulator.sweeps.layout import variables
 
     if spec.cells > _MOST:
@@ -48,7 +48,7 @@ def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, An
                 for name, value in spec.coordinates_of(index).items()
                 if len(spec.coordinates()[name]) > 1
             }
-            labels.append(", ".join(f"{name} {_shown(value)}" for name, value in at.items()))
+            labels.append(", ".join(f"{name} {text_of(value)}" for name, value in at.items()))
             values = {v.name: v.of(runs[-1]) for v in variables(part, data) if v.of is not None}
             found.append({"at": at, "result": known | values})
             tell(1)
@@ -63,7 +63,3 @@ def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, An
         padded = marked(outcome) + " " * (17 - len(outcome))
         click.echo(f"{label:{width}}  {padded} {catapults:9d}  {loss:9.4g}  {sharpness:14.4g}")
     click.echo(f"\nFigure  {printable(figure)}")
-
-
-def _shown(value: Any) -> str:
-    return str(value) if isinstance(value, (str, bool)) else f"{value:g}"

@@ -275,11 +275,10 @@ def _tell(
 
 
 def _with(names: list[str], values: list[Any]) -> str:
-    """For which options a table is."""
-    texts = [
-        f"{name} {value if isinstance(value, (str, bool)) else f'{value:g}'}"
-        for name, value in zip(names, values, strict=True)
-    ]
+    """The options that a table is for."""
+    from simulator.sweeps import text_of
+
+    texts = [f"{name} {text_of(value)}" for name, value in zip(names, values, strict=True)]
     return f" with {', '.join(texts)}" if texts else ""
 
 

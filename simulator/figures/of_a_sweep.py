@@ -11,6 +11,7 @@ from simulator.checks import InputError, one_of
 from simulator.figures.canvas import pyplot
 from simulator.figures.palette import DIVERGED, STUCK
 from simulator.figures.sheet import Sheet, is_logarithmic, lay_out
+from simulator.sweeps.over import text_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -184,9 +185,8 @@ def _caption(part: xr.Dataset, rows: str | None, columns: str | None) -> str:
     """Which diagram of several it is."""
     texts = []
     for name in filter(None, (rows, columns)):
-        value = part[name].values[0]
-        shown = f"{value:g}" if part[name].dtype.kind in "fi" else str(value)
-        texts.append(f"{name if name in _NAMES else name.replace('_', ' ')} {shown}")
+        shown = name if name in _NAMES else name.replace("_", " ")
+        texts.append(f"{shown} {text_of(part[name].values[0])}")
     return ", ".join(texts)
 
 
@@ -253,8 +253,7 @@ def _ticks(axis: Any, name: str, values: NDArray[Any]) -> None:
     axis.set_minor_locator(NullLocator())
     if not is_logarithmic(values):
         axis.set_major_locator(FixedLocator(range(len(values))))
-        texts = [f"{v:g}" if values.dtype.kind in "fi" else str(v) for v in values]
-        axis.set_major_formatter(FixedFormatter(texts))
+        axis.set_major_formatter(FixedFormatter([text_of(value) for value in values]))
         return
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     few = list(values[:: len(values) // 14 + 1])

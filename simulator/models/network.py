@@ -115,7 +115,9 @@ class NetworkObjective(Objective):
 
     def loss(self, theta: Array) -> float:
         output = self.outputs(theta, self._x)
-        return float(dense.loss(self._loss, output, self._y, self._one, np.empty_like(output)))
+        with self._arithmetic():
+            delta = np.empty_like(output)
+            return float(dense.loss(self._loss, output, self._y, self._one, delta))
 
     def outputs(self, theta: Array, x: Array) -> Array:
         """Network outputs (samples, n_L) on any inputs ``x`` (samples, n_0)."""
@@ -123,18 +125,11 @@ class NetworkObjective(Objective):
             (3, x.shape[0] * int(self._widths[1:-1].sum())), dtype=self.dtype
         )
         output = np.empty((x.shape[0], int(self._widths[-1])), dtype=self.dtype)
-        dense.forward(
-            theta,
-            x,
-            self._widths,
-            self._multipliers,
-            self._bias,
-            self._code,
-            hidden,
-            slope,
-            bend,
-            output,
-        )
+        with self._arithmetic():
+            dense.forward(
+                theta, x, self._widths, self._multipliers, self._bias, self._code, hidden, slope,
+                bend, output,
+            )  # fmt: skip
         return output
 
     def gradient(self, theta: Array, out: Array) -> float:

@@ -6,6 +6,8 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from simulator.checks import InputError, fraction
 from simulator.numerics import updates
 from simulator.optimizers.base import Array, Limit, Optimizer, Recurrence
@@ -30,7 +32,7 @@ class LinearOptimizer(Optimizer):
     def direction(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
         keep, take, a, b = map(theta.dtype.type, self.recurrence(t))
         if not self.vectors:
-            out[:] = gradient
+            np.multiply(gradient, b, out=out)
             return
         updates.accumulate(state[0], gradient, keep, take)
         if b:

@@ -12,6 +12,7 @@ from simulator.figures.palette import CATAPULT, EDGE
 from simulator.reporting.cells import Cells
 from simulator.reporting.diagram import Diagram
 from simulator.reporting.panel import Panel
+from simulator.sweeps.over import text_of
 from simulator.sweeps.spec import Spec
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def menus(spec: Spec, first: tuple[int, int]) -> Menus:
         name: Select(
             name=name, title=name + unit * name.startswith("eta"),
             value=str(chosen.get(name, 0)), width=150, visible=len(values) > 1,
-            options=[(str(i), _shown(value)) for i, value in enumerate(values)],
+            options=[(str(i), text_of(value)) for i, value in enumerate(values)],
         )
         for name, values in spec.coordinates().items()
     }  # fmt: skip
@@ -97,10 +98,6 @@ def connect(
     diagram.figure.js_on_event(
         Tap, CustomJS(code=_code("tap.js"), args={"menus": list(choice.axes.values()), **edges})
     )
-
-
-def _shown(value: Any) -> str:
-    return str(value) if isinstance(value, (str, bool)) else f"{value:.5g}"
 
 
 def _code(name: str) -> str:

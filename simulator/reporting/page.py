@@ -14,7 +14,7 @@ from simulator.data import Data
 from simulator.reporting.cells import Cells, numbers, pack
 from simulator.reporting.choice import connect, menus
 from simulator.reporting.diagram import Diagram, draw_diagram
-from simulator.reporting.panel import borne, draw_panel
+from simulator.reporting.panel import draw_panel, threshold_formula
 from simulator.sweeps.layout import Chunk
 from simulator.sweeps.spec import CONVENTIONS, Region, Spec
 
@@ -147,7 +147,7 @@ def _option(name: str, value: Any) -> str:
 
 
 def _threshold(spec: Spec) -> str:
-    return " or ".join(dict.fromkeys(borne(part) for _, part in spec.parts()))
+    return " or ".join(dict.fromkeys(threshold_formula(part) for _, part in spec.parts()))
 
 
 def _first_shown(dataset: xr.Dataset, diagram: Diagram) -> tuple[int, int]:

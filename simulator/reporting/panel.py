@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bokeh.models import ColumnDataSource, UIElement
     from bokeh.plotting import figure
 
-__all__ = ["Panel", "borne", "draw_panel"]
+__all__ = ["Panel", "draw_panel", "threshold_formula"]
 
 
 @dataclass
@@ -73,7 +73,7 @@ def draw_panel(spec: Spec) -> Panel:
     _line(figures["sharpness"], "sharpness", measured, SHARPNESS)
     if spec.sharpness_every != 1:
         figures["sharpness"].scatter("step", "sharpness", source=measured, color=SHARPNESS, size=4)
-    thresholds = " or ".join(dict.fromkeys(borne(part) for _, part in spec.parts()))
+    thresholds = " or ".join(dict.fromkeys(threshold_formula(part) for _, part in spec.parts()))
     figures["sharpness"].line(
         "step", "threshold", source=curve, color=THRESHOLD, line_width=1.6, line_dash="dashed",
         legend_label=f"threshold {thresholds}",
@@ -94,8 +94,8 @@ def draw_panel(spec: Spec) -> Panel:
     return Panel(figures, curve, measured, spans, layout)
 
 
-def borne(spec: Spec) -> str:
-    """What the threshold of a part is."""
+def threshold_formula(spec: Spec) -> str:
+    """The stability threshold of a part as a function of eta."""
     limit = spec.optimizer.limit
     return f"{limit.over_eta:.3g} / eta" + (f" - {limit.decay:.3g}" if limit.decay else "")
 

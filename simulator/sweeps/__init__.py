@@ -5,7 +5,7 @@ from __future__ import annotations
 from simulator.sweeps.destination import Destination, save_run
 from simulator.sweeps.execute import check, cores, execute, rehearse, sweep
 from simulator.sweeps.foreknowledge import foreknowledge
-from simulator.sweeps.over import axes_of
+from simulator.sweeps.over import axes_of, text_of
 from simulator.sweeps.own import is_recorded
 from simulator.sweeps.placing import is_taken
 from simulator.sweeps.reading import load, open_store, tally
@@ -17,5 +17,5 @@ from simulator.sweeps.work import run_cell
 __all__ = [
     "AXES", "Destination", "Spec", "StoreMovedError", "axes_of", "check", "cores", "execute",
     "first_seeds", "foreknowledge", "is_recorded", "is_taken", "load", "open_store", "rehearse",
-    "run_cell", "save_run", "selected", "sweep", "tally",
+    "run_cell", "save_run", "selected", "sweep", "tally", "text_of",
 ]  # fmt: skip

@@ -187,7 +187,7 @@ def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: st
 def _remedy(theirs: Spec, ours: Spec) -> str:
     for there, here in ((theirs.model, ours.model), (theirs.optimizer, ours.optimizer)):
         if is_recorded(there) and there.name != here.name:
-            return f"{there.name} is its maker's own: go on in Python, with sweep(..., resume=True)"
+            return f"{there.name} is user-defined: resume in Python, with sweep(..., resume=True)"
     return "use the same, or another output"
 
 

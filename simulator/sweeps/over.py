@@ -12,7 +12,7 @@ from simulator.checks import InputError
 from simulator.models import Model
 from simulator.optimizers import Optimizer
 
-__all__ = ["Axis", "axes_of", "changed"]
+__all__ = ["Axis", "axes_of", "changed", "text_of"]
 
 # Fields of a `Spec` that may vary from run to run.
 _OF_A_RUN = (
@@ -117,7 +117,7 @@ def _labels(name: str, values: tuple[Any, ...]) -> tuple[Label, ...]:
     for kinds in ((bool,), (int, float), (str,)):
         if all(isinstance(v, kinds) and (bool in kinds or not isinstance(v, bool)) for v in values):
             return values
-    return tuple(map(_shown, values))
+    return tuple(map(text_of, values))
 
 
 def _names(things: tuple[Any, ...]) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def _names(things: tuple[Any, ...]) -> tuple[str, ...]:
     for thing in things:
         kin = [other.options() for other in things if other.name == thing.name]
         differing = [
-            f"{option}={_shown(value)}"
+            f"{option}={text_of(value)}"
             for option, value in thing.options().items()
             if any(others.get(option) != value for others in kin)
         ]
@@ -134,10 +134,12 @@ def _names(things: tuple[Any, ...]) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _shown(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A coordinate, or an option, in a sentence."""
     if isinstance(value, (tuple, list)):
-        return ",".join(map(_shown, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return ",".join(map(text_of, value))
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    return f"{value:g}" if number else str(value)
 
 
 def _python(value: Any) -> Any:

@@ -76,7 +76,7 @@ def _without_name(entries: Mapping[str, Any]) -> dict[str, Any]:
 def _refuse(kind: str, name: str) -> NoReturn:
     raise InputError(
         kind, name,
-        "is its maker's own, and a store does not hold its code; train it from Python, where it "
+        "is user-defined, and a store does not hold its code; train it from Python, where it "
         "is defined: simulator.sweep(..., output=STORE, resume=True) goes on with the store",
     )  # fmt: skip
 
