@@ -178,7 +178,7 @@ def contest_at(setting: tuple[str, str, str], arguments: Any, libraries: Any) ->
     parameterization, activation, criterion = setting
     data, steps = sim.load_data("digits", samples=512), arguments.steps
     model = sim.MLP(64, 3, activation, parameterization, criterion)
-    eta_trgt = TARGETS[setting] * sim.critical_eta(model, data, sim.GD())
+    eta_trgt = TARGETS[setting] * sim.eta_critical(model, data, sim.GD())
     warmup = sim.Warmup(eta_trgt=eta_trgt, t_wrm=steps // 2)
     objective, theta = model.bind(data), model.init(data)
     losses, thetas, exact = trajectory(objective, theta, warmup.values(steps))

@@ -29,7 +29,7 @@ import peaks
 from maps import Contestant, jax_peer, move, numba_map, numba_summaries, numpy_peer, ramp
 
 import simulator as sim
-from simulator.numerics.watching import ROWS
+from simulator.numerics.summaries import ROWS
 from simulator.regimes import catapults
 from simulator.theory import uv
 from simulator.training import ensemble
@@ -43,26 +43,26 @@ BLOCKS, UNROLLS = (256, 1024, 4096), (1, 4, 16)
 def _in_lanes(delta: Any, lam: Any, kappa: float, y: float, eta_init: float, eta_trgt: Any) -> Any:
     """The problem as a UV model has it: lanes, their states, and eta_init and eta_trgt of each."""
     model, data = sim.UV(width=round(kappa**-2)), sim.Data([[1.0]], [[y]])
-    lanes = model.lanes(data)
+    batched = model.batched(data)
     first, second = uv.modes(delta, lam, kappa, y)
     lengths = np.sqrt(0.5 * first), np.sqrt(0.5 * second)
     states = np.stack([*lengths, kappa * delta, np.zeros_like(delta), np.zeros_like(delta)])
-    return lanes, states, np.stack([np.full_like(eta_trgt, eta_init), eta_trgt])
+    return batched, states, np.stack([np.full_like(eta_trgt, eta_init), eta_trgt])
 
 
 def our_map(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):  # type: ignore[no-untyped-def]
     """What a search for the largest learning rate asks of a run."""
-    lanes, begin, ends = _in_lanes(delta0, lam0, kappa, y, eta_init, eta_trgt)
+    batched, begin, ends = _in_lanes(delta0, lam0, kappa, y, eta_init, eta_trgt)
     weights = sim.Warmup(t_wrm=t_wrm).weights(steps)
-    return {"loss_max": ensemble.largest_losses(lanes, begin, ends, weights)}
+    return {"loss_max": ensemble.largest_losses(batched, begin, ends, weights)}
 
 
 def our_summaries(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):  # type: ignore[no-untyped-def]
     """What a sweep keeps of a run."""
-    lanes, begin, ends = _in_lanes(delta0, lam0, kappa, y, eta_init, eta_trgt)
+    batched, begin, ends = _in_lanes(delta0, lam0, kappa, y, eta_init, eta_trgt)
     weights = sim.Warmup(t_wrm=t_wrm).weights(steps)
-    found = ensemble.train_side_by_side(
-        lanes, begin, ends, weights, sim.GD(), sharpness_every=1, constant_loss=None
+    found = ensemble.train_batched(
+        batched, begin, ends, weights, sim.GD(), sharpness_every=1, constant_loss=None
     )
     # Of the steps alone: the peers do not look at the state after the last update.
     loss_max, sharpness_max = found.seen[ROWS["loss_max"]], found.seen[ROWS["sharpness_max"]]

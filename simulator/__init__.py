@@ -22,13 +22,13 @@ if TYPE_CHECKING:
         Adam,
         AdamW,
         GIAdam,
-        Limit,
         Momentum,
         Nesterov,
         Optimizer,
         RAdam,
         RIAdam,
         RMSProp,
+        StabilityLimit,
     )
     from simulator.runs import Run
     from simulator.schedules import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         Warmup,
     )
     from simulator.sweeps import sweep
-    from simulator.training import critical_eta, natural_phase, simulate
+    from simulator.training import eta_critical, natural_phase, simulate
 
 __version__ = "0.1.0"
 
@@ -65,7 +65,7 @@ _HOMES = {
             "GIAdam",
             "RIAdam",
             "RAdam",
-            "Limit",
+            "StabilityLimit",
             "Optimizer",
         ),
         "optimizers",
@@ -76,26 +76,31 @@ _HOMES = {
     "sweep": "sweeps",
     "explain": "events",
     "Run": "runs",
-    "critical_eta": "training",
+    "eta_critical": "training",
     "natural_phase": "training",
     "simulate": "training",
 }
+
+# Names of version 0.1, which still work.
+_OLD = {"Limit": "StabilityLimit", "critical_eta": "eta_critical"}
 
 # Modules that are public names themselves.
 _MODULES = ("figures", "testing", "theory")
 
 __all__ = [
     "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Critical", "Custom", "Data", "GIAdam",
-    "InputError", "Limit", "Model", "ModifiedWarmup", "Momentum", "Nesterov", "Objective",
-    "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam", "RMSProp", "Run", "Schedule",
-    "Warmup", "check_model", "critical_eta", "critical_learning_rate", "explain", "figures",
-    "from_jax", "load_data", "natural_phase", "sharpness", "simulate", "sweep", "testing", "theory",
+    "InputError", "Model", "ModifiedWarmup", "Momentum", "Nesterov", "Objective", "Optimizer",
+    "PersistentCatapult", "Quadratic", "RAdam", "RIAdam", "RMSProp", "Run", "Schedule",
+    "StabilityLimit", "Warmup", "check_model", "critical_learning_rate", "eta_critical",
+    "explain", "figures", "from_jax", "load_data", "natural_phase", "sharpness", "simulate",
+    "sweep", "testing", "theory",
 ]  # fmt: skip
 
 
 if not TYPE_CHECKING:  # there, a name that is none would pass for anything
 
     def __getattr__(name: str) -> Any:
+        name = _OLD.get(name, name)
         if name in _MODULES:
             return import_module(f"simulator.{name}")
         if name not in _HOMES:

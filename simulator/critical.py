@@ -27,7 +27,7 @@ from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
 from simulator.schedules import ModifiedWarmup, Warmup
 from simulator.theory import warmup
-from simulator.training import Probe, Rule, critical_eta, simulate
+from simulator.training import Probe, UpdateRule, eta_critical, simulate
 from simulator.training.batches import Batches
 
 __all__ = [
@@ -86,8 +86,8 @@ class Critical:
     eta_max : float
         Largest constant learning rate found that trains: the lower end of ``bracket_max``. Infinite
         where nothing fails, 0 where nothing trains, NaN where it was not asked for.
-    eta_linear : float
-        The rate whose threshold is the sharpness at initialisation, `critical_eta`: for GD
+    eta_critical : float
+        The rate whose threshold is the sharpness at initialisation, `eta_critical`: for GD
         2 / sharpness.
     bracket_c, bracket_max : Bracket
         (lower, upper).
@@ -101,7 +101,7 @@ class Critical:
 
     eta_c: float
     eta_max: float
-    eta_linear: float
+    eta_critical: float
     bracket_c: Bracket
     bracket_max: Bracket
     forward_passes: int
@@ -221,9 +221,9 @@ def critical_learning_rate(
         positive("eta_most", eta_most)
     optimizer = optimizer or GD()
     objective, theta = model.bind(data, dtype), model.init(data, seed, dtype)
-    rule = Rule(optimizer, model, objective, rates, seed)
+    rule = UpdateRule(optimizer, model, objective, rates, seed)
     Batches(objective.samples, batch_size, seed).select(objective, 0)
-    unit = critical_eta(model, data, optimizer, seed, dtype, rates)
+    unit = eta_critical(model, data, optimizer, seed, dtype, rates)
 
     probe, gradient, products = Probe(objective, rule), np.empty_like(theta), 0
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
@@ -264,7 +264,7 @@ def critical_learning_rate(
     return Critical(
         eta_c=bracket.upper,
         eta_max=largest.lower if largest.found or not steps else math.inf,
-        eta_linear=unit,
+        eta_critical=unit,
         bracket_c=bracket,
         bracket_max=largest,
         forward_passes=1 + probe.forward_passes,

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Limit"]
+__all__ = ["StabilityLimit"]
 
 
-class Limit(NamedTuple):
+class StabilityLimit(NamedTuple):
     """The sharpness that is borne at a learning rate eta: ``over_eta`` / eta - ``decay``.
 
     Parameters

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator import regimes
-from simulator.limits import Limit
+from simulator.limits import StabilityLimit
 
 __all__ = ["Run"]
 
@@ -67,7 +67,7 @@ class Run:
     eigenvalues: Array
     preconditioned_sharpness: Array | None
     eta: Array
-    limit: Limit
+    limit: StabilityLimit
     residual: Array
     converged: NDArray[np.bool_]
     n_unconverged: int
@@ -91,7 +91,7 @@ class Run:
         return self.eigenvalues[:, 0]
 
     @property
-    def decisive_sharpness(self) -> Array:
+    def effective_sharpness(self) -> Array:
         """The sharpness (steps,) that the threshold speaks of: pre-conditioned, if there is one."""
         if self.preconditioned_sharpness is None:
             return self.sharpness
@@ -104,8 +104,8 @@ class Run:
 
     @property
     def ratio(self) -> Array:
-        """Decisive sharpness over threshold (steps,): above 1 a quadratic would be unstable."""
-        return self.limit.ratio(self.decisive_sharpness, self.eta)
+        """Effective sharpness over threshold (steps,): above 1 a quadratic would be unstable."""
+        return self.limit.ratio(self.effective_sharpness, self.eta)
 
     @property
     def diverged(self) -> bool:
@@ -154,7 +154,7 @@ class Run:
     @property
     def natural_phase(self) -> str:
         """See `simulator.regimes.natural_phase`."""
-        return regimes.natural_phase(self.decisive_sharpness, self.ratio)
+        return regimes.natural_phase(self.effective_sharpness, self.ratio)
 
     @property
     def trainable(self) -> bool:

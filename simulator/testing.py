@@ -194,7 +194,7 @@ def problems(draw: st.DrawFn, *names: str) -> Problem:
     model = draw(models(*names))
     if isinstance(model, Quadratic):
         return Problem(model, model.init(seed=draw(seeds())), None)
-    labels = isinstance(model, MLP) and model.criterion == "xent"
+    labels = isinstance(model, MLP) and model.loss == "xent"
     data = draw(data_sets(labels=labels))
     return Problem(model, model.init(data, draw(seeds())), data)
 

@@ -33,10 +33,10 @@ def measure(lab: Lab) -> xr.Dataset:
     data, steps = lab.data(128), STEPS
 
     def curves(model: str, optimizer: str, seed: int) -> np.ndarray:
-        def run(eta: float, optimizer: sim.Optimizer, steps: int, accuracy: float) -> sim.Run:
+        def run(eta: float, optimizer: sim.Optimizer, steps: int, sharpness_tol: float) -> sim.Run:
             return sim.simulate(
                 MODELS[model], data, optimizer=optimizer, schedule=sim.Warmup(eta_trgt=eta),
-                steps=steps, seed=seed, accuracy=accuracy,
+                steps=steps, seed=seed, sharpness_tol=sharpness_tol,
             )  # fmt: skip
 
         rule = OPTIMIZERS[optimizer]

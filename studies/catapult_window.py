@@ -30,7 +30,7 @@ def measure(lab: Lab) -> xr.Dataset:
     def train(activation: str, seed: int) -> list:
         model = sim.MLP(width=512, depth=2, activation=activation, parameterization="ntp")
         data, ends = lab.parity(64), []
-        unit = sim.critical_eta(model, data, sim.GD(), seed)
+        unit = sim.eta_critical(model, data, sim.GD(), seed)
         for rate in RATES:
             run = sim.simulate(
                 model, data, schedule=sim.Warmup(eta_trgt=rate * unit), steps=200, seed=seed,

@@ -55,7 +55,7 @@ def measure(lab: Lab) -> xr.Dataset:
         model, batch_size, (_, high) = CASES[case]
         if batch_size is not None:
             return np.nan
-        unit = sim.critical_eta(model, data, sim.GD(), seed)
+        unit = sim.eta_critical(model, data, sim.GD(), seed)
         slow = sim.Warmup(eta_trgt=2 ** (high - 3) * unit, t_wrm=256)
         run = sim.simulate(model, data, schedule=slow, steps=256, seed=seed, sharpness_every=2)
         above = run.ratio > 1

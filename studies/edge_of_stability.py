@@ -37,7 +37,7 @@ def measure(lab: Lab) -> xr.Dataset:
 
     def curves(case: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         model, data = CASES[case], lab.data(64 if CASES[case].width == 128 else 128)
-        eta = 0.9 * sim.critical_eta(model, data, sim.GD(), seed)
+        eta = 0.9 * sim.eta_critical(model, data, sim.GD(), seed)
         run = sim.simulate(
             model, data, schedule=sim.Warmup(eta_trgt=eta), steps=STEPS, seed=seed,
             sharpness_every=EVERY,

@@ -42,11 +42,11 @@ def measure(lab: Lab) -> xr.Dataset:
         model, samples, beta, k, t_wrm, steps = CASES[case]
         data, optimizer = lab.data(samples), sim.Momentum(beta)
         schedule = sim.Warmup(
-            eta_trgt=k * sim.critical_eta(model, data, optimizer, seed), t_wrm=t_wrm
+            eta_trgt=k * sim.eta_critical(model, data, optimizer, seed), t_wrm=t_wrm
         )
         run = sim.simulate(
             model, data, optimizer=optimizer, schedule=schedule, steps=steps, seed=seed,
-            sharpness_every=2 if t_wrm > 1 else 4, accuracy=1e-3,
+            sharpness_every=2 if t_wrm > 1 else 4, sharpness_tol=1e-3,
         )  # fmt: skip
         curves = np.full((2, STEPS), np.nan)
         curves[0, :steps], curves[1, : steps - 1] = run.ratio, np.diff(run.loss) > 0
@@ -68,7 +68,7 @@ def measure(lab: Lab) -> xr.Dataset:
 def _swings(beta: float, seed: int) -> int:
     """Steps that raise a quadratic's loss, of 200."""
     optimizer = sim.Momentum(beta)
-    schedule = sim.Warmup(eta_trgt=0.1 * optimizer.critical_eta(1.0))
+    schedule = sim.Warmup(eta_trgt=0.1 * optimizer.eta_critical(1.0))
     run = sim.simulate(QUADRATIC, optimizer=optimizer, schedule=schedule, steps=200, seed=seed)
     return int(np.count_nonzero(np.diff(run.loss) > 0))
 

@@ -36,7 +36,7 @@ def measure(lab: Lab) -> xr.Dataset:
 
     def one(multiple: float, seed: int) -> tuple[float, ...]:
         """What each way to the same eta_trgt does; the last but one is its cost in updates."""
-        eta_trgt = multiple * sim.critical_eta(MODEL, data, sim.GD(), seed)
+        eta_trgt = multiple * sim.eta_critical(MODEL, data, sim.GD(), seed)
         found = train(data, sim.PersistentCatapult(eta_trgt), seed)
         surviving = [
             t
@@ -51,7 +51,7 @@ def measure(lab: Lab) -> xr.Dataset:
 
     def curves(seed: int) -> list:
         """Loss and eta of each way to 32 eta_critical."""
-        eta_trgt = 32 * sim.critical_eta(MODEL, data, sim.GD(), seed)
+        eta_trgt = 32 * sim.eta_critical(MODEL, data, sim.GD(), seed)
         schedules = [
             sim.Warmup(eta_trgt=eta_trgt, t_wrm=t) if t else sim.PersistentCatapult(eta_trgt)
             for t in WAYS.values()

@@ -30,7 +30,7 @@ def measure(lab: Lab) -> xr.Dataset:
 
     def compare(times: float, t_wrm: int, seed: int) -> tuple[float, ...]:
         critical = found[seed]
-        eta_trgt = times * critical.eta_linear
+        eta_trgt = times * critical.eta_critical
         schedules = (
             sim.Warmup(eta_trgt=eta_trgt, t_wrm=t_wrm),
             sim.ModifiedWarmup(critical.eta_c, eta_trgt, t_wrm),

@@ -46,9 +46,11 @@ def measure(lab: Lab) -> xr.Dataset:
     def run(case: str, seed: int) -> np.ndarray:
         model, samples, k, t_wrm = CASES[case]
         data = lab.data(samples)
-        unit = sim.critical_eta(model, data, sim.GD(), seed)
+        unit = sim.eta_critical(model, data, sim.GD(), seed)
         schedule = sim.Warmup(eta_trgt=k * unit, t_wrm=t_wrm)
-        run = sim.simulate(model, data, schedule=schedule, steps=t_wrm, seed=seed, accuracy=1e-4)
+        run = sim.simulate(
+            model, data, schedule=schedule, steps=t_wrm, seed=seed, sharpness_tol=1e-4
+        )
         curves = np.full((2, STEPS), np.nan)
         curves[:, :t_wrm] = run.ratio, run.loss / run.loss_init
         return curves

@@ -107,7 +107,7 @@ BAD = [
     ("run --data teacher --samples 0", "--samples", "0"),
     ("run --data good.npz --samples 100", "--samples", "100"),
     ("run --sharpness-every -1", "--sharpness-every", "-1"),
-    ("run --accuracy 0", "--accuracy", "0"),
+    ("run --sharpness-tol 0", "--sharpness-tol", "0"),
     (f"run {QUADRATIC} --t-wrm 1 --top-k 0", "--top-k", "0"),
     ("run --seed -1", "--seed", "-1"),
     ("run --seed 9223372036854775808", "--seed", "9223372036854775808"),

@@ -73,7 +73,7 @@ def of_model(model, data):
         m = np.array([1.0, model.width ** (-0.5 * (1 - model.s))])
     else:
         widths = (data.inputs, *(model.width,) * (model.depth - 1), data.outputs)
-        options = (model.activation, model.criterion, model.bias)
+        options = (model.activation, model.loss, model.bias)
         m = multipliers(model.parameterization, widths, model.var_w)
     function = network_loss(*options, widths)
     x, y = jnp.asarray(data.x), jnp.asarray(data.targets)

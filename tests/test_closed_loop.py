@@ -33,7 +33,7 @@ class Line:
         self.passes += 1
         return self.loss * (1 - eta * self.curvature) ** 2
 
-    def critical_eta(self):
+    def eta_critical(self):
         return 2.0 / self.curvature
 
 
@@ -134,7 +134,7 @@ def test_a_chosen_rate_makes_the_same_run_as_the_same_rates_planned(optimizer):
 def test_persistent_catapult_survives_what_a_constant_rate_does_not(seed):
     """Kalra & Barkeshli 2024, figure 7: without a length of warmup."""
     model, data = sim.MLP(width=32), digits()
-    eta_trgt = 32 * sim.critical_eta(model, data, sim.GD(), seed)
+    eta_trgt = 32 * sim.eta_critical(model, data, sim.GD(), seed)
     options = {"steps": 300, "seed": seed, "sharpness_every": 0}
     constant = sim.simulate(model, data, schedule=sim.Warmup(0, eta_trgt, 1), **options)
     assert not constant.trainable

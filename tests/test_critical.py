@@ -26,7 +26,7 @@ def brackets(bracket, value, slack=1e-9):
 def made(eta_c=1.0, eta_max=2.0, passes=7):
     """A result with these numbers."""
     return Critical(
-        eta_c=eta_c, eta_max=eta_max, eta_linear=0.5, bracket_c=Bracket(0.95 * eta_c, eta_c),
+        eta_c=eta_c, eta_max=eta_max, eta_critical=0.5, bracket_c=Bracket(0.95 * eta_c, eta_c),
         bracket_max=Bracket(eta_max, 1.05 * eta_max), forward_passes=passes, products=1, updates=0,
     )  # fmt: skip
 
@@ -83,7 +83,7 @@ curvatures = st.lists(st.floats(0.01, 10), min_size=1, max_size=5)
 def test_a_quadratic_trains_up_to_two_over_its_sharpness(curvatures, seed):
     found = sim.critical_learning_rate(sim.Quadratic(curvatures), seed=seed, steps=2048)
     limit = 2 / max(curvatures)
-    assert found.eta_linear == pytest.approx(limit)
+    assert found.eta_critical == pytest.approx(limit)
     assert found.eta_c >= limit * (1 - 1e-9)
     assert found.eta_max <= limit * (1 + 1e-9)
     if len(curvatures) == 1:
@@ -128,7 +128,7 @@ def test_gi_adam_bears_a_first_step_thirty_times_adam_s(digits, seed):
 def test_in_a_mean_squared_error_a_warmup_may_start_at_eta_c(digits):
     for seed in range(3):
         found = sim.critical_learning_rate(sim.MLP(**NET), digits, seed=seed)
-        assert found.eta_linear < found.eta_c < found.eta_max
+        assert found.eta_critical < found.eta_c < found.eta_max
         assert found.recommendation(100.0)[0] == found.eta_c
         start = found.recommendation(0.5 * found.eta_c)
         assert start.eta_init == 0.5 * found.eta_c
@@ -172,7 +172,7 @@ def test_rates_rescale_what_they_multiply(digits):
     plain, rated = (
         sim.critical_learning_rate(model, digits, rates=rates, steps=64) for rates in (None, twice)
     )
-    for name in ("eta_c", "eta_max", "eta_linear"):
+    for name in ("eta_c", "eta_max", "eta_critical"):
         assert getattr(plain, name) == pytest.approx(2 * getattr(rated, name), rel=1e-6)
 
 
@@ -212,7 +212,7 @@ OPTIMIZERS = [sim.GD(), sim.Momentum(), sim.Adam(), sim.GIAdam()]
 def test_the_forward_passes_told_are_those_made(digits, monkeypatch, optimizer, method, batch_size):
     model = Counted(sim.MLP(**NET), [])
     # The unit is measured beside the search, with gradients of its own.
-    monkeypatch.setattr("simulator.critical.critical_eta", lambda *arguments: 1.0)
+    monkeypatch.setattr("simulator.critical.eta_critical", lambda *arguments: 1.0)
     found = sim.critical_learning_rate(
         model, digits, optimizer=optimizer, method=method, batch_size=batch_size, steps=0
     )

@@ -34,7 +34,7 @@ def test_its_document_is_the_library_s(run):
     model, data = sim.MLP(width=16, depth=2), sim.load_data("digits", 64)
     for seed, told in enumerate(document["seeds"]):
         ours = sim.critical_learning_rate(model, data, optimizer=sim.Adam(), seed=seed, steps=64)
-        for name in ("eta_c", "eta_max", "eta_linear", "forward_passes", "updates", "usable"):
+        for name in ("eta_c", "eta_max", "eta_critical", "forward_passes", "updates", "usable"):
             assert told[name] == getattr(ours, name), name
     assert "plans" not in document
     again = strict_json(run(f"critical {SMALL} --optimizer adam --json --workers 1").out)

@@ -59,7 +59,7 @@ def test_the_top_of_any_spectrum_is_found_cold(seed, size, kind, top_k):
     rng = np.random.default_rng(seed)
     matrix = _symmetric(rng, _eigenvalues(rng, kind, size))
     top_k = min(top_k, size)
-    estimate = SharpnessTracker(Matrix(matrix), top_k, accuracy=1e-9).measure()
+    estimate = SharpnessTracker(Matrix(matrix), top_k, tol=1e-9).measure()
     exact = np.linalg.eigvalsh(matrix)[::-1][:top_k]
     assert estimate.converged
     np.testing.assert_allclose(estimate.values, exact, rtol=1e-8, atol=1e-8 * np.abs(matrix).max())
@@ -69,7 +69,7 @@ def test_the_top_of_any_spectrum_is_found_cold(seed, size, kind, top_k):
 def test_an_eigenvalue_lies_within_the_residual(seed, size, kind):
     rng = np.random.default_rng(seed)
     matrix = _symmetric(rng, _eigenvalues(rng, kind, size))
-    estimate = SharpnessTracker(Matrix(matrix), accuracy=1e-3).measure()
+    estimate = SharpnessTracker(Matrix(matrix), tol=1e-3).measure()
     distance = np.abs(np.linalg.eigvalsh(matrix) - estimate.values[0]).min()
     assert distance <= estimate.residual + 1e-12 * np.abs(matrix).max() * size
 
@@ -89,7 +89,7 @@ def test_a_basis_that_is_full_restarts_and_goes_on():
     rng = np.random.default_rng(0)
     matrix = _symmetric(rng, np.linspace(1, 2, 600) ** 0.1)
     objective = Matrix(matrix)
-    estimate = SharpnessTracker(objective, accuracy=1e-10).measure()
+    estimate = SharpnessTracker(objective, tol=1e-10).measure()
     assert estimate.products > ritz_solver._CAPACITY
     assert estimate.products == objective.products
     assert estimate.converged
@@ -108,7 +108,7 @@ def test_an_eigenvalue_that_overtakes_is_noticed(seed):
     )
     values = rng.uniform(0, 0.7, size)
     objective = Matrix(np.zeros((size, size)))
-    tracker = SharpnessTracker(objective, accuracy=1e-5)
+    tracker = SharpnessTracker(objective, tol=1e-5)
     for step in range(40):
         values[0], values[1] = 1.0, 0.8 + 0.01 * step
         frame = turn @ frame
@@ -182,7 +182,7 @@ def test_eigenvalues_beyond_the_dimension_are_nan():
 def test_single_precision_stops_where_its_digits_end(size):
     rng = np.random.default_rng(size)
     matrix = _symmetric(rng, _eigenvalues(rng, "normal", size))
-    estimate = SharpnessTracker(Matrix(matrix, "float32"), accuracy=1e-12).measure()
+    estimate = SharpnessTracker(Matrix(matrix, "float32"), tol=1e-12).measure()
     assert estimate.converged
     assert estimate.values[0] == pytest.approx(np.linalg.eigvalsh(matrix)[-1], rel=1e-5)
 
@@ -239,13 +239,13 @@ def test_a_model_holds_every_product_and_beyond_them_what_it_was(seed, size, old
 def test_where_the_landscape_jumps_nothing_is_missed(seed, digits):
     """muP ReLU with cross-entropy past the edge, where warm starts used to miss half of it."""
     model = sim.MLP(10, 3, "relu", "mup", "xent")
-    eta = 3 * sim.critical_eta(model, digits, sim.GD(), seed=seed)
+    eta = 3 * sim.eta_critical(model, digits, sim.GD(), seed=seed)
     theta, objective = model.init(digits, seed), model.bind(digits)
     gradient, tracker = np.empty_like(theta), SharpnessTracker(objective)
     for rate in sim.Warmup(eta_trgt=eta, t_wrm=100).values(120):
         objective.gradient(theta, gradient)
         found = tracker.measure(theta).values[0]
-        cold = SharpnessTracker(objective, accuracy=1e-10).measure().values[0]
+        cold = SharpnessTracker(objective, tol=1e-10).measure().values[0]
         assert found == pytest.approx(cold, rel=1e-4)
         theta -= rate * gradient
 
@@ -269,10 +269,10 @@ def test_sharpness_along_a_run_is_that_of_dense_algebra(setting, digits):
     """Median 1e-5 and maximum 1e-4 at the default accuracy, 1e-9 if asked for that."""
     parameterization, activation, loss, multiple = SETTINGS[setting]
     model = sim.MLP(10, 3, activation, parameterization, loss)
-    eta = multiple * sim.critical_eta(model, digits, sim.GD())
+    eta = multiple * sim.eta_critical(model, digits, sim.GD())
     theta, objective = model.init(digits), model.bind(digits)
     gradient = np.empty_like(theta)
-    trackers = [SharpnessTracker(objective, accuracy=accuracy) for accuracy in (1e-5, 1e-9)]
+    trackers = [SharpnessTracker(objective, tol=accuracy) for accuracy in (1e-5, 1e-9)]
     errors, crossed = [], False
     for step, rate in enumerate(sim.Warmup(eta_trgt=eta, t_wrm=100).values(160)):
         objective.gradient(theta, gradient)
@@ -294,7 +294,7 @@ def test_many_eigenvalues_at_once_are_as_good_as_one():
     matrix = _symmetric(rng, rng.uniform(-1, 1, 400))
     exact = np.linalg.eigvalsh(matrix)[::-1]
     for top_k in (22, 70):
-        estimate = SharpnessTracker(Matrix(matrix), top_k, accuracy=1e-8).measure()
+        estimate = SharpnessTracker(Matrix(matrix), top_k, tol=1e-8).measure()
         np.testing.assert_allclose(estimate.values, exact[:top_k], atol=1e-7)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import simulator as sim
 from simulator.sweeps import AXES
 from simulator.sweeps.layout import VARIABLES
-from simulator.training.ensemble import largest_losses, train_side_by_side
+from simulator.training.ensemble import largest_losses, train_batched
 
 OPTIMIZERS = [sim.GD(), sim.Momentum(0.8), sim.Momentum(0.9, ema=True), sim.Nesterov(0.6)]
 
@@ -71,11 +71,11 @@ def test_a_cell_is_what_its_run_says(name, optimizer, every):
 def test_lanes_train_as_the_loop_does(name, optimizer):
     """Asked for two eigenvalues, a run goes through the general loop, weight by weight."""
     model, data = PROBLEMS[name]
-    eta = sim.critical_eta(model, data, optimizer)
+    eta = sim.eta_critical(model, data, optimizer)
     for schedule in (sim.Warmup(0.1 * eta, 0.9 * eta, 10), sim.Warmup(eta_trgt=1.2 * eta)):
         arguments = {"optimizer": optimizer, "schedule": schedule, "steps": 14}
         ours = sim.simulate(model, data, **arguments)
-        loop = sim.simulate(model, data, top_k=2, accuracy=1e-10, **arguments)
+        loop = sim.simulate(model, data, top_k=2, sharpness_tol=1e-10, **arguments)
         scale = loop.loss_init
         # The loss that is no longer finite may be an infinity or not a number.
         mine, theirs = (np.where(np.isfinite(run.loss), run.loss, np.nan) for run in (ours, loop))
@@ -94,16 +94,16 @@ def test_lanes_train_as_the_loop_does(name, optimizer):
 def test_a_runs_bits_do_not_depend_on_its_neighbours(name):
     """Alone, among others, behind ones that diverge, in another order."""
     model, data = PROBLEMS[name]
-    lanes, rng = model.lanes(data), np.random.default_rng(0)
-    eta = sim.critical_eta(model, data, sim.GD())
+    batched, rng = model.batched(data), np.random.default_rng(0)
+    eta = sim.eta_critical(model, data, sim.GD())
     begin = np.concatenate(
-        [lanes.begin(model.init(data, seed)[None]) for seed in range(100)], axis=1
+        [batched.begin(model.init(data, seed)[None]) for seed in range(100)], axis=1
     )
     ends = eta * np.stack([rng.uniform(0, 1, 100), rng.uniform(0.1, 9, 100)])
 
     def seen(runs):
-        ensemble = train_side_by_side(
-            lanes, begin[:, runs], ends[:, runs], sim.Warmup(t_wrm=30).weights(83), sim.GD(),
+        ensemble = train_batched(
+            batched, begin[:, runs], ends[:, runs], sim.Warmup(t_wrm=30).weights(83), sim.GD(),
             sharpness_every=1, constant_loss=model.constant_loss(data),
         )  # fmt: skip
         return ensemble.seen, ensemble.states
@@ -128,15 +128,15 @@ def test_curves_of_a_sweep_are_those_of_its_runs():
 @given(seed=st.integers(0, 1000), t_wrm=st.integers(1, 40), steps=st.integers(1, 60))
 def test_the_largest_loss_alone_is_that_of_the_whole_story(seed, t_wrm, steps):
     model, data = sim.UV(width=50), sim.Data([[0.7]], [[1.3]])
-    lanes, theta = model.lanes(data), model.init(data, seed)
+    batched, theta = model.batched(data), model.init(data, seed)
     weights = sim.Warmup(t_wrm=min(t_wrm, steps)).weights(steps)
     multiples = np.linspace(0.1, 1.9, 10)
-    ends = np.stack([0.2 * multiples, multiples]) * sim.critical_eta(model, data, sim.GD(), seed)
-    begin = np.repeat(lanes.begin(theta[None]), 10, axis=1)
-    story = train_side_by_side(
-        lanes, begin, ends, weights, sim.GD(), sharpness_every=0, constant_loss=None
+    ends = np.stack([0.2 * multiples, multiples]) * sim.eta_critical(model, data, sim.GD(), seed)
+    begin = np.repeat(batched.begin(theta[None]), 10, axis=1)
+    story = train_batched(
+        batched, begin, ends, weights, sim.GD(), sharpness_every=0, constant_loss=None
     )
-    largest = largest_losses(lanes, begin, ends, weights)
+    largest = largest_losses(batched, begin, ends, weights)
     assert (largest[story.diverged] > 1e100).all()
     within = ~story.diverged
     # Fused multiply-adds round differently, and what is large has been amplified.

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 import simulator as sim
 from simulator.events import DRIVERS, Curves, explain, find_events
 from simulator.events.detect import crossings, driver, edges
-from simulator.limits import Limit
+from simulator.limits import StabilityLimit
 from simulator.theory import uv
 
-GD = Limit(2.0)
+GD = StabilityLimit(2.0)
 EXAMPLE = sim.Data([[1.0]], [[0.0]])
 
 
@@ -93,7 +93,7 @@ def test_in_300_runs_of_one_example_the_events_are_those_of_the_map():
     model = sim.UV(width=64)
     for seed in range(300):
         t_wrm = int(rng.choice([1, 1, 8, 40]))
-        unit = sim.critical_eta(model, EXAMPLE, sim.GD(), seed)
+        unit = sim.eta_critical(model, EXAMPLE, sim.GD(), seed)
         schedule = sim.Warmup(0.0, rng.uniform(1.05, 1.8) * unit, t_wrm)
         run = sim.simulate(model, EXAMPLE, schedule=schedule, steps=150, seed=seed)
         delta, lam, kappa = one_example_state(model, seed)
@@ -130,7 +130,7 @@ def one_example_state(model, seed):
 )  # fmt: skip
 def test_below_the_threshold_a_quadratic_has_no_event(spectrum, share, optimizer, seed):
     """Momentum's loss goes up and down there; that is no catapult."""
-    eta = share * optimizer.critical_eta(max(spectrum))
+    eta = share * optimizer.eta_critical(max(spectrum))
     run = sim.simulate(
         sim.Quadratic(spectrum), optimizer=optimizer, schedule=sim.Warmup(eta_trgt=eta), steps=120,
         seed=seed,
@@ -143,7 +143,7 @@ def test_below_the_threshold_a_quadratic_has_no_event(spectrum, share, optimizer
 def test_the_noise_of_minibatches_is_no_catapult():
     model, data = sim.MLP(width=8), sim.load_data("digits", samples=64)
     for seed in range(15):
-        eta = 0.1 * sim.critical_eta(model, data, sim.GD(), seed)
+        eta = 0.1 * sim.eta_critical(model, data, sim.GD(), seed)
         run = sim.simulate(
             model, data, schedule=sim.Warmup(eta_trgt=eta), steps=60, batch_size=8, seed=seed
         )
@@ -208,7 +208,7 @@ def test_without_a_sharpness_nothing_drives():
 def test_the_four_stages_of_a_catapult_follow_one_another():
     """Damian, Nichani & Lee 2023: sharpening, blow-up, self-stabilization, return."""
     model = sim.UV(width=256)
-    eta = 1.5 * sim.critical_eta(model, EXAMPLE, sim.GD())
+    eta = 1.5 * sim.eta_critical(model, EXAMPLE, sim.GD())
     run = sim.simulate(model, EXAMPLE, schedule=sim.Warmup(0, eta, 12), steps=150)
     (catapult,) = find_events(Curves.of(run)).catapults
     assert run.ratio[catapult.crossing - 1] <= 1 < run.ratio[catapult.crossing]
@@ -222,7 +222,7 @@ def test_the_four_stages_of_a_catapult_follow_one_another():
 
 def trained(model, data, multiple=None, *, t_wrm=1, optimizer=None, eta=None, steps=400):
     optimizer = optimizer or sim.GD()
-    eta = eta or multiple * sim.critical_eta(model, data, optimizer)
+    eta = eta or multiple * sim.eta_critical(model, data, optimizer)
     schedule = sim.Warmup(eta_trgt=eta, t_wrm=t_wrm)
     return sim.simulate(model, data, optimizer=optimizer, schedule=schedule, steps=steps)
 

@@ -43,7 +43,7 @@ def test_the_document_has_the_paragraph_and_the_events(run):
 def written(path, columns, header=True, steps=60):
     """A run's log as another program might write it."""
     model, data = sim.UV(width=64), sim.Data([[1.0]], [[0.0]])
-    schedule = sim.Warmup(0.0, 1.6 * sim.critical_eta(model, data, sim.GD()), 8)
+    schedule = sim.Warmup(0.0, 1.6 * sim.eta_critical(model, data, sim.GD()), 8)
     run = sim.simulate(model, data, schedule=schedule, steps=steps)
     values = {"step": np.arange(steps), "loss": run.loss, "sharpness": run.sharpness,
               "eta": run.eta, "acc": np.zeros(steps)}  # fmt: skip

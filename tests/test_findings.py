@@ -45,7 +45,7 @@ def test_wide_linear_networks_catapult_between_two_and_four_over_the_sharpness(d
     data = _parity(digits)
     model = sim.MLP(512, 2, "linear", "ntp")
     for seed in range(5):
-        eta_c = sim.critical_eta(model, data, sim.GD(), seed)
+        eta_c = sim.eta_critical(model, data, sim.GD(), seed)
 
         def run(k, seed=seed, eta_c=eta_c):
             return sim.simulate(
@@ -69,7 +69,7 @@ def test_mup_reaches_the_edge_of_stability_and_stays(digits):
     data = sim.Data(digits.x[:64], digits.y[:64])
     model = sim.MLP(128, 2, "relu", "mup")
     for seed in range(3):
-        eta = 0.9 * sim.critical_eta(model, data, sim.GD(), seed)
+        eta = 0.9 * sim.eta_critical(model, data, sim.GD(), seed)
         run = sim.simulate(model, data, schedule=sim.Warmup(eta_trgt=eta), steps=500, seed=seed)
         assert np.argmax(run.ratio > 1) < 50
         late = run.ratio[250:]
@@ -84,7 +84,7 @@ def test_warmup_meets_the_sharpness_of_sp_later_and_flatter_than_that_of_mup(dig
     found = {}
     for parameterization, k in (("sp", 16), ("mup", 2)):
         model = sim.MLP(32, 3, parameterization=parameterization)
-        eta = k * sim.critical_eta(model, digits, sim.GD())
+        eta = k * sim.eta_critical(model, digits, sim.GD())
         run = sim.simulate(model, digits, schedule=sim.Warmup(eta_trgt=eta, t_wrm=256), steps=256)
         first = int(np.argmax(run.ratio > 1))
         found[parameterization] = run.sharpness[first] / run.sharpness_init
@@ -99,7 +99,7 @@ def test_warmup_from_the_critical_rate_ends_where_warmup_from_zero_does():
     ratios = []
     for seed in range(8):
         found = sim.critical_learning_rate(model, data, seed=seed, steps=0)
-        eta_trgt = 8 * found.eta_linear
+        eta_trgt = 8 * found.eta_critical
         whole, short = (
             sim.simulate(model, data, schedule=s, steps=512, seed=seed, sharpness_every=0)
             for s in (

@@ -69,7 +69,7 @@ def _side_by_side(data, every, optimizer, steps, **options):
         steps=steps, seeds=1, eta_unit="critical", sharpness_every=every,
     )  # fmt: skip
     names = ("loss_init", "loss_max", "loss_final", "sharpness_max", "diverged_step", "n_catapults")
-    eta = sim.critical_eta(model, data, optimizer)
+    eta = sim.eta_critical(model, data, optimizer)
     schedule = sim.Warmup(eta_trgt=0.3 * eta, t_wrm=4)
     curves = sim.simulate(
         model, data, optimizer=optimizer, schedule=schedule, steps=steps, sharpness_every=every
@@ -84,7 +84,7 @@ def _many_at_once():
     begin = lanes.begin(np.array([model.init(ONE, seed) for seed in range(3)]))
     rates = np.array([[0.0, 0.1, 0.1], [0.2, 0.3, 9.0]])
     weights = sim.Warmup().weights(9)
-    curves = ensemble.train_side_by_side(
+    curves = ensemble.train_batched(
         lanes, begin, rates, weights, sim.GD(), sharpness_every=1, constant_loss=None, stride=3
     )
     found = {"sharpness": curves.sharpness}
@@ -109,12 +109,12 @@ def _eigenvalues():
             found[f"{name} {len(found)}"] = np.array(tracker.measure().values)
             objective.matrix = objective.matrix + np.diag(0.05 * np.arange(60.0))
     # A model whose numbers are beyond all bounds is left out.
-    rows, seen = np.eye(6), np.array([2.0, 1.0])
+    rows, summary = np.eye(6), np.array([2.0, 1.0])
     made, values = np.zeros((3, 6)), np.zeros(3)
-    known = (rows[:2], 2.0 * rows[:2], seen, np.eye(2), 2, 1, rows[2:4], np.array([np.inf, 1.0]))
+    known = (rows[:2], 2.0 * rows[:2], summary, np.eye(2), 2, 1, rows[2:4], np.array([np.inf, 1.0]))
     found["kept"] = np.array(eigen.learn(*map(_owned, known), made, values))
     # So dense at the top that a basis is full before it is found.
-    crowded = SharpnessTracker(Matrix(np.diag(np.linspace(1, 2, 600) ** 0.1)), accuracy=1e-10)
+    crowded = SharpnessTracker(Matrix(np.diag(np.linspace(1, 2, 600) ** 0.1)), tol=1e-10)
     twice = np.array([[1.0, 0.0], [2.0, 0.0]])
     left = eigen.orthonormalize(twice, 1)
     return {**found, "crowded": np.array(crowded.measure().values), "left": np.array(left)}

@@ -173,7 +173,7 @@ class Own(sim.Optimizer):
 
     @property
     def limit(self):
-        return sim.Limit(2.0)
+        return sim.StabilityLimit(2.0)
 
     first_limit = limit
 
@@ -308,10 +308,10 @@ def test_who_watches_only_reads(curve):
     def spoil(sight):
         getattr(sight, curve)[:] = 7.0
 
-    with pytest.raises(sim.InputError, match="watch writes into an array that it was given"):
-        _trained(QUADRATIC, None, watch=spoil)
+    with pytest.raises(sim.InputError, match="callback writes into an array that it was given"):
+        _trained(QUADRATIC, None, callback=spoil)
     sights = []
-    run = _trained(QUADRATIC, None, watch=sights.append)
+    run = _trained(QUADRATIC, None, callback=sights.append)
     np.testing.assert_array_equal(getattr(sights[0], curve), getattr(run, curve))
 
 
@@ -320,7 +320,7 @@ def test_an_error_of_its_own_passes():
         raise ValueError("of its own")
 
     with pytest.raises(ValueError, match=r"^of its own$"):
-        _trained(QUADRATIC, None, watch=fail)
+        _trained(QUADRATIC, None, callback=fail)
 
 
 class _Doubling(sim.Objective):

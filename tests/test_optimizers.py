@@ -147,7 +147,7 @@ def test_a_thousandth_decides_between_decay_and_growth(optimizer, side, curvatur
     p = np.random.default_rng(seed).uniform(0.3, 3.0, 3) if optimizer.adaptive else np.ones(3)
     curvatures = curvature * np.array([1.0, 0.6, 0.1]) * p
     growth = linear_growth(
-        optimizer, np.diag(curvatures), p, side * optimizer.critical_eta(curvature)
+        optimizer, np.diag(curvatures), p, side * optimizer.eta_critical(curvature)
     )
     assert (growth < 1) == (side < 1)
 
@@ -224,11 +224,11 @@ def test_update_and_limits_follow_from_the_same_recurrence(curvature, grows):
 
 @given(optimizer=testing.optimizers())
 def test_critical_eta_is_the_inverse_of_the_threshold(optimizer):
-    eta = optimizer.critical_eta(3.0)
+    eta = optimizer.eta_critical(3.0)
     assert float(optimizer.threshold(eta)) == pytest.approx(3.0)
     assert np.isinf(optimizer.threshold(0.0))
     assert np.isinf(optimizer.first_threshold(0.0))
-    assert np.isinf(optimizer.critical_eta(-1e6))
+    assert np.isinf(optimizer.eta_critical(-1e6))
     assert type(optimizer)(**optimizer.options()) == optimizer
 
 

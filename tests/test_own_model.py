@@ -51,7 +51,7 @@ def test_a_quadratic_of_one_s_own_is_ours_bit_for_bit():
     np.testing.assert_array_equal(runs[0].theta, runs[1].theta)
     np.testing.assert_array_equal(runs[0].sharpness, runs[1].sharpness)
     assert sim.sharpness(BOWL, BOWL.init()) == pytest.approx(3.0, abs=1e-12)
-    assert sim.critical_eta(BOWL, None, sim.GD()) == pytest.approx(2 / 3)
+    assert sim.eta_critical(BOWL, None, sim.GD()) == pytest.approx(2 / 3)
     ours, theirs = (
         sim.critical_learning_rate(model) for model in (BOWL, sim.Quadratic(CURVATURES))
     )
@@ -152,12 +152,12 @@ def test_a_network_of_one_s_own_trains_as_ours_does(few, kind):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
     expected = sim.sharpness(THEIRS, theta, few)
     assert sim.sharpness(model, theta, few) == pytest.approx(expected, rel=1e-9)
-    unit = sim.critical_eta(THEIRS, few, sim.GD())
+    unit = sim.eta_critical(THEIRS, few, sim.GD())
     for optimizer, eta in ((sim.GD(), 2 * unit), (sim.Adam(), 0.01)):
         one, other = (
             sim.simulate(
                 made, few, optimizer=optimizer, schedule=sim.Warmup(eta_trgt=eta, t_wrm=8),
-                steps=24, sharpness_every=8, batch_size=6, accuracy=1e-10,
+                steps=24, sharpness_every=8, batch_size=6, sharpness_tol=1e-10,
             )
             for made in (model, THEIRS)
         )  # fmt: skip

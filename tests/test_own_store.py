@@ -204,7 +204,7 @@ class SignDescent(sim.Optimizer):
 
     @property
     def limit(self):
-        return sim.Limit(2.0)
+        return sim.StabilityLimit(2.0)
 
     first_limit = limit
 

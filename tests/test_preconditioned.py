@@ -33,7 +33,7 @@ def test_each_update_meets_the_curvature_of_its_own_preconditioner(optimizer, pr
     steps, eta = 6, 1e-3
     run = sim.simulate(
         model, data, optimizer=optimizer, schedule=sim.Warmup(eta_trgt=eta), steps=steps,
-        theta0=theta, seed=seed, accuracy=1e-10,
+        theta0=theta, seed=seed, sharpness_tol=1e-10,
     )  # fmt: skip
     state, u = None, np.empty_like(theta)
     for step in range(steps + 1):
@@ -41,7 +41,7 @@ def test_each_update_meets_the_curvature_of_its_own_preconditioner(optimizer, pr
         state = optimizer.start(theta, gradient, seed) if state is None else state
         p = optimizer.preconditioner(gradient, state, step + 1)
         found = (
-            run.preconditioned_sharpness_final if step == steps else run.decisive_sharpness[step]
+            run.preconditioned_sharpness_final if step == steps else run.effective_sharpness[step]
         )
         scale = np.abs(model.hessian(theta, data) / np.sqrt(np.outer(p, p))).max()
         assert found == pytest.approx(_dense(model, data, theta, p), rel=1e-6, abs=1e-7 * scale)
@@ -98,7 +98,7 @@ def test_gi_adam_starts_flatter_than_adam_by_the_root_of_what_beta2_forgets(prob
     tops = [
         sim.simulate(
             model, data, optimizer=make(beta2=beta2, eps=0.0), steps=1, theta0=theta,
-            schedule=sim.Warmup(eta_trgt=1e-3), accuracy=1e-13,
+            schedule=sim.Warmup(eta_trgt=1e-3), sharpness_tol=1e-13,
         ).preconditioned_sharpness_init
         for make in (sim.Adam, sim.GIAdam)
     ]  # fmt: skip
@@ -127,8 +127,8 @@ def test_rates_of_their_own_make_e_h_the_hessian_that_counts(curvatures, seed, o
     """Stable iff the top of E^1/2 H E^1/2 is below the threshold; E the diagonal of the rates."""
     rates = np.random.default_rng(seed).uniform(0.1, 3.0, len(curvatures))
     model = sim.Quadratic(curvatures)
-    unit = sim.critical_eta(model, None, optimizer, rates=rates)
-    assert unit == pytest.approx(optimizer.critical_eta(max(rates * curvatures)), rel=1e-9)
+    unit = sim.eta_critical(model, None, optimizer, rates=rates)
+    assert unit == pytest.approx(optimizer.eta_critical(max(rates * curvatures)), rel=1e-9)
     run = sim.simulate(
         model, optimizer=optimizer, schedule=sim.Warmup(eta_trgt=side * unit), steps=6, seed=seed,
         rates=rates,
@@ -165,7 +165,7 @@ def test_the_rates_of_mup_are_one_for_each_layer_and_one_for_gradient_descent(di
 def test_a_run_without_a_preconditioner_has_no_pre_conditioned_sharpness():
     run = sim.simulate(sim.Quadratic([2.0]), steps=3, schedule=sim.Warmup(eta_trgt=0.1))
     assert run.preconditioned_sharpness is None
-    assert run.decisive_sharpness is not None
+    assert run.effective_sharpness is not None
     assert np.isnan([run.preconditioned_sharpness_init, run.preconditioned_sharpness_max]).all()
 
 
@@ -187,7 +187,7 @@ def test_unmeasured_it_is_nan_and_changes_no_step(digits):
     [
         lambda model, data: sim.simulate(model, data, optimizer=sim.Adam(), steps=1),
         lambda model, data: sim.simulate(model, data, rates=np.ones(model.init(data).size)),
-        lambda model, data: sim.critical_eta(model, data, sim.GIAdam()),
+        lambda model, data: sim.eta_critical(model, data, sim.GIAdam()),
         lambda model, data: sim.sharpness(
             model, model.init(data), data, preconditioner=np.ones(model.init(data).size)
         ),

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simulator as sim
-from simulator.training import Probe, Rule
+from simulator.training import Probe, UpdateRule
 
 
 def standing(problem, optimizer, updates=0, eta=0.01, *, probed=False, rates=None):
     """A probe after so many updates, its rule, and theta; probing on the way if so asked."""
     objective = problem.model.bind(problem.data)
-    rule = Rule(optimizer, problem.model, objective, rates, 0)
+    rule = UpdateRule(optimizer, problem.model, objective, rates, 0)
     probe, gradient = Probe(objective, rule), np.empty_like(problem.theta)
     theta = problem.theta.copy()
     for step in range(updates + 1):

@@ -170,7 +170,7 @@ def test_a_run_that_rounding_has_frozen_is_not_called_stable():
     model = sim.UV(16, representation="parameters")
     frozen = 0
     for seed in range(20):
-        eta = 8 * sim.critical_eta(model, data, sim.GD(), seed)
+        eta = 8 * sim.eta_critical(model, data, sim.GD(), seed)
         run = sim.simulate(
             model, data, schedule=sim.Warmup(eta_trgt=eta, t_wrm=512), steps=600, seed=seed
         )

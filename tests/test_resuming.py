@@ -122,8 +122,8 @@ def test_cells_of_neighbours_in_lanes_are_not_run_twice(monkeypatch):
     data = load_data("teacher", samples=1)
     spec = Spec(UV(width=8), GD(), eta_trgt=(0.5, 1.0), seeds=(0, 1), steps=8, eta_unit="critical")
     execute(spec, data, Destination(STORE))
-    module, trained = sys.modules["simulator.sweeps.side_by_side"], []
-    original = module.train_side_by_side
+    module, trained = sys.modules["simulator.sweeps.batched"], []
+    original = module.train_batched
 
     def count(lanes, states, *arguments, **options):
         trained.append(states.shape[1])
@@ -131,7 +131,7 @@ def test_cells_of_neighbours_in_lanes_are_not_run_twice(monkeypatch):
 
     larger = replace(spec, eta_trgt=(0.5, 0.75, 1.0, 2.0), t_wrm=(1, 4))
     fresh = values(execute(larger, data))
-    monkeypatch.setattr(module, "train_side_by_side", count)
+    monkeypatch.setattr(module, "train_batched", count)
     assert values(execute(larger, data, Destination(STORE, grow=True))) == fresh
     assert sum(trained) == larger.cells - spec.cells
 
@@ -263,8 +263,8 @@ OTHER = {
     "model": Quadratic((1.0, 4.0)), "optimizer": Adam(), "eta_trgt": (0.25, 0.5, 0.8),
     "eta_init": (0.0,), "t_wrm": (1,), "seeds": (0,), "steps": 9, "eta_unit": "critical",
     "warmup_exponent": 2.0, "decay": "cosine", "batch_size": 1, "layer_rates": True,
-    "sharpness_every": 3, "accuracy": 1e-6, "curves": True, "dtype": "float32",
-    "schedule": "threshold", "delta": 0.2, "factor": 0.5, "over": {"accuracy": [1e-5, 1e-4]},
+    "sharpness_every": 3, "sharpness_tol": 1e-6, "curves": True, "dtype": "float32",
+    "schedule": "threshold", "delta": 0.2, "factor": 0.5, "over": {"sharpness_tol": [1e-5, 1e-4]},
 }  # fmt: skip
 
 
@@ -275,7 +275,7 @@ def test_each_entry_of_a_spec_is_told_apart(field):
     plain = {"eta_init": (0.0,), "t_wrm": (1,)} if changed or field == "schedule" else {}
     ours = replace(SPEC, **plain, **changed)
     other = replace(ours, **{field: OTHER[field]})
-    shown = {"model": "curvatures", "over": "accuracy"}.get(field, field)
+    shown = {"model": "curvatures", "over": "sharpness_tol"}.get(field, field)
     assert f"was made with {shown} " in difference(ours, other)
     assert difference(ours, replace(ours)) is None
 

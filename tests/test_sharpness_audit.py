@@ -61,7 +61,7 @@ def test_no_measurement_is_another_eigenvalue(name, measured):
     depth = 2 if "blow-up" in name else 3
     model, data = sim.MLP(5, depth, activation, parameterization, loss), sim.load_data("digits", 64)
     optimizer = options.get("optimizer", sim.GD())
-    schedule = sim.Warmup(eta_trgt=multiple * sim.critical_eta(model, data, optimizer), t_wrm=2)
+    schedule = sim.Warmup(eta_trgt=multiple * sim.eta_critical(model, data, optimizer), t_wrm=2)
     run = sim.simulate(model, data, schedule=schedule, steps=40, **options)
     wrong, doubted, finite = 0, 0, 0
     tolerance = 1e-3 if run.theta.dtype == np.float32 else 1e-4

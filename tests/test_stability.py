@@ -75,7 +75,7 @@ def test_a_nudge_at_a_minimum_dies_below_the_threshold_and_grows_above_it(name, 
     assert sharpness == pytest.approx(values[-1], rel=1e-9)
     nudge = vectors[:, -1] / np.sqrt(p)
     nudge *= 1e-6 / np.linalg.norm(nudge)
-    critical = optimizer.critical_eta(sharpness)
+    critical = optimizer.eta_critical(sharpness)
     for side in (0.98, 1.02):
         path = trajectory(
             optimizer, partial(model.gradient, data=examples), minimum, nudge, p, side * critical

@@ -39,7 +39,7 @@ digits, few = sim.load_data("digits", 32), sim.load_data("teacher", 4)
 for optimizer in (sim.GD(), sim.Momentum(), sim.Adam()):
     for batch_size in (None, 5):
         train(sim.MLP(width=4, depth=2), digits, optimizer=optimizer, batch_size=batch_size)
-    sim.critical_eta(sim.MLP(width=4, depth=2), digits, optimizer)
+    sim.eta_critical(sim.MLP(width=4, depth=2), digits, optimizer)
 train(sim.MLP(width=4, depth=3, activation="tanh", bias=True, loss="xent"), digits, top_k=2)
 for data in (digits, few, sim.load_data("teacher", 1)):
     for optimizer in (sim.GD(), sim.Momentum()):

@@ -19,7 +19,7 @@ from simulator.sweeps import AXES, Destination, Spec, execute, open_store, run_c
 from simulator.sweeps.boundary import boundary, median
 from simulator.sweeps.spec import ETA_UNITS
 from simulator.sweeps.store import ResultStore
-from simulator.training import critical_eta
+from simulator.training import eta_critical
 
 MODEL = MLP(width=4, depth=2, activation="linear")
 SPEC = Spec(
@@ -170,7 +170,7 @@ def test_curves_hold_the_values_before_each_update(kept, data):
     )
     for cell in product(*map(range, CURVES.shape)):
         unit = float(dataset["eta_critical"][cell])
-        assert unit == critical_eta(MODEL, data, GD(), seed=CURVES.seeds[cell[0]])
+        assert unit == eta_critical(MODEL, data, GD(), seed=CURVES.seeds[cell[0]])
         eta = CURVES.schedule_at(cell, unit).values(12)
         np.testing.assert_array_equal(dataset["eta"][cell], eta)
         np.testing.assert_array_equal(dataset["threshold"][cell], 2 / eta)

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import simulator as sim
-from simulator.models import MODELS, Lanes, Objective
+from simulator.models import MODELS, BatchedModel, Objective
 from simulator.models.network import NetworkObjective
 from simulator.optimizers import OPTIMIZERS
 from simulator.optimizers.base import Recurrence, has_recurrence
@@ -24,14 +24,14 @@ from simulator.sweeps import Spec
 PACKAGE = Path(sim.__file__).parent
 EXAMPLE = sim.Data([[1.0, -0.5]], [[0.7]])
 # Where a shortcut asks. A store asks too, but for names.
-ASKING = ("optimizers.base", "training.ensemble", "training.rule", "sweeps.foreknowledge")
+ASKING = ("optimizers.base", "training.ensemble", "training.rule", "sweeps.seed_constants")
 # What describes a class, and is not called while it trains.
 DESCRIPTIONS = {"options", "widths", "to_gram", "rank"}
 
 
 def _methods(kind):
     """Names of the public methods and properties that a subclass may override."""
-    final = {"threshold", "first_threshold", "critical_eta", "loss", "gradient", "hvp", "hessian"}
+    final = {"threshold", "first_threshold", "eta_critical", "loss", "gradient", "hvp", "hessian"}
     named = inspect.getmembers(
         kind, lambda member: callable(member) or isinstance(member, property)
     )
@@ -52,9 +52,9 @@ def _other(value, arguments):
         return not value
     if isinstance(value, Recurrence):
         return value._replace(of_momentum=0.5 * value.of_momentum, of_gradient=0.5)
-    if isinstance(value, sim.Limit):
-        return sim.Limit(0.8 * value.over_eta, value.decay)
-    if isinstance(value, Lanes):
+    if isinstance(value, sim.StabilityLimit):
+        return sim.StabilityLimit(0.8 * value.over_eta, value.decay)
+    if isinstance(value, BatchedModel):
         value.problem = value.problem._replace(numbers=(0.0, 0.0, 1.0))
         return value
     if isinstance(value, Objective):
@@ -191,7 +191,7 @@ def test_shortcuts_are_taken_by_what_is_shipped(monkeypatch):
         taken.add(shipped)
         return shipped(*arguments, **options)
 
-    for home, name in (("training.loop", "run_in_a_lane"), ("sweeps.work", "run_side_by_side")):
+    for home, name in (("training.loop", "run_in_a_lane"), ("sweeps.work", "run_batched")):
         module = import_module(f"simulator.{home}")
         monkeypatch.setattr(module, name, partial(noting, shipped=getattr(module, name)))
     _story(sim.UV(8), sim.GD(), sim.Warmup())
@@ -245,7 +245,7 @@ def test_a_subclass_that_takes_a_shipped_name_and_module_is_still_a_subclass():
     ("contract", "name", "source"),
     [
         (sim.GD, "threshold", "limit"),
-        (sim.Adam, "critical_eta", "limit"),
+        (sim.Adam, "eta_critical", "limit"),
         (sim.Optimizer, "first_threshold", "first_limit"),
         (sim.MLP, "loss", "bind"),
         (sim.Model, "gradient", "bind"),
@@ -359,7 +359,7 @@ class Counting(sim.Schedule):
 def test_a_schedule_and_a_watch_are_asked_at_each_update_of_what_rests():
     seen = []
     run = sim.simulate(
-        FLAT, schedule=Counting(), steps=9, watch=lambda sight: seen.append(sight.step)
+        FLAT, schedule=Counting(), steps=9, callback=lambda sight: seen.append(sight.step)
     )
     np.testing.assert_allclose(run.eta, 0.01 * np.arange(1, 10))
     assert seen == list(range(9))

@@ -19,8 +19,8 @@ from program import GRID, NETWORK, QUADRATIC
 import simulator as sim
 from simulator.commands import terminal, warmup
 from simulator.commands.picture import LEAST, picture
-from simulator.limits import Limit
-from simulator.training import Sight
+from simulator.limits import StabilityLimit
+from simulator.training import Snapshot
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -120,7 +120,7 @@ def test_quiet_leaves_the_results(run, monkeypatch):
 
 def test_quiet_can_be_a_config_and_says_nothing_of_the_compiler(run, capsys):
     with click.Context(warmup.commands["run"]) as ctx:
-        terminal.hush(ctx, None, True)
+        terminal.set_quiet(ctx, None, True)
         terminal.announce_compilation()
         terminal.note("chatter")
         terminal.say("needed")
@@ -277,7 +277,7 @@ def test_what_trains_as_a_whole_is_drawn_when_it_has(run, monkeypatch):
 
 def sight(loss, sharpness, eta, step=None):
     arrays = [np.asarray(curve, dtype=float) for curve in (loss, sharpness, eta)]
-    return Sight(len(arrays[0]) - 1 if step is None else step, *arrays, Limit(2.0))
+    return Snapshot(len(arrays[0]) - 1 if step is None else step, *arrays, StabilityLimit(2.0))
 
 
 def panels(text):

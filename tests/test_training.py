@@ -33,7 +33,7 @@ def _reference(model, data, optimizer, eta, theta):
 def test_three_hundred_steps_are_those_of_autograd(activation, loss, optimizer, digits):
     model = sim.MLP(8, 3, activation, "mup", loss, bias=True)
     # Cross-entropy sharpens more than tenfold, and beyond the threshold nothing is repeatable.
-    eta = {"mse": 0.3, "xent": 0.02}[loss] * sim.critical_eta(model, digits, optimizer)
+    eta = {"mse": 0.3, "xent": 0.02}[loss] * sim.eta_critical(model, digits, optimizer)
     schedule = sim.Warmup(0.1 * eta, eta, t_wrm=50, decay="cosine")
     run = sim.simulate(
         model, digits, optimizer=optimizer, schedule=schedule, steps=300, sharpness_every=0
@@ -168,14 +168,14 @@ def test_the_loss_rises_at_the_first_step_only_beyond_two_over_the_curvature_it_
     theta = model.init(digits)
     g = model.gradient(theta, digits)
     eta = 2 * (g @ g) / (g @ model.hvp(theta, g, digits))
-    assert eta >= sim.critical_eta(model, digits, sim.GD()) * (1 - 1e-9)
+    assert eta >= sim.eta_critical(model, digits, sim.GD()) * (1 - 1e-9)
     before = model.loss(theta, digits)
     assert model.loss(theta - 0.9 * eta * g, digits) < before
 
 
 def test_accuracies_are_counted_on_both_splits(digits):
     model = sim.MLP(32)
-    eta = 4 * sim.critical_eta(model, digits, sim.GD())
+    eta = 4 * sim.eta_critical(model, digits, sim.GD())
     run = sim.simulate(
         model, digits, schedule=sim.Warmup(eta_trgt=eta), steps=200, sharpness_every=0
     )
@@ -197,7 +197,7 @@ def test_a_run_can_be_told_to_stop(digits):
         ({"steps": 0}, "steps"),
         ({"sharpness_every": -1}, "sharpness_every"),
         ({"top_k": 0}, "top_k"),
-        ({"accuracy": 0}, "accuracy"),
+        ({"sharpness_tol": 0}, "sharpness_tol"),
         ({"dtype": "float16"}, "dtype"),
         ({"seed": -1}, "seed"),
         ({"batch_size": 0}, "batch_size"),

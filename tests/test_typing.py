@@ -20,7 +20,7 @@ reveal_type(model.init(data))
 reveal_type(sim.sharpness(model, model.init(data), data))
 reveal_type(sim.sweep(model, data, eta_trgt=[1.0]))
 reveal_type(sim.critical_learning_rate(model, data).eta_c)
-reveal_type(sim.theory.quadratics.critical_eta(1.0))
+reveal_type(sim.theory.quadratics.eta_critical(1.0))
 """
 
 

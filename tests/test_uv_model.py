@@ -40,7 +40,7 @@ def test_gram_space_trains_as_parameter_space_does(width, s, seed, d, m, k, beta
     data = _data(seed, d, m, k)
     gram, parameters = _pair(width, s)
     optimizer = sim.GD() if beta is None else sim.Momentum(beta)
-    eta = scale * sim.critical_eta(gram, data, sim.GD(), seed)
+    eta = scale * sim.eta_critical(gram, data, sim.GD(), seed)
     assume(np.isfinite(eta))
     runs = [
         sim.simulate(
@@ -212,7 +212,7 @@ def test_width_enters_only_through_the_law_of_the_weights():
     sizes = {sim.UV(width).init(data).size for width in (10, 10**12)}
     assert sizes == {4 * 4}
     model = sim.UV(10**12)
-    eta = 0.9 * sim.critical_eta(model, data, sim.GD())
+    eta = 0.9 * sim.eta_critical(model, data, sim.GD())
     run = sim.simulate(model, data, schedule=sim.Warmup(eta_trgt=eta), steps=200)
     # Lazy: the kernel of an infinitely wide network does not move.
     np.testing.assert_allclose(run.sharpness, run.sharpness[0], rtol=1e-4)
@@ -224,7 +224,7 @@ def test_a_wide_catapult_costs_width_in_loss():
     data = _one_example(1, 1, 0.0)
     for n in (10**2, 10**6, 10**12):
         model = sim.UV(n)
-        eta = 1.5 * sim.critical_eta(model, data, sim.GD())
+        eta = 1.5 * sim.eta_critical(model, data, sim.GD())
         run = sim.simulate(model, data, schedule=sim.Warmup(eta_trgt=eta), steps=400)
         cap = run.sharpness_init**2 / (8 * model.c**2 * np.sum(data.x**2))
         assert not run.diverged

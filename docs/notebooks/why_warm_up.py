@@ -46,7 +46,7 @@ def _(mo):
 def _(eta, parameterization, seed, sim, t_wrm):
     data = sim.load_data("digits", samples=256)
     model = sim.MLP(width=32, depth=3, parameterization=parameterization.value)
-    unit = sim.critical_eta(model, data, sim.GD(), seed=seed.value)
+    unit = sim.eta_critical(model, data, sim.GD(), seed=seed.value)
     runs = {
         name: sim.simulate(
             model, data, schedule=sim.Warmup(eta_trgt=eta.value * unit, t_wrm=ramp),

@@ -119,14 +119,14 @@ def critical(**given: Any) -> None:
 
     announce_compilation()
     began = time.monotonic()
-    with progress(len(spec.seeds), "seeds") as tell:
-        found = _search(given, spec, data, tell)
+    with progress(len(spec.seeds), "seeds") as on_progress:
+        found = _search(given, spec, data, on_progress)
     seconds = time.monotonic() - began
     plans = _plans(given, spec, found)
     if given["as_json"]:
         emit(_document(given, spec, found, plans, seconds))
     else:
-        _tell(given, spec, found)
+        _on_progress(given, spec, found)
         if plans:
             _tell_plans(given, found, plans)
 
@@ -168,7 +168,7 @@ def _spec(given: dict[str, Any]) -> Spec:
 
 
 def _search(
-    given: dict[str, Any], spec: Spec, data: Data | None, tell: Callable[[int], None]
+    given: dict[str, Any], spec: Spec, data: Data | None, on_progress: Callable[[int], None]
 ) -> list[Critical]:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -191,7 +191,7 @@ def _search(
             stop=stop.is_set,
             **{name: given[name] for name in same},
         )
-        tell(1)
+        on_progress(1)
         return result
 
     with ThreadPoolExecutor(given["workers"] or cores()) as pool:
@@ -212,7 +212,7 @@ def _plans(given: dict[str, Any], spec: Spec, found: list[Critical]) -> list[dic
         return []
     plans = []
     for seed, one in zip(spec.seeds, found, strict=True):
-        unit = one.eta_linear if spec.eta_unit == "critical" else 1.0
+        unit = one.eta_critical if spec.eta_unit == "critical" else 1.0
         eta_trgt = spec.eta_trgt[0] * unit
         start, saving = one.recommendation(eta_trgt), one.saving(eta_trgt, given["t_wrm"])
         plan = {"eta_trgt": eta_trgt, **start._asdict(), **saving._asdict()}
@@ -254,7 +254,7 @@ _PLAN = "  {:>14} {:>11} {:>11} {:>9} {:>9} {:>9}"
 
 
 def _values(one: Critical) -> tuple[float, ...]:
-    unit = one.eta_linear
+    unit = one.eta_critical
     return one.eta_c, one.eta_max, unit, one.eta_c / unit, one.eta_max / unit, one.forward_passes
 
 
@@ -272,7 +272,7 @@ def _quantiles(values: list[float]) -> list[float]:
 _MARKS = ("least", "lower quartile", "median", "upper quartile", "largest")
 
 
-def _tell(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
+def _on_progress(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
     click.echo(f"{spec.model.name}, {spec.optimizer.name}, {given['method']} search\n")
     click.echo(_ROW.format("seed", *_COLUMNS))
     rows = [_values(one) for one in found]
@@ -362,7 +362,7 @@ def _document(
     search = ("method", "tolerance", "eta_0", "delta", "eta_most", "failure", "steps")
     summary = {
         name: dict(zip(_MARKS, _quantiles([getattr(one, name) for one in found]), strict=True))
-        for name in ("eta_c", "eta_max", "eta_linear", "forward_passes")
+        for name in ("eta_c", "eta_max", "eta_critical", "forward_passes")
     }
     plain = spec.as_dict()
     same = ("model", "optimizer", "batch_size", "layer_rates", "dtype")

@@ -51,14 +51,14 @@ def explain(**given: Any) -> None:
     import numpy as np
 
     from simulator import figures
-    from simulator.events import explain as tell
+    from simulator.events import explain as describe
 
     figure: Path = given["figure"] or Path("explain.png")
     figures.check_format(figure)
     source: Path | None = given["source"]
     if source is not None and source.suffix == ".csv":
         with np.errstate(all="ignore"):  # a table may hold any number
-            story = tell(_table(source, given))
+            story = describe(_table(source, given))
     elif source is not None and not source.is_dir():
         raise InputError("source", source, "is neither a store nor a .csv file")
     else:
@@ -86,8 +86,8 @@ def _table(source: Path, given: dict[str, Any]) -> Curves:
 
 def _trained(source: Path | None, given: dict[str, Any]) -> Story:
     """The story of a run of ours, new or again, with what a gentle one beside it shows."""
-    from simulator.events import explain as tell
-    from simulator.sweeps import foreknowledge, rehearse, run_cell
+    from simulator.events import explain as describe
+    from simulator.sweeps import rehearse, run_cell, seed_constants
     from simulator.training import natural_phase
 
     for name in ("columns", *(["cell"] if source is None else [])):
@@ -107,14 +107,14 @@ def _trained(source: Path | None, given: dict[str, Any]) -> Story:
     rehearse(spec, data)
     announce_compilation()
     seed = spec.seeds[cell[0]]
-    known = foreknowledge(spec, data, seed)
+    known = seed_constants(spec, data, seed)
     run = run_cell(spec, data, cell, known["eta_critical"])
     natural = None
     # The gentle run has no rates of layers: beside a run that has, it would be of another rule.
     hidden = run.natural_phase == "unknown" and not spec.layer_rates
     if hidden and spec.sharpness_every and isfinite(known["eta_critical"]):
         natural = natural_phase(spec.model, data, optimizer=spec.optimizer, seed=seed)
-    return tell(run, natural)
+    return describe(run, natural)
 
 
 def _document(story: Story, figure: Path) -> dict[str, Any]:

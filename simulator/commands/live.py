@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import click
 
 from simulator.commands.stopping import interruptible
-from simulator.commands.terminal import say
+from simulator.commands.terminal import report
 
 if TYPE_CHECKING:
-    from simulator.training import Sight
+    from simulator.training import Snapshot
 
 __all__ = ["drawing", "obstacle"]
 
@@ -37,7 +37,7 @@ def obstacle() -> str | None:
 
 
 @contextmanager
-def drawing() -> Iterator[Callable[[Sight], None]]:
+def drawing() -> Iterator[Callable[[Snapshot], None]]:
     """Shows what it is given, on a screen of its own that is gone afterwards; now and then."""
     from rich.console import Console
     from rich.live import Live
@@ -52,7 +52,7 @@ def drawing() -> Iterator[Callable[[Sight], None]]:
     # SIGTERM too leaves the terminal as it was.
     with interruptible(), ExitStack() as screen:
 
-        def show(sight: Sight) -> None:
+        def show(sight: Snapshot) -> None:
             nonlocal last
             now = time.monotonic()
             if now - last < _SECONDS_BETWEEN:
@@ -67,10 +67,10 @@ def drawing() -> Iterator[Callable[[Sight], None]]:
         yield show
 
 
-def leave_picture(sight: Sight) -> None:
+def leave_picture(sight: Snapshot) -> None:
     """What stays of it, above the results."""
     from simulator.commands.picture import picture
 
     size = get_terminal_size()
     click.echo(picture(sight, size.columns, min(size.lines - 1, _MOST_LINES)), err=True)
-    say()
+    report()

@@ -16,7 +16,7 @@ import click
 from simulator.checks import InputError, one_of
 from simulator.commands.completion import one_of_these
 from simulator.commands.grids import BatchSize, Grid, Several
-from simulator.commands.terminal import hush, without_color
+from simulator.commands.terminal import set_quiet, without_color
 from simulator.files import open_file
 
 if TYPE_CHECKING:
@@ -45,11 +45,16 @@ GROUPS = (
 
 
 class GroupedOption(click.Option):
-    """An option that knows its group."""
+    """An option that knows its group, and an ``old`` name that still works."""
 
-    def __init__(self, *args: Any, group: str, **kwargs: Any) -> None:
-        self.group = group
-        super().__init__(*args, **kwargs)
+    def __init__(self, names: Sequence[str], group: str, old: str = "", **kwargs: Any) -> None:
+        self.group, self._old = group, old
+        named = names[-1].lstrip("-").replace("-", "_")
+        super().__init__([old, *names, named] if old else names, **kwargs)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        return record and (record[0].removeprefix(f"{self._old}, "), record[1])
 
 
 class GroupedCommand(click.Command):
@@ -148,7 +153,7 @@ _VARIES = {
     "beta1": "beta1", "beta2": "beta2", "eps": "eps", "weight_decay": "weight_decay",
     "batch_size": "batch_size", "schedule": "schedule", "delta": "delta", "factor": "factor",
     "warmup_exponent": "warmup_exponent", "decay": "decay", "sharpness_every": "sharpness_every",
-    "accuracy": "accuracy", "dtype": "dtype",
+    "sharpness_tol": "sharpness_tol", "dtype": "dtype",
 }  # fmt: skip
 
 
@@ -193,7 +198,7 @@ def curvature_options(every: int) -> Callable[[Any], Any]:
     """The curvature group; runs measure more often than sweeps."""
     return _together(
         option("curvature", "--sharpness-every", type=int, default=every, help="Updates between measurements; 0 is never."),
-        option("curvature", "--accuracy", type=float, default=1e-5, help="Relative error aimed at in eigenvalues."),
+        option("curvature", "--sharpness-tol", type=float, default=1e-5, help="Relative error of the eigenvalues.", old="--accuracy"),
     )  # fmt: skip
 
 
@@ -240,9 +245,10 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
         return
     entries = _toml(path)
     known = {
-        (p.opts[-1].lstrip("-").replace("-", "_")): p
+        name.lstrip("-").replace("-", "_"): p
         for p in ctx.command.params
-        if isinstance(p, click.Option) and p.name != "config"
+        for name in p.opts
+        if name.startswith("--") and p.name != "config"
     }
     defaults: dict[str, Any] = {}
     for key, value in entries.items():
@@ -256,7 +262,7 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
 
 
 terminal_options = _together(
-    option("output", "--quiet", is_flag=True, expose_value=False, callback=hush, help="No progress and no notes: results and errors only."),
+    option("output", "--quiet", is_flag=True, expose_value=False, callback=set_quiet, help="No progress and no notes: results and errors only."),
     option("output", "--no-color", is_flag=True, expose_value=False, callback=without_color, help="No colours; so does NO_COLOR."),
 )  # fmt: skip
 

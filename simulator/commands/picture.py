@@ -6,7 +6,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.training import Sight
+from simulator.training import Snapshot
 
 __all__ = ["LEAST", "picture"]
 
@@ -21,7 +21,7 @@ _LOSS, _SHARPNESS, _THRESHOLD = "blue", "red", "bright_black"
 Array = NDArray[np.float64]
 
 
-def picture(sight: Sight, width: int, height: int) -> str:
+def picture(sight: Snapshot, width: int, height: int) -> str:
     """The run up to where it is, in ``height`` lines of ``width`` columns at most, in colour."""
     numbers = _numbers(sight)[:width]
     if width < LEAST[0] or height < LEAST[1]:
@@ -42,7 +42,7 @@ def picture(sight: Sight, width: int, height: int) -> str:
     return "\n".join(lines)
 
 
-def _numbers(sight: Sight) -> str:
+def _numbers(sight: Snapshot) -> str:
     """Where it stands."""
     at = sight.step
     measured = sight.sharpness[: at + 1][np.isfinite(sight.sharpness[: at + 1])]

@@ -63,7 +63,7 @@ def line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
     if "exponent" in takes:
         words += _option("warmup_exponent", plain["warmup_exponent"])
     for name in ("schedule", "steps", "eta_unit", "batch_size", "layer_rates", "sharpness_every",
-                 "accuracy", "curves", "dtype"):  # fmt: skip
+                 "sharpness_tol", "curves", "dtype"):  # fmt: skip
         words += _option(name, plain[name])
     if spec.seeds == first_seeds(len(spec.seeds)):
         words += ["--seeds", str(len(spec.seeds))]

@@ -74,8 +74,8 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
         announce_compilation()
         with (
             interruptible(),
-            progress(done) as tell,
-            closing(chunks_with_curves(whole, spec, samples, store, tell)) as chunks,
+            progress(done) as on_progress,
+            closing(chunks_with_curves(whole, spec, samples, store, on_progress)) as chunks,
         ):
             html = page(dataset, spec, samples, chunks, **about)
     _write(target, html)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from simulator.data import Data
     from simulator.runs import Run
     from simulator.sweeps import Spec
-    from simulator.training import Sight
+    from simulator.training import Snapshot
 
 __all__ = ["one_run", "run"]
 
@@ -57,10 +57,10 @@ def run(**given: Any) -> None:
     another.
     """
     from simulator import figures
-    from simulator.seconds import compiling
-    from simulator.sweeps import Destination, foreknowledge, rehearse, run_cell, save_run
+    from simulator.sweeps import Destination, rehearse, run_cell, save_run, seed_constants
     from simulator.sweeps.layout import same_value
-    from simulator.training import Sight
+    from simulator.timing import compiling
+    from simulator.training import Snapshot
 
     figure: Path = given["figure"] or Path("run.png")
     figures.check_format(figure)
@@ -84,13 +84,13 @@ def run(**given: Any) -> None:
     rehearse(spec, data)
     count("top_k", given["top_k"], 1)
     announce_compilation()
-    known = foreknowledge(spec, data, spec.seeds[cell[0]])
-    with _watched(given["live"]) as watch:
+    known = seed_constants(spec, data, spec.seeds[cell[0]])
+    with _watched(given["live"]) as callback:
         result = run_cell(
-            spec, data, cell, known["eta_critical"], top_k=given["top_k"], watch=watch
+            spec, data, cell, known["eta_critical"], top_k=given["top_k"], callback=callback
         )
-    if watch is not None:
-        leave_picture(Sight.of(result))
+    if callback is not None:
+        leave_picture(Snapshot.of(result))
     # Kernels are loaded before the run too, for the unit of its learning rates.
     seconds = {**result.seconds, "compile": compiling()}
     if given["output"] is not None:
@@ -109,12 +109,12 @@ def run(**given: Any) -> None:
             document["curves"] = _curves(spec, data, result)
         emit(document)
     else:
-        _tell(spec, cell, result, found)
+        _report(spec, cell, result, found)
         click.echo(f"Time           {shares(seconds)}")
         click.echo(f"Figure         {printable(figure)}")
 
 
-def _watched(live: bool) -> AbstractContextManager[Callable[[Sight], None] | None]:
+def _watched(live: bool) -> AbstractContextManager[Callable[[Snapshot], None] | None]:
     """Whoever is to see the run as it goes."""
     if not live:
         return nullcontext()
@@ -154,7 +154,7 @@ def _from_to(result: Run, name: str, of_no_consequence: bool) -> str:
     return values if of_no_consequence else values + threshold
 
 
-def _tell(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any]) -> None:
+def _report(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any]) -> None:
     from simulator.regimes import NATURAL_PHASES, OUTCOMES
 
     unused = {"eta_init", "t_wrm"} - set(spec.schedule_at(cell, 1.0).options())

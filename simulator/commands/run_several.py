@@ -25,7 +25,7 @@ _SHOWN = ("outcome", "n_catapults", "loss_final", "sharpness_final")
 def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, Any]) -> None:
     """Do every run of the spec, draw them over one another, and tell how they ended."""
     from simulator import figures
-    from simulator.sweeps import foreknowledge, rehearse, run_cell, text_of
+    from simulator.sweeps import rehearse, run_cell, seed_constants, text_of
     from simulator.sweeps.layout import variables
 
     if spec.cells > _MOST:
@@ -37,11 +37,11 @@ def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, An
     count("top_k", given["top_k"], 1)
     announce_compilation()
     runs, labels, found = list["Run"](), list[str](), list[dict[str, Any]]()
-    with progress(spec.cells) as tell:
+    with progress(spec.cells) as on_progress:
         for index in itertools.product(*map(range, spec.shape)):
             first = len(spec.over)
             part, cell = spec.part(index[:first]), index[first:]
-            known = foreknowledge(part, data, part.seeds[0])
+            known = seed_constants(part, data, part.seeds[0])
             runs.append(run_cell(part, data, cell, known["eta_critical"], top_k=given["top_k"]))
             at = {
                 name: value
@@ -51,7 +51,7 @@ def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, An
             labels.append(", ".join(f"{name} {text_of(value)}" for name, value in at.items()))
             values = {v.name: v.of(runs[-1]) for v in variables(part, data) if v.of is not None}
             found.append({"at": at, "result": known | values})
-            tell(1)
+            on_progress(1)
     figures.save(figures.compare(runs, labels), figure)
     if given["as_json"]:
         emit({"command": "run", "spec": spec.as_dict(), "runs": found, "figure": str(figure)})

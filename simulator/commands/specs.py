@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["spec_of"]
 
 # Options that a spec has under the same name.
-_SAME = ("batch_size", "layer_rates", "sharpness_every", "accuracy", "dtype")
+_SAME = ("batch_size", "layer_rates", "sharpness_every", "sharpness_tol", "dtype")
 
 
 def spec_of(given: dict[str, Any], *, seeds: tuple[int, ...], curves: bool) -> Spec:

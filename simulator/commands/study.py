@@ -14,7 +14,7 @@ from simulator.checks import InputError, at_least
 from simulator.commands import options
 from simulator.commands.completion import one_of_these
 from simulator.commands.options import option
-from simulator.commands.terminal import announce_compilation, emit, marked, progress, say
+from simulator.commands.terminal import announce_compilation, emit, marked, progress, report
 from simulator.files import check_target
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def run_studies(**given: Any) -> None:
         shutil.rmtree(output / "stores", ignore_errors=True)
     announce_compilation()
     results = []
-    with progress(len(chosen), "studies") as tell:
+    with progress(len(chosen), "studies") as on_progress:
         for one in chosen:
             try:
                 results.append(_run(one, lab, figures))
@@ -100,14 +100,14 @@ def run_studies(**given: Any) -> None:
                 # A study of classes, say, and data without: the others go on.
                 if len(chosen) == 1:
                     raise
-                say(f"{one.name} cannot use this data: {error}.")
-            tell(1)
+                report(f"{one.name} cannot use this data: {error}.")
+            on_progress(1)
     for page in given["page"]:
         write_page(page, results)
     if given["as_json"]:
         emit(_document(results, lab))
     else:
-        _tell(results)
+        _on_progress(results)
     if not all(claim.holds for _, claims, _, _ in results for claim in claims):
         raise click.exceptions.Exit(1)
 
@@ -129,7 +129,7 @@ def _run(one: Study, lab: Lab, folder: Path) -> Result:
     return one, claims, seconds, figure
 
 
-def _tell(results: list[Result]) -> None:
+def _on_progress(results: list[Result]) -> None:
     head = ("claim", "expected", "measured [min median max]", "")
     for one, claims, seconds, figure in results:
         click.echo(f"\n{one.title}\n({one.name}; {seconds:.0f} s; {figure})")

@@ -23,7 +23,7 @@ from simulator.commands.terminal import (
     emit,
     note,
     progress,
-    say,
+    report,
     shares,
     typed,
 )
@@ -85,10 +85,10 @@ def sweep(**given: Any) -> None:
         _hush_dask()
     began, seconds = time.monotonic(), dict[str, float]()
     try:
-        with interruptible(), progress(_runs(spec, where)) as tell:
+        with interruptible(), progress(_runs(spec, where)) as on_progress:
             dataset = execute(
                 spec, data, where, workers=given["workers"], scheduler=given["scheduler"],
-                large=given["large"], command=typed(), progress=tell, seconds=seconds,
+                large=given["large"], command=typed(), progress=on_progress, seconds=seconds,
             )  # fmt: skip
         # A large sweep is not read back whole, only what is drawn and counted of it.
         dataset = load(dataset[list(_SHOWN)], store, "output")
@@ -114,12 +114,12 @@ def sweep(**given: Any) -> None:
     if given["as_json"]:
         emit(_document(spec, dataset, rows, store, figure, seconds))
     else:
-        _tell(spec, dataset, rows, store, figure, seconds)
+        _on_progress(spec, dataset, rows, store, figure, seconds)
     if places:
         shown = ", ".join(f"{name} {spec.coordinates()[name][0]}" for name in places)
         note(f"The diagram is of {shown}; warmup plot --where draws the others.")
     if (dataset["status"] == "failed").any():
-        say("Some runs failed; see above. --resume tries them again.")
+        report("Some runs failed; see above. --resume tries them again.")
         raise click.exceptions.Exit(1)
 
 
@@ -192,12 +192,12 @@ def _say_how_to_resume(reason: str, store: Path, *, moved: bool = False) -> None
     """Why a sweep stopped, where its results are, and the line that continues it."""
     if moved:
         first = f" Take away what is at {store} now." if store.exists() else ""
-        say(f"{reason}; what is finished went with it.{first} Move it back, or begin again:")
+        report(f"{reason}; what is finished went with it.{first} Move it back, or begin again:")
     elif store.exists():
-        say(f"{reason}; what is finished is in {store}. To go on:")
+        report(f"{reason}; what is finished is in {store}. To go on:")
     else:
-        say(f"{reason}; there is no {store}: nothing is finished, or it was moved. To go on:")
-    say(f"  {_resume_line(store)}")
+        report(f"{reason}; there is no {store}: nothing is finished, or it was moved. To go on:")
+    report(f"  {_resume_line(store)}")
 
 
 def _resume_line(store: Path) -> str:
@@ -248,7 +248,7 @@ def _document(
     }
 
 
-def _tell(
+def _on_progress(
     spec: Spec,
     dataset: xr.Dataset,
     rows: list[dict[str, Any]],

@@ -18,7 +18,15 @@ import click
 from simulator.checks import printable
 
 __all__ = [
-    "announce_compilation", "emit", "hush", "marked", "note", "progress", "say", "shares", "typed",
+    "announce_compilation",
+    "emit",
+    "marked",
+    "note",
+    "progress",
+    "report",
+    "set_quiet",
+    "shares",
+    "typed",
     "without_color",
 ]  # fmt: skip
 
@@ -33,12 +41,12 @@ _COLORS = {
 _LINE_EVERY_SECONDS = 30.0
 
 
-def say(message: str = "") -> None:
+def report(message: str = "") -> None:
     """A line for the person, on stderr."""
     click.echo(printable(message, 10_000), err=True)
 
 
-def hush(ctx: click.Context, param: click.Parameter, quiet: bool) -> None:
+def set_quiet(ctx: click.Context, param: click.Parameter, quiet: bool) -> None:
     """``--quiet``: no progress and no notes; results, errors and what was interrupted are told."""
     ctx.meta[_QUIET] = quiet
 
@@ -56,7 +64,7 @@ def _is_quiet() -> bool:
 def note(message: str) -> None:
     """A line for the person, on stderr, that can be done without."""
     if not _is_quiet():
-        say(message)
+        report(message)
 
 
 def marked(word: str) -> str:
@@ -134,13 +142,13 @@ def progress(total: int, what: str = "runs") -> Iterator[Callable[[int], None]]:
         total=total, bar_format=shape, disable=quiet or None, leave=False, file=sys.stderr
     ) as bar:
 
-        def tell(more: int) -> None:
+        def on_progress(more: int) -> None:
             nonlocal done, last
             with lock:
                 done += more
                 bar.update(more)
                 if bar.disable and not quiet and time.monotonic() - last > _LINE_EVERY_SECONDS:
                     last = time.monotonic()
-                    say(f"{done} of {total} {what} done")
+                    report(f"{done} of {total} {what} done")
 
-        yield tell
+        yield on_progress

@@ -46,10 +46,10 @@ def theory(**given: Any) -> None:
     announce_compilation()
     began = time.monotonic()
     found = []
-    with progress(len(chosen), "laws") as tell:
+    with progress(len(chosen), "laws") as on_progress:
         for law in chosen:
             found.append(law.check(given["seed"]))
-            tell(1)
+            on_progress(1)
     seconds = time.monotonic() - began
     if figure is not None:
         _draw(chosen[0], given["seed"], figure)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.curvature.at_a_point import REFERENCE_ACCURACY, sharpness
+from simulator.curvature.at_a_point import REFERENCE_TOL, sharpness
 from simulator.curvature.ritz_solver import Estimate
 from simulator.curvature.tracker import SharpnessTracker
 
-__all__ = ["REFERENCE_ACCURACY", "Estimate", "SharpnessTracker", "sharpness"]
+__all__ = ["REFERENCE_TOL", "Estimate", "SharpnessTracker", "sharpness"]

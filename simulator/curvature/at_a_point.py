@@ -13,9 +13,9 @@ from simulator.data import Data
 from simulator.models import Array, Model
 from simulator.models.base import checked_vector
 
-__all__ = ["REFERENCE_ACCURACY", "sharpness"]
+__all__ = ["REFERENCE_TOL", "sharpness"]
 
-REFERENCE_ACCURACY = 1e-10
+REFERENCE_TOL = 1e-10
 
 
 def sharpness(
@@ -24,7 +24,7 @@ def sharpness(
     data: Data | None = None,
     *,
     preconditioner: Array | None = None,
-    accuracy: float = REFERENCE_ACCURACY,
+    tol: float = REFERENCE_TOL,
     seed: int = 0,
 ) -> float:
     """Top eigenvalue of the Hessian of the loss at theta.
@@ -38,7 +38,7 @@ def sharpness(
         What models other than `Quadratic` have their loss on.
     preconditioner : array, shape (P,), optional
         With it, the top eigenvalue of P^-1 H; infinite entries hold their parameters still.
-    accuracy : float
+    tol : float
         Relative error aimed at.
     seed : int
         Chooses the random start vectors.
@@ -68,7 +68,7 @@ def sharpness(
             raise InputError("preconditioner", preconditioner.min(), "give positive entries")
     gradient = np.empty_like(theta)
     objective.gradient(theta, gradient)
-    tracker = SharpnessTracker(objective, 1, accuracy, seed, preconditioner)
+    tracker = SharpnessTracker(objective, 1, tol, seed, preconditioner)
     estimate = tracker.measure(gradient=gradient)
     value = float(estimate.values[0])
     if not estimate.converged and math.isfinite(value):

@@ -94,7 +94,7 @@ class RitzSolver:
         P.
     wanted : int
         Eigenvalues.
-    accuracy : float
+    tol : float
         Relative error aimed at in each. It is estimated from the residual r and the gap to the next
         Ritz value as r^2 / gap (Kato-Temple), or r where the gap is smaller and in a search.
     dtype : numpy dtype
@@ -110,13 +110,13 @@ class RitzSolver:
         self,
         size: int,
         wanted: int,
-        accuracy: float,
+        tol: float,
         dtype: np.dtype[Any],
         rng: np.random.Generator,
         *,
         largest: float = np.inf,
     ) -> None:
-        self._size, self._wanted, self._accuracy, self._rng = size, wanted, accuracy, rng
+        self._size, self._wanted, self._tol, self._rng = size, wanted, tol, rng
         self._largest = largest
         self._epsilon = float(np.finfo(dtype).eps)
         held = wanted + 1
@@ -181,7 +181,7 @@ class RitzSolver:
             rounding, done = max(rounding, seen), size
             floor = 50 * self._epsilon * max(abs(values[0]), abs(values[size - 1]))
             first, pending = eigen.unfinished(
-                basis, images, values, vectors, size, wanted, self._accuracy,
+                basis, images, values, vectors, size, wanted, self._tol,
                 _SPARE_IN_SEARCH if search else _SPARE, search, max(floor, _SAFETY * rounding),
                 frame[used:], stale[used:],
             )  # fmt: skip
@@ -209,7 +209,7 @@ class RitzSolver:
             images[size] *= scale
             size, spent = size + 1, spent + 1
         found = values[:wanted].astype(float)
-        converged = pending < 0 and has_digits(found, rounding, self._accuracy, self._epsilon)
+        converged = pending < 0 and has_digits(found, rounding, self._tol, self._epsilon)
         self._learn(frame, stale, place, size, scale)
         return Estimate(found / scale, first / scale, spent, converged, search)
 
@@ -280,10 +280,10 @@ def _inverse_power_of_two(largest: float) -> float:
     return float(np.ldexp(1.0, int(np.clip(-np.frexp(largest)[1], -1000, 1000))))
 
 
-def has_digits(values: Array, rounding: float, accuracy: float, epsilon: float) -> bool:
+def has_digits(values: Array, rounding: float, tol: float, epsilon: float) -> bool:
     """Whether rounding of this size leaves the values (wanted,) the relative accuracy asked for.
 
     What is as small as the rounding of the first one is zero.
     """
-    enough = np.maximum(accuracy * np.abs(values), 50 * epsilon * abs(values[0]))
+    enough = np.maximum(tol * np.abs(values), 50 * epsilon * abs(values[0]))
     return bool((_SAFETY * rounding <= enough).all())

@@ -44,7 +44,7 @@ class SharpnessTracker:
         Whose last ``gradient`` set the theta.
     top_k : int
         Eigenvalues wanted.
-    accuracy : float
+    tol : float
         Relative error aimed at in each, estimated from its residual r and the gap to the next
         Ritz value as r^2 / gap (Kato-Temple), or r where the gap is smaller.
     seed : int
@@ -58,14 +58,14 @@ class SharpnessTracker:
         self,
         objective: Objective,
         top_k: int = 1,
-        accuracy: float = 1e-5,
+        tol: float = 1e-5,
         seed: int = 0,
         preconditioner: Array | None = None,
     ) -> None:
         self._objective = objective
         self._wanted = min(count("top_k", top_k, 1), objective.size)
         self._top_k = top_k
-        self._accuracy = positive("accuracy", accuracy)
+        self._tol = positive("sharpness_tol", tol)
         self._rng = generator(seed, "curvature")
         self.preconditioner = preconditioner
         self._measured = self._distrusted_until = 0
@@ -103,7 +103,7 @@ class SharpnessTracker:
 
     def _solver(self, dtype: np.dtype[Any], largest: float) -> RitzSolver:
         size, wanted = self._objective.size, self._wanted
-        return RitzSolver(size, wanted, self._accuracy, dtype, self._rng, largest=largest)
+        return RitzSolver(size, wanted, self._tol, dtype, self._rng, largest=largest)
 
     def _follow(self, place: Array | None, gradient: Array | None) -> Estimate:
         """Measure in single precision where that is enough, and in double elsewhere."""
@@ -139,7 +139,7 @@ class SharpnessTracker:
         off = abs(u @ image - estimate.values[0])
         if estimate.searched:
             off = max(off, np.linalg.norm(image - (u @ image) * u) / _CHECKED_RESIDUAL)
-        agrees = bool(off <= self._accuracy * abs(estimate.values[0]))
+        agrees = bool(off <= self._tol * abs(estimate.values[0]))
         return replace(estimate, products=estimate.products + 1, converged=agrees)
 
     def _read(self, gradient: Array | None) -> tuple[Array | None, bool]:
@@ -161,7 +161,7 @@ class SharpnessTracker:
     def _single_will_do(self) -> bool:
         # Eigenvalues below the first may be smaller than its rounding in single precision.
         return (
-            self._accuracy >= _SINGLE_ACCURACY
+            self._tol >= _SINGLE_ACCURACY
             and self._wanted == 1
             and self._measured > self._distrusted_until
             and self._objective.dtype != np.float32
@@ -192,5 +192,5 @@ class SharpnessTracker:
         epsilon = float(np.finfo(hessian.dtype).eps)
         rounding = epsilon * max(abs(values[0]), abs(values[-1]))
         wanted = values[: self._wanted].astype(float)
-        converged = has_digits(wanted, rounding, self._accuracy, epsilon)
+        converged = has_digits(wanted, rounding, self._tol, epsilon)
         return Estimate(self._padded(wanted), 0.0, len(hessian), converged)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator import regimes
-from simulator.limits import Limit
+from simulator.limits import StabilityLimit
 from simulator.runs import Run
 
 __all__ = ["Curves"]
@@ -41,7 +41,7 @@ class Curves:
     eta: Curve
     sharpness: Curve
     preconditioned_sharpness: Curve
-    limit: Limit
+    limit: StabilityLimit
     converged: NDArray[np.bool_] | None = None
     loss_final: float = np.nan
     constant_loss: float | None = None
@@ -69,17 +69,17 @@ class Curves:
         return bool(np.isfinite(self.preconditioned_sharpness).any())
 
     @property
-    def decisive_sharpness(self) -> Curve:
+    def effective_sharpness(self) -> Curve:
         """The sharpness that the threshold speaks of."""
         return self.preconditioned_sharpness if self.adaptive else self.sharpness
 
     @property
     def name(self) -> str:
-        """What the decisive sharpness is called."""
+        """What the effective sharpness is called."""
         return "pre-conditioned sharpness" if self.adaptive else "sharpness"
 
     @property
-    def limit_in_words(self) -> str:
+    def limit_text(self) -> str:
         """What the threshold is: 2 / eta, say."""
         return f"{self.limit.over_eta:.3g} / eta"
 
@@ -94,8 +94,8 @@ class Curves:
 
     @property
     def ratio(self) -> Curve:
-        """Decisive sharpness over threshold."""
-        return self.limit.ratio(self.decisive_sharpness, self.eta)
+        """Effective sharpness over threshold."""
+        return self.limit.ratio(self.effective_sharpness, self.eta)
 
     @property
     def diverged_row(self) -> int:
@@ -113,7 +113,7 @@ class Curves:
     @property
     def natural_phase(self) -> str:
         """See `simulator.regimes.natural_phase`."""
-        return regimes.natural_phase(self.decisive_sharpness, self.ratio)
+        return regimes.natural_phase(self.effective_sharpness, self.ratio)
 
     @property
     def outcome(self) -> str:

@@ -151,8 +151,8 @@ def driver(curves: Curves, crossing: int) -> str:
     begin = before[far[-1]] if far.size else before[np.argmin(ratio[before])]
     with np.errstate(divide="ignore", invalid="ignore"):
         by_eta = np.log(curves.eta[crossing] / curves.eta[begin])
-        by_sharpness = np.log(curves.decisive_sharpness[crossing]) - np.log(
-            curves.decisive_sharpness[begin]
+        by_sharpness = np.log(curves.effective_sharpness[crossing]) - np.log(
+            curves.effective_sharpness[begin]
         )
         share = 1.0 if by_eta == np.inf else by_eta / (by_eta + by_sharpness)
     if not np.isfinite(share):
@@ -162,7 +162,7 @@ def driver(curves: Curves, crossing: int) -> str:
 
 def _catapult(curves: Curves, found: regimes.Catapult) -> Catapult:
     """With its stages, from the measurements around it."""
-    ratio, sharpness = curves.ratio, curves.decisive_sharpness
+    ratio, sharpness = curves.ratio, curves.effective_sharpness
     measured = np.flatnonzero(np.isfinite(ratio))
     first = max(int(np.searchsorted(measured, found.start, "right")) - 1, 0)
     around = measured[first : int(np.searchsorted(measured, found.end)) + 1]

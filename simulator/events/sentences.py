@@ -25,7 +25,7 @@ CAUSES = {
 
 def sentences(curves: Curves, events: Events, natural: str | None = None) -> list[str]:
     """What happened, one thing a sentence."""
-    told = [
+    text = [
         _schedule(curves),
         _approach(curves, events),
         _natural(curves, natural),
@@ -34,14 +34,14 @@ def sentences(curves: Curves, events: Events, natural: str | None = None) -> lis
         _end(curves, events),
         _doubt(curves),
     ]
-    return [sentence for sentence in told if sentence]
+    return [sentence for sentence in text if sentence]
 
 
 def _doubt(curves: Curves) -> str:
     """How many of the measurements are not certain."""
     if curves.converged is None or curves.converged.all():
         return ""
-    measured = int(np.isfinite(curves.decisive_sharpness).sum())
+    measured = int(np.isfinite(curves.effective_sharpness).sum())
     return (
         f"{int((~curves.converged).sum())} of {measured} measurements of the {curves.name} did not "
         "converge; the true values may differ."
@@ -52,10 +52,10 @@ def _schedule(curves: Curves) -> str:
     eta = curves.eta[np.isfinite(curves.eta)]
     if not eta.size:
         return "The learning rate is not known."
-    top, unit = float(eta.max()), curves.limit.eta(float(curves.decisive_sharpness[0]))
+    top, unit = float(eta.max()), curves.limit.eta(float(curves.effective_sharpness[0]))
     # Of an adaptive optimizer's first step the pre-conditioned sharpness says nothing of the loss.
-    told = 0 < unit < np.inf and not curves.adaptive
-    times = f", {top / unit:.3g} times the critical one of the first step" if told else ""
+    text = 0 < unit < np.inf and not curves.adaptive
+    times = f", {top / unit:.3g} times the critical one of the first step" if text else ""
     if np.ptp(eta) <= 1e-9 * top:
         return f"The learning rate is {top:.3g} throughout{times}."
     reached = int(np.argmax(eta >= top * (1 - 1e-9)))
@@ -76,7 +76,7 @@ def _schedule(curves: Curves) -> str:
 
 def _approach(curves: Curves, events: Events) -> str:
     """The stretch below the threshold, where the sharpness evolves by itself."""
-    name, sharpness, ratio = curves.name, curves.decisive_sharpness, curves.ratio
+    name, sharpness, ratio = curves.name, curves.effective_sharpness, curves.ratio
     seen = np.flatnonzero(np.isfinite(sharpness))
     if not seen.size:
         return "The sharpness was not measured: what follows is read off the loss alone."
@@ -97,40 +97,40 @@ def _approach(curves: Curves, events: Events) -> str:
     change = f"the {name} {changes[curves.natural_phase]}"
     if crossed >= 0:
         at = curves.at(crossed)
-        return f"Until the threshold {curves.limit_in_words} is crossed at step {at}, {change}."
+        return f"Until the threshold {curves.limit_text} is crossed at step {at}, {change}."
     lazy = ", as in the lazy regime" if curves.natural_phase == "constant" else ""
     return (
-        f"All the way {change}{lazy}. The threshold {curves.limit_in_words} is never reached: at "
+        f"All the way {change}{lazy}. The threshold {curves.limit_text} is never reached: at "
         f"its nearest the {name} is {np.nanmax(ratio):.0%} of it."
     )
 
 
 def _natural(curves: Curves, natural: str | None) -> str:
     """What a gentle run beside this one has shown."""
-    told = {
+    text = {
         "progressive_sharpening": "rises: progressive sharpening",
         "sharpness_reduction": "falls: sharpness reduction",
         "constant": "stays within 5 %",
     }
-    if natural not in told:
+    if natural not in text:
         return ""
     return (
-        f"Left alone, at a tenth of the critical learning rate, the {curves.name} {told[natural]}."
+        f"Left alone, at a tenth of the critical learning rate, the {curves.name} {text[natural]}."
     )
 
 
 def _from_beyond(curves: Curves, events: Events, crossed: int) -> str:
     name, ratio = curves.name, curves.ratio
-    told = (
+    text = (
         f"The first update is already beyond the threshold: the {name} is "
-        f"{curves.decisive_sharpness[crossed]:.3g}, {ratio[crossed]:.3g} times "
-        f"{curves.limit_in_words}."
+        f"{curves.effective_sharpness[crossed]:.3g}, {ratio[crossed]:.3g} times "
+        f"{curves.limit_text}."
     )
     calm = np.flatnonzero(ratio <= 1)
     thrown = any(catapult.crossing == crossed for catapult in events.catapults)
     if thrown or events.stuck or events.diverged >= 0 or not calm.size:
-        return told
-    return f"{told} It falls below it by step {curves.at(calm[0])}, without a catapult."
+        return text
+    return f"{text} It falls below it by step {curves.at(calm[0])}, without a catapult."
 
 
 def _cause(curves: Curves, driver: str) -> str:
@@ -166,14 +166,14 @@ def _catapults(curves: Curves, events: Events) -> str:
             f"{curves.at(first.peak)} and is back at step {curves.at(first.end)}{flattened}."
         )
     causes = Counter(_cause(curves, catapult.driver) for catapult in apart).most_common()
-    told = "; ".join(
+    text = "; ".join(
         text if number == len(apart) else f"in {number}, {text}" for text, number in causes
     )
     highest = max(catapult.loss_ratio for catapult in apart)
     return (
         f"{len(apart)} catapults follow one another from step {curves.at(first.start)} to step "
         f"{curves.at(last.end)}, the largest to {highest:.3g} times the loss before it{flattened}: "
-        f"{told}."
+        f"{text}."
     )
 
 
@@ -204,8 +204,8 @@ def _edge(curves: Curves, events: Events, number: int) -> str:
 
 def _entry(curves: Curves, events: Events, edge: Edge) -> str:
     """How it got there, if not by the catapults already told of."""
-    told = events.apart and events.apart[0].start < edge.start
-    if told or edge.driver in ("start", "unknown"):
+    text = events.apart and events.apart[0].start < edge.start
+    if text or edge.driver in ("start", "unknown"):
         return ""
     return f", as {_cause(curves, edge.driver).replace(' into it', ' to it')}"
 
@@ -240,17 +240,17 @@ def _end(curves: Curves, events: Events) -> str:
 def _why_stuck(curves: Curves, events: Events) -> str:
     loss, constant = curves.loss, curves.constant_loss
     peak = int(np.nanargmax(loss))
-    told = ""
+    text = ""
     if loss[peak] > 1.1 * loss[0]:
-        told += f" after a peak of {loss[peak]:.3g} at step {curves.at(peak)}"
+        text += f" after a peak of {loss[peak]:.3g} at step {curves.at(peak)}"
     if constant:
-        told += f", no better than the best constant output's {constant:.3g}"
+        text += f", no better than the best constant output's {constant:.3g}"
     if events.inflation > _INFLATED:
         return (
-            f"{told}: training has failed without diverging. The gradients of the peak inflated "
+            f"{text}: training has failed without diverging. The gradients of the peak inflated "
             "the optimizer's second moment, and with it the preconditioner, "
             f"{events.inflation:.2g} times; every later update is as much smaller."
         )
     if np.ptp(loss[-max(2, len(loss) // 4) :]) == 0:
-        return f"{told}: the network is dead, no gradient moves it any more."
-    return f"{told}: it is finite, but has not trained."
+        return f"{text}: the network is dead, no gradient moves it any more."
+    return f"{text}: it is finite, but has not trained."

@@ -38,7 +38,7 @@ class Story:
         What was seen.
     events : Events
         What was found in it.
-    told : tuple of str
+    sentences : tuple of str
         The same in words.
     rows : tuple of Row
         And as a table; many small events of one kind are one row.
@@ -46,13 +46,13 @@ class Story:
 
     curves: Curves
     events: Events
-    told: tuple[str, ...]
+    sentences: tuple[str, ...]
     rows: tuple[Row, ...]
 
     @property
     def paragraph(self) -> str:
         """The sentences as one text."""
-        return " ".join(self.told)
+        return " ".join(self.sentences)
 
     def __str__(self) -> str:
         return f"{self.paragraph}\n\n{self.table}" if self.rows else self.paragraph
@@ -101,9 +101,9 @@ def explain(run: Run | Curves, natural: str | None = None) -> Story:
 
 
 def _table(curves: Curves, events: Events) -> tuple[Row, ...]:
-    sharpness, rows = curves.decisive_sharpness, []
+    sharpness, rows = curves.effective_sharpness, []
 
-    def told(value: float) -> str:
+    def number(value: float) -> str:
         return f"{value:.3g}" if np.isfinite(value) else "-"
 
     inside = [(e.start, e.end) for e in events.edges] + [(c.crossing, c.end) for c in events.apart]
@@ -111,14 +111,14 @@ def _table(curves: Curves, events: Events) -> tuple[Row, ...]:
         if not any(first <= row <= last for first, last in inside):
             at = curves.at(row)
             rows.append(
-                Row(at, at, "crossing", f"{curves.loss[row]:.3g}", told(sharpness[row]), "")
+                Row(at, at, "crossing", f"{curves.loss[row]:.3g}", number(sharpness[row]), "")
             )
     for c in events.apart:
         rows.append(
             Row(
                 curves.at(c.start), curves.at(c.end), "catapult",
                 f"x {c.loss_ratio:.3g} at {curves.at(c.peak)}",
-                f"{told(c.sharpness_before)} to {told(c.sharpness_after)}",
+                f"{number(c.sharpness_before)} to {number(c.sharpness_after)}",
                 CAUSES[c.driver],
             )
         )  # fmt: skip
@@ -127,7 +127,7 @@ def _table(curves: Curves, events: Events) -> tuple[Row, ...]:
             Row(
                 curves.at(e.start), curves.at(e.end), "edge of stability",
                 f"{curves.loss[e.start]:.3g} to {curves.loss[e.end]:.3g}",
-                f"{told(sharpness[e.start])} to {told(sharpness[e.end])}",
+                f"{number(sharpness[e.start])} to {number(sharpness[e.end])}",
                 f"{e.mean_ratio:.2f} times the threshold on average",
             )
         )  # fmt: skip

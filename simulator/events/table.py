@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from simulator.checks import InputError, one_of, printable
 from simulator.events.curves import Curves
 from simulator.files import open_file
-from simulator.limits import Limit
+from simulator.limits import StabilityLimit
 
 __all__ = ["COLUMNS", "read_curves"]
 
@@ -32,7 +32,7 @@ _LARGEST_STEP = 2.0**53
 _LARGEST = 1e300
 
 
-def read_curves(path: Path, limit: Limit, columns: Sequence[str] | None = None) -> Curves:
+def read_curves(path: Path, limit: StabilityLimit, columns: Sequence[str] | None = None) -> Curves:
     """Read a csv, one row for each logged step.
 
     Parameters

@@ -66,11 +66,11 @@ def compare(
     tops = [e for c in every if (e := sharpness_extent(c, logarithmic=True)) is not None]
     highest = max((top for _, top in tops), default=np.inf)
     for curves, name, color in zip(every, names, colors, strict=True):
-        step, measured = curves.step, np.isfinite(curves.decisive_sharpness)
+        step, measured = curves.step, np.isfinite(curves.effective_sharpness)
         loss.plot(step, curves.loss, color=color, lw=1.4, label=name)
         apart = np.diff(np.flatnonzero(measured)).max(initial=1) > 1
         sharpness.plot(
-            step[measured], curves.decisive_sharpness[measured], color=color, lw=1.4,
+            step[measured], curves.effective_sharpness[measured], color=color, lw=1.4,
             marker="." if apart else "",
         )  # fmt: skip
         shown = np.where(curves.threshold <= highest, curves.threshold, np.nan)

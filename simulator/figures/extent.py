@@ -30,7 +30,7 @@ def sharpness_extent(curves: Curves, *, logarithmic: bool) -> tuple[float, float
 
     None where nothing was measured, or nothing above 0.
     """
-    values = _finite(curves.decisive_sharpness)
+    values = _finite(curves.effective_sharpness)
     if not values.size:
         return None
     # The threshold starts at infinity where eta starts at 0.

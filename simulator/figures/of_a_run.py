@@ -80,7 +80,7 @@ def _mark(curves: Curves, events: Events, loss: Axes, sharpness: Axes) -> None:
     if not begun:
         return
     sharpness.plot(
-        curves.step[begun], curves.decisive_sharpness[begun], ls="", marker="o", ms=6,
+        curves.step[begun], curves.effective_sharpness[begun], ls="", marker="o", ms=6,
         markerfacecolor="none", color=THRESHOLD,
     )  # fmt: skip
 
@@ -99,7 +99,7 @@ def _mark_divergence(curves: Curves, events: Events, axes: Sequence[Axes]) -> No
 
 def _draw_sharpness(curves: Curves, ax: Axes) -> None:
     """The sharpness that decides, and the dashed threshold where it is near it."""
-    step, curve = curves.step, curves.decisive_sharpness
+    step, curve = curves.step, curves.effective_sharpness
     measured = np.isfinite(curve)
     if not measured.any():
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center")

@@ -219,7 +219,7 @@ def adam_bears_late(rng: np.random.Generator) -> Reading:
 
 
 def _first_measured(model: MLP, data: Data, rule: Adam | GIAdam, seed: int) -> float:
-    run = simulate(model, data, optimizer=rule, steps=1, seed=seed, accuracy=1e-12)
+    run = simulate(model, data, optimizer=rule, steps=1, seed=seed, sharpness_tol=1e-12)
     return run.preconditioned_sharpness_init
 
 

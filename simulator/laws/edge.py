@@ -85,7 +85,7 @@ def alternation_means(rng: np.random.Generator) -> Reading:
     for mu in rng.uniform(1.03, 1.22, 12):
         example, eta, theta = _settled(mu, rng)
         low, high = (eta * example.state(at)[1] for at in example.descend(theta, eta, 1))
-        tops = eta * example.train(theta, eta, 2, sharpness_every=1, accuracy=1e-9).sharpness
+        tops = eta * example.train(theta, eta, 2, sharpness_every=1, sharpness_tol=1e-9).sharpness
         predicted += edge.cycle_means(mu)
         measured += [np.sqrt(low * high), 0.5 * (low + high), tops.mean()]
     return equal(predicted, measured)

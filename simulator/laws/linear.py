@@ -107,7 +107,7 @@ def _trained_in_gram_space(
     while len(predicted) < 16:
         (at,) = random_networks(rng, 1, most=300)
         optimizer = optimizers[len(predicted) % len(optimizers)]
-        limit = (optimizer or GD()).critical_eta(at.curvature)
+        limit = (optimizer or GD()).eta_critical(at.curvature)
         schedule = Warmup(eta_trgt=rng.uniform(0.1, 0.8) * limit, t_wrm=20)
         run = at.train(schedule, 30, optimizer)
         if run.diverged or run.loss_max > 2.0 * run.loss_init:

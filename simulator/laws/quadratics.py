@@ -133,7 +133,7 @@ def threshold_of_adamw(rng: np.random.Generator) -> Reading:
         top = quadratics.preconditioned_sharpness(hessian, p)
         # Of the size of its rival: far beyond it all eigenvalues would lie at their limits at once.
         decay = rng.uniform(0.0, 0.5) * (1.0 - beta1) / (1.0 + beta1) * top
-        predicted.append(float(quadratics.critical_eta(top, decay, beta1, beta1)))
+        predicted.append(float(quadratics.eta_critical(top, decay, beta1, beta1)))
         optimizer = AdamW(beta1=beta1, weight_decay=decay)
         measured.append(measured_threshold(optimizer, hessian, p))
     return equal(predicted, measured)
@@ -150,7 +150,7 @@ def rates_of_parameters(rng: np.random.Generator) -> Reading:
         rates = rng.uniform(0.1, 3.0, 3)
         hessian = _hessian(rng, 1.0 / rates)
         top = quadratics.preconditioned_sharpness(hessian, 1.0 / rates)
-        predicted.append(optimizer.critical_eta(top))
+        predicted.append(optimizer.eta_critical(top))
         measured.append(measured_threshold(optimizer, hessian, rates=rates))
     return equal(predicted, measured)
 

@@ -59,7 +59,7 @@ class ReluNetwork:
     def fitted_sharpness(self) -> float:
         """Sharpness at targets that are the initial outputs."""
         fitted = Data(self.data.x, self.data.y + 1.0)
-        return sharpness(self.model, self.theta, fitted, accuracy=1e-3)
+        return sharpness(self.model, self.theta, fitted, tol=1e-3)
 
     def matrices(self, theta: Array) -> list[Array]:
         """Each layer's weights (fan_in, fan_out)."""

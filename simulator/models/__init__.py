@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from simulator.models.base import DTYPES, Array, Model, Objective
+from simulator.models.batched import BatchedModel
 from simulator.models.custom import Custom
 from simulator.models.from_jax import from_jax
-from simulator.models.lanes import Lanes
 from simulator.models.mlp import MLP
 from simulator.models.quadratic import Quadratic
 from simulator.models.uv import UV
 
 __all__ = [
-    "DTYPES", "MLP", "MODELS", "UV", "Array", "Custom", "Lanes", "Model", "Objective", "Quadratic",
+    "DTYPES",
+    "MLP",
+    "MODELS",
+    "UV",
+    "Array",
+    "BatchedModel",
+    "Custom",
+    "Model",
+    "Objective",
+    "Quadratic",
     "from_jax",
 ]  # fmt: skip
 

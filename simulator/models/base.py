@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from simulator.checks import InputError
 from simulator.data import Data
-from simulator.models.lanes import Array, Lanes
+from simulator.models.batched import Array, BatchedModel
 from simulator.shipped import refuse_overrides
 
 __all__ = ["DTYPES", "Array", "Model", "Objective", "checked_vector", "required"]
@@ -128,7 +128,7 @@ class Model(ABC):
         """The same model with other values of some of its options."""
         return type(self)(**{**self.options(), **changes})
 
-    def lanes(self, data: Data | None) -> Lanes | None:
+    def batched(self, data: Data | None) -> BatchedModel | None:
         """How many runs of it train side by side on ``data``, where there is a way.
 
         Only models of this package are asked: what others do is said by `bind`. Raises `InputError`

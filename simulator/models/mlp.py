@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, overload
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -23,7 +23,36 @@ __all__ = ["MLP"]
 _STD_WHEN_CUT = 0.8796256610342398
 
 
-@dataclass(frozen=True, init=False)
+class _Loss(str):
+    """The name of a model's loss that can be called as well: any model's ``loss`` is a method."""
+
+    model: Model
+
+    def __call__(self, theta: Array, data: Data | None = None) -> float:
+        return Model.loss(self.model, theta, data)
+
+
+class _LossField:
+    """The field ``loss``: the option's name, and the method's."""
+
+    @overload
+    def __get__(self, model: None, owner: type) -> str: ...
+
+    @overload
+    def __get__(self, model: Model, owner: type) -> _Loss: ...
+
+    def __get__(self, model: Model | None, owner: type) -> str:
+        if model is None:
+            return "mse"
+        loss = _Loss(vars(model)["loss"])
+        loss.model = model
+        return loss
+
+    def __set__(self, model: Model, name: str) -> None:
+        vars(model)["loss"] = str(name) if isinstance(name, _Loss) else name
+
+
+@dataclass(frozen=True)
 class MLP(Model):
     """A fully connected network z_l = m_l (h_{l-1} W_l + b_l), h_l = act(z_l), output z_L.
 
@@ -53,43 +82,28 @@ class MLP(Model):
 
     name: ClassVar[str] = "mlp"
 
-    width: int
-    depth: int
-    activation: str
-    parameterization: str
-    criterion: str
-    bias: bool
-    var_w: float
+    width: int = 64
+    depth: int = 3
+    activation: str = "relu"
+    parameterization: str = "sp"
+    loss: _LossField = _LossField()  # type: ignore[assignment]
+    bias: bool = False
+    var_w: float = 2.0
 
-    def __init__(
-        self,
-        width: int = 64,
-        depth: int = 3,
-        activation: str = "relu",
-        parameterization: str = "sp",
-        loss: str = "mse",
-        bias: bool = False,
-        var_w: float = 2.0,
-    ) -> None:
-        # Written out because ``loss`` names the option here and the method of every model.
-        fields = {
-            "width": at_least("width", width, 1),
-            "depth": at_least("depth", depth, 2),
-            "activation": one_of("activation", activation, CODES),
-            "parameterization": one_of("parameterization", parameterization, PARAMETERIZATIONS),
-            "criterion": one_of("loss", loss, LOSSES),
-            "bias": bool(bias),
-            "var_w": positive("var_w", var_w),
+    def __post_init__(self) -> None:
+        checked = {
+            "width": at_least("width", self.width, 1),
+            "depth": at_least("depth", self.depth, 2),
+            "activation": one_of("activation", self.activation, CODES),
+            "parameterization": one_of(
+                "parameterization", self.parameterization, PARAMETERIZATIONS
+            ),
+            "loss": one_of("loss", self.loss, LOSSES),
+            "bias": bool(self.bias),
+            "var_w": positive("var_w", self.var_w),
         }
-        for field, value in fields.items():
+        for field, value in checked.items():
             object.__setattr__(self, field, value)
-
-    def options(self) -> dict[str, Any]:
-        options = super().options()
-        return {("loss" if key == "criterion" else key): value for key, value in options.items()}
-
-    def __repr__(self) -> str:
-        return f"MLP({', '.join(f'{key}={value!r}' for key, value in self.options().items())})"
 
     def widths(self, data: Data) -> tuple[int, ...]:
         """Units of each layer, input and output included: (d, n, ..., n, k)."""
@@ -111,7 +125,7 @@ class MLP(Model):
 
     def bind(self, data: Data | None = None, dtype: str = "float64") -> NetworkObjective:
         data = required(data, self.name)
-        if self.criterion == "xent" and not data.is_distribution:
+        if self.loss == "xent" and not data.is_distribution:
             raise InputError("loss", "xent", "needs labels or rows of probabilities; give mse")
         return NetworkObjective(self._architecture(data), data, dtype)
 
@@ -137,7 +151,7 @@ class MLP(Model):
         return rates
 
     def constant_loss(self, data: Data | None) -> float | None:
-        return constant_loss(self.criterion, required(data, self.name))
+        return constant_loss(self.loss, required(data, self.name))
 
     def _layer(self, widths: tuple[int, ...], layer: int) -> tuple[float, float]:
         readout = layer == self.depth - 1
@@ -148,7 +162,7 @@ class MLP(Model):
     def _architecture(self, data: Data | None) -> Architecture:
         widths = self.widths(required(data, self.name))
         multipliers = tuple(self._layer(widths, layer)[1] for layer in range(self.depth))
-        return Architecture(widths, multipliers, self.activation, self.criterion, self.bias)
+        return Architecture(widths, multipliers, self.activation, self.loss, self.bias)
 
 
 def _cut_normal(draw: np.random.Generator, shape: tuple[int, ...]) -> Array:

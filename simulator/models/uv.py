@@ -10,7 +10,7 @@ import numpy as np
 from simulator.checks import at_least, nonnegative, one_of, positive
 from simulator.data import Data
 from simulator.models.base import Array, Model, required
-from simulator.models.lanes import Lanes, ModeLanes, WeightLanes
+from simulator.models.batched import BatchedModel, BatchedModes, BatchedWeights
 from simulator.models.network import Architecture, NetworkObjective, constant_loss, split
 from simulator.seeding import generator
 
@@ -125,12 +125,12 @@ class UV(Model):
         architecture = Architecture(widths, (1.0, self.c))
         return _UVObjective(architecture, data, dtype, across=self.width - stepped)
 
-    def lanes(self, data: Data | None) -> Lanes | None:
+    def batched(self, data: Data | None) -> BatchedModel | None:
         data, rows = required(data, self.name), self._stepped(required(data, self.name))
         if self.representation == "gram" and data.samples == data.outputs == 1 and data.x.any():
-            return ModeLanes(data, rows, self.c)
+            return BatchedModes(data, rows, self.c)
         if rows * (data.inputs + data.outputs) <= _LARGEST_LANE:
-            return WeightLanes(data, rows, self.c)
+            return BatchedWeights(data, rows, self.c)
         return None
 
     def constant_loss(self, data: Data | None) -> float | None:

@@ -158,12 +158,12 @@ def _descend(r: float, half: float, top: float, eta: float, target: float) -> An
 
 @kernel
 def largest_losses(
-    begin: Any, ends: Any, weights: Any, target: float, per_residual: float, rows: Any, out: Any
+    begin: Any, eta_ends: Any, weights: Any, target: float, per_residual: float, rows: Any, out: Any
 ) -> None:
     """The largest loss of gradient descent from each column of ``begin``; infinite if it diverges.
 
     All that a search for the largest learning rate asks for, at the speed of the multipliers.
-    Arguments are those of `simulator.numerics.lanes.train`; ``rows`` has SEARCH_ROWS of
+    Arguments are those of `simulator.numerics.batched.train`; ``rows`` has SEARCH_ROWS of
     SEARCH_LANES, ``out`` is (runs,).
     """
     runs, steps = begin.shape[1], weights.shape[1]
@@ -173,7 +173,7 @@ def largest_losses(
             p, q = begin[_P // LANES, run], begin[_Q // LANES, run]
             rows[_SEEN_R + i], rows[_HALF + i] = begin[_R // LANES, run], p * p + q * q
             rows[_TOP + i] = 0.0
-            rows[_ETA_INIT + i], rows[_ETA_TRGT + i] = ends[0, run], ends[1, run]
+            rows[_ETA_INIT + i], rows[_ETA_TRGT + i] = eta_ends[0, run], eta_ends[1, run]
         step = 0
         while step + _PAIR <= steps:
             pairs = min(_STRETCH, (steps - step) // _PAIR)

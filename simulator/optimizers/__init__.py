@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.optimizers.adam import Adam
 from simulator.optimizers.adamw import AdamW
-from simulator.optimizers.base import Limit, Optimizer, has_recurrence
+from simulator.optimizers.base import Optimizer, StabilityLimit, has_recurrence
 from simulator.optimizers.gi_adam import GIAdam
 from simulator.optimizers.linear import GD, Momentum, Nesterov
 from simulator.optimizers.radam import RAdam
@@ -12,8 +12,19 @@ from simulator.optimizers.ri_adam import RIAdam
 from simulator.optimizers.rmsprop import RMSProp
 
 __all__ = [
-    "GD", "OPTIMIZERS", "Adam", "AdamW", "GIAdam", "Limit", "Momentum", "Nesterov", "Optimizer",
-    "RAdam", "RIAdam", "RMSProp", "has_recurrence",
+    "GD",
+    "OPTIMIZERS",
+    "Adam",
+    "AdamW",
+    "GIAdam",
+    "Momentum",
+    "Nesterov",
+    "Optimizer",
+    "RAdam",
+    "RIAdam",
+    "RMSProp",
+    "StabilityLimit",
+    "has_recurrence",
 ]  # fmt: skip
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from simulator.checks import nonnegative
-from simulator.optimizers.base import Array, Limit
+from simulator.optimizers.base import Array, StabilityLimit
 from simulator.optimizers.moments import Moments
 
 __all__ = ["AdamW"]
@@ -53,11 +53,11 @@ class AdamW(Moments):
         out += theta.dtype.type(self.weight_decay) * theta
 
     @property
-    def limit(self) -> Limit:
+    def limit(self) -> StabilityLimit:
         borne = (1.0 + self.beta1) / (1.0 - self.beta1)
-        return Limit(2.0 * borne, self.weight_decay * borne)
+        return StabilityLimit(2.0 * borne, self.weight_decay * borne)
 
     @property
-    def first_limit(self) -> Limit:
+    def first_limit(self) -> StabilityLimit:
         borne = 1.0 / (1.0 - self.beta1)
-        return Limit(2.0 * borne, self.weight_decay * borne)
+        return StabilityLimit(2.0 * borne, self.weight_decay * borne)

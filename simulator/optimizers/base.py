@@ -22,11 +22,16 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulator.limits import Limit
+from simulator.limits import StabilityLimit
 from simulator.shipped import is_shipped, refuse_overrides
 
 __all__ = [
-    "Array", "Limit", "Optimizer", "Recurrence", "has_recurrence", "held_where_zero",
+    "Array",
+    "Optimizer",
+    "Recurrence",
+    "StabilityLimit",
+    "has_recurrence",
+    "held_where_zero",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -56,7 +61,7 @@ class Optimizer(ABC):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         refuse_overrides(
-            cls, Optimizer, threshold="limit", critical_eta="limit", first_threshold="first_limit"
+            cls, Optimizer, threshold="limit", eta_critical="limit", first_threshold="first_limit"
         )
 
     def start(self, theta: Array, gradient: Array, seed: int) -> Array:
@@ -78,19 +83,19 @@ class Optimizer(ABC):
     def recurrence(self, t: int) -> Recurrence | None:
         """Update number ``t`` (from 1) as numbers, if that is all there is to it.
 
-        Small networks then train side by side: see `simulator.numerics.lanes`. Only optimizers of
+        Small networks then train side by side: see `simulator.numerics.batched`. Only optimizers of
         this package are asked: see `has_recurrence`. From t = 2 on it must not change.
         """
         return None
 
     @property
     @abstractmethod
-    def limit(self) -> Limit:
+    def limit(self) -> StabilityLimit:
         """What a quadratic bears for ever."""
 
     @property
     @abstractmethod
-    def first_limit(self) -> Limit:
+    def first_limit(self) -> StabilityLimit:
         """What it bears in the first update, from an empty momentum: beyond it the loss rises."""
 
     def threshold(self, eta: ArrayLike) -> Array:
@@ -107,7 +112,7 @@ class Optimizer(ABC):
         """
         return self.first_limit.sharpness(eta)
 
-    def critical_eta(self, sharpness: float) -> float:
+    def eta_critical(self, sharpness: float) -> float:
         """The learning rate whose threshold is this sharpness; inf where there is none."""
         return self.limit.eta(sharpness)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.checks import InputError, fraction
 from simulator.numerics import updates
-from simulator.optimizers.base import Array, Limit, Optimizer, Recurrence
+from simulator.optimizers.base import Array, Optimizer, Recurrence, StabilityLimit
 
 __all__ = ["GD", "LinearOptimizer", "Momentum", "Nesterov"]
 
@@ -41,14 +41,14 @@ class LinearOptimizer(Optimizer):
             out[:] = state[0]
 
     @property
-    def limit(self) -> Limit:
+    def limit(self) -> StabilityLimit:
         keep, take, a, b = self.recurrence(2)
-        return Limit(2.0 * (1.0 + keep) / (a * take + b * (1.0 + keep)))
+        return StabilityLimit(2.0 * (1.0 + keep) / (a * take + b * (1.0 + keep)))
 
     @property
-    def first_limit(self) -> Limit:
+    def first_limit(self) -> StabilityLimit:
         _, take, a, b = self.recurrence(1)
-        return Limit(2.0 / (a * take + b))
+        return StabilityLimit(2.0 / (a * take + b))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.checks import fraction, nonnegative
 from simulator.numerics import updates
-from simulator.optimizers.base import Array, Limit, Optimizer, held_where_zero
+from simulator.optimizers.base import Array, Optimizer, StabilityLimit, held_where_zero
 from simulator.theory.quadratics import heavy_ball_limit
 
 __all__ = ["Moments"]
@@ -81,9 +81,9 @@ class Moments(Optimizer):
         return held_where_zero((1.0 - self.beta1**t) * root)
 
     @property
-    def limit(self) -> Limit:
-        return Limit(float(heavy_ball_limit(self.beta1, self.beta1)))
+    def limit(self) -> StabilityLimit:
+        return StabilityLimit(float(heavy_ball_limit(self.beta1, self.beta1)))
 
     @property
-    def first_limit(self) -> Limit:
-        return Limit(2.0 / (1.0 - self.beta1))
+    def first_limit(self) -> StabilityLimit:
+        return StabilityLimit(2.0 / (1.0 - self.beta1))

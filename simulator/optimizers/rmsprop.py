@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.checks import fraction, nonnegative
 from simulator.numerics import updates
-from simulator.optimizers.base import Array, Limit, Optimizer, held_where_zero
+from simulator.optimizers.base import Array, Optimizer, StabilityLimit, held_where_zero
 
 __all__ = ["RMSProp"]
 
@@ -56,9 +56,9 @@ class RMSProp(Optimizer):
         return held_where_zero(np.sqrt(v) + self.eps)
 
     @property
-    def limit(self) -> Limit:
-        return Limit(2.0)
+    def limit(self) -> StabilityLimit:
+        return StabilityLimit(2.0)
 
     @property
-    def first_limit(self) -> Limit:
+    def first_limit(self) -> StabilityLimit:
         return self.limit

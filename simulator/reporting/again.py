@@ -47,7 +47,7 @@ def chunks_with_curves(
     spec: Spec,
     data: Data | None,
     path: Path,
-    tell: Callable[[int], None] = lambda runs: None,
+    on_progress: Callable[[int], None] = lambda runs: None,
 ) -> Generator[tuple[Region, Chunk]]:
     """Chunks of the grid, in any order, with the curves of every run that is done.
 
@@ -63,24 +63,24 @@ def chunks_with_curves(
         Told, from any thread, how many more runs there are.
     """
     if not spec.curves:
-        yield from _again(dataset, spec, data, tell)
+        yield from _again(dataset, spec, data, on_progress)
         return
     names = [curve.name for curve in curves(spec, data)]
     for region in spec.regions(dataset.attrs["chunk_shape"]):
         part = dataset[names].isel(dict(zip(spec.axes, region, strict=True)))
         part = load(part.transpose(*spec.axes, "step"), path)
-        tell(int((dataset[STATUS.name].values[region] == "done").sum()))
+        on_progress(int((dataset[STATUS.name].values[region] == "done").sum()))
         yield region, {name: part[name].values for name in names}
 
 
 def _again(
-    dataset: xr.Dataset, spec: Spec, data: Data | None, tell: Callable[[int], None]
+    dataset: xr.Dataset, spec: Spec, data: Data | None, on_progress: Callable[[int], None]
 ) -> Iterator[tuple[Region, Chunk]]:
     spec = replace(spec, curves=True)
     job = Job(spec, data)
     regions = spec.regions(spec.chunk_shape(cells_in_a_chunk(spec, data)))
     running: dict[Future[Done], Region] = {}
-    with Threads(job, cores(), tell) as crew:
+    with Threads(job, cores(), on_progress) as crew:
         try:
             while True:
                 for region in itertools.islice(regions, crew.room - len(running)):

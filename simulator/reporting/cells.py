@@ -101,17 +101,17 @@ def numbers(dataset: xr.Dataset, spec: Spec, data: Data | None) -> dict[str, tup
         if variable.name not in dataset:
             continue
         values = dataset[variable.name].values.ravel()
-        told: Any
+        shown: Any
         if variable.name in known:
             words = known[variable.name]
-            told = [str(v).replace("_", " ") if v in words else "" for v in values]
+            shown = [str(v).replace("_", " ") if v in words else "" for v in values]
         elif variable.dtype == "bool":
-            told = ["yes" if value else "no" for value in values]
+            shown = ["yes" if value else "no" for value in values]
         else:
-            told = values.astype(np.float64)
+            shown = values.astype(np.float64)
             if variable.dtype == "int64":
-                told[values == variable.missing] = np.nan
-        found[variable.name] = (variable.long_name, told)
+                shown[values == variable.missing] = np.nan
+        found[variable.name] = (variable.long_name, shown)
     return found
 
 
@@ -211,7 +211,7 @@ def _put(cells: Cells, at: int, curves: Curves, most: int) -> None:
     cells.words[at] = story.paragraph
     end = max(1, events.diverged if events.diverged >= 0 else len(curves.loss))
     loss, sharpness, eta = (
-        curve[:end] for curve in (curves.loss, curves.decisive_sharpness, curves.eta)
+        curve[:end] for curve in (curves.loss, curves.effective_sharpness, curves.eta)
     )
     top = 1.08 * float(eta.max())
     extents = {

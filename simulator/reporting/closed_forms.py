@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simulator.data import Data
 from simulator.models import UV
-from simulator.sweeps.foreknowledge import is_one_example
+from simulator.sweeps.seed_constants import is_one_example
 from simulator.sweeps.spec import Spec
 from simulator.theory import warmup
 

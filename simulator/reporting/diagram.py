@@ -151,7 +151,7 @@ def _either(sheet: Sheet, diverged: str, stuck: str, neither: str) -> list[str]:
 def _did(some: xr.Dataset, done: Array) -> list[str]:
     """What the runs of each cell came to, counted: only words of ours."""
     outcomes, status = some["outcome"].values, some["status"].values
-    told = []
+    texts = []
     for place in np.ndindex(done.shape[:2]):
         words = [
             (str(o).replace("_", " ") if o in OUTCOMES else "unknown")
@@ -162,11 +162,11 @@ def _did(some: xr.Dataset, done: Array) -> list[str]:
             for o, s, d in zip(outcomes[place], status[place], done[place], strict=True)
         ]
         if len(words) == 1:
-            told.append(words[0])
+            texts.append(words[0])
         else:
             found = sorted(set(words), key=words.index)
-            told.append(", ".join(f"{words.count(word)} {word}" for word in found))
-    return told
+            texts.append(", ".join(f"{words.count(word)} {word}" for word in found))
+    return texts
 
 
 def _lines(

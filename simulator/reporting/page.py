@@ -76,7 +76,7 @@ def page(
     cells = pack(dataset, spec, data, chunks or ())
     diagram = draw_diagram(dataset, spec, data, cells.threshold, color)
     panel = draw_panel(spec)
-    told = numbers(dataset, spec, data)
+    summaries = numbers(dataset, spec, data)
     choice = menus(spec, _first_shown(dataset, diagram))
     others = [axis.name for axis in spec.over]
     order = (*others, "eta_trgt", "t_wrm", "seed", "eta_init")
@@ -87,7 +87,7 @@ def page(
     document = Document()
     for root in roots.values():
         document.add_root(root)
-    connect(document, choice, diagram, panel, cells, told, spec)
+    connect(document, choice, diagram, panel, cells, summaries, spec)
     script, parts = components(roots)
     here = files("simulator.reporting")
     return (
@@ -107,7 +107,7 @@ def page(
             color=color,
             key=_key(dataset, diagram),
             curves=chunks is not None,
-            numbers=[(name, long_name) for name, (long_name, _) in told.items()],
+            numbers=[(name, long_name) for name, (long_name, _) in summaries.items()],
             command=printable(command, _LONGEST),
             typed=printable(dataset.attrs.get("command", ""), _LONGEST),
             spec=[

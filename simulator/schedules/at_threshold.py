@@ -44,6 +44,6 @@ class AtThreshold(Schedule):
 
     def chooser(self) -> Chooser:
         def choose(probe: Probe) -> float:
-            return min(self.factor * probe.critical_eta(), self.eta_trgt)
+            return min(self.factor * probe.eta_critical(), self.eta_trgt)
 
         return choose

@@ -43,7 +43,7 @@ class Probe(Protocol):
         """The same loss after this update at ``eta``: one forward pass; inf if not finite."""
         ...
 
-    def critical_eta(self) -> float:
+    def eta_critical(self) -> float:
         """The learning rate whose threshold is the sharpness last measured."""
         ...
 

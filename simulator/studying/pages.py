@@ -48,8 +48,8 @@ def _table_of_all(results: Sequence[Any]) -> str:
     for study, claims, _, _ in results:
         first, holding = claims[0], sum(claim.holds for claim in claims)
         finding = f"[{_cell(study.title)}](studies/README.md#{study.name})"
-        told = _cell(f"{first.sentence}: {_spread(first)}; expected {first.expected}")
-        lines.append(f"| {finding} | {told} | {holding} of {len(claims)} |")
+        result = _cell(f"{first.sentence}: {_spread(first)}; expected {first.expected}")
+        lines.append(f"| {finding} | {result} | {holding} of {len(claims)} |")
     return "\n".join(lines)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from simulator.sweeps.custom import is_recorded
 from simulator.sweeps.destination import Destination, save_run
 from simulator.sweeps.execute import check, cores, execute, rehearse, sweep
-from simulator.sweeps.foreknowledge import foreknowledge
 from simulator.sweeps.over import axes_of, text_of
-from simulator.sweeps.own import is_recorded
 from simulator.sweeps.placing import is_taken
 from simulator.sweeps.reading import load, open_store, tally
+from simulator.sweeps.seed_constants import seed_constants
 from simulator.sweeps.selection import selected
 from simulator.sweeps.spec import AXES, Spec, first_seeds
 from simulator.sweeps.store import StoreMovedError
@@ -16,6 +16,6 @@ from simulator.sweeps.work import run_cell
 
 __all__ = [
     "AXES", "Destination", "Spec", "StoreMovedError", "axes_of", "check", "cores", "execute",
-    "first_seeds", "foreknowledge", "is_recorded", "is_taken", "load", "open_store", "rehearse",
-    "run_cell", "save_run", "selected", "sweep", "tally", "text_of",
+    "first_seeds", "is_recorded", "is_taken", "load", "open_store", "rehearse", "run_cell",
+    "save_run", "seed_constants", "selected", "sweep", "tally", "text_of",
 ]  # fmt: skip

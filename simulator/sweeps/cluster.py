@@ -39,12 +39,12 @@ class Cluster:
         whose packages compute otherwise than these.
     """
 
-    def __init__(self, address: str, job: Job, tell: Callable[[int], None]) -> None:
+    def __init__(self, address: str, job: Job, on_progress: Callable[[int], None]) -> None:
         try:
             from distributed import Client
         except ImportError:
             raise InputError("scheduler", address, "needs Dask; pip install distributed") from None
-        self._tell = tell
+        self._on_progress = on_progress
         _check_certificates(address)
         try:
             if not address:
@@ -84,7 +84,7 @@ class Cluster:
         todo = chunk[STATUS.name] != "done"
         some = None if todo.all() else chunk
         future: Future[Done] = self._pool.submit(_do, self._job, region, some, self._expected)
-        future.add_done_callback(lambda done: _is_lost(done) or self._tell(int(todo.sum())))
+        future.add_done_callback(lambda done: _is_lost(done) or self._on_progress(int(todo.sum())))
         return future
 
     def collect(self, future: Future[Done]) -> Done:

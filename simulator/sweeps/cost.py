@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from simulator.checks import InputError
 from simulator.data import Data
+from simulator.sweeps.batched import is_batched
 from simulator.sweeps.layout import Layout
-from simulator.sweeps.side_by_side import goes_side_by_side
 from simulator.sweeps.spec import Spec
 
 __all__ = ["cells_in_a_chunk", "core_seconds", "refuse_large"]
@@ -22,7 +22,7 @@ _SECONDS_A_RUN, _SECONDS_AN_UPDATE = 5e-3, 1e-5
 # until then; and a chunk is what is lost when its worker is killed.
 _WANTED_SECONDS, _WANTED_CHUNKS = 2.0, 24
 _LEAST_SECONDS, _LEAST_CHUNKS = 0.5, 4
-_LEAST_SECONDS_SIDE_BY_SIDE, _LEAST_CELLS_SIDE_BY_SIDE = 0.15, 1024
+_LEAST_SECONDS_BATCHED, _LEAST_CELLS_BATCHED = 0.15, 1024
 # Each leaves a file for every variable.
 _MOST_CHUNKS = 4096
 _MOST_CELLS = 65536
@@ -33,7 +33,7 @@ _MANY_HOURS, _MANY_BYTES = 48.0, 50e9
 
 def core_seconds(spec: Spec, data: Data | None) -> float:
     """Seconds of one core that a run of a part takes, about, if it does not diverge early."""
-    if goes_side_by_side(spec, data):
+    if is_batched(spec, data):
         return spec.steps / _LANE_UPDATES_PER_SECOND
     parameters = spec.model.init(data, spec.seeds[0], spec.dtype).size
     samples = spec.batch_size or (data.samples if data else 1)
@@ -50,8 +50,8 @@ def cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
 def _cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
     seconds = core_seconds(spec, data)
     least = _LEAST_SECONDS / seconds
-    if goes_side_by_side(spec, data):
-        least = max(_LEAST_SECONDS_SIDE_BY_SIDE / seconds, _LEAST_CELLS_SIDE_BY_SIDE)
+    if is_batched(spec, data):
+        least = max(_LEAST_SECONDS_BATCHED / seconds, _LEAST_CELLS_BATCHED)
     cells = max(
         min(int(least), spec.cells // _LEAST_CHUNKS),
         min(int(_WANTED_SECONDS / seconds), spec.cells // _WANTED_CHUNKS),

@@ -16,12 +16,12 @@ from typing import Any
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.runs import Run
+from simulator.sweeps.custom import is_recorded
 from simulator.sweeps.declare import coordinates, describe
 from simulator.sweeps.difference import difference
 from simulator.sweeps.growth import carry_over
 from simulator.sweeps.layout import Layout
 from simulator.sweeps.origin import machine, numerics
-from simulator.sweeps.own import is_recorded
 from simulator.sweeps.placing import bring_back, clear, resolved
 from simulator.sweeps.reading import check_layout, described, open_group
 from simulator.sweeps.spec import Spec

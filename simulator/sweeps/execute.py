@@ -31,7 +31,7 @@ from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore
 from simulator.sweeps.threads import Threads
 from simulator.sweeps.work import Done
-from simulator.training import Rule, check_batch_size
+from simulator.training import UpdateRule, check_batch_size
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,7 +65,7 @@ def sweep(
     batch_size: int | None = None,
     layer_rates: bool = False,
     sharpness_every: int = 16,
-    accuracy: float = 1e-5,
+    sharpness_tol: float = 1e-5,
     curves: bool = False,
     dtype: str = "float64",
     workers: int | None = None,
@@ -84,7 +84,7 @@ def sweep(
 
     Parameters
     ----------
-    model, data, optimizer, steps, batch_size, accuracy, dtype
+    model, data, optimizer, steps, batch_size, sharpness_tol, dtype
         As in `simulate`.
     eta_trgt, eta_init, t_wrm : sequences of numbers
         The grid, each rising.
@@ -121,7 +121,7 @@ def sweep(
     over : mapping, optional
         More axes: from the name of an option to the values that it takes. Options of the model, of
         the optimizer, ``batch_size``, ``dtype``, ``layer_rates``, ``sharpness_every``,
-        ``accuracy``, ``schedule``, ``warmup_exponent``, ``decay``, ``delta``, ``factor``; or
+        ``sharpness_tol``, ``schedule``, ``warmup_exponent``, ``decay``, ``delta``, ``factor``; or
         ``model`` and ``optimizer`` themselves, as a list or as a mapping from labels to them. With
         ``eta_unit="critical"`` each combination has its own unit.
 
@@ -151,7 +151,7 @@ def sweep(
         batch_size=batch_size,
         layer_rates=layer_rates,
         sharpness_every=sharpness_every,
-        accuracy=accuracy,
+        sharpness_tol=sharpness_tol,
         curves=curves,
         dtype=dtype,
         over=axes_of(over or {}),
@@ -203,14 +203,14 @@ def execute(
     """
     where = where or Destination()
     check(spec, data, where, workers, large=large)
-    tell, job = progress or (lambda runs: None), Job(spec, data)
+    on_progress, job = progress or (lambda runs: None), Job(spec, data)
     crew: Threads | Cluster
     if scheduler is None:
-        crew = Threads(job, workers or cores(), tell)
+        crew = Threads(job, workers or cores(), on_progress)
     else:
-        crew = Cluster(scheduler, job, tell)
+        crew = Cluster(scheduler, job, on_progress)
     with crew, closing(_open(spec, data, where, chunk_cells, command)) as store:
-        _run_all(_missing(store, where.share, tell), store, crew)
+        _run_all(_missing(store, where.share, on_progress), store, crew)
         store.finish()
         if seconds is not None:
             seconds.update(store.seconds)
@@ -260,17 +260,17 @@ def _rehearse(spec: Spec, data: Data | None) -> None:
         check_batch_size(spec.batch_size, objective.samples)
     spec.model.init(data, spec.seeds[-1], spec.dtype)
     spec.schedule_at((0, 0, 0, 0), 1.0).values(spec.steps)
-    Rule(spec.optimizer, spec.model, objective, spec.rates(data), spec.seeds[0])
+    UpdateRule(spec.optimizer, spec.model, objective, spec.rates(data), spec.seeds[0])
 
 
 def _missing(
-    store: ResultStore, share: tuple[int, int], tell: Progress
+    store: ResultStore, share: tuple[int, int], on_progress: Progress
 ) -> Iterator[tuple[Region, Chunk]]:
     """The chunks of a share in which something is left to do, with what is done of them."""
     for region in store.regions(share):
         chunk = store.read(region)
         done = chunk[STATUS.name] == "done"
-        tell(int(done.sum()))
+        on_progress(int(done.sum()))
         if not done.all():
             yield region, chunk
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache, partial
 
 from simulator.data import Data
-from simulator.sweeps.foreknowledge import foreknowledge
 from simulator.sweeps.layout import Layout
+from simulator.sweeps.seed_constants import seed_constants
 from simulator.sweeps.spec import Spec
 
 __all__ = ["Job"]
@@ -20,7 +20,7 @@ class Job:
     layout : Layout
         The variables that its runs fill.
     known : callable
-        What all runs of a seed share: see `foreknowledge`. Found once a seed and process.
+        What all runs of a seed share: see `seed_constants`. Found once a seed and process.
     part : callable
         The job of the grid at these indices along the axes in ``spec.over``; made once.
     """
@@ -28,7 +28,7 @@ class Job:
     def __init__(self, spec: Spec, data: Data | None) -> None:
         self.spec, self.data = spec, data
         self.layout = Layout(spec, data)
-        self.known = cache(partial(foreknowledge, spec, data))
+        self.known = cache(partial(seed_constants, spec, data))
         self.part = cache(self._part)
 
     def _part(self, index: tuple[int, ...]) -> Job:

@@ -13,7 +13,7 @@ from simulator.checks import InputError
 from simulator.data import Data
 from simulator.regimes import NATURAL_PHASES, OUTCOMES
 from simulator.runs import Run
-from simulator.sweeps.foreknowledge import is_linear, is_one_example
+from simulator.sweeps.seed_constants import is_linear, is_one_example
 from simulator.sweeps.spec import Spec
 from simulator.training.ensemble import Ensemble
 
@@ -39,7 +39,7 @@ _STATES = ("not_run", "done", "failed")
 class Variable:
     """One array of the store: its name, type, meaning, and where a run keeps it.
 
-    Without ``of`` it is the seed's: see `foreknowledge`. ``needs`` names what a sweep must have.
+    Without ``of`` it is the seed's: see `seed_constants`. ``needs`` names what a sweep must have.
     """
 
     name: str

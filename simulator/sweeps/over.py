@@ -16,7 +16,7 @@ __all__ = ["Axis", "axes_of", "changed", "text_of"]
 
 # Fields of a `Spec` that may vary from run to run.
 _OF_A_RUN = (
-    "batch_size", "dtype", "layer_rates", "sharpness_every", "accuracy", "schedule",
+    "batch_size", "dtype", "layer_rates", "sharpness_every", "sharpness_tol", "schedule",
     "warmup_exponent", "decay", "delta", "factor",
 )  # fmt: skip
 _WHOLE: dict[str, type[Any]] = {"model": Model, "optimizer": Optimizer}

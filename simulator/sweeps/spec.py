@@ -14,8 +14,8 @@ from simulator.data import Data
 from simulator.models import DTYPES, MODELS, Array, Model
 from simulator.optimizers import OPTIMIZERS, Optimizer
 from simulator.schedules import DECAYS, SCHEDULES, Schedule
+from simulator.sweeps.custom import plain_of, rebuild
 from simulator.sweeps.over import Axis, axes_of, changed
-from simulator.sweeps.own import plain_of, rebuild
 
 __all__ = [
     "AXES", "CONVENTIONS", "ETA_UNITS", "OURS", "Region", "Spec", "first_seeds", "some_of",
@@ -62,7 +62,7 @@ class Spec:
     batch_size: int | None = None
     layer_rates: bool = False
     sharpness_every: int = 16
-    accuracy: float = 1e-5
+    sharpness_tol: float = 1e-5
     curves: bool = False
     dtype: str = "float64"
     schedule: str = "warmup"
@@ -83,7 +83,7 @@ class Spec:
         )
         count("steps", self.steps, 1)
         at_least("sharpness_every", self.sharpness_every, 0)
-        positive("accuracy", self.accuracy)
+        positive("sharpness_tol", self.sharpness_tol)
         positive("warmup_exponent", self.warmup_exponent)
         one_of("eta_unit", self.eta_unit, ETA_UNITS)
         one_of("decay", self.decay, DECAYS)

@@ -21,8 +21,8 @@ class Threads:
     `Cluster` has the same methods.
     """
 
-    def __init__(self, job: Job, workers: int, tell: Callable[[int], None]) -> None:
-        self._job, self._tell, self._stop = job, tell, threading.Event()
+    def __init__(self, job: Job, workers: int, on_progress: Callable[[int], None]) -> None:
+        self._job, self._on_progress, self._stop = job, on_progress, threading.Event()
         self._blas = one_blas_thread()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="warmup")
         # One waits for each that runs.
@@ -42,7 +42,7 @@ class Threads:
     def submit(self, region: Region, chunk: Chunk) -> Future[Done]:
         """Have the rest of a chunk done."""
         return self._pool.submit(
-            do, self._job, region, chunk, stop=self._stop.is_set, tell=self._tell
+            do, self._job, region, chunk, stop=self._stop.is_set, on_progress=self._on_progress
         )
 
     def collect(self, future: Future[Done]) -> Done:

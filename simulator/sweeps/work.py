@@ -10,12 +10,12 @@ import numpy as np
 
 from simulator.data import Data
 from simulator.runs import Run
-from simulator.seconds import Stopwatch
+from simulator.sweeps.batched import is_batched, run_batched
 from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
-from simulator.sweeps.side_by_side import goes_side_by_side, run_side_by_side
 from simulator.sweeps.spec import Region, Spec
-from simulator.training import Interrupted, Sight, simulate
+from simulator.timing import Stopwatch
+from simulator.training import Interrupted, Snapshot, simulate
 
 __all__ = ["Done", "do", "run_cell"]
 
@@ -36,7 +36,7 @@ def do(
     chunk: Chunk,
     *,
     stop: Callable[[], bool] = lambda: False,
-    tell: Callable[[int], None] = lambda runs: None,
+    on_progress: Callable[[int], None] = lambda runs: None,
 ) -> Done:
     """Run the cells of ``chunk`` that are not done; its values are filled in.
 
@@ -50,12 +50,12 @@ def do(
     part, where = job.part(index), region[first:]
     cells = {name: values[(0,) * first] for name, values in chunk.items()}
     try:
-        if goes_side_by_side(part.spec, part.data):
-            run_side_by_side(part, where, cells, failures, stop=stop, tell=tell)
+        if is_batched(part.spec, part.data):
+            run_batched(part, where, cells, failures, stop=stop, on_progress=on_progress)
         else:
             for at in np.argwhere(cells[STATUS.name] != "done"):
                 curvature += _run(part, where, cells, tuple(map(int, at)), failures, stop)
-                tell(1)
+                on_progress(1)
     except Interrupted:
         pass
     if index:
@@ -100,7 +100,7 @@ def run_cell(
     *,
     top_k: int = 1,
     stop: Callable[[], bool] | None = None,
-    watch: Callable[[Sight], None] | None = None,
+    callback: Callable[[Snapshot], None] | None = None,
 ) -> Run:
     """The run at these indices along ``AXES``, which are all; ``eta_critical`` is its seed's."""
     return simulate(
@@ -114,8 +114,8 @@ def run_cell(
         rates=spec.rates(data),
         sharpness_every=spec.sharpness_every,
         top_k=top_k,
-        accuracy=spec.accuracy,
+        sharpness_tol=spec.sharpness_tol,
         dtype=spec.dtype,
         stop=stop,
-        watch=watch,
+        callback=callback,
     )

@@ -22,7 +22,7 @@ from simulator.theory.product import product
 
 __all__ = [
     "adam_cycle_amplitude", "adam_cycle_critical_beta1", "adam_cycle_multipliers",
-    "adam_cycle_step", "companion", "coupled_critical_eta", "critical_eta",
+    "adam_cycle_step", "companion", "coupled_eta_critical", "eta_critical",
     "first_update_limit", "heavy_ball_eta", "heavy_ball_growth", "heavy_ball_limit",
     "nesterov_companion", "nesterov_growth", "nesterov_limit", "oscillating_range",
     "preconditioned_sharpness", "rmsprop_cycle_contraction", "schedule_product",
@@ -120,7 +120,7 @@ def _larger_root(trace: Real, determinant: Real) -> Array:
 
 
 @domain("0 <= sharpness", "0 <= decay", BETA, DAMPENING, gives=LIMIT)
-def critical_eta(
+def eta_critical(
     sharpness: Real, decay: Real = 0.0, beta: Real = 0.0, dampening: Real = 0.0
 ) -> Any:
     """Largest stable eta of heavy ball with decoupled weight decay kappa: theta -= eta kappa theta.
@@ -132,7 +132,7 @@ def critical_eta(
 
 
 @domain("0 <= sharpness", "0 <= decay", BETA, DAMPENING, gives=LIMIT)
-def coupled_critical_eta(
+def coupled_eta_critical(
     sharpness: Real, decay: Real = 0.0, beta: Real = 0.0, dampening: Real = 0.0
 ) -> Array:
     """Largest stable eta of heavy ball with an L2 penalty kappa |theta|^2 / 2 in the loss.

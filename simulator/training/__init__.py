@@ -6,10 +6,16 @@ from simulator.training.batches import check_batch_size
 from simulator.training.loop import Interrupted, simulate
 from simulator.training.natural import natural_phase
 from simulator.training.probe import Probe
-from simulator.training.rule import Rule, critical_eta
-from simulator.training.sight import Sight
+from simulator.training.rule import UpdateRule, eta_critical
+from simulator.training.snapshot import Snapshot
 
 __all__ = [
-    "Interrupted", "Probe", "Rule", "Sight", "check_batch_size", "critical_eta",
-    "natural_phase", "simulate",
+    "Interrupted",
+    "Probe",
+    "Snapshot",
+    "UpdateRule",
+    "check_batch_size",
+    "eta_critical",
+    "natural_phase",
+    "simulate",
 ]  # fmt: skip

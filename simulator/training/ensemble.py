@@ -1,7 +1,7 @@
 """Many runs of one small model side by side: what each is remembered by, without its curves.
 
 The same words as of a single `Run`, which `simulator.regimes` defines on whole curves; here they
-come from what `simulator.numerics.watching` kept. ``tests/test_ensemble.py`` holds the two to each
+come from what `simulator.numerics.summaries` kept. ``tests/test_ensemble.py`` holds the two to each
 other. A run whose story this does not settle is told from its curves.
 """
 
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from simulator import regimes
 from simulator.data import Data
-from simulator.limits import Limit
-from simulator.models import Array, Lanes, Model
-from simulator.models.lanes import ModeLanes
-from simulator.numerics import lanes as kernels
+from simulator.limits import StabilityLimit
+from simulator.models import Array, BatchedModel, Model
+from simulator.models.batched import BatchedModes
+from simulator.numerics import batched as kernels
 from simulator.numerics import one_example
 from simulator.numerics.blocks import empty_rows
-from simulator.numerics.watching import ROWS
+from simulator.numerics.summaries import ROWS
 from simulator.optimizers import Optimizer, has_recurrence
 from simulator.schedules import Schedule, Warmup
 from simulator.shipped import is_shipped
 
-__all__ = ["Ensemble", "lanes_for", "largest_losses", "train_side_by_side"]
+__all__ = ["Ensemble", "batched_for", "largest_losses", "train_batched"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +36,8 @@ class Ensemble:
     ----------
     states : array, shape (state rows, runs)
         After the last update.
-    seen : array, shape (rows, runs)
-        What was kept, by the names in `simulator.numerics.watching.ROWS`.
+    summary : array, shape (rows, runs)
+        What was kept, by the names in `simulator.numerics.summaries.ROWS`.
     curves : array, shape (2, steps, runs)
         Loss and sharpness before each ``stride``-th update, or (2, 0, 0).
     eta_ends, weights : arrays, shapes (2, runs) and (2, steps)
@@ -47,14 +47,14 @@ class Ensemble:
     """
 
     states: Array
-    seen: Array
+    summary: Array
     curves: Array
     eta_ends: Array
     weights: Array
-    limit: Limit
+    limit: StabilityLimit
     sharpness_every: int
     constant_loss: float | None
-    worth: Array
+    metrics: Array
 
     @property
     def runs(self) -> int:
@@ -85,18 +85,18 @@ class Ensemble:
 
     @property
     def accuracy_final(self) -> Array:
-        return self.worth[0]
+        return self.metrics[0]
 
     @property
     def test_loss_final(self) -> Array:
-        return self.worth[1]
+        return self.metrics[1]
 
     @property
     def test_accuracy_final(self) -> Array:
-        return self.worth[2]
+        return self.metrics[2]
 
     def _of(self, name: str) -> Array:
-        return self.seen[ROWS[name]]
+        return self.summary[ROWS[name]]
 
     @property
     def diverged_step(self) -> Array:
@@ -215,20 +215,20 @@ def _late(steps: int, every: int) -> _Late:
     return _Late((measured - last) * every if every else steps, last)
 
 
-def lanes_for(
+def batched_for(
     model: Model, data: Data | None, optimizer: Optimizer, schedule: Schedule, dtype: str
-) -> Lanes | None:
+) -> BatchedModel | None:
     """The lanes that such runs train in, updated by all samples; None where there are none.
 
     Numbers stand for the optimizer and the schedule there, and kernels in double precision for the
     model: what a subclass says otherwise is for the general loop.
     """
     plain = is_shipped(schedule, Warmup) and has_recurrence(optimizer) and dtype == "float64"
-    return model.lanes(data) if plain and is_shipped(model) else None
+    return model.batched(data) if plain and is_shipped(model) else None
 
 
-def train_side_by_side(
-    lanes: Lanes,
+def train_batched(
+    batched: BatchedModel,
     begin: Array,
     eta_ends: Array,
     weights: Array,
@@ -266,17 +266,17 @@ def train_side_by_side(
     assert then is not None
     assert limit.decay == 0.0
     late = _late(steps, sharpness_every)
-    marks = (1.0 / limit.over_eta, regimes.RISE, regimes.EDGE, constant_loss or 0.0)
+    thresholds = (1.0 / limit.over_eta, regimes.RISE, regimes.EDGE, constant_loss or 0.0)
     found = np.zeros((begin.shape[0] + len(ROWS), runs))
     rows = -(-steps // stride) if stride else 0
     curves = np.full((2, rows, runs if stride else 0), np.nan)
-    buffers = kernels.buffers(begin.shape[0], lanes.work_rows)
+    buffers = kernels.buffers(begin.shape[0], batched.work_rows)
     # One more: the state after the last update is looked at as if another were to come.
     padded = np.concatenate([weights, weights[:, -1:]], axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
         kernels.train(
-            *lanes.problem, np.ascontiguousarray(eta_ends), padded, tuple(first), tuple(then),
-            sharpness_every, late.first, steps + 1 - regimes.LAST_LOSSES, marks, begin, found,
+            *batched.problem, np.ascontiguousarray(eta_ends), padded, tuple(first), tuple(then),
+            sharpness_every, late.first, steps + 1 - regimes.LAST_LOSSES, thresholds, begin, found,
             curves, max(stride, 1), *buffers,
         )  # fmt: skip
     split = begin.shape[0]
@@ -285,19 +285,19 @@ def train_side_by_side(
     found[split + ROWS["loss_final"], lost] = np.nan
     found[split + ROWS["sharpness_final"], lost] = np.nan
     return Ensemble(
-        states=found[:split], seen=found[split:], curves=curves, eta_ends=eta_ends,
+        states=found[:split], summary=found[split:], curves=curves, eta_ends=eta_ends,
         weights=weights, limit=limit, sharpness_every=sharpness_every,
-        constant_loss=constant_loss, worth=np.full((3, runs), np.nan),
+        constant_loss=constant_loss, metrics=np.full((3, runs), np.nan),
     )  # fmt: skip
 
 
-def largest_losses(lanes: ModeLanes, begin: Array, eta_ends: Array, weights: Array) -> Array:
+def largest_losses(batched: BatchedModes, begin: Array, eta_ends: Array, weights: Array) -> Array:
     """Largest loss (runs,) of gradient descent on one example, infinite where it diverges.
 
     The question of a search for the largest learning rate, and several times cheaper than all
-    that `train_side_by_side` answers. Arguments as there.
+    that `train_batched` answers. Arguments as there.
     """
-    _, target, per_residual = lanes.problem.numbers
+    _, target, per_residual = batched.problem.numbers
     rows = empty_rows(one_example.SEARCH_ROWS, one_example.SEARCH_LANES)
     out = np.empty(begin.shape[1])
     ends = np.ascontiguousarray(eta_ends)

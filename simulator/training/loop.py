@@ -16,15 +16,15 @@ from simulator.models import DTYPES, Array, Model, Objective
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
 from simulator.schedules import Chooser, Schedule, Warmup
-from simulator.seconds import Stopwatch
+from simulator.timing import Stopwatch
 from simulator.training.batches import Batches
-from simulator.training.ensemble import lanes_for
+from simulator.training.ensemble import batched_for
+from simulator.training.metrics import test_metrics
 from simulator.training.probe import Probe
 from simulator.training.record import Record
-from simulator.training.rule import Rule
-from simulator.training.scores import scores
-from simulator.training.sight import Sight
+from simulator.training.rule import UpdateRule
 from simulator.training.single import run_in_a_lane
+from simulator.training.snapshot import Snapshot
 
 __all__ = ["Interrupted", "simulate"]
 
@@ -46,10 +46,10 @@ def simulate(
     rates: ArrayLike | None = None,
     sharpness_every: int = 1,
     top_k: int = 1,
-    accuracy: float = 1e-5,
+    sharpness_tol: float = 1e-5,
     dtype: str = "float64",
     stop: Callable[[], bool] | None = None,
-    watch: Callable[[Sight], None] | None = None,
+    callback: Callable[[Snapshot], None] | None = None,
 ) -> Run:
     """Train once, following the sharpness.
 
@@ -79,15 +79,15 @@ def simulate(
         Measure before every so many updates, and after the last; 0 is never.
     top_k : int
         Eigenvalues to follow.
-    accuracy : float
+    sharpness_tol : float
         Relative error aimed at in them.
     dtype : {"float64", "float32"}
         Precision of everything.
     stop : callable, optional
         Asked before each update; raise `Interrupted` once it says True.
-    watch : callable, optional
-        Shown each update before it is taken, as a `Sight`. Small `UV` models train as a whole, in
-        less time than a person sees: they show nothing.
+    callback : callable, optional
+        Called with a `Snapshot` before each update. Small `UV` models train as a whole, in less
+        time than a person sees: they show nothing.
 
     Returns
     -------
@@ -118,23 +118,23 @@ def simulate(
     if schedule.needs_sharpness and not sharpness_every:
         raise InputError("sharpness_every", 0, f"the schedule {schedule.name} needs it; give 1")
     plain = batches.full and rates is None and top_k == 1
-    lanes = lanes_for(model, data, optimizer, schedule, dtype) if plain else None
-    if lanes is not None:
+    batched = batched_for(model, data, optimizer, schedule, dtype) if plain else None
+    if batched is not None:
         assert data is not None
         assert isinstance(schedule, Warmup)
         if stop is not None and stop():
             raise Interrupted
         return run_in_a_lane(
-            model, data, lanes, theta, optimizer=optimizer, schedule=schedule, steps=steps,
+            model, data, batched, theta, optimizer=optimizer, schedule=schedule, steps=steps,
             sharpness_every=sharpness_every,
         )  # fmt: skip
-    rule = Rule(optimizer, model, objective, rates, seed)
+    rule = UpdateRule(optimizer, model, objective, rates, seed)
     eta = _planned(schedule, steps)
-    record = Record(objective, rule, steps, top_k, sharpness_every, accuracy, seed)
+    record = Record(objective, rule, steps, top_k, sharpness_every, sharpness_tol, seed)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss_init = objective.loss(theta)
         choose, probe = schedule.chooser(), Probe(objective, rule)
-        look = None if watch is None else _shown_to(watch, record, eta, rule)
+        look = None if callback is None else _shown_to(callback, record, eta, rule)
         diverged_step = _train(
             theta, eta, choose, probe, objective, rule, batches, record, stop, look
         )
@@ -142,7 +142,9 @@ def simulate(
         loss_final = record.finish(theta) if diverged_step < 0 else math.nan
         if diverged_step < 0 and not math.isfinite(loss_final):
             diverged_step, loss_final = steps, math.nan
-        worth = (math.nan,) * 3 if diverged_step >= 0 else scores(model, objective, theta, data)
+        metrics = (
+            (math.nan,) * 3 if diverged_step >= 0 else test_metrics(model, objective, theta, data)
+        )
     return Run(
         loss=record.loss,
         eigenvalues=record.eigenvalues,
@@ -158,9 +160,9 @@ def simulate(
         sharpness_final=record.sharpness_final,
         preconditioned_sharpness_final=record.preconditioned_final,
         diverged_step=diverged_step,
-        accuracy_final=worth[0],
-        test_loss_final=worth[1],
-        test_accuracy_final=worth[2],
+        accuracy_final=metrics[0],
+        test_loss_final=metrics[1],
+        test_accuracy_final=metrics[2],
         products=record.products,
         forward_passes=probe.forward_passes,
         constant_loss=model.constant_loss(data),
@@ -184,7 +186,7 @@ def _planned(schedule: Schedule, steps: int) -> Array:
 
 
 def _shown_to(
-    watch: Callable[[Sight], None], record: Record, eta: Array, rule: Rule
+    callback: Callable[[Snapshot], None], record: Record, eta: Array, rule: UpdateRule
 ) -> Callable[[int], None]:
     """What shows a run, at the step that it is given."""
     pre = record.preconditioned
@@ -192,8 +194,8 @@ def _shown_to(
     loss, sharpness, eta = (read_only(curve) for curve in (record.loss, sharpness, eta))
 
     def show(step: int) -> None:
-        with refusing_writes("watch"):
-            watch(Sight(step, loss, sharpness, eta, rule.optimizer.limit))
+        with refusing_writes("callback"):
+            callback(Snapshot(step, loss, sharpness, eta, rule.optimizer.limit))
 
     return show
 
@@ -204,7 +206,7 @@ def _train(
     choose: Chooser | None,
     probe: Probe,
     objective: Objective,
-    rule: Rule,
+    rule: UpdateRule,
     batches: Batches,
     record: Record,
     stop: Callable[[], bool] | None,
@@ -230,7 +232,7 @@ def _train(
         if look is not None:
             look(step)
         alone = batches.full and choose is None and look is None
-        if alone and rule.rests(record.gradient):
+        if alone and rule.is_stationary(record.gradient):
             # A dead network: no update will ever move it, so every step left repeats this one.
             record.repeat(step)
             break

@@ -7,7 +7,7 @@ from simulator.models import Model
 from simulator.optimizers import Optimizer
 from simulator.schedules import Warmup
 from simulator.training.loop import simulate
-from simulator.training.rule import critical_eta
+from simulator.training.rule import eta_critical
 
 __all__ = ["GENTLE", "natural_phase"]
 
@@ -43,7 +43,7 @@ def natural_phase(
     str
         One of `simulator.regimes.NATURAL_PHASES`.
     """
-    eta = GENTLE * critical_eta(model, data, optimizer, seed)
+    eta = GENTLE * eta_critical(model, data, optimizer, seed)
     run = simulate(
         model, data, optimizer=optimizer, schedule=Warmup(eta_trgt=eta), steps=steps, seed=seed,
         sharpness_every=8,

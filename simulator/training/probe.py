@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from simulator.models import Array, Objective
-from simulator.training.rule import Rule
+from simulator.training.rule import UpdateRule
 
 __all__ = ["Probe"]
 
@@ -30,7 +30,7 @@ class Probe:
         Calls of ``loss_after`` so far, at all points.
     """
 
-    def __init__(self, objective: Objective, rule: Rule) -> None:
+    def __init__(self, objective: Objective, rule: UpdateRule) -> None:
         self._objective, self._rule = objective, rule
         self._update, self._moved = np.empty((2, objective.size), dtype=objective.dtype)
         self.step, self.loss, self.sharpness, self.forward_passes = 0, math.nan, math.nan, 0
@@ -70,12 +70,12 @@ class Probe:
         slope, bend = float(self._gradient @ along), float(along @ product)
         return 2.0 * slope / bend if slope > 0 and bend > 0 else math.nan
 
-    def critical_eta(self) -> float:
+    def eta_critical(self) -> float:
         """The learning rate whose threshold is the sharpness; inf where any is stable."""
-        return self._rule.optimizer.critical_eta(self.sharpness)
+        return self._rule.optimizer.eta_critical(self.sharpness)
 
     def _direction(self) -> Array:
         if not self._known:
-            self._rule.peek(self._theta, self._gradient, self.step + 1, self._update)
+            self._rule.next_update(self._theta, self._gradient, self.step + 1, self._update)
             self._known = True
         return self._update

@@ -8,8 +8,8 @@ import numpy as np
 
 from simulator.curvature import Estimate, SharpnessTracker
 from simulator.models import Array, Objective
-from simulator.seconds import working
-from simulator.training.rule import Rule
+from simulator.timing import timer
+from simulator.training.rule import UpdateRule
 
 __all__ = ["Record"]
 
@@ -20,21 +20,21 @@ class Record:
     def __init__(
         self,
         objective: Objective,
-        rule: Rule,
+        rule: UpdateRule,
         steps: int,
         top_k: int,
         every: int,
-        accuracy: float,
+        sharpness_tol: float,
         seed: int,
     ) -> None:
         self._objective, self._rule, self._every = objective, rule, every
-        self._tracker = SharpnessTracker(objective, top_k, accuracy, seed) if every else None
+        self._tracker = SharpnessTracker(objective, top_k, sharpness_tol, seed) if every else None
         self._preconditioned_tracker = None
         self.preconditioned: Array | None = None
         if rule.preconditions:
             self.preconditioned = np.full(steps, np.nan)
             if every:
-                self._preconditioned_tracker = SharpnessTracker(objective, 1, accuracy, seed)
+                self._preconditioned_tracker = SharpnessTracker(objective, 1, sharpness_tol, seed)
         self.gradient = np.empty(objective.size, dtype=objective.dtype)
         self.loss, self.residual = np.full(steps, np.nan), np.full(steps, np.nan)
         self.converged = np.full(steps, True)
@@ -92,11 +92,11 @@ class Record:
         return self._measure_by(self._tracker)
 
     def _measure_by(self, tracker: SharpnessTracker) -> Estimate:
-        began = working()
+        began = timer()
         estimate = tracker.measure(self._theta, self.gradient)
         self.products += estimate.products
         self.n_unconverged += not estimate.converged
-        self.seconds += working() - began
+        self.seconds += timer() - began
         return estimate
 
     def _measure_preconditioned(self, t: int) -> float:

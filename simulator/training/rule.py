@@ -16,10 +16,10 @@ from simulator.optimizers import Optimizer, has_recurrence
 from simulator.optimizers.base import held_where_zero
 from simulator.shipped import is_shipped
 
-__all__ = ["Rule", "critical_eta"]
+__all__ = ["UpdateRule", "eta_critical"]
 
 
-class Rule:
+class UpdateRule:
     """The update rule of one run: an optimizer, its state, and each parameter's own rate."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Rule:
         with np.errstate(divide="ignore"):
             return held_where_zero(p / self._rates)
 
-    def rests(self, gradient: Array) -> bool:
+    def is_stationary(self, gradient: Array) -> bool:
         """Whether no update will ever move theta again while this is the gradient.
 
         Known of linear updates only: others may decay theta, add noise, or count t.
@@ -72,7 +72,7 @@ class Rule:
         self._direct(theta, gradient, self._state, t, self._update)
         self.descend(theta, self._update, eta)
 
-    def peek(self, theta: Array, gradient: Array, t: int, out: Array) -> None:
+    def next_update(self, theta: Array, gradient: Array, t: int, out: Array) -> None:
         """Fill ``out`` (P,) with the u_t that ``step`` would take; the state stays as it is."""
         self._direct(theta, gradient, self._state.copy(), t, out)
 
@@ -99,7 +99,7 @@ class Rule:
         return update if self._rates is None else update * self._rates
 
 
-def critical_eta(
+def eta_critical(
     model: Model,
     data: Data | None,
     optimizer: Optimizer,
@@ -138,7 +138,7 @@ def critical_eta(
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         theta = model.init(data, seed, dtype)
         objective = model.bind(data, dtype)
-        rule = Rule(optimizer, model, objective, rates, seed)
+        rule = UpdateRule(optimizer, model, objective, rates, seed)
         preconditioner = None
         if rule.preconditions:
             gradient = np.empty_like(theta)
@@ -146,4 +146,4 @@ def critical_eta(
             rule.start(theta, gradient)
             preconditioner = rule.preconditioner(gradient, 1)
         top = sharpness(model, theta, data, preconditioner=preconditioner, seed=seed)
-        return optimizer.critical_eta(top)
+        return optimizer.eta_critical(top)

@@ -7,13 +7,13 @@ import math
 import numpy as np
 
 from simulator.data import Data
-from simulator.models import Array, Lanes, Model
+from simulator.models import Array, BatchedModel, Model
 from simulator.optimizers import Optimizer
 from simulator.runs import Run
 from simulator.schedules import Warmup
-from simulator.seconds import Stopwatch
-from simulator.training.ensemble import train_side_by_side
-from simulator.training.scores import scores
+from simulator.timing import Stopwatch
+from simulator.training.ensemble import train_batched
+from simulator.training.metrics import test_metrics
 
 __all__ = ["run_in_a_lane"]
 
@@ -21,7 +21,7 @@ __all__ = ["run_in_a_lane"]
 def run_in_a_lane(
     model: Model,
     data: Data,
-    lanes: Lanes,
+    batched: BatchedModel,
     theta: Array,
     *,
     optimizer: Optimizer,
@@ -32,16 +32,16 @@ def run_in_a_lane(
     """Train from theta (P,), which stays as it is."""
     watch = Stopwatch()
     constant_loss = model.constant_loss(data)
-    ensemble = train_side_by_side(
-        lanes, lanes.begin(theta[None]), np.array([[schedule.eta_init], [schedule.eta_trgt]]),
+    ensemble = train_batched(
+        batched, batched.begin(theta[None]), np.array([[schedule.eta_init], [schedule.eta_trgt]]),
         schedule.weights(steps), optimizer, sharpness_every=sharpness_every,
         constant_loss=constant_loss, stride=1,
     )  # fmt: skip
-    ended = lanes.end(theta[None], ensemble.states)[0]
+    ended = batched.end(theta[None], ensemble.states)[0]
     diverged = bool(ensemble.diverged[0])
     loss, sharpness = ensemble.curves[:, :, 0]
     accuracy, test_loss, test_accuracy = (
-        (math.nan,) * 3 if diverged else scores(model, model.bind(data), ended, data)
+        (math.nan,) * 3 if diverged else test_metrics(model, model.bind(data), ended, data)
     )
     return Run(
         loss=loss,

@@ -182,7 +182,7 @@ def test_momentum_closes_on_the_joint_gram_matrix(method, at, beta, z, steps):
     schedule = sim.Warmup(eta_trgt=z / first, t_wrm=10)
     run = sim.simulate(
         at.model, at.data, theta0=at.theta, optimizer=optimizer(beta), schedule=schedule,
-        steps=steps, accuracy=1e-8,
+        steps=steps, sharpness_tol=1e-8,
     )  # fmt: skip
     # Beyond the threshold, and for long away from a saddle, rounding errors grow with the motion.
     assume(np.nanmax(run.ratio) < 1)

@@ -95,10 +95,10 @@ def test_roots_are_complex_of_modulus_root_beta_exactly_in_the_oscillating_range
 @given(beta=betas, dampening=dampenings, decay=st.floats(0, 3), sharpness=st.floats(0.1, 10))
 def test_critical_eta_solves_for_a_limit_that_moves_with_eta(beta, dampening, decay, sharpness):
     """Decoupled decay: eta lambda at the limit of decay = eta kappa. L2: lambda + kappa."""
-    eta = quadratics.critical_eta(sharpness, decay, beta, dampening)
+    eta = quadratics.eta_critical(sharpness, decay, beta, dampening)
     limit = quadratics.heavy_ball_limit(beta, dampening, eta * decay)
     assert eta * sharpness == pytest.approx(limit, rel=1e-9)
-    coupled = quadratics.coupled_critical_eta(sharpness, decay, beta, dampening)
+    coupled = quadratics.coupled_eta_critical(sharpness, decay, beta, dampening)
     for side in (0.999, 1.001):
         matrix = quadratics.companion(side * coupled * (sharpness + decay), beta, dampening)
         assert (_radius(matrix) < 1) == (side < 1)
@@ -107,8 +107,8 @@ def test_critical_eta_solves_for_a_limit_that_moves_with_eta(beta, dampening, de
 @given(beta1=st.floats(0, 0.95), decay=st.floats(0, 1), sharpness=st.floats(0.1, 100))
 def test_adamw_s_own_critical_eta_is_this_one(beta1, decay, sharpness):
     optimizer = sim.AdamW(beta1=beta1, weight_decay=decay)
-    expected = quadratics.critical_eta(sharpness, decay, beta1, beta1)
-    assert optimizer.critical_eta(sharpness) == pytest.approx(expected, rel=1e-12)
+    expected = quadratics.eta_critical(sharpness, decay, beta1, beta1)
+    assert optimizer.eta_critical(sharpness) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("optimizer", [sim.Momentum(0.5), sim.Momentum(0.9)])

@@ -1,4 +1,4 @@
-"""Networks small enough to be trained side by side, in `simulator.numerics.lanes`."""
+"""Networks small enough to be trained side by side, in `simulator.numerics.batched`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from simulator.data import Data
 
-__all__ = ["Array", "Lanes", "ModeLanes", "Problem", "WeightLanes"]
+__all__ = ["Array", "BatchedModel", "BatchedModes", "BatchedWeights", "Problem"]
 
 Array = NDArray[Any]
 
 
 class Problem(NamedTuple):
-    """The arguments of `simulator.numerics.lanes.train` that say what is trained."""
+    """The arguments of `simulator.numerics.batched.train` that say what is trained."""
 
     modes: bool
     shape: tuple[int, int]
@@ -26,7 +26,7 @@ class Problem(NamedTuple):
     gram: Array
 
 
-class Lanes(ABC):
+class BatchedModel(ABC):
     """A two-layer linear network f = c V U x whose runs share vector registers.
 
     Attributes
@@ -48,7 +48,7 @@ class Lanes(ABC):
         """Thetas (runs, P) of the states that training from these thetas led to."""
 
 
-class WeightLanes(Lanes):
+class BatchedWeights(BatchedModel):
     """Weight by weight: theta is U^T (d, rows), then V (rows, k)."""
 
     def __init__(self, data: Data, rows: int, c: float) -> None:
@@ -66,7 +66,7 @@ class WeightLanes(Lanes):
         return np.ascontiguousarray(states[: thetas.shape[1]].T)
 
 
-class ModeLanes(Lanes):
+class BatchedModes(BatchedModel):
     """On one example: the lengths of the sum and the difference of the layers, and the residual."""
 
     def __init__(self, data: Data, rows: int, c: float) -> None:

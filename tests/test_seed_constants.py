@@ -26,7 +26,7 @@ def test_the_flow_s_sharpness_is_where_a_small_eta_ends():
 
 @pytest.mark.parametrize("optimizer", [GD(), Momentum(0.5), Nesterov(0.9)])
 def test_a_quadratic_survives_up_to_its_optimizer_s_threshold(optimizer):
-    critical = optimizer.critical_eta(3.0)
+    critical = optimizer.eta_critical(3.0)
     found = sweep(
         Quadratic([1.0, 3.0]), optimizer=optimizer, eta_trgt=critical * np.array([0.98, 1.02]),
         steps=500, sharpness_every=0,

@@ -6,7 +6,7 @@ update, and the lane is retired with what was known of it before: a divergence c
 little, and no mask is carried through the loops for it.
 
 ``memory`` holds all that a block must not forget: the rows of the model's state, then those of
-`simulator.numerics.watching`, which sees finite losses only.
+`simulator.numerics.summaries`, which sees finite losses only.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 from simulator.numerics import one_example, two_layers
 from simulator.numerics.blocks import CHUNK, LANES, empty_rows
 from simulator.numerics.jit import kernel
-from simulator.numerics.watching import (
+from simulator.numerics.summaries import (
     ROWS,
-    forget,
+    reset,
     watch_all,
     watch_each,
     watch_first,
@@ -47,21 +47,21 @@ def train(
     x: Any,
     y: Any,
     gram: Any,
-    ends: Any,
+    eta_ends: Any,
     weights: Any,
     first: Any,
     recurrence: Any,
     every: int,
     late: int,
     last: int,
-    marks: Any,
+    thresholds: Any,
     begin: Any,
-    found: Any,
+    out: Any,
     curves: Any,
     stride: int,
     memory: Any,
     before: Any,
-    pace: Any,
+    eta_rows: Any,
     eta: Any,
     loss: Any,
     sharpness: Any,
@@ -73,18 +73,18 @@ def train(
     and ``shape`` (hidden rows, state rows) are theirs. Rates are eta_t = ends[0] weights[0, t]
     + ends[1] weights[1, t], ends (2, runs), weights (2, steps + 1). ``first`` is the recurrence of
     the first update; the sharpness is measured before each ``every``-th. ``late``, ``last`` and
-    ``marks`` (per_sharpness, rise, edge, baseline) are what `watching` judges by. Loss and
+    ``marks`` (per_sharpness, rise, edge, baseline) are what `summaries` judges by. Loss and
     sharpness before each ``stride``-th step go to ``curves`` (2, steps, runs), if it has room.
     """
     hidden, rows = shape
     c, target, per_residual = numbers
-    per_sharpness, rise, edge, baseline = marks
+    per_sharpness, rise, edge, baseline = thresholds
     steps = weights.shape[1] - 1
-    state, seen = memory[: rows * LANES], memory[rows * LANES :]
+    state, summary = memory[: rows * LANES], memory[rows * LANES :]
     for at in range(0, begin.shape[1], LANES):
         runs = min(LANES, begin.shape[1] - at)
-        _load(begin, ends, at, runs, state, pace)
-        forget(seen)
+        _load(begin, eta_ends, at, runs, state, eta_rows)
+        reset(summary)
         # A literal 0 or False would be a type of its own, and every kernel compiled for it too.
         step: Any = np.int64(0)
         held: Any = np.bool_(False)
@@ -92,7 +92,7 @@ def train(
         while True:
             # One update at a time at the start, at the end, and where a lane is about to diverge.
             n = 1 if step < careful or step == steps else min(CHUNK, steps - step)
-            held = _lay_out_rates(weights, step, n, held, pace, eta)
+            held = _lay_out_rates(weights, step, n, held, eta_rows, eta)
             _copy(state, before)
             if modes:
                 measure = every > 0 and (step + n - 1) // every * every >= step
@@ -113,30 +113,30 @@ def train(
                 continue
             if n == 1:
                 if step == 0:
-                    watch_first(seen, baseline, loss, sharpness)
+                    watch_first(summary, baseline, loss, sharpness)
                 alive = _retire(
-                    step, rows, memory, before, loss, sharpness, at, runs, found, curves, stride
+                    step, rows, memory, before, loss, sharpness, at, runs, out, curves, stride
                 )
                 if not alive:
                     break
             if every == 1 and n == CHUNK:
-                watch_all(seen, eta, step, per_sharpness, rise, loss, sharpness)
+                watch_all(summary, eta, step, per_sharpness, rise, loss, sharpness)
             else:
-                watch_each(seen, eta, step, n, every, per_sharpness, rise, loss, sharpness)
+                watch_each(summary, eta, step, n, every, per_sharpness, rise, loss, sharpness)
             if step + n > min(late, last):
                 watch_late(
-                    seen, eta, step, n, every, late, last, per_sharpness, edge, loss, sharpness
+                    summary, eta, step, n, every, late, last, per_sharpness, edge, loss, sharpness
                 )
             if curves.size:
-                _draw(step, n, every, seen, loss, sharpness, at, runs, curves, stride)
+                _draw(step, n, every, summary, loss, sharpness, at, runs, curves, stride)
             step += n
         if not alive:
             continue
         if every == 0:
             sharpness[:LANES] = np.nan
-        watch_last(seen, loss, sharpness)
+        watch_last(summary, loss, sharpness)
         _copy(before, state)
-        _take_leave(memory, seen, at, runs, found)
+        finish(memory, summary, at, runs, out)
 
 
 @kernel
@@ -162,17 +162,17 @@ def _is_finite(state: Any, n: int, loss: Any) -> bool:
 
 
 @kernel
-def _load(begin: Any, ends: Any, at: int, runs: int, state: Any, pace: Any) -> None:
+def _load(begin: Any, eta_ends: Any, at: int, runs: int, state: Any, eta_rows: Any) -> None:
     """Initial states and rates; idle lanes do what the last run does."""
     for i in range(LANES):
         run = at + min(i, runs - 1)
         for row in range(begin.shape[0]):
             state[row * LANES + i] = begin[row, run]
-        pace[i], pace[LANES + i] = ends[0, run], ends[1, run]
+        eta_rows[i], eta_rows[LANES + i] = eta_ends[0, run], eta_ends[1, run]
 
 
 @kernel
-def _lay_out_rates(weights: Any, step: int, n: int, held: bool, pace: Any, eta: Any) -> bool:
+def _lay_out_rates(weights: Any, step: int, n: int, held: bool, eta_rows: Any, eta: Any) -> bool:
     """Eta of ``n`` updates; whether all of its CHUNK rows hold the rate of the last of them.
 
     ``held`` says that they did before: where eta stands still nothing is to be done.
@@ -188,7 +188,7 @@ def _lay_out_rates(weights: Any, step: int, n: int, held: bool, pace: Any, eta: 
     for k in range(n):
         a, b = weights[0, step + k], weights[1, step + k]
         for i in range(LANES):
-            rows[k, i] = pace[i] * a + pace[LANES + i] * b
+            rows[k, i] = eta_rows[i] * a + eta_rows[LANES + i] * b
     return still
 
 
@@ -202,7 +202,7 @@ def _retire(
     sharpness: Any,
     at: int,
     runs: int,
-    found: Any,
+    out: Any,
     curves: Any,
     stride: int,
 ) -> bool:
@@ -218,9 +218,9 @@ def _retire(
         if memory[diverged + i] < 0.0:
             memory[diverged + i] = step
             if i < runs:
-                for row in range(found.shape[0]):
+                for row in range(out.shape[0]):
                     source = before if row < rows else memory
-                    found[row, at + i] = source[row * LANES + i]
+                    out[row, at + i] = source[row * LANES + i]
                 if curves.size and step % stride == 0:
                     curves[0, step // stride, at + i] = loss[i]
         loss[i] = sharpness[i] = 0.0
@@ -234,7 +234,7 @@ def _draw(
     step: int,
     n: int,
     every: int,
-    seen: Any,
+    summary: Any,
     loss: Any,
     sharpness: Any,
     at: int,
@@ -248,16 +248,16 @@ def _draw(
             continue
         row, measured = (step + k) // stride, every > 0 and (step + k) % every == 0
         for i in range(runs):
-            if seen[_DIVERGED + i] < 0.0:
+            if summary[_DIVERGED + i] < 0.0:
                 curves[0, row, at + i] = loss[k * LANES + i]
                 if measured:
                     curves[1, row, at + i] = sharpness[k * LANES + i]
 
 
 @kernel
-def _take_leave(memory: Any, seen: Any, at: int, runs: int, found: Any) -> None:
+def finish(memory: Any, summary: Any, at: int, runs: int, out: Any) -> None:
     """The memories of all lanes that have not been retired."""
-    for row in range(found.shape[0]):
+    for row in range(out.shape[0]):
         for i in range(runs):
-            if seen[_DIVERGED + i] < 0.0:
-                found[row, at + i] = memory[row * LANES + i]
+            if summary[_DIVERGED + i] < 0.0:
+                out[row, at + i] = memory[row * LANES + i]

@@ -8,9 +8,9 @@ from simulator.optimizers import GD, has_recurrence
 from simulator.shipped import is_shipped
 from simulator.sweeps.spec import Spec
 from simulator.theory import uv
-from simulator.training import critical_eta
+from simulator.training import eta_critical
 
-__all__ = ["foreknowledge", "is_linear", "is_one_example"]
+__all__ = ["is_linear", "is_one_example", "seed_constants"]
 
 
 def is_linear(spec: Spec) -> bool:
@@ -25,9 +25,9 @@ def is_one_example(spec: Spec, data: Data | None) -> bool:
     return one and is_shipped(spec.model, UV) and is_shipped(spec.optimizer, GD)
 
 
-def foreknowledge(spec: Spec, data: Data | None, seed: int) -> dict[str, float]:
+def seed_constants(spec: Spec, data: Data | None, seed: int) -> dict[str, float]:
     """The values that all runs of a seed share, by the names of their variables in the store."""
-    unit = critical_eta(spec.model, data, spec.optimizer, seed, spec.dtype, spec.rates(data))
+    unit = eta_critical(spec.model, data, spec.optimizer, seed, spec.dtype, spec.rates(data))
     known = {"eta_critical": unit}
     if is_linear(spec):
         # Along a negative curvature nothing is stable.

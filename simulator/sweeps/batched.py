@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.data import Data
-from simulator.models import Array, Lanes
+from simulator.models import Array, BatchedModel
 from simulator.runs import Run
 from simulator.schedules import Warmup
 from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
 from simulator.sweeps.spec import Region, Spec
 from simulator.training import Interrupted
-from simulator.training.ensemble import Ensemble, lanes_for, train_side_by_side
-from simulator.training.scores import scores
+from simulator.training.ensemble import Ensemble, batched_for, train_batched
+from simulator.training.metrics import test_metrics
 from simulator.training.single import run_in_a_lane
 
-__all__ = ["goes_side_by_side", "run_side_by_side"]
+__all__ = ["is_batched", "run_batched"]
 
 log = logging.getLogger(__name__)
 
@@ -29,24 +29,24 @@ log = logging.getLogger(__name__)
 _MOST_UPDATES = 50_000_000
 
 
-def goes_side_by_side(spec: Spec, data: Data | None) -> bool:
+def is_batched(spec: Spec, data: Data | None) -> bool:
     """Whether every run of the sweep does."""
     plain = (
         spec.schedule == Warmup.name
         and not spec.layer_rates
         and (spec.batch_size is None or (data is not None and spec.batch_size == data.samples))
     )
-    return plain and lanes_for(spec.model, data, spec.optimizer, Warmup(), spec.dtype) is not None
+    return plain and batched_for(spec.model, data, spec.optimizer, Warmup(), spec.dtype) is not None
 
 
-def run_side_by_side(
+def run_batched(
     job: Job,
     region: Region,
     chunk: Chunk,
     failures: list[str],
     *,
     stop: Callable[[], bool],
-    tell: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> None:
     """Fill ``chunk`` with the runs of ``region`` that are not done yet."""
     todo = chunk[STATUS.name] != "done"
@@ -66,15 +66,15 @@ def run_side_by_side(
                 failures.append(f"the runs of seed {which} failed: {error!r}")
                 log.debug("its traceback", exc_info=True)
                 chunk[STATUS.name][at] = "failed"
-            tell(len(cells))
+            on_progress(len(cells))
 
 
 def _fill(job: Job, region: Region, at: tuple[NDArray[np.intp], ...], chunk: Chunk) -> None:
     """Put the runs at these places of a chunk, of one seed and one t_wrm, into it."""
     spec, data = job.spec, job.data
     assert data is not None
-    lanes = spec.model.lanes(data)
-    assert lanes is not None
+    batched = spec.model.batched(data)
+    assert batched is not None
     cells = np.stack([part.start + places for part, places in zip(region, at, strict=True)], axis=1)
     seed = spec.seeds[cells[0, 0]]
     before = job.known(seed)
@@ -87,33 +87,35 @@ def _fill(job: Job, region: Region, at: tuple[NDArray[np.intp], ...], chunk: Chu
 
     def alone(cell: NDArray[np.intp]) -> Run:
         return run_in_a_lane(
-            spec.model, data, lanes, theta, optimizer=spec.optimizer, schedule=schedule(cell),
+            spec.model, data, batched, theta, optimizer=spec.optimizer, schedule=schedule(cell),
             steps=spec.steps, sharpness_every=spec.sharpness_every,
         )  # fmt: skip
 
     unit = before["eta_critical"] if spec.eta_unit == "critical" else 1.0
-    ends = np.stack([
+    eta_ends = np.stack([
         np.array(spec.eta_init)[cells[:, 1]] * unit, np.array(spec.eta_trgt)[cells[:, 2]] * unit,
     ])  # fmt: skip
-    ensemble = train_side_by_side(
-        lanes, np.repeat(lanes.begin(theta[None]), len(cells), axis=1), ends,
+    ensemble = train_batched(
+        batched, np.repeat(batched.begin(theta[None]), len(cells), axis=1), eta_ends,
         schedule(cells[0]).weights(spec.steps), spec.optimizer,
         sharpness_every=spec.sharpness_every, constant_loss=spec.model.constant_loss(data),
         stride=1 if spec.curves else 0,
     )  # fmt: skip
     if data.classes or data.test:
-        ensemble = _scored(ensemble, spec, data, lanes, theta)
+        ensemble = _scored(ensemble, spec, data, batched, theta)
     job.layout.fill(chunk, at, ensemble, before)
     for run in ensemble.unsettled:
         place = tuple(int(index[run]) for index in at)
         job.layout.fill(chunk, place, alone(cells[run]), before)
 
 
-def _scored(ensemble: Ensemble, spec: Spec, data: Data, lanes: Lanes, theta: Array) -> Ensemble:
+def _scored(
+    ensemble: Ensemble, spec: Spec, data: Data, batched: BatchedModel, theta: Array
+) -> Ensemble:
     """The ensemble with what its networks are worth beyond their training loss."""
     objective = spec.model.bind(data, spec.dtype)
-    worth = np.full((3, ensemble.runs), np.nan)
+    metrics = np.full((3, ensemble.runs), np.nan)
     for run in np.flatnonzero(~ensemble.diverged):
-        ended = lanes.end(theta[None], ensemble.states[:, run : run + 1])[0]
-        worth[:, run] = scores(spec.model, objective, ended, data)
-    return replace(ensemble, worth=worth)
+        ended = batched.end(theta[None], ensemble.states[:, run : run + 1])[0]
+        metrics[:, run] = test_metrics(spec.model, objective, ended, data)
+    return replace(ensemble, metrics=metrics)

@@ -9,10 +9,10 @@ import numpy as np
 from simulator.data import Data
 from simulator.models import Array, Model, Objective
 
-__all__ = ["scores"]
+__all__ = ["test_metrics"]
 
 
-def scores(
+def test_metrics(
     model: Model, objective: Objective, theta: Array, data: Data | None
 ) -> tuple[float, float, float]:
     """Training accuracy, test loss, test accuracy; NaN where there is no such thing."""

@@ -7,7 +7,7 @@ import time
 
 from numba.core import event
 
-__all__ = ["Stopwatch", "compiling", "working"]
+__all__ = ["Stopwatch", "compiling", "timer"]
 
 
 class _Compiler(threading.local, event.Listener):  # type: ignore[misc]
@@ -37,7 +37,7 @@ def compiling() -> float:
     return _compiler.seconds
 
 
-def working() -> float:
+def timer() -> float:
     """A clock of this thread that stands still meanwhile."""
     return time.perf_counter() - _compiler.seconds
 
@@ -46,9 +46,9 @@ class Stopwatch:
     """What this thread does from here on, by the names that a `Run` reports its seconds under."""
 
     def __init__(self) -> None:
-        self._compiled, self._began = compiling(), working()
+        self._compiled, self._began = compiling(), timer()
 
     def seconds(self, curvature: float = 0.0) -> dict[str, float]:
         """The seconds so far, of which ``curvature`` were measured apart."""
-        step = working() - self._began - curvature
+        step = timer() - self._began - curvature
         return {"compile": compiling() - self._compiled, "step": step, "curvature": curvature}

@@ -1,7 +1,7 @@
 """What a block of runs is remembered by, kept while it trains instead of its curves.
 
 The words are those of `simulator.regimes`, which defines them on whole curves; tests hold both to
-each other, bit for bit. ``ROWS`` names the rows of ``seen``. A ratio is the sharpness over the
+each other, bit for bit. ``ROWS`` names the rows of ``summary``. A ratio is the sharpness over the
 threshold: sharpness (eta ``per_sharpness``).
 
 Conditions are selects of numbers already loaded: only then is the loop around them vectorised.
@@ -17,7 +17,7 @@ from simulator.numerics.blocks import CHUNK, LANES, UNROLL
 from simulator.numerics.jit import inlined, kernel
 
 __all__ = [
-    "ROWS", "forget", "watch_all", "watch_each", "watch_first", "watch_last",
+    "ROWS", "reset", "watch_all", "watch_each", "watch_first", "watch_last",
     "watch_late",
 ]  # fmt: skip
 
@@ -61,37 +61,37 @@ _DIVERGED = _AT["diverged"]
 
 
 @kernel
-def forget(seen: Any) -> None:
+def reset(summary: Any) -> None:
     """Before the first update nothing is known."""
-    seen[:] = 0.0
+    summary[:] = 0.0
     for i in range(LANES):
-        seen[_LOWEST + i] = np.inf
-        seen[_LATE_LOSS_MIN + i] = np.inf
-        seen[_LOSS_LAST + i] = np.inf
-        seen[_LOSS_FINAL + i] = np.nan
-        seen[_SHARPNESS_FINAL + i] = np.nan
-        seen[_DIVERGED + i] = -1.0
+        summary[_LOWEST + i] = np.inf
+        summary[_LATE_LOSS_MIN + i] = np.inf
+        summary[_LOSS_LAST + i] = np.inf
+        summary[_LOSS_FINAL + i] = np.nan
+        summary[_SHARPNESS_FINAL + i] = np.nan
+        summary[_DIVERGED + i] = -1.0
 
 
 @kernel
-def watch_first(seen: Any, baseline: float, loss: Any, sharpness: Any) -> None:
+def watch_first(summary: Any, baseline: float, loss: Any, sharpness: Any) -> None:
     """Take note of loss and sharpness before any update.
 
     ``baseline`` is the loss of the best constant output, or 0 where the first loss has to serve.
     """
     for i in range(LANES):
         x = loss[i]
-        seen[_LOSS_INIT + i] = x
-        seen[_SHARPNESS_INIT + i] = sharpness[i]
-        seen[_MARK + i] = 0.9 * (baseline if baseline > 0.0 else x)
+        summary[_LOSS_INIT + i] = x
+        summary[_SHARPNESS_INIT + i] = sharpness[i]
+        summary[_MARK + i] = 0.9 * (baseline if baseline > 0.0 else x)
 
 
 @kernel
-def watch_last(seen: Any, loss: Any, sharpness: Any) -> None:
+def watch_last(summary: Any, loss: Any, sharpness: Any) -> None:
     """Take note of loss and sharpness after the last update."""
     for i in range(LANES):
-        seen[_LOSS_FINAL + i] = loss[i]
-        seen[_SHARPNESS_FINAL + i] = sharpness[i]
+        summary[_LOSS_FINAL + i] = loss[i]
+        summary[_SHARPNESS_FINAL + i] = sharpness[i]
 
 
 @inlined
@@ -105,7 +105,7 @@ def _excursion(x: float, lowest: float, peak: float, rise: float) -> Any:
 
 @kernel
 def watch_all(
-    seen: Any,
+    summary: Any,
     eta: Any,
     first: int,
     per_sharpness: float,
@@ -116,13 +116,13 @@ def watch_all(
     """Take note of CHUNK updates from ``first`` on, each of which was measured."""
     for k in range(0, CHUNK, UNROLL):
         for i in range(LANES):
-            loss_max, sharpness_max = seen[_LOSS_MAX + i], seen[_SHARPNESS_MAX + i]
-            ratio_max, ratio_since = seen[_RATIO_MAX + i], seen[_RATIO_SINCE + i]
-            below, sharpness_below = seen[_BELOW + i], seen[_SHARPNESS_BELOW + i]
-            catapults, ended_at = seen[_CATAPULTS + i], seen[_ENDED + i]
-            lowest, peak = seen[_LOWEST + i], seen[_PEAK + i]
-            changed, previous = seen[_CHANGED + i], seen[_LOSS_LAST + i]
-            ratio = seen[_RATIO_LAST + i]
+            loss_max, sharpness_max = summary[_LOSS_MAX + i], summary[_SHARPNESS_MAX + i]
+            ratio_max, ratio_since = summary[_RATIO_MAX + i], summary[_RATIO_SINCE + i]
+            below, sharpness_below = summary[_BELOW + i], summary[_SHARPNESS_BELOW + i]
+            catapults, ended_at = summary[_CATAPULTS + i], summary[_ENDED + i]
+            lowest, peak = summary[_LOWEST + i], summary[_PEAK + i]
+            changed, previous = summary[_CHANGED + i], summary[_LOSS_LAST + i]
+            ratio = summary[_RATIO_LAST + i]
             for j in range(UNROLL):
                 at = (k + j) * LANES + i
                 x, s = loss[at], sharpness[at]
@@ -142,18 +142,18 @@ def watch_all(
                 changed = now if x != previous else changed
                 previous = x
                 ratio_since = ratio if back > 0.0 else ratio_since
-            seen[_LOSS_MAX + i], seen[_SHARPNESS_MAX + i] = loss_max, sharpness_max
-            seen[_RATIO_MAX + i], seen[_RATIO_SINCE + i] = ratio_max, ratio_since
-            seen[_RATIO_LAST + i] = ratio
-            seen[_BELOW + i], seen[_SHARPNESS_BELOW + i] = below, sharpness_below
-            seen[_CATAPULTS + i], seen[_ENDED + i] = catapults, ended_at
-            seen[_CHANGED + i], seen[_LOSS_LAST + i] = changed, previous
-            seen[_LOWEST + i], seen[_PEAK + i] = lowest, peak
+            summary[_LOSS_MAX + i], summary[_SHARPNESS_MAX + i] = loss_max, sharpness_max
+            summary[_RATIO_MAX + i], summary[_RATIO_SINCE + i] = ratio_max, ratio_since
+            summary[_RATIO_LAST + i] = ratio
+            summary[_BELOW + i], summary[_SHARPNESS_BELOW + i] = below, sharpness_below
+            summary[_CATAPULTS + i], summary[_ENDED + i] = catapults, ended_at
+            summary[_CHANGED + i], summary[_LOSS_LAST + i] = changed, previous
+            summary[_LOWEST + i], summary[_PEAK + i] = lowest, peak
 
 
 @kernel
 def watch_each(
-    seen: Any,
+    summary: Any,
     eta: Any,
     first: int,
     n: int,
@@ -172,53 +172,57 @@ def watch_each(
     for k in range(n):
         due = every > 0 and (first + k) % every == 0
         if due:
-            _note_measurement(seen, eta, k * LANES, per_sharpness, sharpness)
+            _note_measurement(summary, eta, k * LANES, per_sharpness, sharpness)
         waits, now = 0.0 if due else 1.0, float(first + k + 1)
         for i in range(LANES):
-            x, loss_max = loss[k * LANES + i], seen[_LOSS_MAX + i]
-            catapults, pending = seen[_CATAPULTS + i], seen[_PENDING + i]
-            ended_at = seen[_ENDED + i]
-            changed, previous = seen[_CHANGED + i], seen[_LOSS_LAST + i]
-            ratio_since, ratio_last = seen[_RATIO_SINCE + i], seen[_RATIO_LAST + i]
+            x, loss_max = loss[k * LANES + i], summary[_LOSS_MAX + i]
+            catapults, pending = summary[_CATAPULTS + i], summary[_PENDING + i]
+            ended_at = summary[_ENDED + i]
+            changed, previous = summary[_CHANGED + i], summary[_LOSS_LAST + i]
+            ratio_since, ratio_last = summary[_RATIO_SINCE + i], summary[_RATIO_LAST + i]
             hot = 1.0 if ratio_since > 1.0 else never
-            ended, back, lowest, peak = _excursion(x, seen[_LOWEST + i], seen[_PEAK + i], rise)
-            seen[_LOWEST + i], seen[_PEAK + i] = lowest, peak
-            seen[_LOSS_MAX + i] = x if x > loss_max else loss_max
-            seen[_CATAPULTS + i] = catapults + ended * hot
+            ended, back, lowest, peak = _excursion(
+                x, summary[_LOWEST + i], summary[_PEAK + i], rise
+            )
+            summary[_LOWEST + i], summary[_PEAK + i] = lowest, peak
+            summary[_LOSS_MAX + i] = x if x > loss_max else loss_max
+            summary[_CATAPULTS + i] = catapults + ended * hot
             later = ended * (1.0 - hot) * waits
-            seen[_PENDING + i] = pending + later
+            summary[_PENDING + i] = pending + later
             ended_at = now if ended * hot > 0.0 else ended_at
-            seen[_ENDED + i] = -now if later > 0.0 else ended_at
-            seen[_CHANGED + i] = now if x != previous else changed
-            seen[_LOSS_LAST + i] = x
-            seen[_RATIO_SINCE + i] = ratio_last if back > 0.0 else ratio_since
+            summary[_ENDED + i] = -now if later > 0.0 else ended_at
+            summary[_CHANGED + i] = now if x != previous else changed
+            summary[_LOSS_LAST + i] = x
+            summary[_RATIO_SINCE + i] = ratio_last if back > 0.0 else ratio_since
 
 
 @kernel
-def _note_measurement(seen: Any, eta: Any, at: int, per_sharpness: float, sharpness: Any) -> None:
+def _note_measurement(
+    summary: Any, eta: Any, at: int, per_sharpness: float, sharpness: Any
+) -> None:
     for i in range(LANES):
-        s, sharpness_max = sharpness[at + i], seen[_SHARPNESS_MAX + i]
-        ratio, ratio_max = s * (eta[at + i] * per_sharpness), seen[_RATIO_MAX + i]
-        ratio_since, below = seen[_RATIO_SINCE + i], seen[_BELOW + i]
-        sharpness_below, catapults = seen[_SHARPNESS_BELOW + i], seen[_CATAPULTS + i]
-        pending, ended_at = seen[_PENDING + i], seen[_ENDED + i]
+        s, sharpness_max = sharpness[at + i], summary[_SHARPNESS_MAX + i]
+        ratio, ratio_max = s * (eta[at + i] * per_sharpness), summary[_RATIO_MAX + i]
+        ratio_since, below = summary[_RATIO_SINCE + i], summary[_BELOW + i]
+        sharpness_below, catapults = summary[_SHARPNESS_BELOW + i], summary[_CATAPULTS + i]
+        pending, ended_at = summary[_PENDING + i], summary[_ENDED + i]
         counted = pending if ratio > 1.0 else 0.0
         ratio_max = ratio if ratio > ratio_max else ratio_max
-        seen[_RATIO_MAX + i] = ratio_max
-        seen[_SHARPNESS_BELOW + i] = s if ratio_max <= 1.0 else sharpness_below
-        seen[_BELOW + i] = below + 1.0 if ratio_max <= 1.0 else below
-        seen[_SHARPNESS_MAX + i] = s if s > sharpness_max else sharpness_max
-        seen[_RATIO_SINCE + i] = ratio if ratio > ratio_since else ratio_since
-        seen[_RATIO_LAST + i] = ratio
+        summary[_RATIO_MAX + i] = ratio_max
+        summary[_SHARPNESS_BELOW + i] = s if ratio_max <= 1.0 else sharpness_below
+        summary[_BELOW + i] = below + 1.0 if ratio_max <= 1.0 else below
+        summary[_SHARPNESS_MAX + i] = s if s > sharpness_max else sharpness_max
+        summary[_RATIO_SINCE + i] = ratio if ratio > ratio_since else ratio_since
+        summary[_RATIO_LAST + i] = ratio
         # What waits ended after whatever has been counted.
-        seen[_CATAPULTS + i] = catapults + counted
-        seen[_ENDED + i] = -ended_at if counted > 0.0 else ended_at
-        seen[_PENDING + i] = 0.0
+        summary[_CATAPULTS + i] = catapults + counted
+        summary[_ENDED + i] = -ended_at if counted > 0.0 else ended_at
+        summary[_PENDING + i] = 0.0
 
 
 @kernel
 def watch_late(
-    seen: Any,
+    summary: Any,
     eta: Any,
     first: int,
     n: int,
@@ -232,38 +236,42 @@ def watch_late(
 ) -> None:
     """Take note of how a run ends: of the updates from ``late`` on, and of losses from ``last``."""
     if every == 1 and n == CHUNK and first >= late:
-        _watch_late_chunk(seen, eta, per_sharpness, edge, loss, sharpness)
+        _watch_late_chunk(summary, eta, per_sharpness, edge, loss, sharpness)
     for k in range(n):
         at = k * LANES
         if first + k >= last:
             for i in range(LANES):
-                x, mark, low = loss[at + i], seen[_MARK + i], seen[_LOW + i]
-                seen[_LOW + i] = low + 1.0 if x < mark else low
+                x, mark, low = loss[at + i], summary[_MARK + i], summary[_LOW + i]
+                summary[_LOW + i] = low + 1.0 if x < mark else low
         if first + k < late or (every == 1 and n == CHUNK and first >= late):
             continue
         for i in range(LANES):
-            x, highest, lowest = loss[at + i], seen[_LATE_LOSS_MAX + i], seen[_LATE_LOSS_MIN + i]
-            seen[_LATE_LOSS_MAX + i] = x if x > highest else highest
-            seen[_LATE_LOSS_MIN + i] = x if x < lowest else lowest
+            x, highest, lowest = (
+                loss[at + i],
+                summary[_LATE_LOSS_MAX + i],
+                summary[_LATE_LOSS_MIN + i],
+            )
+            summary[_LATE_LOSS_MAX + i] = x if x > highest else highest
+            summary[_LATE_LOSS_MIN + i] = x if x < lowest else lowest
         if every > 0 and (first + k) % every == 0:
             for i in range(LANES):
                 ratio = sharpness[at + i] * (eta[at + i] * per_sharpness)
-                highest, hovering = seen[_LATE_RATIO_MAX + i], seen[_HOVERING + i]
-                seen[_RATIO_LAST + i] = ratio
-                seen[_LATE_RATIO_MAX + i] = ratio if ratio > highest else highest
-                seen[_HOVERING + i] = hovering + 1.0 if ratio > edge else hovering
+                highest, hovering = summary[_LATE_RATIO_MAX + i], summary[_HOVERING + i]
+                summary[_RATIO_LAST + i] = ratio
+                summary[_LATE_RATIO_MAX + i] = ratio if ratio > highest else highest
+                summary[_HOVERING + i] = hovering + 1.0 if ratio > edge else hovering
 
 
 @kernel
 def _watch_late_chunk(
-    seen: Any, eta: Any, per_sharpness: float, edge: float, loss: Any, sharpness: Any
+    summary: Any, eta: Any, per_sharpness: float, edge: float, loss: Any, sharpness: Any
 ) -> None:
     """The same of CHUNK updates, all of them late and measured."""
     for k in range(0, CHUNK, UNROLL):
         for i in range(LANES):
-            loss_max, loss_min = seen[_LATE_LOSS_MAX + i], seen[_LATE_LOSS_MIN + i]
-            ratio_max, ratio = seen[_LATE_RATIO_MAX + i], seen[_RATIO_LAST + i]
-            hovering = seen[_HOVERING + i]
+            loss_max, loss_min = summary[_LATE_LOSS_MAX + i], summary[_LATE_LOSS_MIN + i]
+            ratio_max, ratio = summary[_LATE_RATIO_MAX + i], summary[_RATIO_LAST + i]
+            hovering = summary[_HOVERING + i]
             for j in range(UNROLL):
                 at = (k + j) * LANES + i
                 x, ratio = loss[at], sharpness[at] * (eta[at] * per_sharpness)
@@ -271,6 +279,6 @@ def _watch_late_chunk(
                 loss_min = x if x < loss_min else loss_min
                 ratio_max = ratio if ratio > ratio_max else ratio_max
                 hovering = hovering + 1.0 if ratio > edge else hovering
-            seen[_LATE_LOSS_MAX + i], seen[_LATE_LOSS_MIN + i] = loss_max, loss_min
-            seen[_LATE_RATIO_MAX + i], seen[_RATIO_LAST + i] = ratio_max, ratio
-            seen[_HOVERING + i] = hovering
+            summary[_LATE_LOSS_MAX + i], summary[_LATE_LOSS_MIN + i] = loss_max, loss_min
+            summary[_LATE_RATIO_MAX + i], summary[_RATIO_LAST + i] = ratio_max, ratio
+            summary[_HOVERING + i] = hovering

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from simulator.limits import Limit
+from simulator.limits import StabilityLimit
 from simulator.models import Array
 from simulator.runs import Run
 
-__all__ = ["Sight"]
+__all__ = ["Snapshot"]
 
 
-class Sight(NamedTuple):
+class Snapshot(NamedTuple):
     """A run before an update, seen by whoever watches it.
 
     The arrays go on being filled; they are read-only while the run goes on.
@@ -31,10 +31,10 @@ class Sight(NamedTuple):
     loss: Array
     sharpness: Array
     eta: Array
-    limit: Limit
+    limit: StabilityLimit
 
     @classmethod
-    def of(cls, run: Run) -> Sight:
+    def of(cls, run: Run) -> Snapshot:
         """A run that is over."""
         pre = run.preconditioned_sharpness
         sharpness = run.sharpness if pre is None else pre

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from simulator.checks import InputError, one_of
 from simulator.data import Data
 from simulator.models import Array, Model, Objective
-from simulator.optimizers import Limit, Optimizer
+from simulator.optimizers import Optimizer, StabilityLimit
 from simulator.shipped import is_shipped
 from simulator.sweeps.fingerprint import fingerprint
 
@@ -61,11 +61,11 @@ class RecordedOptimizer(Optimizer):
         _refuse("optimizer", self.name)
 
     @property
-    def limit(self) -> Limit:
+    def limit(self) -> StabilityLimit:
         _refuse("optimizer", self.name)
 
     @property
-    def first_limit(self) -> Limit:
+    def first_limit(self) -> StabilityLimit:
         _refuse("optimizer", self.name)
 
 
