@@ -34,7 +34,7 @@ class Run:
         optimizers, and where parameters have rates of their own.
     eta : array, shape (steps,)
         Learning rate; after a divergence, where only the run would have told it, the last one.
-    limit : Limit
+    limit : StabilityLimit
         The sharpness (pre-conditioned, if there is such a thing) that the optimizer bears.
     residual : array, shape (steps,)
         Residual norm of the first Hessian eigenvalue: how well it is known. Infinite where the

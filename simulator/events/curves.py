@@ -26,7 +26,7 @@ class Curves:
     ----------
     step, loss, eta, sharpness, preconditioned_sharpness : arrays, shape (rows,)
         Updates done before, and what was seen then.
-    limit : Limit
+    limit : StabilityLimit
         How much sharpness the optimizer bears: pre-conditioned, where that was measured.
     converged : array of bool, shape (rows,), or None
         False where the measured sharpness did not converge; None where that is not known.

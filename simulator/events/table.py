@@ -40,7 +40,7 @@ def read_curves(path: Path, limit: StabilityLimit, columns: Sequence[str] | None
     path : path
         Fields between commas. An empty field was not measured; a loss of ``nan`` or ``inf`` is a
         divergence, and a row without a loss is left out.
-    limit : Limit
+    limit : StabilityLimit
         Of the optimizer that made it.
     columns : sequence of str, optional
         What each column is, in order, of ``COLUMNS``, or ``-`` for one to skip; the first line may

@@ -242,7 +242,7 @@ def train_batched(
 
     Parameters
     ----------
-    lanes : Lanes
+    batched : BatchedModel
         What is trained.
     begin : array, shape (state rows, runs)
         Its states before the first update.

@@ -23,7 +23,7 @@ class Snapshot(NamedTuple):
     loss, sharpness, eta : arrays, shape (steps,)
         Curves, of which the values up to ``step`` are there. The sharpness is pre-conditioned, if
         there is such a thing, and NaN where it was not measured.
-    limit : Limit
+    limit : StabilityLimit
         What sharpness the update rule bears.
     """
 
