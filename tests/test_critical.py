@@ -244,7 +244,7 @@ def test_the_updates_told_are_those_of_the_runs(digits, monkeypatch):
         made.append(options["steps"])
         return simulate(*arguments, **options)
 
-    monkeypatch.setattr("simulator.critical.simulate", noting)
+    monkeypatch.setattr("simulator.critical.train", noting)
     found = sim.critical_learning_rate(sim.MLP(**NET), digits, steps=32)
     assert found.updates == sum(made) == 32 * len(made)
 

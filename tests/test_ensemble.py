@@ -106,7 +106,7 @@ def test_a_runs_bits_do_not_depend_on_its_neighbours(name):
             batched, begin[:, runs], ends[:, runs], sim.Warmup(t_wrm=30).weights(83), sim.GD(),
             sharpness_every=1, constant_loss=model.constant_loss(data),
         )  # fmt: skip
-        return ensemble.seen, ensemble.states
+        return ensemble.summary, ensemble.states
 
     together = seen(np.arange(100))
     assert (together[0][-1] >= 0).sum() > 20
