@@ -53,7 +53,7 @@ def closed_forms(
 
     They speak of rates that stay at eta_trgt after a warmup. ``shortest`` is `simulator.theory`'s
     ``warmup.shortest_warmup`` from the edge, eta_init = 2 / lam_0, whose residual is known: it is
-    that of the start. From 0 it hangs on noise in the labels, and one example has none.
+    that of the start. From 0 it depends on noise in the labels, and one example has none.
     """
     blank = np.full(len(eta_trgt), np.nan)
     if not is_shipped(spec.schedule, Warmup) or spec.schedule.options()["decay"] != "none":
