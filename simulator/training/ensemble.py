@@ -16,16 +16,13 @@ from simulator import regimes
 from simulator.data import Data
 from simulator.limits import StabilityLimit
 from simulator.models import Array, BatchedModel, Model
-from simulator.models.batched import BatchedModes
 from simulator.numerics import batched as kernels
-from simulator.numerics import one_example
-from simulator.numerics.blocks import empty_rows
 from simulator.numerics.summaries import ROWS
 from simulator.optimizers import Optimizer, has_recurrence
 from simulator.schedules import Schedule, Warmup
 from simulator.shipped import is_shipped
 
-__all__ = ["Ensemble", "batched_for", "largest_losses", "train_batched"]
+__all__ = ["Ensemble", "batched_for", "train_batched"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,13 +132,6 @@ class Ensemble:
     @property
     def sharpness_max(self) -> Array:
         return np.fmax(self._measured(self._of("sharpness_max")), self.sharpness_final)
-
-    @property
-    def first_crossing(self) -> NDArray[np.int64]:
-        """Updates before the first measured sharpness above its threshold, or -1."""
-        crossed = self._of("ratio_max") > 1
-        before = self._of("below").astype(np.int64) * self.sharpness_every
-        return np.where(crossed, before, -1)
 
     @property
     def n_catapults(self) -> NDArray[np.int64]:
@@ -289,18 +279,3 @@ def train_batched(
         weights=weights, limit=limit, sharpness_every=sharpness_every,
         constant_loss=constant_loss, metrics=np.full((3, runs), np.nan),
     )  # fmt: skip
-
-
-def largest_losses(batched: BatchedModes, begin: Array, eta_ends: Array, weights: Array) -> Array:
-    """Largest loss (runs,) of gradient descent on one example, infinite where it diverges.
-
-    The question of a search for the largest learning rate, and several times cheaper than all
-    that `train_batched` answers. Arguments as there.
-    """
-    _, target, per_residual = batched.problem.numbers
-    rows = empty_rows(one_example.SEARCH_ROWS, one_example.SEARCH_LANES)
-    out = np.empty(begin.shape[1])
-    ends = np.ascontiguousarray(eta_ends)
-    with np.errstate(over="ignore", invalid="ignore"):
-        one_example.largest_losses(begin, ends, weights, target, per_residual, rows, out)
-    return out
