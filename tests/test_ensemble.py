@@ -11,22 +11,16 @@ from simulator.training.ensemble import train_batched
 OPTIMIZERS = [sim.GD(), sim.Momentum(0.8), sim.Momentum(0.9, ema=True), sim.Nesterov(0.6)]
 
 
-def _problem(inputs, outputs, samples, seed, **options):
+def _problem(inputs, seed, **options):
     draw = np.random.default_rng(seed)
-    data = sim.Data(
-        draw.standard_normal((samples, inputs)), draw.standard_normal((samples, outputs))
-    )
+    data = sim.Data(draw.standard_normal((1, inputs)), draw.standard_normal((1, 1)))
     return sim.UV(**options), data
 
 
 PROBLEMS = {
-    "one example": _problem(1, 1, 1, 0, width=7),
-    "one example, many inputs": _problem(5, 1, 1, 1, width=10**6, s=1.0),
+    "one example": _problem(1, 0, width=7),
+    "one example, many inputs": _problem(5, 1, width=10**6, s=1.0),
     "target 0": (sim.UV(width=100), sim.Data([[1.0]], [[0.0]])),
-    "one example, weight by weight": _problem(3, 1, 1, 2, width=9, representation="parameters"),
-    "many samples": _problem(2, 1, 5, 3, width=20),
-    "two outputs": _problem(2, 2, 3, 4, width=2),
-    "weight by weight": _problem(2, 1, 4, 5, width=6, s=0.5, representation="parameters"),
 }
 # Everything that a store keeps of any run: what is added there is compared here.
 WORDS = tuple(v.name for v in VARIABLES if v.of is not None and not v.needs)
@@ -88,10 +82,9 @@ def test_lanes_train_as_the_loop_does(name, optimizer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["one example", "many samples"])
-def test_a_runs_bits_do_not_depend_on_its_neighbours(name):
+def test_a_runs_bits_do_not_depend_on_its_neighbours():
     """Alone, among others, behind ones that diverge, in another order."""
-    model, data = PROBLEMS[name]
+    model, data = PROBLEMS["one example"]
     batched, rng = model.batched(data), np.random.default_rng(0)
     eta = sim.eta_critical(model, data, sim.GD())
     begin = np.concatenate(
@@ -114,7 +107,7 @@ def test_a_runs_bits_do_not_depend_on_its_neighbours(name):
 
 
 def test_curves_of_a_sweep_are_those_of_its_runs():
-    model, data = PROBLEMS["many samples"]
+    model, data = PROBLEMS["one example, many inputs"]
     cells = _sweep(model, data, curves=True, sharpness_every=5)
     for at in [(0, 0, 0, 0), (1, 1, 3, 1), (0, 1, 5, 0)]:
         cell = cells.isel(dict(zip(AXES, at, strict=True)))

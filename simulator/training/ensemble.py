@@ -260,7 +260,7 @@ def train_batched(
     found = np.zeros((begin.shape[0] + len(ROWS), runs))
     rows = -(-steps // stride) if stride else 0
     curves = np.full((2, rows, runs if stride else 0), np.nan)
-    buffers = kernels.buffers(begin.shape[0], batched.work_rows)
+    buffers = kernels.buffers()
     # One more: the state after the last update is looked at as if another were to come.
     padded = np.concatenate([weights, weights[:, -1:]], axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
