@@ -2,8 +2,8 @@
 
 To add one:
 
-1. Write one file here: a frozen dataclass that subclasses `Optimizer`, its fields being its
-   options. A loop over all parameters belongs in ``numerics/updates.py``.
+1. Write it here, in ``linear.py``, ``adaptive.py`` or a new file: a frozen dataclass that
+   subclasses `Optimizer`, its fields being its options. A loop over all parameters belongs in ``numerics/updates.py``.
 2. Give it ``name``, ``vectors`` (how many vectors like theta its state holds), ``direction``,
    and its stability ``limit`` and ``first_limit``. One that divides by a preconditioner says so by
    ``adaptive``, and gives ``preconditioner``.
