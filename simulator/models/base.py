@@ -21,12 +21,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.data import Data
-from simulator.models.batched import Array, BatchedModel
+from simulator.models.batched import BatchedModel
 from simulator.shipped import refuse_overrides
 
-__all__ = ["DTYPES", "Array", "Model", "Objective", "checked_vector", "required"]
+__all__ = ["DTYPES", "Model", "Objective", "checked_vector", "required"]
 
 # What a model computes in.
 DTYPES = ("float64", "float32")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
 
-__all__ = ["Array", "BatchedModel", "Problem"]
-
-Array = NDArray[Any]
+__all__ = ["BatchedModel", "Problem"]
 
 
 class Problem(NamedTuple):

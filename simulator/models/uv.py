@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.checks import at_least, nonnegative, one_of, positive
 from simulator.data import Data
-from simulator.models.base import Array, Model, required
+from simulator.models.base import Model, required
 from simulator.models.batched import BatchedModel
 from simulator.models.network import Architecture, NetworkObjective, constant_loss, split
 from simulator.seeding import generator

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.checks import fraction, nonnegative
 from simulator.numerics import updates
-from simulator.optimizers.base import Array, Optimizer, StabilityLimit, held_where_zero
+from simulator.optimizers.base import Optimizer, StabilityLimit, held_where_zero
 from simulator.seeding import generator
 from simulator.theory.quadratics import heavy_ball_limit
 

@@ -3,7 +3,8 @@
 To add one:
 
 1. Write it here, in ``linear.py``, ``adaptive.py`` or a new file: a frozen dataclass that
-   subclasses `Optimizer`, its fields being its options. A loop over all parameters belongs in ``numerics/updates.py``.
+   subclasses `Optimizer`, its fields being its options. A loop over all parameters belongs in
+   ``numerics/updates.py``.
 2. Give it ``name``, ``vectors`` (how many vectors like theta its state holds), ``direction``,
    and its stability ``limit`` and ``first_limit``. One that divides by a preconditioner says so by
    ``adaptive``, and gives ``preconditioner``.
@@ -20,21 +21,19 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from simulator.arrays import Array
 from simulator.limits import StabilityLimit
 from simulator.shipped import is_shipped, refuse_overrides
 
 __all__ = [
-    "Array",
     "Optimizer",
     "Recurrence",
     "StabilityLimit",
     "has_recurrence",
     "held_where_zero",
 ]  # fmt: skip
-
-Array = NDArray[Any]
 
 
 class Recurrence(NamedTuple):
