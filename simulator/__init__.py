@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simulator.data import Data, load_data
     from simulator.derivatives import check_model
     from simulator.events import explain
+    from simulator.experiment import Experiment
     from simulator.models import MLP, UV, Custom, Model, Objective, Quadratic, from_jax
     from simulator.optimizers import (
         GD,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
         Warmup,
     )
     from simulator.sweeps import sweep
-    from simulator.training import eta_critical, natural_phase, simulate
+    from simulator.training import eta_critical, natural_phase, simulate, train
 
 __version__ = "0.1.0"
 
@@ -75,10 +76,12 @@ _HOMES = {
     ),
     "sweep": "sweeps",
     "explain": "events",
+    "Experiment": "experiment",
     "Run": "runs",
     "eta_critical": "training",
     "natural_phase": "training",
     "simulate": "training",
+    "train": "training",
 }
 
 # Names of version 0.1, which still work.
@@ -88,12 +91,12 @@ _OLD = {"Limit": "StabilityLimit", "critical_eta": "eta_critical"}
 _MODULES = ("figures", "testing", "theory")
 
 __all__ = [
-    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Critical", "Custom", "Data", "GIAdam",
-    "InputError", "Model", "ModifiedWarmup", "Momentum", "Nesterov", "Objective", "Optimizer",
-    "PersistentCatapult", "Quadratic", "RAdam", "RIAdam", "RMSProp", "Run", "Schedule",
-    "StabilityLimit", "Warmup", "check_model", "critical_learning_rate", "eta_critical",
-    "explain", "figures", "from_jax", "load_data", "natural_phase", "sharpness", "simulate",
-    "sweep", "testing", "theory",
+    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Critical", "Custom", "Data",
+    "Experiment", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum", "Nesterov",
+    "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam", "RMSProp",
+    "Run", "Schedule", "StabilityLimit", "Warmup", "check_model", "critical_learning_rate",
+    "eta_critical", "explain", "figures", "from_jax", "load_data", "natural_phase", "sharpness",
+    "simulate", "sweep", "testing", "theory", "train",
 ]  # fmt: skip
 
 

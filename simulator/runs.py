@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator import regimes
 from simulator.limits import StabilityLimit
+
+if TYPE_CHECKING:
+    from simulator.experiment import Experiment
 
 __all__ = ["Run"]
 
@@ -25,6 +28,9 @@ class Run:
 
     Attributes
     ----------
+    experiment : Experiment
+    seed : int
+        What was done; arrays that were given, theta0 and rates, are not part of it.
     loss : array, shape (steps,)
         Of the samples that the update sees; NaN after a divergence.
     eigenvalues : array, shape (steps, top_k)
@@ -63,6 +69,8 @@ class Run:
         else. Runs that go side by side measure and step in one pass, which counts as ``step``.
     """
 
+    experiment: Experiment
+    seed: int
     loss: Array
     eigenvalues: Array
     preconditioned_sharpness: Array | None

@@ -15,11 +15,11 @@ PACKAGE = Path(simulator.__file__).parent
 # Each room may import from rooms below it only.
 FLOORS = [
     {"checks", "blas", "timing", "arrays"},
-    {"seeding", "catapult_search", "limits", "regimes", "parameterizations", "numerics"}
+    {"seeding", "catapult_search", "named", "limits", "regimes", "parameterizations", "numerics"}
     | {"files", "shipped", "lending"},
     {"schedules", "theory", "data", "runs"},
     {"models", "optimizers", "events"},
-    {"curvature", "testing", "derivatives"},
+    {"curvature", "testing", "derivatives", "experiment"},
     {"training"},
     {"critical"},
     {"sweeps"},

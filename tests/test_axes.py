@@ -2,15 +2,19 @@
 
 import json
 import shutil
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import simulator as sim
 from simulator import GD, MLP, UV, Adam, InputError, Momentum, Quadratic, figures
-from simulator.commands.options import _VARIES
+from simulator.commands import warmup
+from simulator.commands.options import GroupedOption
 from simulator.models import MODELS
 from simulator.optimizers import OPTIMIZERS
+from simulator.schedules import SCHEDULES
 from simulator.sweeps import AXES, Destination, Spec, execute, open_store, selected
 from simulator.sweeps.over import axes_of
 
@@ -126,12 +130,18 @@ def test_closed_forms_are_there_for_the_parts_that_have_them():
 @pytest.mark.parametrize(
     ("over", "message"),
     [
-        ({"wdth": [1]}, "wdth: no option of the model mlp, the optimizer gd or the run"),
+        (
+            {"wdth": [1]},
+            "wdth: no option of the model mlp, the optimizer gd, the schedule warmup or the run",
+        ),
         ({"width": []}, "width without values: give one or more"),
         ({"width": [8, 8]}, "width=8: given twice"),
         ({"width": 4}, "width=4: give a list"),
         ({"parameterization": "sp"}, "give a list of values"),
-        ({"optimizer": ["adam"]}, "optimizer='adam': give optimizers, simulator.Adam() say"),
+        (
+            {"optimizer": ["adam"]},
+            "optimizer='adam': give optimizers, simulator.Adam() for example",
+        ),
         ({"optimizer": [GD(), GD()]}, "optimizer=gd: given twice"),
         ({"optimizer": [GD(), Adam()], "beta2": [0.9, 0.99]}, "beta2: no option of the model mlp"),
         ({"steps": [3]}, "steps: no option"),
@@ -207,23 +217,89 @@ def test_a_schedule_may_be_a_template(data):
     named = sim.sweep(model, data, decay="cosine", warmup_exponent=2.0, **kept)
     template = sim.Warmup(9.0, 9.0, 9, exponent=2.0, decay="cosine")
     assert_same(named, sim.sweep(model, data, schedule=template, **kept))
-    with pytest.raises(InputError, match="decay cosine: the schedule given has none"):
-        sim.sweep(model, data, schedule=sim.Warmup(), decay="cosine", **kept)
-    own = type("Own", (sim.Warmup,), {})()
-    with pytest.raises(InputError, match="a sweep takes schedules of this package"):
-        sim.sweep(model, data, schedule=own, **kept)
+    plain = sim.Warmup(exponent=2.0)
+    assert_same(named, sim.sweep(model, data, schedule=plain, decay="cosine", **kept))
+    with pytest.raises(InputError, match="decay cosine: the schedule modified has no such option"):
+        sim.sweep(model, data, schedule=sim.ModifiedWarmup(), decay="cosine", **kept)
+    with pytest.raises(InputError, match="give a Schedule, or the name of one"):
+        sim.sweep(model, data, schedule=0.1, **kept)
+
+
+@dataclass(frozen=True)
+class Steps(sim.Schedule):
+    """A user-defined schedule: eta_trgt, then eta_end from update t_wrm on, times a factor."""
+
+    name: ClassVar[str] = "steps"
+
+    eta_trgt: float = 1.0
+    t_wrm: int = 1
+    eta_end: float = 0.5
+    times: float = 1.0
+
+    def values(self, steps):
+        t = np.arange(1, steps + 1)
+        return np.where(t < self.t_wrm, self.eta_trgt, self.eta_end) * self.times
+
+
+def test_a_user_defined_schedule_is_swept_like_ours(run, data, folder):
+    model, over = MLP(3, 2), {"times": [0.5, 1.0]}
+    kept = {"eta_trgt": [0.5, 1.5], "t_wrm": [1, 4], "steps": 8, "eta_unit": "critical"}
+    kept |= {"over": over, "output": "steps.zarr"}
+    found = sim.sweep(model, data, schedule=Steps(eta_end=0.25), curves=True, **kept)
+    unit = sim.eta_critical(model, data, GD())
+    alone = sim.simulate(model, data, schedule=Steps(1.5 * unit, 4, 0.25 * unit, 0.5), steps=8,
+                         sharpness_every=16)  # fmt: skip
+    cell = found.sel(times=0.5, eta_trgt=1.5, t_wrm=4).squeeze()
+    for curve in ("loss", "eta"):
+        np.testing.assert_array_equal(cell[curve], getattr(alone, curve))
+    kept["over"] = {"times": [0.5, 1.0, 2.0]}
+    assert_same(found, sim.sweep(model, data, schedule=Steps(eta_end=0.25), curves=True, grow=True,
+                                 **kept).sel(times=[0.5, 1.0]))  # fmt: skip
+    with pytest.raises(InputError, match="was made with schedule eta_end 0"):
+        sim.sweep(model, data, schedule=Steps(), curves=True, resume=True, **kept)
+    assert run("plot steps.zarr --where times=1 --figure steps.png").code == 0
+    assert "steps" in run("info steps.zarr").out
+    for command in ("run --replay steps.zarr --cell times=1,eta_trgt=0.5,t_wrm=4",
+                    "info steps.zarr --command"):  # fmt: skip
+        refused = run(command)
+        assert refused.code == 2
+        assert "steps" in refused.err
+        assert "is user-defined" in refused.err
+
+
+def test_schedules_as_a_whole_are_an_axis(data):
+    kept = {"eta_trgt": [0.5, 4.0], "t_wrm": [4], "steps": 8, "eta_unit": "critical"}
+    over = {"schedule": ["modified", sim.Warmup(decay="cosine"), sim.Warmup(), Steps()]}
+    found = sim.sweep(MLP(3, 2), data, over=over, **kept)
+    assert found["schedule"].values.tolist() == [
+        "modified", "warmup decay=cosine", "warmup decay=none", "steps",
+    ]  # fmt: skip
+    for label, schedule in zip(found["schedule"].values, over["schedule"], strict=True):
+        alone = sim.sweep(MLP(3, 2), data, schedule=schedule, **kept)
+        assert_same(alone, found.sel(schedule=label, drop=True))
+
+
+def _options_that_vary():
+    return {
+        p.argument
+        for command in warmup.commands.values()
+        for p in command.params
+        if isinstance(p, GroupedOption) and p.varies
+    }
 
 
 def test_options_of_a_line_are_fields_of_what_they_describe():
     """Of each option that a line may vary, under the name that Python has for it."""
-    fields = {name for kind in (MODELS, OPTIMIZERS) for one in kind.values()
-              for name in one.__init__.__annotations__}  # fmt: skip
-    run = {"model", "optimizer", *Spec.__dataclass_fields__}
-    assert {*_VARIES.values()} <= fields | run
-    for name in _VARIES.values():
-        if name in run and name not in ("model", "optimizer"):
-            value = getattr(Spec(MLP(3), GD(), (1.0,)), name)
-            assert axes_of({name: [value]})[0].values == (value,)
+    kinds = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+    known = {
+        field.name for kind in kinds.values() for one in kind.values() for field in fields(one)
+    }
+    run = {field.name for field in fields(Spec)}
+    varying = _options_that_vary()
+    assert varying <= known | run
+    for name in varying & run - kinds.keys():
+        value = getattr(Spec(MLP(3), GD(), eta_trgt=(1.0,)), name)
+        assert axes_of({name: [value]})[0].values == (value,)
 
 
 def test_a_line_makes_the_same_store_as_python(run, data, folder):

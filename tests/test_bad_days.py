@@ -105,9 +105,29 @@ def test_a_store_of_an_older_layout_is_refused_by_name_and_can_be_replaced(run):
     for line in ("info", "plot", f"sweep {grid} --resume -o"):
         result = run(f"{line} layout-1.zarr")
         assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
-        assert "has layout 1, this version reads 3" in result.err
+        assert "has layout 1, this version reads 2 to 4" in result.err
     assert run(f"sweep {grid} -o layout-1.zarr --overwrite").code == 0
     assert run("info layout-1.zarr").code == 0
+
+
+@pytest.mark.parametrize("layout", [2, 3])
+def test_a_store_of_an_earlier_layout_is_read_and_not_written_to(run, layout):
+    """Made by commits before digests, and before schedules were objects in a spec."""
+    with zipfile.ZipFile(Path(__file__).parent / "stores" / f"layout-{layout}.zip") as archive:
+        archive.extractall()
+    again = run("info store.zarr --command").out
+    assert {2: "--decay cosine", 3: "--schedule persistent-catapult --delta 0.2"}[layout] in again
+    cell = {2: "eta_trgt=0.5,t_wrm=4", 3: "eta_trgt=0.8,t_wrm=1"}[layout]
+    replayed = json.loads(run(f"run --replay store.zarr --cell {cell} --json").out)
+    assert replayed["result"]["identical"]
+    for line in ("plot store.zarr", "report store.zarr -o report.html",
+                 f"explain store.zarr --cell {cell}"):  # fmt: skip
+        assert run(line).code == 0
+    grid = "--model quadratic --steps 8 --eta-trgt 0.25,0.5,0.8 --t-wrm 1,4 --seeds 2"
+    for how in ("--resume", "--grow"):
+        refused = run(f"sweep {grid} -o store.zarr {how}")
+        assert refused.code == 2
+        assert f"has layout {layout}, which this version reads but does not write" in refused.err
 
 
 def test_only_a_store_of_ours_is_replaced(run):

@@ -17,7 +17,7 @@ from simulator.sweeps.job import Job
 from simulator.sweeps.spec import Spec
 from simulator.sweeps.threads import Threads
 
-SPEC = Spec(sim.Quadratic(), sim.GD(), (0.1,))
+SPEC = Spec(sim.Quadratic(), sim.GD(), eta_trgt=(0.1,))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 import simulator as sim
 from simulator.schedules import SCHEDULES
-from simulator.sweeps import Spec
 
 QUADRATIC = sim.Quadratic(curvatures=[1.0])
 
@@ -101,7 +100,7 @@ def test_at_threshold_needs_the_sharpness():
     with pytest.raises(sim.InputError, match="schedule threshold needs it"):
         sim.simulate(QUADRATIC, schedule=sim.AtThreshold(1.0), sharpness_every=0)
     with pytest.raises(sim.InputError, match="schedule threshold needs it"):
-        Spec(QUADRATIC, sim.GD(), (1.0,), schedule="threshold", sharpness_every=0)
+        sim.sweep(QUADRATIC, eta_trgt=[1.0], schedule="threshold", sharpness_every=0)
 
 
 @pytest.mark.parametrize("optimizer", [sim.GD(), sim.Momentum(), sim.Adam(), sim.AdamW()])
@@ -162,14 +161,14 @@ def test_sweeps_know_every_schedule(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "option"),
-    [({"t_wrm": (4,)}, "t_wrm"), ({"delta": 0.2, "schedule": "warmup"}, "delta"),
-     ({"warmup_exponent": 2.0}, "warmup_exponent"), ({"decay": "cosine"}, "decay"),
+    [({"t_wrm": [4]}, "t_wrm"), ({"delta": 0.2, "schedule": "warmup"}, "delta"),
+     ({"warmup_exponent": 2.0}, "exponent"), ({"decay": "cosine"}, "decay"),
      ({"factor": 2.0}, "factor"), ({"schedule": "persistent"}, "schedule"),
-     ({"delta": -1.0}, "delta"), ({"schedule": "threshold", "eta_init": (0.1,)}, "eta_init")],
+     ({"delta": -1.0}, "delta"), ({"schedule": "threshold", "eta_init": [0.1]}, "eta_init")],
 )  # fmt: skip
 def test_what_a_schedule_would_not_look_at_is_refused(options, option):
     with pytest.raises(sim.InputError) as refused:
-        Spec(QUADRATIC, sim.GD(), (1.0,), **{"schedule": "persistent-catapult", **options})
+        sim.sweep(QUADRATIC, eta_trgt=[1.0], **{"schedule": "persistent-catapult", **options})
     assert refused.value.option == option
 
 
@@ -181,7 +180,7 @@ def test_a_run_that_hangs_on_the_sharpness_is_done_again_as_it_was(run, folder):
     assert json.loads(again.out)["result"]["identical"]
     refused = run("run --replay s.zarr --sharpness-every 1")
     assert refused.code == 2
-    assert "the schedule threshold hangs on it" in refused.err
+    assert "the schedule threshold depends on it" in refused.err
     told = json.loads(run("explain s.zarr --json").out)
     alone = json.loads(run(f"explain {small} --sharpness-every 5 --json").out)
     assert told["events"] == alone["events"]

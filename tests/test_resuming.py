@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from program import PROGRAM, QUADRATIC, chunks, opened, own_words
 
-from simulator import GD, UV, Adam, InputError, Momentum, Quadratic, load_data
+from simulator import GD, UV, Adam, InputError, Momentum, Quadratic, Warmup, load_data
 from simulator.sweeps import Destination, Spec, execute, open_store
 from simulator.sweeps.difference import difference
 from simulator.sweeps.lock import Lock
@@ -262,22 +262,18 @@ def test_a_dead_process_holds_no_lock():
 OTHER = {
     "model": Quadratic((1.0, 4.0)), "optimizer": Adam(), "eta_trgt": (0.25, 0.5, 0.8),
     "eta_init": (0.0,), "t_wrm": (1,), "seeds": (0,), "steps": 9, "eta_unit": "critical",
-    "warmup_exponent": 2.0, "decay": "cosine", "batch_size": 1, "layer_rates": True,
-    "sharpness_every": 3, "sharpness_tol": 1e-6, "curves": True, "dtype": "float32",
-    "schedule": "threshold", "delta": 0.2, "factor": 0.5, "over": {"sharpness_tol": [1e-5, 1e-4]},
+    "batch_size": 1, "layer_rates": True, "sharpness_every": 3, "top_k": 2, "sharpness_tol": 1e-6,
+    "curves": True, "dtype": "float32", "schedule": Warmup(decay="cosine"),
+    "over": {"sharpness_tol": [1e-5, 1e-4]},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Spec)])
 def test_each_entry_of_a_spec_is_told_apart(field):
-    changed = {"schedule": "persistent-catapult"} if field == "delta" else {}
-    changed = {"schedule": "threshold"} if field == "factor" else changed
-    plain = {"eta_init": (0.0,), "t_wrm": (1,)} if changed or field == "schedule" else {}
-    ours = replace(SPEC, **plain, **changed)
-    other = replace(ours, **{field: OTHER[field]})
-    shown = {"model": "curvatures", "over": "sharpness_tol"}.get(field, field)
-    assert f"was made with {shown} " in difference(ours, other)
-    assert difference(ours, replace(ours)) is None
+    other = replace(SPEC, **{field: OTHER[field]})
+    shown = {"model": "curvatures", "over": "sharpness_tol", "schedule": "decay"}.get(field, field)
+    assert f"was made with {shown} " in difference(SPEC, other)
+    assert difference(SPEC, replace(SPEC)) is None
 
 
 def test_a_data_file_that_changed_meanwhile_is_noticed(run, folder):

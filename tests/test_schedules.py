@@ -71,7 +71,7 @@ def test_on_a_quadratic_warmup_never_moves_the_largest_eta(trgt, t_wrm, curvatur
         ({"eta_trgt": "1"}, "eta_trgt"),
         ({"t_wrm": 0}, "t_wrm"),
         ({"t_wrm": 1.5}, "t_wrm"),
-        ({"exponent": 0}, "warmup_exponent"),
+        ({"exponent": 0}, "exponent"),
         ({"decay": "linear"}, "decay"),
     ],
 )

@@ -171,7 +171,7 @@ def test_curves_hold_the_values_before_each_update(kept, data):
     for cell in product(*map(range, CURVES.shape)):
         unit = float(dataset["eta_critical"][cell])
         assert unit == eta_critical(MODEL, data, GD(), seed=CURVES.seeds[cell[0]])
-        eta = CURVES.schedule_at(cell, unit).values(12)
+        eta = CURVES.at(cell, unit).schedule.values(12)
         np.testing.assert_array_equal(dataset["eta"][cell], eta)
         np.testing.assert_array_equal(dataset["threshold"][cell], 2 / eta)
 

@@ -131,7 +131,7 @@ def _swept(model, optimizer):
         model, data, optimizer=optimizer, eta_trgt=[0.1, 0.4], steps=6, sharpness_every=2,
         curves=True, workers=1,
     )  # fmt: skip
-    spec = Spec(model, optimizer, (0.1, 0.4), steps=6)
+    spec = Spec(model, optimizer, eta_trgt=(0.1, 0.4), steps=6)
     return found, closed_forms(found, spec, data, np.array([0.1, 0.4]))
 
 

@@ -126,9 +126,9 @@ def critical(**given: Any) -> None:
     if given["as_json"]:
         emit(_document(given, spec, found, plans, seconds))
     else:
-        _on_progress(given, spec, found)
+        _report(given, spec, found)
         if plans:
-            _tell_plans(given, found, plans)
+            _report_plans(given, found, plans)
 
 
 def _check(given: dict[str, Any]) -> None:
@@ -272,7 +272,7 @@ def _quantiles(values: list[float]) -> list[float]:
 _MARKS = ("least", "lower quartile", "median", "upper quartile", "largest")
 
 
-def _on_progress(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
+def _report(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
     click.echo(f"{spec.model.name}, {spec.optimizer.name}, {given['method']} search\n")
     click.echo(_ROW.format("seed", *_COLUMNS))
     rows = [_values(one) for one in found]
@@ -313,7 +313,9 @@ def _advice(found: list[Critical]) -> str:
     return fallback
 
 
-def _tell_plans(given: dict[str, Any], found: list[Critical], plans: list[dict[str, Any]]) -> None:
+def _report_plans(
+    given: dict[str, Any], found: list[Critical], plans: list[dict[str, Any]]
+) -> None:
     t_wrm = given["t_wrm"]
     click.echo(f"\nA warmup to eta_trgt, of {t_wrm} updates from 0, started at eta_init instead:\n")
     click.echo(_PLAN.format("seed", "eta_init", "eta_trgt", "t_reach", "saved", "t_save"))

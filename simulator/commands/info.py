@@ -11,7 +11,7 @@ import click
 from simulator.checks import InputError, printable
 from simulator.commands import options
 from simulator.commands.options import option
-from simulator.commands.remake import line
+from simulator.commands.remake import command_line
 from simulator.commands.terminal import emit
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def info(store: Path, only_command: bool, as_json: bool) -> None:
 
     dataset, spec, data = open_store(store)
     if only_command:
-        click.echo(line(spec, data, Path("again.zarr")))
+        click.echo(command_line(spec, data, Path("again.zarr")))
         return
     status = tally(dataset, "status", store)
     document: dict[str, Any] = {
@@ -66,6 +66,6 @@ def info(store: Path, only_command: bool, as_json: bool) -> None:
 def _again(spec: Spec, data: dict[str, Any]) -> str:
     """The line that makes it again, or why there is none."""
     try:
-        return line(spec, data, Path("again.zarr"))
+        return command_line(spec, data, Path("again.zarr"))
     except InputError as error:
         return f"no line: {error.remedy}"

@@ -7,7 +7,7 @@ to the library are shown here as text and applied there; a test holds the two to
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from simulator.data import Data
     from simulator.models import Model
     from simulator.optimizers import Optimizer
+    from simulator.schedules import Schedule
 
 __all__ = [
     "GroupedCommand", "argument", "curvature_options", "data_of", "data_options", "model_of", "model_options",
@@ -44,13 +45,32 @@ GROUPS = (
 )  # fmt: skip
 
 
-class GroupedOption(click.Option):
-    """An option that knows its group, and an ``old`` name that still works."""
+# What Python calls each option of every command.
+_ARGUMENTS: dict[str, str] = {}
 
-    def __init__(self, names: Sequence[str], group: str, old: str = "", **kwargs: Any) -> None:
-        self.group, self._old = group, old
+
+class GroupedOption(click.Option):
+    """An option that knows its group, what Python calls it, and an ``old`` name that still works.
+
+    One that ``varies`` may be a list, where a command does many runs.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        group: str,
+        *,
+        argument: str = "",
+        varies: bool = False,
+        old: str = "",
+        **kwargs: Any,
+    ) -> None:
+        self.group, self.varies, self._old = group, varies, old
         named = names[-1].lstrip("-").replace("-", "_")
         super().__init__([old, *names, named] if old else names, **kwargs)
+        assert self.name is not None
+        self.argument = argument or self.name
+        _ARGUMENTS[self.name] = self.argument
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         record = super().get_help_record(ctx)
@@ -93,17 +113,17 @@ def _together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 model_options = _together(
-    option("model", "--model", default="mlp", metavar="mlp|uv|quadratic", help="What is trained."),
-    option("model", "--width", type=int, default_text="64; uv 512", help="Hidden units a layer."),
-    option("model", "--depth", type=int, default_text="3", help="Weight layers, readout included; mlp."),
-    option("model", "--activation", metavar="relu|tanh|gelu|erf|linear", default_text="relu", help="Nonlinearity; mlp."),
-    option("model", "--param", metavar="sp|ntp|mup", default_text="sp", help="Parameterization; mlp."),
-    option("model", "--s", type=float, default_text="0", help="From 0 (NTP) to 1 (muP); uv."),
-    option("model", "--var-w", type=float, default_text="2; uv 1", help="Gain of the hidden weights' variance."),
+    option("model", "--model", default="mlp", metavar="mlp|uv|quadratic", varies=True, help="What is trained."),
+    option("model", "--width", type=int, default_text="64; uv 512", varies=True, help="Hidden units a layer."),
+    option("model", "--depth", type=int, default_text="3", varies=True, help="Weight layers, readout included; mlp."),
+    option("model", "--activation", metavar="relu|tanh|gelu|erf|linear", default_text="relu", varies=True, help="Nonlinearity; mlp."),
+    option("model", "--param", metavar="sp|ntp|mup", default_text="sp", varies=True, argument="parameterization", help="Parameterization; mlp."),
+    option("model", "--s", type=float, default_text="0", varies=True, help="From 0 (NTP) to 1 (muP); uv."),
+    option("model", "--var-w", type=float, default_text="2; uv 1", varies=True, help="Gain of the hidden weights' variance."),
     option("model", "--bias/--no-bias", default=None, default_text="no-bias", help="Biases; mlp."),
-    option("model", "--representation", metavar="gram|parameters", default_text="gram", help="What is stepped; uv."),
+    option("model", "--representation", metavar="gram|parameters", default_text="gram", varies=True, help="What is stepped; uv."),
     option("model", "--curvatures", type=Grid(), metavar="GRID", default_text="1", help="Eigenvalues; quadratic."),
-    option("loss", "--loss", metavar="mse|xent", default_text="mse", help="0.5 * mean squared error over samples and outputs, or mean cross-entropy; mlp."),
+    option("loss", "--loss", metavar="mse|xent", default_text="mse", varies=True, help="0.5 * mean squared error over samples and outputs, or mean cross-entropy; mlp."),
 )  # fmt: skip
 
 data_options = _together(
@@ -113,16 +133,16 @@ data_options = _together(
 )  # fmt: skip
 
 optimizer_options = _together(
-    option("optimizer", "--optimizer", default="gd", metavar="|".join(OPTIMIZER_NAMES), help="Update rule."),
-    option("optimizer", "--momentum", type=float, default_text="0.9", help="Beta; momentum, nesterov."),
-    option("optimizer", "--dampening", type=float, default_text="0", help="m = beta m + (1 - dampening) g; momentum."),
+    option("optimizer", "--optimizer", default="gd", metavar="|".join(OPTIMIZER_NAMES), varies=True, help="Update rule."),
+    option("optimizer", "--momentum", type=float, default_text="0.9", varies=True, argument="beta", help="Beta; momentum, nesterov."),
+    option("optimizer", "--dampening", type=float, default_text="0", varies=True, help="m = beta m + (1 - dampening) g; momentum."),
     option("optimizer", "--ema/--no-ema", default=None, default_text="no-ema", help="m = beta m + (1 - beta) g from 0; momentum."),
-    option("optimizer", "--beta1", type=float, default_text="0.9", help="Memory of gradients; adam and its kin."),
-    option("optimizer", "--beta2", type=float, default_text="0.999", help="Memory of their squares; rmsprop, adam and its kin."),
-    option("optimizer", "--eps", type=float, default_text="1e-08", help="Added to the root; rmsprop, adam and its kin."),
-    option("optimizer", "--weight-decay", type=float, default_text="0.01", help="Decoupled, times eta; adamw."),
+    option("optimizer", "--beta1", type=float, default_text="0.9", varies=True, help="Memory of gradients; adam and its kin."),
+    option("optimizer", "--beta2", type=float, default_text="0.999", varies=True, help="Memory of their squares; rmsprop, adam and its kin."),
+    option("optimizer", "--eps", type=float, default_text="1e-08", varies=True, help="Added to the root; rmsprop, adam and its kin."),
+    option("optimizer", "--weight-decay", type=float, default_text="0.01", varies=True, help="Decoupled, times eta; adamw."),
     option("optimizer", "--layer-rates/--no-layer-rates", default=False, help="muP's learning-rate factor for each layer under an adaptive optimizer; mlp, mup."),
-    option("optimizer", "--batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="full", help="Samples an update sees."),
+    option("optimizer", "--batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="full", varies=True, help="Samples an update sees."),
 )  # fmt: skip
 
 
@@ -132,73 +152,65 @@ def schedule_options(eta_trgt: str, t_wrm: str, *, grid: bool) -> Callable[[Any]
     whole: Any = Grid(whole=True) if grid else int
     shape = {"metavar": "GRID"} if grid else {}
     return _together(
-        option("schedule", "--schedule", default="warmup", metavar="warmup|modified|persistent-catapult|threshold", help="What the learning rate follows: a ramp, one that begins at eta_init with the slope of one from 0, searches for the next catapult, or the measured threshold."),
+        option("schedule", "--schedule", default="warmup", metavar="warmup|modified|persistent-catapult|threshold", varies=True, help="What the learning rate follows: a ramp, one that begins at eta_init with the slope of one from 0, searches for the next catapult, or the measured threshold."),
         option("schedule", "--eta-init", type=real, default="0", help="Learning rate before the first update.", **shape),
         option("schedule", "--eta-trgt", type=real, default=eta_trgt, help="Learning rate at the end of warmup.", **shape),
         option("schedule", "--t-wrm", type=whole, default=t_wrm, help="Updates of warmup; 1 is none.", **shape),
-        option("schedule", "--delta", type=float, default=0.1, help="Rise of the loss in one update, as a fraction, at which a search stops; persistent-catapult."),
-        option("schedule", "--factor", type=float, default=1.0, help="eta_t over the learning rate whose threshold is the sharpness; threshold."),
+        option("schedule", "--delta", type=float, default_text="0.1", varies=True, help="Rise of the loss in one update, as a fraction, at which a search stops; persistent-catapult."),
+        option("schedule", "--factor", type=float, default_text="1", varies=True, help="eta_t over the learning rate whose threshold is the sharpness; threshold."),
         option("schedule", "--steps", type=int, default=512, help="Updates in all."),
-        option("schedule", "--warmup-exponent", type=float, default=1.0, help="Shape of the ramp; 1 is linear."),
-        option("schedule", "--decay", default="none", metavar="none|cosine", help="After warmup; cosine ends at eta_trgt / 10."),
+        option("schedule", "--warmup-exponent", type=float, default_text="1", varies=True, argument="exponent", help="Shape of the ramp; 1 is linear."),
+        option("schedule", "--decay", metavar="none|cosine", default_text="none", varies=True, help="After warmup; cosine ends at eta_trgt / 10."),
         option("schedule", "--eta-unit", default="critical", metavar="absolute|critical", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness; adam: of the pre-conditioned one)."),
     )  # fmt: skip
-
-
-# What may be given more than once to a command that does many runs; what it is called in Python.
-_VARIES = {
-    "model": "model", "width": "width", "depth": "depth", "activation": "activation",
-    "param": "parameterization", "s": "s", "var_w": "var_w", "representation": "representation",
-    "loss": "loss", "optimizer": "optimizer", "momentum": "beta", "dampening": "dampening",
-    "beta1": "beta1", "beta2": "beta2", "eps": "eps", "weight_decay": "weight_decay",
-    "batch_size": "batch_size", "schedule": "schedule", "delta": "delta", "factor": "factor",
-    "warmup_exponent": "warmup_exponent", "decay": "decay", "sharpness_every": "sharpness_every",
-    "sharpness_tol": "sharpness_tol", "dtype": "dtype",
-}  # fmt: skip
 
 
 def argument(name: str) -> str:
     """What Python calls an axis that may be named as its option: ``param``, ``batch-size``."""
     name = name.lstrip("-").replace("-", "_")
-    return _VARIES.get(name, name)
+    return _ARGUMENTS.get(name, name)
 
 
 def option_name(argument: str) -> str:
-    """The inverse: what is typed for an argument of a model or an optimizer."""
-    return next((name for name, known in _VARIES.items() if known == argument), argument)
+    """The inverse: what is typed for an argument of a model, an optimizer or a schedule."""
+    return next((name for name, known in _ARGUMENTS.items() if known == argument), argument)
 
 
 def several(command: click.Command) -> click.Command:
     """Let the options of a command that may vary take a list, or a grid where they are numbers."""
-    for parameter in command.params:
-        if parameter.name in _VARIES and not isinstance(parameter.type, Grid):
+    for parameter in _varying(command):
+        if not isinstance(parameter.type, Grid):
             parameter.type = Several(parameter.type)
     return command
+
+
+def _varying(command: click.Command) -> list[GroupedOption]:
+    return [p for p in command.params if isinstance(p, GroupedOption) and p.varies]
 
 
 def varied(given: dict[str, Any]) -> dict[str, Any]:
     """The axes that lists among the given options make, beside those of the schedule.
 
-    Each such option is left with its first value, also for `model_of` and `optimizer_of`, which
-    give the first of several.
+    Each such option is left with its first value, also for `model_of`, `optimizer_of` and
+    `schedule_of`, which give the first of several.
     """
     over: dict[str, Any] = {}
-    params = click.get_current_context().params
-    for name, argument in _VARIES.items():
+    context = click.get_current_context()
+    for parameter in _varying(context.command):
+        name = parameter.name or ""
         values = given.get(name)
         if isinstance(values, tuple):
-            whole = {"model": models_of, "optimizer": optimizers_of}.get(name)
-            over[argument] = values if whole is None else whole()
-            if whole is None:
-                params[name] = given[name] = values[0]
+            over[parameter.argument] = _made(name) if name in _WHOLE else values
+            if name not in _WHOLE:
+                context.params[name] = given[name] = values[0]
     return over
 
 
 def curvature_options(every: int) -> Callable[[Any], Any]:
     """The curvature group; runs measure more often than sweeps."""
     return _together(
-        option("curvature", "--sharpness-every", type=int, default=every, help="Updates between measurements; 0 is never."),
-        option("curvature", "--sharpness-tol", type=float, default=1e-5, help="Relative error of the eigenvalues.", old="--accuracy"),
+        option("curvature", "--sharpness-every", type=int, default=every, varies=True, help="Updates between measurements; 0 is never."),
+        option("curvature", "--sharpness-tol", type=float, default=1e-5, varies=True, help="Relative error of the eigenvalues.", old="--accuracy"),
     )  # fmt: skip
 
 
@@ -289,25 +301,6 @@ def _as_typed(key: str, value: object) -> object:
     raise InputError("config", key, "give a number, a text, or a list of them")
 
 
-def _given(names: dict[str, str], chosen: str, accepted: set[str], kind: str) -> dict[str, Any]:
-    """The options of ``names`` (option to argument) that were given, if the choice takes them."""
-    ctx = click.get_current_context()
-    arguments = {}
-    for name, argument in names.items():
-        value = ctx.params.get(name)
-        if value is None:
-            continue
-        if argument not in accepted:
-            several = isinstance(value, tuple)
-            shown = (
-                ",".join(v if isinstance(v, str) else f"{v:g}" for v in value) if several else value
-            )
-            typed = f"no_{name}" if value is False else name
-            raise InputError(typed, shown, f"{kind} {chosen} has no such option; leave it out")
-        arguments[argument] = value
-    return arguments
-
-
 def was_given(name: str) -> bool:
     """Whether an option of the current command was typed, or is in its config."""
     source = click.get_current_context().get_parameter_source(name)
@@ -318,67 +311,59 @@ def was_given(name: str) -> bool:
 
 
 def model_of() -> Model:
-    """The model that the current command's options describe."""
-    return next(iter(models_of().values()))
-
-
-def models_of() -> dict[str, Model]:
-    """Those that they describe, by name, where ``--model`` is a list."""
-    from simulator.models import MODELS
-
-    names = (
-        "width", "depth", "activation", "param", "s", "var_w", "bias", "representation",
-        "curvatures", "loss",
-    )  # fmt: skip
-    return _made("model", MODELS, names)
-
-
-def schedule_of(given: dict[str, Any]) -> dict[str, Any]:
-    """The entries of a `Spec` that describe the schedule; a default that it has no use for is not."""
-    from dataclasses import fields
-
-    from simulator.schedules import SCHEDULES
-
-    chosen = SCHEDULES[one_of("schedule", given["schedule"], SCHEDULES)]
-    unused = {"eta_init", "t_wrm"} - {field.name for field in fields(chosen)}
-    names = (
-        "schedule", "eta_init", "eta_trgt", "t_wrm", "warmup_exponent", "decay", "delta", "factor",
-        "steps", "eta_unit",
-    )  # fmt: skip
-    return {name: given[name] for name in names if name not in unused or was_given(name)}
+    """The model that the current command's options describe, the first of several."""
+    return _first("model")
 
 
 def optimizer_of() -> Optimizer:
-    """The optimizer that the current command's options describe."""
-    return next(iter(optimizers_of().values()))
+    """The optimizer that they describe."""
+    return _first("optimizer")
 
 
-def optimizers_of() -> dict[str, Optimizer]:
-    """Those that they describe, by name, where ``--optimizer`` is a list."""
-    from simulator.optimizers import OPTIMIZERS
-
-    names = ("momentum", "dampening", "ema", "beta1", "beta2", "eps", "weight_decay")
-    return _made("optimizer", OPTIMIZERS, names)
+def schedule_of() -> Schedule:
+    """The schedule that they describe, a template."""
+    return _first("schedule")
 
 
-def _made(kind: str, known: Mapping[str, type[Any]], names: Sequence[str]) -> dict[str, Any]:
-    """What ``--model`` or ``--optimizer`` names, each with those of the given options it takes."""
-    import inspect
+# The groups whose options are those of each.
+_WHOLE = {"model": ("model", "loss"), "optimizer": ("optimizer",), "schedule": ("schedule",)}
 
-    chosen = click.get_current_context().params[kind]
-    chosen = chosen if isinstance(chosen, tuple) else (chosen,)
+
+def _first(kind: str) -> Any:
+    return next(iter(_made(kind).values()))
+
+
+def _made(kind: str) -> dict[str, Any]:
+    """What ``--model``, say, names, by name; each with those of the given options it takes."""
+    from dataclasses import fields
+
+    from simulator.sweeps import OURS, Spec, text_of
+
+    context, known = click.get_current_context(), OURS[kind]
+    names = context.params[kind]
+    names = names if isinstance(names, tuple) else (names,)
     takes = {
-        name: {*inspect.signature(known[one_of(kind, name, known)]).parameters} for name in chosen
+        name: {field.name for field in fields(known[one_of(kind, name, known)])} for name in names
     }
-    arguments = {name: argument(name) for name in names}
-    given = _given(arguments, ", ".join(chosen), set().union(*takes.values()), f"the {kind}")
-    # Of a list, the first: the others are an axis.
-    values = {
-        k: v[0] if isinstance(v, tuple) and k != "curvatures" else v for k, v in given.items()
-    }
+    of_the_grid = {field.name for field in fields(Spec)}
+    values = {}
+    for parameter in context.command.params:
+        if not isinstance(parameter, GroupedOption) or parameter.group not in _WHOLE[kind]:
+            continue
+        value = context.params.get(parameter.name or "")
+        if value is None or parameter.argument in of_the_grid:
+            continue
+        if not any(parameter.argument in taken for taken in takes.values()):
+            typed = f"no_{parameter.name}" if value is False else str(parameter.name)
+            raise InputError(
+                typed, text_of(value),
+                f"the {kind} {', '.join(names)} has no such option; leave it out",
+            )  # fmt: skip
+        # Of a list, the first: the others are an axis.
+        listed = isinstance(value, tuple) and parameter.varies
+        values[parameter.argument] = value[0] if listed else value
     return {
-        name: known[name](**{k: v for k, v in values.items() if k in takes[name]})
-        for name in chosen
+        name: known[name](**{k: v for k, v in values.items() if k in takes[name]}) for name in names
     }
 
 

@@ -14,10 +14,10 @@ from simulator.commands.options import option_name
 if TYPE_CHECKING:
     from simulator.sweeps import Spec
 
-__all__ = ["line"]
+__all__ = ["command_line"]
 
 
-def line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
+def command_line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
     """A command for a shell.
 
     Parameters
@@ -33,13 +33,13 @@ def line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
     InputError
         For a spec that no line asks for.
     """
-    from simulator.schedules import SCHEDULES
-    from simulator.sweeps import first_seeds, is_recorded
+    from simulator.schedules import GRID
+    from simulator.sweeps import OURS, first_seeds, is_recorded
 
     axes = {axis.name: axis for axis in spec.over}
     words = ["warmup", "sweep"]
-    for kind, first in (("model", spec.model), ("optimizer", spec.optimizer)):
-        every = axes[kind].values if kind in axes else (first,)
+    for kind in OURS:
+        every = axes[kind].values if kind in axes else (getattr(spec, kind),)
         for chosen in every:
             if is_recorded(chosen):
                 raise InputError(
@@ -53,25 +53,21 @@ def line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
         words += [f"--{kind}", ",".join(chosen.name for chosen in every)]
         for name, value in _shared(kind, every, store).items():
             words += _option(name, axes[name].values if name in axes else value)
-    words += _data(data)
+        if kind == "model":
+            words += _data(data)
     schedules = axes["schedule"].values if "schedule" in axes else [spec.schedule]
-    takes = {field.name for name in schedules for field in fields(SCHEDULES[name])}
-    plain = spec.as_dict() | {name: axis.values for name, axis in axes.items()}
-    for name in ("eta_init", "eta_trgt", "t_wrm", "decay", "delta", "factor"):
-        if name in takes:
-            words += _option(name, plain[name])
-    if "exponent" in takes:
-        words += _option("warmup_exponent", plain["warmup_exponent"])
-    for name in ("schedule", "steps", "eta_unit", "batch_size", "layer_rates", "sharpness_every",
-                 "sharpness_tol", "curves", "dtype"):  # fmt: skip
-        words += _option(name, plain[name])
+    of_no_use = {*GRID} - {name for schedule in schedules for name in schedule.options()}
+    for field in fields(spec):
+        if field.name not in {*OURS, *of_no_use, "seeds", "over", "top_k"}:
+            values = axes[field.name].values if field.name in axes else getattr(spec, field.name)
+            words += _option(field.name, values)
     if spec.seeds == first_seeds(len(spec.seeds)):
         words += ["--seeds", str(len(spec.seeds))]
     elif spec.cells == 1:
         # Of one run: it always keeps its curves.
         words[1] = "run"
         words.remove("--curves")
-        words += ["--seed", str(spec.seeds[0])]
+        words += ["--seed", str(spec.seeds[0]), "--top-k", str(spec.top_k)]
     else:
         raise InputError("store", store, "has seeds that no line asks for; use simulator.sweeps")
     return shlex.join([*words, "--output", str(store)])
@@ -96,10 +92,12 @@ def _typed(value: Any) -> str:
 
 
 def _shared(kind: str, every: Sequence[Any], store: Path) -> dict[str, Any]:
-    """The options of all of them; one line gives each a single value."""
+    """The options of all of them, the grid's apart; one line gives each a single value."""
+    from simulator.schedules import GRID
+
     found: dict[str, Any] = {}
     for name, value in (option for chosen in every for option in chosen.options().items()):
-        if found.setdefault(name, value) != value:
+        if name not in GRID and found.setdefault(name, value) != value:
             raise InputError(
                 "store", store, f"has {kind}s whose {name} differs; use simulator.sweep"
             )

@@ -44,15 +44,14 @@ def replay(
         If given, how often to measure this time. A schedule that hangs on the sharpness would then
         make another run: it keeps its own.
     """
-    from simulator.schedules import SCHEDULES
     from simulator.sweeps import load, open_store
 
     dataset, spec, description = open_store(store, option)
-    if SCHEDULES[spec.schedule].needs_sharpness:
+    if spec.schedule.needs_sharpness:
         if options.was_given("sharpness_every") and sharpness_every != spec.sharpness_every:
             raise InputError(
                 "sharpness_every", sharpness_every,
-                f"the schedule {spec.schedule} hangs on it; leave it out",
+                f"the schedule {spec.schedule.name} depends on it; leave it out",
             )  # fmt: skip
         sharpness_every = None
     again = data_again(store, option, data, description)

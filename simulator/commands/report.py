@@ -13,7 +13,7 @@ import click
 from simulator.checks import InputError, printable
 from simulator.commands import options
 from simulator.commands.options import option
-from simulator.commands.remake import line
+from simulator.commands.remake import command_line
 from simulator.commands.replay import coordinates, data_again
 from simulator.commands.stopping import interruptible
 from simulator.commands.terminal import announce_compilation, emit, progress
@@ -103,19 +103,21 @@ def _check_known(spec: Spec, store: Path, *, curves: bool) -> None:
     from simulator.sweeps import is_recorded
 
     parts = [part for _, part in spec.parts()]
-    own = next((part.optimizer.name for part in parts if is_recorded(part.optimizer)), None)
-    if own is not None:
-        raise InputError(
-            "store", store,
-            f"its optimizer {own} is user-defined, and its stability limit is not known here; use "
-            "warmup plot",
-        )  # fmt: skip
-    own = next((part.model.name for part in parts if is_recorded(part.model)), None)
-    if curves and own is not None and not spec.curves:
+    for kind, of_no_use in (("optimizer", True), ("model", curves and not spec.curves),
+                            ("schedule", curves and not spec.curves)):  # fmt: skip
+        own = next((o.name for o in (getattr(p, kind) for p in parts) if is_recorded(o)), None)
+        if own is None or not of_no_use:
+            continue
+        if kind == "optimizer":
+            raise InputError(
+                "store", store,
+                f"its optimizer {own} is user-defined, and its stability limit is not known here; "
+                "use warmup plot",
+            )  # fmt: skip
         raise InputError(
             "curves", "not in the store",
-            f"its model {own} is user-defined, and cannot be run again here; give "
-            "--no-curves, or sweep with curves=True",
+            f"its {kind} {own} is user-defined, and cannot be run again here; give --no-curves, or "
+            "sweep with curves=True",
         )  # fmt: skip
 
 
@@ -128,7 +130,7 @@ def _check_color(dataset: xr.Dataset, color: str) -> None:
 
 def _remade(spec: Spec, description: dict[str, Any], store: Path) -> str:
     try:
-        return line(spec, description, Path("again.zarr"))
+        return command_line(spec, description, Path("again.zarr"))
     except InputError as error:
         return f"# {error}"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError, at_least, count, printable
+from simulator.checks import InputError, at_least, printable
 from simulator.commands import options
 from simulator.commands.live import drawing, leave_picture, obstacle
 from simulator.commands.options import option
@@ -82,13 +82,10 @@ def run(**given: Any) -> None:
     where = Destination(given["output"], overwrite=given["overwrite"])
     where.check(spec, data)
     rehearse(spec, data)
-    count("top_k", given["top_k"], 1)
     announce_compilation()
     known = seed_constants(spec, data, spec.seeds[cell[0]])
     with _watched(given["live"]) as callback:
-        result = run_cell(
-            spec, data, cell, known["eta_critical"], top_k=given["top_k"], callback=callback
-        )
+        result = run_cell(spec, data, cell, known["eta_critical"], callback=callback)
     if callback is not None:
         leave_picture(Snapshot.of(result))
     # Kernels are loaded before the run too, for the unit of its learning rates.
@@ -157,13 +154,13 @@ def _from_to(result: Run, name: str, of_no_consequence: bool) -> str:
 def _report(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any]) -> None:
     from simulator.regimes import NATURAL_PHASES, OUTCOMES
 
-    unused = {"eta_init", "t_wrm"} - set(spec.schedule_at(cell, 1.0).options())
+    unused = {"eta_init", "t_wrm"} - set(spec.schedule.options())
     where = ", ".join(
         f"{name} {value:g}"
         for name, value in spec.coordinates_of(cell).items()
         if name not in unused
     )
-    schedule = "" if spec.schedule == "warmup" else f"{spec.schedule}, "
+    schedule = "" if spec.schedule.name == "warmup" else f"{spec.schedule.name}, "
     click.echo(f"{spec.model.name}, {spec.optimizer.name}, {schedule}{where}")
     if spec.eta_unit == "critical":
         click.echo(f"(eta in units of eta_critical = {found['eta_critical']:.4g})")

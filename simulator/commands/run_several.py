@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError, count, printable
+from simulator.checks import InputError, printable
 from simulator.commands.terminal import announce_compilation, emit, marked, progress
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, An
         if given[option]:
             raise InputError(option, printable(given[option]), f"keeps one run; use {instead}")
     rehearse(spec, data)
-    count("top_k", given["top_k"], 1)
     announce_compilation()
     runs, labels, found = list["Run"](), list[str](), list[dict[str, Any]]()
     with progress(spec.cells) as on_progress:
@@ -42,7 +41,7 @@ def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, An
             first = len(spec.over)
             part, cell = spec.part(index[:first]), index[first:]
             known = seed_constants(part, data, part.seeds[0])
-            runs.append(run_cell(part, data, cell, known["eta_critical"], top_k=given["top_k"]))
+            runs.append(run_cell(part, data, cell, known["eta_critical"]))
             at = {
                 name: value
                 for name, value in spec.coordinates_of(index).items()

@@ -107,7 +107,7 @@ def run_studies(**given: Any) -> None:
     if given["as_json"]:
         emit(_document(results, lab))
     else:
-        _on_progress(results)
+        _report(results)
     if not all(claim.holds for _, claims, _, _ in results for claim in claims):
         raise click.exceptions.Exit(1)
 
@@ -129,7 +129,7 @@ def _run(one: Study, lab: Lab, folder: Path) -> Result:
     return one, claims, seconds, figure
 
 
-def _on_progress(results: list[Result]) -> None:
+def _report(results: list[Result]) -> None:
     head = ("claim", "expected", "measured [min median max]", "")
     for one, claims, seconds, figure in results:
         click.echo(f"\n{one.title}\n({one.name}; {seconds:.0f} s; {figure})")

@@ -114,7 +114,7 @@ def sweep(**given: Any) -> None:
     if given["as_json"]:
         emit(_document(spec, dataset, rows, store, figure, seconds))
     else:
-        _on_progress(spec, dataset, rows, store, figure, seconds)
+        _report(spec, dataset, rows, store, figure, seconds)
     if places:
         shown = ", ".join(f"{name} {spec.coordinates()[name][0]}" for name in places)
         note(f"The diagram is of {shown}; warmup plot --where draws the others.")
@@ -248,7 +248,7 @@ def _document(
     }
 
 
-def _on_progress(
+def _report(
     spec: Spec,
     dataset: xr.Dataset,
     rows: list[dict[str, Any]],

@@ -15,8 +15,7 @@ subclass: see ``custom.py`` and ``docs/own_model.md``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.models.batched import BatchedModel
+from simulator.named import Named
 from simulator.shipped import refuse_overrides
 
 __all__ = ["DTYPES", "Model", "Objective", "checked_vector", "required"]
@@ -101,10 +101,8 @@ class Objective(ABC):
 
 
 @dataclass(frozen=True)
-class Model(ABC):
+class Model(Named):
     """A loss landscape that can be trained; see the module for how to add one."""
-
-    name: ClassVar[str]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -120,14 +118,6 @@ class Model(ABC):
 
         Raises `InputError` for data, or a lack of it, that the model cannot be trained on.
         """
-
-    def options(self) -> dict[str, Any]:
-        """The arguments that make this model again."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def with_options(self, **changes: Any) -> Self:
-        """The same model with other values of some of its options."""
-        return type(self)(**{**self.options(), **changes})
 
     def batched(self, data: Data | None) -> BatchedModel | None:
         """How many runs of it train side by side on ``data``, where there is a way.

@@ -16,15 +16,16 @@ One of one's own, in one's own file, needs 2 only: see ``docs/own_optimizer.md``
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple, Self
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from simulator.arrays import Array
 from simulator.limits import StabilityLimit
+from simulator.named import Named
 from simulator.shipped import is_shipped, refuse_overrides
 
 __all__ = [
@@ -46,14 +47,13 @@ class Recurrence(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Optimizer(ABC):
+class Optimizer(Named):
     """An update rule theta_{t+1} = theta_t - eta_t u_t and the sharpness that it can bear.
 
     For adaptive optimizers "sharpness" means the pre-conditioned one, the top eigenvalue of
     P^-1 H with the P of ``preconditioner``.
     """
 
-    name: ClassVar[str]
     vectors: ClassVar[int]
     adaptive: ClassVar[bool] = False
 
@@ -114,14 +114,6 @@ class Optimizer(ABC):
     def eta_critical(self, sharpness: float) -> float:
         """The learning rate whose threshold is this sharpness; inf where there is none."""
         return self.limit.eta(sharpness)
-
-    def options(self) -> dict[str, Any]:
-        """The arguments that make this optimizer again."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def with_options(self, **changes: Any) -> Self:
-        """The same optimizer with other values of some of its options."""
-        return type(self)(**{**self.options(), **changes})
 
 
 def has_recurrence(optimizer: Optimizer) -> bool:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from simulator.data import Data
 from simulator.models import UV
+from simulator.schedules import Warmup
+from simulator.shipped import is_shipped
 from simulator.sweeps.seed_constants import is_one_example
 from simulator.sweeps.spec import Spec
 from simulator.theory import warmup
@@ -54,7 +56,8 @@ def closed_forms(
     that of the start. From 0 it hangs on noise in the labels, and one example has none.
     """
     blank = np.full(len(eta_trgt), np.nan)
-    if spec.schedule != "warmup" or spec.decay != "none":
+    schedule = spec.schedule
+    if not (isinstance(schedule, Warmup) and is_shipped(schedule)) or schedule.decay != "none":
         return Lines(np.nan, np.nan, blank)
     # Every run of a seed has the same; those that were not done have none.
     known = dataset.isel(eta_init=eta_init).transpose("seed", ...)
@@ -85,7 +88,7 @@ def _shortest(
     spec: Spec, data: Data | None, seed: int, eta_trgt: NDArray[np.float64], eta_init: float
 ) -> NDArray[np.float64]:
     blank = np.full(len(eta_trgt), np.nan)
-    if data is None or not is_one_example(spec, data) or spec.warmup_exponent != 1.0:
+    if data is None or not is_one_example(spec, data) or not _is_linear(spec):
         return blank
     assert isinstance(spec.model, UV)
     delta, lam, kappa, _ = spec.model.one_example(spec.model.init(data, seed, spec.dtype), data)
@@ -94,6 +97,10 @@ def _shortest(
     if not at_the_edge or not 0 < residual < 1:
         return blank
     return np.asarray(warmup.shortest_warmup(eta_trgt, lam, residual, eta_init))
+
+
+def _is_linear(spec: Spec) -> bool:
+    return isinstance(spec.schedule, Warmup) and spec.schedule.exponent == 1.0
 
 
 def _of_seeds(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from simulator.schedules.at_threshold import AtThreshold
-from simulator.schedules.base import Chooser, Probe, Schedule
+from simulator.schedules.base import GRID, Chooser, Probe, Schedule
 from simulator.schedules.modified import ModifiedWarmup
 from simulator.schedules.persistent_catapult import PersistentCatapult
 from simulator.schedules.warmup import DECAYS, Warmup
 
 __all__ = [
-    "DECAYS", "SCHEDULES", "AtThreshold", "Chooser", "ModifiedWarmup", "PersistentCatapult",
+    "DECAYS", "GRID", "SCHEDULES", "AtThreshold", "Chooser", "ModifiedWarmup", "PersistentCatapult",
     "Probe", "Schedule", "Warmup",
 ]  # fmt: skip
 

@@ -7,19 +7,26 @@ To add one:
 3. Add it to ``SCHEDULES`` in ``simulator/schedules/__init__.py``, and a test.
 
 Everything else (training, sweeps, the command line's ``--schedule``) works on the contract alone.
+Fields whose names begin with ``eta_`` are learning rates: in a sweep with ``eta_unit="critical"``
+they are in that unit. The fields ``eta_init``, ``eta_trgt`` and ``t_wrm``, those of them that there
+are, are axes of every sweep. A user-defined schedule, in a file of one's own, needs 2 only.
 """
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Chooser", "Probe", "Schedule"]
+from simulator.named import Named
+
+__all__ = ["GRID", "Chooser", "Probe", "Schedule"]
+
+# The fields that are axes of every sweep.
+GRID = ("eta_init", "eta_trgt", "t_wrm")
 
 
 class Probe(Protocol):
@@ -52,10 +59,9 @@ Chooser = Callable[[Probe], float]
 
 
 @dataclass(frozen=True)
-class Schedule(ABC):
+class Schedule(Named):
     """A learning rate eta_t for every update, counted from t = 1."""
 
-    name: ClassVar[str]
     needs_sharpness: ClassVar[bool] = False
 
     def values(self, steps: int) -> NDArray[np.float64]:
@@ -65,10 +71,18 @@ class Schedule(ABC):
         """
         return np.full(steps, np.nan)
 
+    def at(self, unit: float, **coordinates: float) -> Self:
+        """The same schedule at a cell of a sweep: its learning rates times ``unit``.
+
+        ``coordinates`` replace fields of the same names; those that are no fields do not count.
+        """
+        options = self.options()
+        options |= {name: value for name, value in coordinates.items() if name in options}
+        for name in options:
+            if name.startswith("eta_"):
+                options[name] *= unit
+        return self.with_options(**options)
+
     def chooser(self) -> Chooser | None:
         """For one run: gives eta_t when called before each update in turn. None: as planned."""
         return None
-
-    def options(self) -> dict[str, Any]:
-        """The arguments that make this schedule again."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -54,7 +54,7 @@ class Warmup(Schedule):
         nonnegative("eta_init", self.eta_init)
         positive("eta_trgt", self.eta_trgt)
         count("t_wrm", self.t_wrm, 1)
-        positive("warmup_exponent", self.exponent)
+        positive("exponent", self.exponent)
         one_of("decay", self.decay, DECAYS)
 
     def weights(self, steps: int) -> NDArray[np.float64]:

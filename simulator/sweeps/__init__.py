@@ -10,12 +10,31 @@ from simulator.sweeps.placing import is_taken
 from simulator.sweeps.reading import load, open_store, tally
 from simulator.sweeps.seed_constants import seed_constants
 from simulator.sweeps.selection import selected
-from simulator.sweeps.spec import AXES, Spec, first_seeds
+from simulator.sweeps.spec import AXES, OURS, Spec, first_seeds
 from simulator.sweeps.store import StoreMovedError
 from simulator.sweeps.work import run_cell
 
 __all__ = [
-    "AXES", "Destination", "Spec", "StoreMovedError", "axes_of", "check", "cores", "execute",
-    "first_seeds", "is_recorded", "is_taken", "load", "open_store", "rehearse", "run_cell",
-    "save_run", "seed_constants", "selected", "sweep", "tally", "text_of",
+    "AXES",
+    "OURS",
+    "Destination",
+    "Spec",
+    "StoreMovedError",
+    "axes_of",
+    "check",
+    "cores",
+    "execute",
+    "first_seeds",
+    "is_recorded",
+    "is_taken",
+    "load",
+    "open_store",
+    "rehearse",
+    "run_cell",
+    "save_run",
+    "seed_constants",
+    "selected",
+    "sweep",
+    "tally",
+    "text_of",
 ]  # fmt: skip

@@ -10,33 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.data import Data
+from simulator.experiment import Experiment
 from simulator.models import Array, BatchedModel
-from simulator.runs import Run
 from simulator.schedules import Warmup
 from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
 from simulator.sweeps.spec import Region, Spec
 from simulator.training import Interrupted
-from simulator.training.ensemble import Ensemble, batched_for, train_batched
+from simulator.training.ensemble import Ensemble, train_batched
 from simulator.training.metrics import test_metrics
 from simulator.training.single import run_in_a_lane
 
-__all__ = ["is_batched", "run_batched"]
+__all__ = ["run_batched"]
 
 log = logging.getLogger(__name__)
 
 # A call of the kernel cannot be interrupted: it lasts a tenth of a second or so.
 _MOST_UPDATES = 50_000_000
-
-
-def is_batched(spec: Spec, data: Data | None) -> bool:
-    """Whether every run of the sweep does."""
-    plain = (
-        spec.schedule == Warmup.name
-        and not spec.layer_rates
-        and (spec.batch_size is None or (data is not None and spec.batch_size == data.samples))
-    )
-    return plain and batched_for(spec.model, data, spec.optimizer, Warmup(), spec.dtype) is not None
 
 
 def run_batched(
@@ -80,24 +70,18 @@ def _fill(job: Job, region: Region, at: tuple[NDArray[np.intp], ...], chunk: Chu
     before = job.known(seed)
     theta = spec.model.init(data, seed, spec.dtype)
 
-    def schedule(cell: NDArray[np.intp]) -> Warmup:
-        warmup = spec.schedule_at(tuple(map(int, cell)), before["eta_critical"])
-        assert isinstance(warmup, Warmup)
-        return warmup
+    def experiment(cell: NDArray[np.intp]) -> Experiment:
+        return spec.at(tuple(map(int, cell)), before["eta_critical"])
 
-    def alone(cell: NDArray[np.intp]) -> Run:
-        return run_in_a_lane(
-            spec.model, data, batched, theta, optimizer=spec.optimizer, schedule=schedule(cell),
-            steps=spec.steps, sharpness_every=spec.sharpness_every,
-        )  # fmt: skip
-
-    unit = before["eta_critical"] if spec.eta_unit == "critical" else 1.0
+    warmup = experiment(cells[0]).schedule
+    assert isinstance(warmup, Warmup)
+    unit = spec.unit(before["eta_critical"])
     eta_ends = np.stack([
         np.array(spec.eta_init)[cells[:, 1]] * unit, np.array(spec.eta_trgt)[cells[:, 2]] * unit,
     ])  # fmt: skip
     ensemble = train_batched(
         batched, np.repeat(batched.begin(theta[None]), len(cells), axis=1), eta_ends,
-        schedule(cells[0]).weights(spec.steps), spec.optimizer,
+        warmup.weights(spec.steps), spec.optimizer,
         sharpness_every=spec.sharpness_every, constant_loss=spec.model.constant_loss(data),
         stride=1 if spec.curves else 0,
     )  # fmt: skip
@@ -106,7 +90,8 @@ def _fill(job: Job, region: Region, at: tuple[NDArray[np.intp], ...], chunk: Chu
     job.layout.fill(chunk, at, ensemble, before)
     for run in ensemble.unsettled:
         place = tuple(int(index[run]) for index in at)
-        job.layout.fill(chunk, place, alone(cells[run]), before)
+        alone = run_in_a_lane(experiment(cells[run]), data, seed, batched, theta)
+        job.layout.fill(chunk, place, alone, before)
 
 
 def _scored(

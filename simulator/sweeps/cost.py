@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from simulator.checks import InputError
 from simulator.data import Data
-from simulator.sweeps.batched import is_batched
 from simulator.sweeps.layout import Layout
 from simulator.sweeps.spec import Spec
+from simulator.training.ensemble import batched_for
 
 __all__ = ["cells_in_a_chunk", "core_seconds", "refuse_large"]
 
@@ -33,7 +33,7 @@ _MANY_HOURS, _MANY_BYTES = 48.0, 50e9
 
 def core_seconds(spec: Spec, data: Data | None) -> float:
     """Seconds of one core that a run of a part takes, about, if it does not diverge early."""
-    if is_batched(spec, data):
+    if batched_for(spec, data):
         return spec.steps / _LANE_UPDATES_PER_SECOND
     parameters = spec.model.init(data, spec.seeds[0], spec.dtype).size
     samples = spec.batch_size or (data.samples if data else 1)
@@ -50,7 +50,7 @@ def cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
 def _cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
     seconds = core_seconds(spec, data)
     least = _LEAST_SECONDS / seconds
-    if is_batched(spec, data):
+    if batched_for(spec, data):
         least = max(_LEAST_SECONDS_BATCHED / seconds, _LEAST_CELLS_BATCHED)
     cells = max(
         min(int(least), spec.cells // _LEAST_CHUNKS),

@@ -1,4 +1,4 @@
-"""Models and optimizers in a spec: ours by name and options, a person's own by a fingerprint too.
+"""Models, optimizers and schedules in a spec: ours by name and options, others by fingerprint.
 
 What only its maker's file can make again comes back from a store as a record: it has a name and
 options, can be shown and compared, and refuses to train.
@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from simulator.checks import InputError, one_of
 from simulator.data import Data
 from simulator.models import Array, Model, Objective
+from simulator.named import Named
 from simulator.optimizers import Optimizer, StabilityLimit
+from simulator.schedules import GRID, Schedule
 from simulator.shipped import is_shipped
 from simulator.sweeps.fingerprint import fingerprint
 
-__all__ = ["RecordedModel", "RecordedOptimizer", "is_recorded", "plain_of", "rebuild"]
+__all__ = ["is_recorded", "plain_of", "rebuild"]
 
 
 @dataclass(frozen=True)
-class RecordedModel(Model):
-    """A model of somebody's own, of which a store knows the name and the options."""
+class Recorded(Named):
+    """Something user-defined, of which a store knows the name and the options."""
 
     entries: Mapping[str, Any]
 
@@ -30,10 +35,15 @@ class RecordedModel(Model):
         object.__setattr__(self, "name", self.entries["name"])
 
     def options(self) -> dict[str, Any]:
-        return _without_name(self.entries)
+        return {name: value for name, value in self.entries.items() if name != "name"}
 
-    def with_options(self, **changes: Any) -> RecordedModel:
-        return RecordedModel({**self.entries, **changes})
+    def with_options(self, **changes: Any) -> Self:
+        return type(self)({**self.entries, **changes})
+
+
+@dataclass(frozen=True)
+class RecordedModel(Recorded, Model):
+    """A model."""
 
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
         _refuse("model", self.name)
@@ -43,19 +53,8 @@ class RecordedModel(Model):
 
 
 @dataclass(frozen=True)
-class RecordedOptimizer(Optimizer):
-    """An optimizer of somebody's own, of which a store knows the name and the options."""
-
-    entries: Mapping[str, Any]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.entries["name"])
-
-    def options(self) -> dict[str, Any]:
-        return _without_name(self.entries)
-
-    def with_options(self, **changes: Any) -> RecordedOptimizer:
-        return RecordedOptimizer({**self.entries, **changes})
+class RecordedOptimizer(Recorded, Optimizer):
+    """An optimizer."""
 
     def direction(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
         _refuse("optimizer", self.name)
@@ -69,8 +68,17 @@ class RecordedOptimizer(Optimizer):
         _refuse("optimizer", self.name)
 
 
-def _without_name(entries: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in entries.items() if name != "name"}
+@dataclass(frozen=True)
+class RecordedSchedule(Recorded, Schedule):
+    """A schedule."""
+
+    def values(self, steps: int) -> NDArray[np.float64]:
+        _refuse("schedule", self.name)
+
+
+_RECORDS: dict[str, type[Recorded]] = {
+    "model": RecordedModel, "optimizer": RecordedOptimizer, "schedule": RecordedSchedule,
+}  # fmt: skip
 
 
 def _refuse(kind: str, name: str) -> NoReturn:
@@ -81,23 +89,25 @@ def _refuse(kind: str, name: str) -> NoReturn:
     )  # fmt: skip
 
 
-def is_recorded(thing: Model | Optimizer) -> bool:
+def is_recorded(thing: Named) -> bool:
     """Whether it is known by name only."""
-    return isinstance(thing, (RecordedModel, RecordedOptimizer))
+    return isinstance(thing, Recorded)
 
 
-def plain_of(kind: str, thing: Model | Optimizer, ours: Mapping[str, type[Any]]) -> dict[str, Any]:
+def plain_of(kind: str, thing: Named, ours: Mapping[str, type[Any]]) -> dict[str, Any]:
     """Name and options, and of one that is not ours the fingerprint of its code as ``source``."""
-    plain = {"name": thing.name, **thing.options()}
+    # What the grid gives is left out.
+    options = {k: None if k in GRID else value for k, value in thing.options().items()}
+    plain = {"name": thing.name, **options}
     if is_recorded(thing) or (type(thing) in ours.values() and is_shipped(thing)):
         return plain
     if thing.name in ours:
         raise InputError(kind, thing.name, f"is the name of a {kind} of ours; give yours another")
     for option, value in plain.items():
-        many = isinstance(value, (tuple, list))
-        if many:
+        entries = [*value] if isinstance(value, (tuple, list)) else [value]
+        if isinstance(value, (tuple, list)):
             plain[option] = tuple(value)
-        if not all(_is_plain(entry) for entry in (value if many else [value])):
+        if not all(_is_plain(entry) for entry in entries):
             raise InputError(
                 kind, f"{thing.name} with an option {option} of type {type(value).__name__}",
                 "a store keeps numbers, texts, truth values, and tuples of them",
@@ -117,9 +127,11 @@ def rebuild(kind: str, ours: Mapping[str, type[Any]], plain: object) -> Any:
     name = options.pop("name", None)
     if isinstance(name, str) and name not in ours and isinstance(options.get("source"), str):
         entries = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-        return (RecordedModel if kind == "model" else RecordedOptimizer)(entries)
+        return _RECORDS[kind](entries)
     one_of(kind, name, ours)
     assert isinstance(name, str)
+    # What the grid gives is not there.
+    options = {k: v for k, v in options.items() if v is not None or k not in GRID}
     try:
         return ours[name](**options)
     except TypeError:

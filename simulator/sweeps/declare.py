@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "coordinates", "declare", "describe"]
 
-FORMAT = 3
+FORMAT = 4
 
 
 def declare(

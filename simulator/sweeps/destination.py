@@ -24,7 +24,7 @@ from simulator.sweeps.layout import Layout
 from simulator.sweeps.origin import machine, numerics
 from simulator.sweeps.placing import bring_back, clear, resolved
 from simulator.sweeps.reading import check_layout, described, open_group
-from simulator.sweeps.spec import Spec
+from simulator.sweeps.spec import OURS, Spec
 from simulator.sweeps.store import ResultStore, hold
 
 __all__ = ["Destination", "save_run"]
@@ -87,7 +87,7 @@ class Destination:
                     # How much of it is there already is not known.
                     needed = 0
             elif self.overwrite:
-                check_layout(self.path, "output", of_any_version=True)
+                check_layout(self.path, "output")
             else:
                 raise InputError(
                     "output", self.path, "exists; --resume continues it, --overwrite replaces it"
@@ -142,7 +142,8 @@ def _with_own(theirs: Spec, ours: Spec) -> Spec:
     for axis, mine in zip(theirs.over, ours.over, strict=True):
         known = dict(zip(mine.labels, mine.values, strict=True))
         over.append(replace(axis, values=tuple(known[label] for label in axis.labels)))
-    return replace(theirs, model=ours.model, optimizer=ours.optimizer, over=tuple(over))
+    first = {kind: getattr(ours, kind) for kind in OURS}
+    return replace(theirs, **first, over=tuple(over))
 
 
 def save_run(
@@ -185,7 +186,8 @@ def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: st
 
 
 def _remedy(theirs: Spec, ours: Spec) -> str:
-    for there, here in ((theirs.model, ours.model), (theirs.optimizer, ours.optimizer)):
+    for kind in OURS:
+        there, here = getattr(theirs, kind), getattr(ours, kind)
         if is_recorded(there) and there.name != here.name:
             return f"{there.name} is user-defined: resume in Python, with sweep(..., resume=True)"
     return "use the same, or another output"

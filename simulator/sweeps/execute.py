@@ -8,19 +8,16 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import closing, suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.catapult_search import DELTA
-from simulator.checks import InputError, at_least
+from simulator.checks import InputError, at_least, one_of
 from simulator.data import Data
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
-from simulator.schedules import Schedule
-from simulator.shipped import is_shipped
+from simulator.schedules import SCHEDULES, Schedule
 from simulator.sweeps.cluster import Cluster
 from simulator.sweeps.cost import cells_in_a_chunk, refuse_large
 from simulator.sweeps.destination import Destination
@@ -57,11 +54,11 @@ def sweep(
     seeds: int = 1,
     steps: int = 512,
     eta_unit: str = "absolute",
-    warmup_exponent: float = 1.0,
-    decay: str = "none",
     schedule: str | Schedule = "warmup",
-    delta: float = DELTA,
-    factor: float = 1.0,
+    warmup_exponent: float | None = None,
+    decay: str | None = None,
+    delta: float | None = None,
+    factor: float | None = None,
     batch_size: int | None = None,
     layer_rates: bool = False,
     sharpness_every: int = 16,
@@ -93,13 +90,13 @@ def sweep(
     eta_unit : {"absolute", "critical"}
         ``critical``: learning rates are multiples of the optimizer's instability threshold at
         initialisation, per seed (GD: 2 / sharpness).
-    warmup_exponent, decay
-        As ``exponent`` and ``decay`` of `Warmup`.
     schedule : {"warmup", "modified", "persistent-catapult", "threshold"} or Schedule
-        `Warmup`, `ModifiedWarmup`, `PersistentCatapult`, or `AtThreshold`: its name, or one of them
-        as a template. The grid gives eta_init, eta_trgt and t_wrm, the template all else.
-    delta, factor : float
-        As of `PersistentCatapult` and of `AtThreshold`.
+        `Warmup`, `ModifiedWarmup`, `PersistentCatapult`, or `AtThreshold` by its name; or one of
+        these, or a user-defined one, as a template: the grid gives eta_init, eta_trgt and t_wrm,
+        the template all else. Other fields ``eta_…`` of it are in ``eta_unit`` as well.
+    warmup_exponent, decay, delta, factor : optional
+        Options of that schedule: ``exponent`` and ``decay`` of `Warmup`, ``delta`` of
+        `PersistentCatapult`, ``factor`` of `AtThreshold`.
     layer_rates : bool
         Each layer at the learning-rate factor of the model's parameterization: muP under an
         adaptive optimizer.
@@ -119,11 +116,11 @@ def sweep(
     scheduler : str, optional
         Address of a Dask scheduler, whose workers do the runs.
     over : mapping, optional
-        More axes: from the name of an option to the values that it takes. Options of the model, of
-        the optimizer, ``batch_size``, ``dtype``, ``layer_rates``, ``sharpness_every``,
-        ``sharpness_tol``, ``schedule``, ``warmup_exponent``, ``decay``, ``delta``, ``factor``; or
-        ``model`` and ``optimizer`` themselves, as a list or as a mapping from labels to them. With
-        ``eta_unit="critical"`` each combination has its own unit.
+        More axes: from the name of an option to the values that it takes. Options of the model,
+        the optimizer or the schedule, ``batch_size``, ``dtype``, ``layer_rates``,
+        ``sharpness_every``, ``sharpness_tol``; or ``model``, ``optimizer`` and ``schedule``
+        themselves, as a list or as a mapping from labels to them. With ``eta_unit="critical"`` each
+        combination has its own unit.
 
     Returns
     -------
@@ -145,8 +142,8 @@ def sweep(
         seeds=first_seeds(seeds),
         steps=steps,
         eta_unit=eta_unit,
-        **_of_schedule(
-            schedule, warmup_exponent=warmup_exponent, decay=decay, delta=delta, factor=factor
+        schedule=_template(
+            schedule, exponent=warmup_exponent, decay=decay, delta=delta, factor=factor
         ),
         batch_size=batch_size,
         layer_rates=layer_rates,
@@ -161,22 +158,19 @@ def sweep(
     return execute(spec, data, where, workers=workers, scheduler=scheduler, large=large).load()
 
 
-def _of_schedule(schedule: str | Schedule, **given: Any) -> dict[str, Any]:
-    """The entries of a `Spec` that describe a schedule, a name or a template."""
+def _template(schedule: str | Schedule, **given: Any) -> Schedule:
+    """A schedule, itself or by its name, with those of the given options that are not None."""
     if isinstance(schedule, str):
-        return {"schedule": schedule, **given}
-    if not is_shipped(schedule, Schedule):
-        raise InputError(
-            "schedule", getattr(schedule, "name", schedule),
-            "a sweep takes schedules of this package; train your own with simulate",
-        )  # fmt: skip
-    names = {"exponent": "warmup_exponent"}
-    options = {names.get(name, name): value for name, value in schedule.options().items()}
-    defaults = {field.name: field.default for field in fields(Spec)}
-    for name, value in given.items():
-        if name in options and value not in (defaults[name], options[name]):
-            raise InputError(name, value, f"the schedule given has {options[name]}; give it once")
-    return {"schedule": schedule.name, **given, **{k: options[k] for k in given if k in options}}
+        schedule = SCHEDULES[one_of("schedule", schedule, SCHEDULES)]()
+    if not isinstance(schedule, Schedule):
+        raise InputError("schedule", schedule, "give a Schedule, or the name of one")
+    options = {name: value for name, value in given.items() if value is not None}
+    for name, value in options.items():
+        if name not in schedule.options():
+            raise InputError(
+                name, value, f"the schedule {schedule.name} has no such option; leave it out"
+            )
+    return schedule.with_options(**options)
 
 
 def execute(
@@ -259,7 +253,7 @@ def _rehearse(spec: Spec, data: Data | None) -> None:
     if spec.batch_size is not None:
         check_batch_size(spec.batch_size, objective.samples)
     spec.model.init(data, spec.seeds[-1], spec.dtype)
-    spec.schedule_at((0, 0, 0, 0), 1.0).values(spec.steps)
+    spec.at((0, 0, 0, 0), 1.0).schedule.values(spec.steps)
     UpdateRule(spec.optimizer, spec.model, objective, spec.rates(data), spec.seeds[0])
 
 

@@ -8,18 +8,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from simulator.checks import InputError
+from simulator.checks import InputError, one_of
 from simulator.models import Model
+from simulator.named import Named
 from simulator.optimizers import Optimizer
+from simulator.schedules import GRID, SCHEDULES, Schedule
 
 __all__ = ["Axis", "axes_of", "changed", "text_of"]
 
 # Fields of a `Spec` that may vary from run to run.
 _OF_A_RUN = (
-    "batch_size", "dtype", "layer_rates", "sharpness_every", "sharpness_tol", "schedule",
-    "warmup_exponent", "decay", "delta", "factor",
+    "batch_size", "dtype", "layer_rates", "sharpness_every", "sharpness_tol",
 )  # fmt: skip
-_WHOLE: dict[str, type[Any]] = {"model": Model, "optimizer": Optimizer}
+_WHOLE: dict[str, type[Named]] = {"model": Model, "optimizer": Optimizer, "schedule": Schedule}
+_EXAMPLES = {"model": "MLP(width=64)", "optimizer": "Adam()", "schedule": "ModifiedWarmup()"}
 
 Label = bool | int | float | str
 # A frozen dataclass with a model, an optimizer and the fields of a run.
@@ -33,11 +35,11 @@ class Axis:
     Attributes
     ----------
     name : str
-        A field of the model, of the optimizer or of the run, or ``model`` or ``optimizer``.
+        A field of the model, the optimizer, the schedule or the run, or one of these as a whole.
     values : tuple
     labels : tuple
         The coordinates: the values themselves, 0 for a batch size of None (all samples), and names
-        for models and optimizers.
+        for models, optimizers and schedules.
     """
 
     name: str
@@ -52,13 +54,17 @@ class Axis:
         values = tuple(
             _python(v) for v in (given.values() if isinstance(given, Mapping) else given)
         )
+        if name == "schedule":
+            values = tuple(
+                SCHEDULES[one_of(name, v, SCHEDULES)]() if isinstance(v, str) else v for v in values
+            )
         if not values:
             raise InputError("over", f"{name} without values", "give one or more")
         kind = _WHOLE.get(name)
         if kind is not None and not all(isinstance(value, kind) for value in values):
             wrong = next(value for value in values if not isinstance(value, kind))
-            example = "MLP(width=64)" if name == "model" else "Adam()"
-            raise InputError("over", f"{name}={wrong!r}", f"give {name}s, simulator.{example} say")
+            remedy = f"give {name}s, simulator.{_EXAMPLES[name]} for example"
+            raise InputError("over", f"{name}={wrong!r}", remedy)
         labels = tuple(given) if isinstance(given, Mapping) else _labels(name, values)
         if len({*labels}) < len(labels):
             twice = next(label for label in labels if labels.count(label) > 1)
@@ -79,8 +85,8 @@ def changed(spec: Described, axes: Sequence[Axis], index: Sequence[int]) -> Desc
     Raises
     ------
     InputError
-        For an axis that is no option of the model, the optimizer or the run, and for a value that
-        it cannot take.
+        For an axis that is no option of the model, the optimizer, the schedule or the run, and for
+        a value that it cannot take.
     """
     chosen = [(axis, axis.values[i]) for axis, i in zip(axes, index, strict=True)]
     # Whole objects first: others change their options.
@@ -101,12 +107,11 @@ def _with(spec: Any, name: str, value: Any) -> Any:
 
 def _what_would_do(spec: Any, name: str, holders: list[str]) -> str:
     if holders:
-        return f"is an option of both {spec.model.name} and {spec.optimizer.name}; vary the whole"
-    names = [*spec.model.options(), *spec.optimizer.options(), *_OF_A_RUN, *_WHOLE]
-    return (
-        f"no option of the model {spec.model.name}, the optimizer {spec.optimizer.name} or the "
-        f"run; give one of {', '.join(names)}"
-    )
+        return f"is an option of both the {' and the '.join(holders)}; vary the whole"
+    own = [option for kind in _WHOLE for option in getattr(spec, kind).options()]
+    names = [*(option for option in own if option not in GRID), *_OF_A_RUN, *_WHOLE]
+    things = ", ".join(f"the {kind} {getattr(spec, kind).name}" for kind in _WHOLE)
+    return f"no option of {things} or the run; give one of {', '.join(names)}"
 
 
 def _labels(name: str, values: tuple[Any, ...]) -> tuple[Label, ...]:
@@ -128,7 +133,7 @@ def _names(things: tuple[Any, ...]) -> tuple[str, ...]:
         differing = [
             f"{option}={text_of(value)}"
             for option, value in thing.options().items()
-            if any(others.get(option) != value for others in kin)
+            if option not in GRID and any(others.get(option) != value for others in kin)
         ]
         labels.append(" ".join([thing.name, *differing]))
     return tuple(labels)

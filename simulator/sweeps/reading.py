@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from simulator.checks import InputError
 from simulator.sweeps.declare import FORMAT, coordinates
 from simulator.sweeps.digests import DAMAGE, ORIGIN, DamageError, Manifest, attributes_of, place_of
+from simulator.sweeps.earlier import EARLIER, WITHOUT_DIGESTS
 from simulator.sweeps.entries import check_entries
 from simulator.sweeps.layout import CURVES, STATUS, VARIABLES
 from simulator.sweeps.placing import bring_back, resolved
@@ -34,8 +35,11 @@ _KINDS = {"float64": "f", "int64": "i", "bool": "b", "str": "OTU"}
 _TABLES = ("data", "versions", "numerics", "machine", "conventions")
 
 
-def check_layout(path: Path, option: str, *, of_any_version: bool = False) -> None:
-    """Refuse what is no store at a path that ``option`` named; or one of another layout."""
+def check_layout(path: Path, option: str, layouts: Collection[int] | None = None) -> int:
+    """The layout of the store at a path that ``option`` named; any, or one of ``layouts``.
+
+    Raises `InputError` for what is no store.
+    """
     bring_back(resolved(path, option), option)
     if not path.exists():
         raise InputError(option, path, "does not exist; make one with warmup sweep")
@@ -50,27 +54,37 @@ def check_layout(path: Path, option: str, *, of_any_version: bool = False) -> No
     found = next((layout for layout in known if isinstance(layout, int)), None)
     if not isinstance(found, int):
         raise InputError(option, path, "was not made by warmup sweep; name a store that was")
-    if found != FORMAT and not of_any_version:
-        raise InputError(
-            option, path,
-            f"has layout {found}, this version reads {FORMAT}; sweep again, or install the other",
-        )  # fmt: skip
+    if layouts is not None and found not in layouts:
+        can = (
+            f"which this version reads but does not write (it writes {FORMAT}); use another output"
+            if found in EARLIER
+            else f"this version reads {EARLIER[0]} to {FORMAT}; sweep again, or install the other"
+        )
+        raise InputError(option, path, f"has layout {found}, {can}")
+    return found
 
 
 def open_group(
-    path: Path, mode: Any, option: str = "store", *, at: Path | None = None
+    path: Path,
+    mode: Any,
+    option: str = "store",
+    *,
+    at: Path | None = None,
+    layouts: Collection[int] = (FORMAT,),
 ) -> zarr.Group:
     """The Zarr group at a path that ``option`` named, with its metadata as it was written.
 
-    ``at``: another path of the same folder, to go through.
+    ``at``: another path of the same folder, to go through. ``layouts``: those that will do.
     """
     import zarr
 
     from simulator.sweeps.verified import VerifiedStore
 
-    check_layout(path, option)
+    layout = check_layout(path, option, layouts)
     root = at or path
     try:
+        if layout == WITHOUT_DIGESTS:
+            return zarr.open_group(root, mode="r", zarr_format=3)
         files = VerifiedStore(root, manifest=Manifest.read(root), read_only=mode == "r")
         return zarr.open_group(files, mode=mode, zarr_format=3)
     except DAMAGE as error:
@@ -104,14 +118,14 @@ def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dic
     """
     import xarray as xr
 
-    group = open_group(path, "r", option)
+    group = open_group(path, "r", option, layouts=(*EARLIER, FORMAT))
     spec, description = described(path, group, option)
     with _mended_by_resuming(path, option):
         wrong = wrong_coordinates(group, spec)
         if wrong:
             raise DamageError(f"its {wrong[0]} is not as it was written")
         lengths: Any = group.attrs["chunk_shape"]
-        for region in spec.regions(lengths):
+        for region in spec.regions(lengths) if group.attrs["format"] != WITHOUT_DIGESTS else ():
             group.store.check_files(place_of(region, lengths))  # type: ignore[attr-defined]
         return xr.open_zarr(group.store, chunks=None), spec, description
 
@@ -151,7 +165,8 @@ def _check_arrays(path: Path, group: zarr.Group, spec: Spec, option: str) -> Non
     curves = CURVES if spec.curves else ()
     known = {variable.name: variable for variable in (*VARIABLES, *curves, STATUS)}
     arrays = dict(group.arrays())
-    for name in (*points, *(v.name for v in known.values() if not v.needs)):
+    made_here = group.attrs["format"] == FORMAT
+    for name in (*points, *(v.name for v in known.values() if made_here and not v.needs)):
         if name not in arrays:
             raise InputError(option, path, f"has no {name}; sweep again")
     for name, array in arrays.items():

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from simulator.catapult_search import DELTA
 from simulator.checks import InputError, at_least, count, nonnegative, one_of, positive
-from simulator.data import Data
-from simulator.models import DTYPES, MODELS, Array, Model
-from simulator.optimizers import OPTIMIZERS, Optimizer
-from simulator.schedules import DECAYS, SCHEDULES, Schedule
+from simulator.experiment import Experiment
+from simulator.models import MODELS
+from simulator.optimizers import OPTIMIZERS
+from simulator.schedules import GRID, SCHEDULES
 from simulator.sweeps.custom import plain_of, rebuild
+from simulator.sweeps.earlier import entries
 from simulator.sweeps.over import Axis, axes_of, changed
 
 __all__ = [
@@ -40,34 +40,23 @@ CONVENTIONS = {
 Region = tuple[slice, ...]
 
 
-@dataclass(frozen=True)
-class Spec:
-    """A grid of runs: the product of ``seeds``, ``eta_init``, ``eta_trgt`` and ``t_wrm``.
+@dataclass(frozen=True, kw_only=True)
+class Spec(Experiment):
+    """A grid of experiments: the product of ``seeds``, ``eta_init``, ``eta_trgt`` and ``t_wrm``.
 
-    The fields are the arguments of `simulator.sweep` with the same names, the seeds one by one.
-    With axes in ``over`` it is one such grid for each combination of their values, its `parts`;
-    the fields that vary then have the values of the first.
+    ``schedule`` is a template, of which the grid replaces those fields that it has. The other
+    fields are the arguments of `simulator.sweep` with the same names, the seeds one by one. With
+    axes in ``over`` it is one such grid for each combination of their values, its `parts`; the
+    fields that vary then have the values of the first.
     """
 
-    model: Model
-    optimizer: Optimizer
     eta_trgt: tuple[float, ...]
     eta_init: tuple[float, ...] = (0.0,)
     t_wrm: tuple[int, ...] = (1,)
     seeds: tuple[int, ...] = (0,)
-    steps: int = 512
     eta_unit: str = "absolute"
-    warmup_exponent: float = 1.0
-    decay: str = "none"
-    batch_size: int | None = None
-    layer_rates: bool = False
     sharpness_every: int = 16
-    sharpness_tol: float = 1e-5
     curves: bool = False
-    dtype: str = "float64"
-    schedule: str = "warmup"
-    delta: float = DELTA
-    factor: float = 1.0
     over: tuple[Axis, ...] = ()
 
     def __post_init__(self) -> None:
@@ -81,15 +70,8 @@ class Spec:
         set_(
             self, "seeds", _axis("seeds", self.seeds, lambda name, value: at_least(name, value, 0))
         )
-        count("steps", self.steps, 1)
-        at_least("sharpness_every", self.sharpness_every, 0)
-        positive("sharpness_tol", self.sharpness_tol)
-        positive("warmup_exponent", self.warmup_exponent)
+        super().__post_init__()
         one_of("eta_unit", self.eta_unit, ETA_UNITS)
-        one_of("decay", self.decay, DECAYS)
-        one_of("dtype", self.dtype, DTYPES)
-        if self.batch_size is not None:
-            count("batch_size", self.batch_size, 1)
         self._check_schedule()
         if max(self.t_wrm) > self.steps:
             raise InputError(
@@ -128,49 +110,22 @@ class Spec:
             yield index, self.part(index)
 
     def _check_schedule(self) -> None:
-        """Refuse what its schedule would not look at."""
-        positive("delta", self.delta)
-        positive("factor", self.factor)
-        chosen = SCHEDULES[one_of("schedule", self.schedule, SCHEDULES)]
-        takes = {field.name for field in fields(chosen)}
-        given = {
-            "eta_init": (self.eta_init, (0.0,)),
-            "t_wrm": (self.t_wrm, (1,)),
-            "exponent": (self.warmup_exponent, 1.0),
-            "decay": (self.decay, "none"),
-            "delta": (self.delta, DELTA),
-            "factor": (self.factor, 1.0),
-        }
-        for name, (value, default) in given.items():
-            if name not in takes and value != default:
-                option = "warmup_exponent" if name == "exponent" else name
-                shown = some_of(value) if isinstance(value, tuple) else value
+        """Refuse a grid along what the schedule has not, and forget what the grid replaces."""
+        options = self.schedule.options()
+        for name, default in (("eta_init", (0.0,)), ("t_wrm", (1,)), ("eta_trgt", None)):
+            values = getattr(self, name)
+            if name not in options and values != default:
                 raise InputError(
-                    option, shown, f"the schedule {self.schedule} has no such option; leave it out"
-                )
-        if chosen.needs_sharpness and not self.sharpness_every:
-            raise InputError("sharpness_every", 0, f"the schedule {self.schedule} needs it; give 1")
+                    name, some_of(values),
+                    f"the schedule {self.schedule.name} has no such option; leave it out",
+                )  # fmt: skip
+        first = {name: getattr(self, name)[0] for name in GRID}
+        object.__setattr__(self, "schedule", self.schedule.at(1.0, **first))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Cells along each of ``axes``."""
         return tuple(map(len, self.coordinates().values()))
-
-    @property
-    def preconditions(self) -> bool:
-        """Whether its runs have a pre-conditioned sharpness; those of a part."""
-        return self.optimizer.adaptive or self.layer_rates
-
-    @property
-    def probes(self) -> bool:
-        """Whether the learning rates of its runs depend on how they go."""
-        return SCHEDULES[self.schedule]().chooser() is not None
-
-    def rates(self, data: Data | None) -> Array | None:
-        """Learning-rate factor of each parameter (P,), if any."""
-        if not self.layer_rates:
-            return None
-        return self.model.layer_rates(data, adaptive=self.optimizer.adaptive)
 
     @property
     def cells(self) -> int:
@@ -213,30 +168,35 @@ class Spec:
             one_of(option, name, self.axes)
         return {name: _place(option, name, axes[name], at) for name, at in coordinates.items()}
 
-    def schedule_at(self, index: Sequence[int], eta_critical: float) -> Schedule:
-        """The schedule of one cell of a grid along ``AXES``, in absolute learning rates.
+    def unit(self, eta_critical: float) -> float:
+        """What learning rates are multiples of, for a seed whose ``eta_critical`` this is.
 
-        Raises `InputError` where the unit is not finite.
+        Raises `InputError` where it is not finite.
         """
-        if self.eta_unit == "critical" and not math.isfinite(eta_critical):
+        if self.eta_unit == "absolute":
+            return 1.0
+        if not math.isfinite(eta_critical):
             raise InputError(
                 "eta_unit",
                 "critical",
                 "the sharpness at initialisation is not positive; give absolute",
             )
-        unit = eta_critical if self.eta_unit == "critical" else 1.0
+        return eta_critical
+
+    def at(self, index: Sequence[int], eta_critical: float) -> Experiment:
+        """The experiment of one cell of a grid along ``AXES``, in absolute learning rates.
+
+        Raises `InputError` where the unit is not finite.
+        """
         _, init, trgt, wrm = index
-        possible = {
-            "eta_init": self.eta_init[init] * unit,
-            "eta_trgt": self.eta_trgt[trgt] * unit,
-            "t_wrm": self.t_wrm[wrm],
-            "exponent": self.warmup_exponent,
-            "decay": self.decay,
-            "delta": self.delta,
-            "factor": self.factor,
-        }
-        chosen = SCHEDULES[self.schedule]
-        return chosen(**{field.name: possible[field.name] for field in fields(chosen)})
+        schedule = self.schedule.at(
+            self.unit(eta_critical),
+            eta_init=self.eta_init[init],
+            eta_trgt=self.eta_trgt[trgt],
+            t_wrm=self.t_wrm[wrm],
+        )
+        shared = {field.name: getattr(self, field.name) for field in fields(Experiment)}
+        return Experiment(**shared | {"schedule": schedule})
 
     def chunk_shape(self, cells: int) -> tuple[int, ...]:
         """Cells along each of ``axes`` in a chunk of about ``cells``, at most.
@@ -283,7 +243,7 @@ class Spec:
         """Inverse of `as_dict`; unknown names and wrong values are refused."""
         if not isinstance(plain, Mapping):
             raise InputError("spec", type(plain).__name__, "is no table of options")
-        arguments = dict(plain)
+        arguments = dict(entries(plain))
         unknown = set(arguments) - {field.name for field in fields(cls)}
         if unknown:
             raise InputError("spec", sorted(unknown)[0], "no such entry; another version wrote it")
@@ -296,7 +256,9 @@ class Spec:
             raise InputError("spec", "incomplete", "another version wrote it") from None
 
 
-OURS: dict[str, Mapping[str, type[Any]]] = {"model": MODELS, "optimizer": OPTIMIZERS}
+OURS: dict[str, Mapping[str, type[Any]]] = {
+    "model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
+}  # fmt: skip
 # Each is checked, and counted, before a sweep begins.
 _MOST_PARTS = 10_000
 

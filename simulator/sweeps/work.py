@@ -10,12 +10,13 @@ import numpy as np
 
 from simulator.data import Data
 from simulator.runs import Run
-from simulator.sweeps.batched import is_batched, run_batched
+from simulator.sweeps.batched import run_batched
 from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
 from simulator.sweeps.spec import Region, Spec
 from simulator.timing import Stopwatch
-from simulator.training import Interrupted, Snapshot, simulate
+from simulator.training import Interrupted, Snapshot, train
+from simulator.training.ensemble import batched_for
 
 __all__ = ["Done", "do", "run_cell"]
 
@@ -50,7 +51,7 @@ def do(
     part, where = job.part(index), region[first:]
     cells = {name: values[(0,) * first] for name, values in chunk.items()}
     try:
-        if is_batched(part.spec, part.data):
+        if batched_for(part.spec, part.data):
             run_batched(part, where, cells, failures, stop=stop, on_progress=on_progress)
         else:
             for at in np.argwhere(cells[STATUS.name] != "done"):
@@ -98,24 +99,9 @@ def run_cell(
     cell: Sequence[int],
     eta_critical: float,
     *,
-    top_k: int = 1,
     stop: Callable[[], bool] | None = None,
     callback: Callable[[Snapshot], None] | None = None,
 ) -> Run:
     """The run at these indices along ``AXES``, which are all; ``eta_critical`` is its seed's."""
-    return simulate(
-        spec.model,
-        data,
-        optimizer=spec.optimizer,
-        schedule=spec.schedule_at(cell, eta_critical),
-        steps=spec.steps,
-        seed=spec.seeds[cell[0]],
-        batch_size=spec.batch_size,
-        rates=spec.rates(data),
-        sharpness_every=spec.sharpness_every,
-        top_k=top_k,
-        sharpness_tol=spec.sharpness_tol,
-        dtype=spec.dtype,
-        stop=stop,
-        callback=callback,
-    )
+    seed = spec.seeds[cell[0]]
+    return train(spec.at(cell, eta_critical), data, seed, stop=stop, callback=callback)

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from simulator.training.batches import check_batch_size
-from simulator.training.loop import Interrupted, simulate
+from simulator.training.loop import Interrupted, simulate, train
 from simulator.training.natural import natural_phase
 from simulator.training.probe import Probe
 from simulator.training.rule import UpdateRule, eta_critical
 from simulator.training.snapshot import Snapshot
 
 __all__ = [
-    "Interrupted",
-    "Probe",
-    "Snapshot",
-    "UpdateRule",
-    "check_batch_size",
-    "eta_critical",
-    "natural_phase",
-    "simulate",
+    "Interrupted", "Probe", "Snapshot", "UpdateRule", "check_batch_size", "eta_critical",
+    "natural_phase", "simulate", "train",
 ]  # fmt: skip

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from simulator import regimes
 from simulator.data import Data
+from simulator.experiment import Experiment
 from simulator.limits import StabilityLimit
-from simulator.models import Array, BatchedModel, Model
+from simulator.models import Array, BatchedModel
 from simulator.numerics import batched as kernels
 from simulator.numerics.summaries import ROWS
 from simulator.optimizers import Optimizer, has_recurrence
-from simulator.schedules import Schedule, Warmup
+from simulator.schedules import Warmup
 from simulator.shipped import is_shipped
 
 __all__ = ["Ensemble", "batched_for", "train_batched"]
@@ -205,16 +206,20 @@ def _late(steps: int, every: int) -> _Late:
     return _Late((measured - last) * every if every else steps, last)
 
 
-def batched_for(
-    model: Model, data: Data | None, optimizer: Optimizer, schedule: Schedule, dtype: str
-) -> BatchedModel | None:
-    """The lanes that such runs train in, updated by all samples; None where there are none.
+def batched_for(experiment: Experiment, data: Data | None) -> BatchedModel | None:
+    """What trains many such runs side by side; None where there is no such thing.
 
     Numbers stand for the optimizer and the schedule there, and kernels in double precision for the
     model: what a subclass says otherwise is for the general loop.
     """
-    plain = is_shipped(schedule, Warmup) and has_recurrence(optimizer) and dtype == "float64"
-    return model.batched(data) if plain and is_shipped(model) else None
+    plain = (
+        is_shipped(experiment.schedule, Warmup)
+        and has_recurrence(experiment.optimizer)
+        and not experiment.layer_rates
+        and (experiment.dtype, experiment.top_k) == ("float64", 1)
+        and experiment.batch_size in (None, data.samples if data else None)
+    )
+    return experiment.model.batched(data) if plain and is_shipped(experiment.model) else None
 
 
 def train_batched(

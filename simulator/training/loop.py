@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simulator.blas import one_blas_thread
-from simulator.checks import InputError, at_least, count, one_of
+from simulator.checks import InputError
 from simulator.data import Data
+from simulator.experiment import Experiment
 from simulator.lending import read_only, refusing_writes
-from simulator.models import DTYPES, Array, Model, Objective
+from simulator.models import Array, Model, Objective
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
 from simulator.schedules import Chooser, Schedule, Warmup
@@ -26,7 +27,7 @@ from simulator.training.rule import UpdateRule
 from simulator.training.single import run_in_a_lane
 from simulator.training.snapshot import Snapshot
 
-__all__ = ["Interrupted", "simulate"]
+__all__ = ["Interrupted", "simulate", "train"]
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -43,6 +44,7 @@ def simulate(
     seed: int = 0,
     theta0: ArrayLike | None = None,
     batch_size: int | None = None,
+    layer_rates: bool = False,
     rates: ArrayLike | None = None,
     sharpness_every: int = 1,
     top_k: int = 1,
@@ -72,9 +74,12 @@ def simulate(
     batch_size : int, optional
         Samples an update sees, in the order of a new shuffle every epoch, whose last batch may be
         smaller. Default all.
+    layer_rates : bool
+        Each layer at the learning-rate factor of the model's parameterization: muP under an
+        adaptive optimizer. The effective sharpness is then the pre-conditioned one, with P divided
+        by the factors.
     rates : array, shape (P,), optional
-        Factor on the learning rate of each parameter, `MLP.layer_rates` say. The sharpness that
-        counts is then the pre-conditioned one, with P divided by them.
+        The factor of each parameter instead.
     sharpness_every : int
         Measure before every so many updates, and after the last; 0 is never.
     top_k : int
@@ -102,35 +107,61 @@ def simulate(
     -----
     While the run goes on, every BLAS of this process is held to one thread.
     """
+    experiment = Experiment(
+        model=model, optimizer=optimizer or GD(), schedule=schedule or Warmup(), steps=steps,
+        batch_size=batch_size, layer_rates=layer_rates, sharpness_every=sharpness_every,
+        top_k=top_k, sharpness_tol=sharpness_tol, dtype=dtype,
+    )  # fmt: skip
+    return train(experiment, data, seed, theta0=theta0, rates=rates, stop=stop, callback=callback)
+
+
+def train(
+    experiment: Experiment,
+    data: Data | None = None,
+    seed: int = 0,
+    *,
+    theta0: ArrayLike | None = None,
+    rates: ArrayLike | None = None,
+    stop: Callable[[], bool] | None = None,
+    callback: Callable[[Snapshot], None] | None = None,
+) -> Run:
+    """Do an experiment once.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    data, seed, theta0, rates, stop, callback
+        As in `simulate`; theta0 and rates of shape (P,).
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InputError
+        For input that cannot be used.
+    """
     stopwatch = Stopwatch()
-    count("steps", steps, 1)
-    at_least("sharpness_every", sharpness_every, 0)
-    count("top_k", top_k, 1)
-    one_of("dtype", dtype, DTYPES)
+    model, dtype, steps = experiment.model, experiment.dtype, experiment.steps
     # A copy: a user's model may keep what it gives.
     drawn = model.init(data, seed, dtype) if theta0 is None else _start(theta0, dtype)
     theta = np.array(drawn, dtype=dtype)
     objective = model.bind(data, dtype)
     if theta.shape != (objective.size,):
         raise InputError("theta0", f"of shape {theta.shape}", f"give shape ({objective.size},)")
-    batches = Batches(objective.samples, batch_size, seed)
-    optimizer, schedule = optimizer or GD(), schedule or Warmup()
-    if schedule.needs_sharpness and not sharpness_every:
-        raise InputError("sharpness_every", 0, f"the schedule {schedule.name} needs it; give 1")
-    plain = batches.full and rates is None and top_k == 1
-    batched = batched_for(model, data, optimizer, schedule, dtype) if plain else None
+    batches = Batches(objective.samples, experiment.batch_size, seed)
+    batched = batched_for(experiment, data) if rates is None else None
     if batched is not None:
         assert data is not None
-        assert isinstance(schedule, Warmup)
         if stop is not None and stop():
             raise Interrupted
-        return run_in_a_lane(
-            model, data, batched, theta, optimizer=optimizer, schedule=schedule, steps=steps,
-            sharpness_every=sharpness_every,
-        )  # fmt: skip
-    rule = UpdateRule(optimizer, model, objective, rates, seed)
+        return run_in_a_lane(experiment, data, seed, batched, theta)
+    schedule, every = experiment.schedule, experiment.sharpness_every
+    rates = experiment.rates(data) if rates is None else rates
+    rule = UpdateRule(experiment.optimizer, model, objective, rates, seed)
     eta = _planned(schedule, steps)
-    record = Record(objective, rule, steps, top_k, sharpness_every, sharpness_tol, seed)
+    record = Record(objective, rule, steps, experiment.top_k, every, experiment.sharpness_tol, seed)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss_init = objective.loss(theta)
         choose, probe = schedule.chooser(), Probe(objective, rule)
@@ -146,6 +177,8 @@ def simulate(
             (math.nan,) * 3 if diverged_step >= 0 else test_metrics(model, objective, theta, data)
         )
     return Run(
+        experiment=experiment,
+        seed=seed,
         loss=record.loss,
         eigenvalues=record.eigenvalues,
         preconditioned_sharpness=record.preconditioned,

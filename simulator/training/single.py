@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from simulator.data import Data
-from simulator.models import Array, BatchedModel, Model
-from simulator.optimizers import Optimizer
+from simulator.experiment import Experiment
+from simulator.models import Array, BatchedModel
 from simulator.runs import Run
 from simulator.schedules import Warmup
 from simulator.timing import Stopwatch
@@ -19,23 +19,17 @@ __all__ = ["run_in_a_lane"]
 
 
 def run_in_a_lane(
-    model: Model,
-    data: Data,
-    batched: BatchedModel,
-    theta: Array,
-    *,
-    optimizer: Optimizer,
-    schedule: Warmup,
-    steps: int,
-    sharpness_every: int,
+    experiment: Experiment, data: Data, seed: int, batched: BatchedModel, theta: Array
 ) -> Run:
     """Train from theta (P,), which stays as it is."""
     watch = Stopwatch()
+    model, schedule, steps = experiment.model, experiment.schedule, experiment.steps
+    assert isinstance(schedule, Warmup)
     constant_loss = model.constant_loss(data)
     ensemble = train_batched(
         batched, batched.begin(theta[None]), np.array([[schedule.eta_init], [schedule.eta_trgt]]),
-        schedule.weights(steps), optimizer, sharpness_every=sharpness_every,
-        constant_loss=constant_loss, stride=1,
+        schedule.weights(steps), experiment.optimizer,
+        sharpness_every=experiment.sharpness_every, constant_loss=constant_loss, stride=1,
     )  # fmt: skip
     ended = batched.end(theta[None], ensemble.states)[0]
     diverged = bool(ensemble.diverged[0])
@@ -44,11 +38,13 @@ def run_in_a_lane(
         (math.nan,) * 3 if diverged else test_metrics(model, model.bind(data), ended, data)
     )
     return Run(
+        experiment=experiment,
+        seed=seed,
         loss=loss,
         eigenvalues=sharpness[:, None],
         preconditioned_sharpness=None,
         eta=schedule.values(steps),
-        limit=optimizer.limit,
+        limit=experiment.optimizer.limit,
         # The eigenvalues are closed forms, or of dense matrices.
         residual=np.where(np.isfinite(sharpness), 0.0, np.nan),
         converged=np.full(steps, True),

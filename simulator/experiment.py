@@ -1,0 +1,93 @@
+"""What is done in a run, as one value: everything but the data, the seed and given arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from simulator.checks import InputError, at_least, count, one_of, positive
+from simulator.data import Data
+from simulator.models import DTYPES, Array, Model
+from simulator.optimizers import GD, Optimizer
+from simulator.schedules import Schedule, Warmup
+
+__all__ = ["Experiment"]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A model, how it is trained, and what is measured.
+
+    `simulate` makes one of its arguments, `train` does one with a seed, and a `Run` knows its own:
+    ``dataclasses.replace(run.experiment, steps=1000)`` is the same one for longer. A sweep is
+    a grid of them.
+
+    Parameters
+    ----------
+    model : Model
+    optimizer : Optimizer
+    schedule : Schedule
+        Learning rates, absolute. Default ``Warmup()``: constant 1.
+    steps : int
+        Updates.
+    batch_size : int, optional
+        Samples that an update sees. Default all.
+    layer_rates : bool
+        Each layer at the learning-rate factor of the model's parameterization: muP under an
+        adaptive optimizer. The effective sharpness is then the pre-conditioned one.
+    sharpness_every : int
+        Measure before every so many updates, and after the last; 0 is never.
+    top_k : int
+        Eigenvalues to follow.
+    sharpness_tol : float
+        Relative error of the eigenvalues.
+    dtype : {"float64", "float32"}
+        Precision of everything.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
+    """
+
+    model: Model
+    optimizer: Optimizer = field(default_factory=GD)
+    schedule: Schedule = field(default_factory=Warmup)
+    steps: int = 512
+    batch_size: int | None = None
+    layer_rates: bool = False
+    sharpness_every: int = 1
+    top_k: int = 1
+    sharpness_tol: float = 1e-5
+    dtype: str = "float64"
+
+    def __post_init__(self) -> None:
+        count("steps", self.steps, 1)
+        if self.batch_size is not None:
+            count("batch_size", self.batch_size, 1)
+        at_least("sharpness_every", self.sharpness_every, 0)
+        count("top_k", self.top_k, 1)
+        positive("sharpness_tol", self.sharpness_tol)
+        one_of("dtype", self.dtype, DTYPES)
+        if self.schedule.needs_sharpness and not self.sharpness_every:
+            raise InputError(
+                "sharpness_every", 0, f"the schedule {self.schedule.name} needs it; give 1"
+            )
+
+    @property
+    def preconditions(self) -> bool:
+        """Whether its runs have a pre-conditioned sharpness."""
+        return self.optimizer.adaptive or self.layer_rates
+
+    @property
+    def probes(self) -> bool:
+        """Whether the learning rates of its runs depend on how they go."""
+        return self.schedule.chooser() is not None
+
+    def rates(self, data: Data | None) -> Array | None:
+        """Learning-rate factor of each parameter (P,), if any.
+
+        Raises `InputError` for layer rates of a model that has none.
+        """
+        if not self.layer_rates:
+            return None
+        return self.model.layer_rates(data, adaptive=self.optimizer.adaptive)
