@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from simulator.arrays import Array
 
 __all__ = ["StabilityLimit"]
 
@@ -24,9 +26,9 @@ class StabilityLimit(NamedTuple):
     over_eta: float
     decay: float = 0.0
 
-    def sharpness(self, eta: ArrayLike) -> NDArray[Any]:
+    def sharpness(self, eta: ArrayLike) -> Array:
         """The largest stable sharpness of eta (steps,), say; inf where eta is 0."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             return np.divide(self.over_eta, np.asarray(eta, dtype=float)) - self.decay
 
     def eta(self, sharpness: float) -> float:
@@ -34,7 +36,7 @@ class StabilityLimit(NamedTuple):
         curvature = sharpness + self.decay
         return self.over_eta / curvature if curvature > 0 else np.inf
 
-    def ratio(self, sharpness: ArrayLike, eta: ArrayLike) -> NDArray[Any]:
+    def ratio(self, sharpness: ArrayLike, eta: ArrayLike) -> Array:
         """How near instability is: (sharpness + decay) eta / ``over_eta``, unstable above 1.
 
         Of the shape that sharpness and eta have together, (steps,) say.

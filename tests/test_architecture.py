@@ -14,7 +14,7 @@ PACKAGE = Path(simulator.__file__).parent
 
 # Each room may import from rooms below it only.
 FLOORS = [
-    {"checks", "blas", "timing"},
+    {"checks", "blas", "timing", "arrays"},
     {"seeding", "catapult_search", "named", "limits", "regimes", "parameterizations", "numerics"}
     | {"files", "shipped", "lending"},
     {"schedules", "theory", "data", "runs"},

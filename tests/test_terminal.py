@@ -6,6 +6,7 @@ import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
+from threading import Thread
 
 import click
 import numpy as np
@@ -123,7 +124,7 @@ def test_quiet_can_be_a_config_and_says_nothing_of_the_compiler(run, capsys):
         terminal.set_quiet(ctx, None, True)
         terminal.announce_compilation()
         terminal.note("chatter")
-        terminal.say("needed")
+        terminal.report("needed")
     assert capsys.readouterr().err == "needed\n"
     Path("quiet.toml").write_text("quiet = true\nlive = true")
     assert run(f"{RUN} --config quiet.toml").err == ""
@@ -138,9 +139,32 @@ def test_bars_are_for_terminals_and_not_for_the_quiet(run, monkeypatch):
             assert run(line).code == 0
         return screen.getvalue()
 
-    assert "0 %|" in seen(line)
+    assert "  0 %" in seen(line)
+    assert "4/4 runs" in seen(line)
     assert seen(f"{line} --quiet") == ""
     assert run(line).err == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run(line).err == ""
+    monkeypatch.setenv("TERM", "dumb")
+    assert seen(line) == ""
+
+
+def test_a_bar_leaves_the_cursor_stdout_and_lines_beside_it_alone(monkeypatch):
+    """Whatever else is written meanwhile; a process that is killed cannot give the cursor back."""
+    with monkeypatch.context() as patch, redirect_stdout(io.StringIO()) as out:
+        patch.setattr(sys, "stderr", screen := Terminal())
+        with click.Context(warmup), terminal.progress(2, "laws") as on_progress:
+            print("a result")
+            thread = Thread(target=on_progress, args=(1,))
+            thread.start()
+            thread.join()
+            terminal.report("compiling")
+            drawn = screen.getvalue()
+    assert out.getvalue() == "a result\n"
+    assert drawn.rindex(f"{ESCAPE}[?25h") > drawn.rindex(f"{ESCAPE}[?25l")
+    assert f"\r{ESCAPE}[2Kcompiling\n" in drawn
+    assert "1/2 laws" in screen.getvalue()
+    assert screen.getvalue().endswith(f"{ESCAPE}[1A{ESCAPE}[2K")
 
 
 def test_errors_are_told_to_the_quiet_too(run):
@@ -184,7 +208,7 @@ def test_a_run_is_watched_without_being_changed(digits):
             sim.simulate(
                 model, digits, schedule=schedule, optimizer=sim.Adam(), steps=6, **more
             )
-            for more in ({"watch": lambda s: seen.append((s, s.loss[s.step], s.eta[s.step]))}, {})
+            for more in ({"callback": lambda s: seen.append((s, s.loss[s.step], s.eta[s.step]))}, {})
         )  # fmt: skip
         np.testing.assert_array_equal(watched.theta, alone.theta)
         assert [sight.step for sight, _, _ in seen] == list(range(6))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
 from simulator.laws.law import Reading, at_most, equal, law, match
 from simulator.laws.pictures import adaptive as pictures
@@ -23,8 +23,6 @@ __all__ = [
     "adam_step_bound", "gi_adam_first_sharpness", "gi_adam_hidden_warmup", "gi_adam_near_eps",
     "uncorrected_adam",
 ]  # fmt: skip
-
-Array = NDArray[Any]
 
 
 def _network(rng: np.random.Generator) -> tuple[MLP, Data, int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simulator.models import Array
+from simulator.arrays import Array
 from simulator.optimizers import Adam, Optimizer
 
 __all__ = [

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.laws.law import Reading, at_most, equal, law
 from simulator.laws.one_example import Example, random_example
 from simulator.laws.pictures import catapult as pictures
@@ -16,8 +14,6 @@ __all__ = [
     "catapult_end", "catapult_invariant", "catapult_loss_cap", "catapult_peak",
     "catapult_peak_time", "catapult_time_and_width", "trace_at_target_zero",
 ]  # fmt: skip
-
-Array = NDArray[Any]
 
 
 @law(0.06, picture=pictures.peak_time_against_width)

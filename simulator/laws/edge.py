@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
 from simulator.laws.law import Reading, equal, law, match
 from simulator.laws.one_example import Example, random_example
@@ -17,8 +15,6 @@ __all__ = [
     "alternation_means", "alternation_of_two_traces", "cubic_map", "cycle_of_dead_difference",
     "flip_amplitude", "flip_criterion", "full_chaos", "lyapunov_exponent", "period_doubling",
 ]  # fmt: skip
-
-Array = NDArray[Any]
 
 
 def _at(

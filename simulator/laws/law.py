@@ -17,10 +17,12 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from simulator.arrays import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,8 +46,8 @@ class Reading:
         What is claimed of measured and predicted.
     """
 
-    predicted: NDArray[Any]
-    measured: NDArray[Any]
+    predicted: Array
+    measured: Array
     difference: NDArray[np.float64]
     relation: str
 
@@ -69,7 +71,7 @@ def at_most(bound: ArrayLike, measured: ArrayLike) -> Reading:
     return Reading(p, m, np.maximum(m / p - 1.0, 0.0), "<=")
 
 
-def _flat(predicted: ArrayLike, measured: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+def _flat(predicted: ArrayLike, measured: ArrayLike) -> tuple[Array, Array]:
     p, m = np.broadcast_arrays(np.atleast_1d(predicted), np.atleast_1d(measured))
     return p.ravel(), m.ravel()
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from simulator.arrays import Array
 from simulator.curvature import sharpness
 from simulator.data import Data
 from simulator.laws.law import Reading, equal, law
@@ -30,8 +29,6 @@ __all__ = [
     "initial_sharpness_of_wide_networks", "kernel_at_any_width", "momentum_in_gram_space",
     "sharpness_at_zero_loss", "sharpness_of_fitted_chains",
 ]  # fmt: skip
-
-Array = NDArray[Any]
 
 
 def _compare(predicted: list[Array], measured: list[Array]) -> Reading:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.curvature import sharpness
 from simulator.data import Data
 from simulator.models import MLP, UV
@@ -19,8 +18,6 @@ from simulator.theory import linear
 from simulator.training import simulate
 
 __all__ = ["Network", "chain", "chain_edge", "random_network", "random_networks"]
-
-Array = NDArray[Any]
 
 _STEP_MATRICES = {Momentum: linear.momentum_step_matrix, Nesterov: linear.nesterov_step_matrix}
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.catapult_search import paper_search
 from simulator.laws.bisection import (
     cycle_repels,
@@ -16,7 +17,7 @@ from simulator.laws.bisection import (
 )
 from simulator.laws.law import Reading, at_most, equal, law
 from simulator.laws.pictures import quadratics as pictures
-from simulator.models import Array, Quadratic
+from simulator.models import Quadratic
 from simulator.optimizers import (
     GD,
     Adam,

@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from simulator.arrays import Array
 from simulator.curvature import sharpness
 from simulator.data import Data
 from simulator.laws.one_example import Example
@@ -20,8 +21,6 @@ from simulator.theory import widths as theory
 from simulator.training import simulate
 
 __all__ = ["ReluNetwork", "mean_example", "measured_rates", "moves", "per_weight", "slope"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.curvature import sharpness
 from simulator.data import Data
 from simulator.laws.law import Reading, equal, law, match
@@ -20,8 +20,6 @@ __all__ = [
     "catapult_cycle", "catapult_in_the_uv_model", "cycle_period", "drive_of_warmup",
     "mean_square_displacement", "outward_spiral", "reduced_map", "regimes_of_warmup",
 ]  # fmt: skip
-
-Array = NDArray[Any]
 
 
 @law(1e-10)

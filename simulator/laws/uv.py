@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.curvature import sharpness
 from simulator.laws.law import Reading, at_most, equal, law, match
 from simulator.laws.one_example import Example, random_example
@@ -23,7 +22,6 @@ __all__ = [
     "sharpness_reduction_probability", "top_of_hessian",
 ]  # fmt: skip
 
-Array = NDArray[Any]
 Starts = Iterator[tuple[Example, Array, tuple[float, float, float, float]]]
 
 

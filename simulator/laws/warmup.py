@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.laws.law import Reading, equal, law, match
 from simulator.laws.noisy_example import example, flowed_trace, noise_of, survived, train
 from simulator.laws.one_example import Example, random_example
@@ -20,8 +20,6 @@ __all__ = [
     "gain_of_wide_networks", "loss_under_warmup", "shortest_warmup", "survival_of_schedules",
     "survival_of_warmup", "updates_saved", "warmup_from_the_edge",
 ]  # fmt: skip
-
-Array = NDArray[Any]
 
 
 @law(0.0)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.data import Data
 from simulator.laws.law import Reading, equal, law
@@ -32,7 +32,6 @@ __all__ = [
     "trace_of_initial_hessians",
 ]  # fmt: skip
 
-Array = NDArray[Any]
 _NAMES = ("sp", "ntp", "mup")
 
 

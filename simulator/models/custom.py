@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.lending import read_only, refusing_writes
-from simulator.models.base import Array, Model, Objective
+from simulator.models.base import Model, Objective
 from simulator.seeding import generator
 
 __all__ = [

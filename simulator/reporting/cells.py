@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
 from simulator.events import Curves, Events, explain
 from simulator.figures.extent import loss_extent, sharpness_extent
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["Cells", "Packed", "numbers", "pack"]
-
-Array = NDArray[Any]
 
 # Of all curves together, so that a page of 2200 runs stays below 5 MB; and the least of a run.
 _MOST_ROWS, _LEAST_ROWS = 105_000, 16

@@ -17,16 +17,13 @@ from simulator.data import Data
 from simulator.experiment import Experiment
 from simulator.limits import StabilityLimit
 from simulator.models import Array, BatchedModel
-from simulator.models.batched import BatchedModes
 from simulator.numerics import batched as kernels
-from simulator.numerics import one_example
-from simulator.numerics.blocks import empty_rows
 from simulator.numerics.summaries import ROWS
 from simulator.optimizers import Optimizer, has_recurrence
 from simulator.schedules import Warmup
 from simulator.shipped import is_shipped
 
-__all__ = ["Ensemble", "batched_for", "largest_losses", "train_batched"]
+__all__ = ["Ensemble", "batched_for", "train_batched"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +133,6 @@ class Ensemble:
     @property
     def sharpness_max(self) -> Array:
         return np.fmax(self._measured(self._of("sharpness_max")), self.sharpness_final)
-
-    @property
-    def first_crossing(self) -> NDArray[np.int64]:
-        """Updates before the first measured sharpness above its threshold, or -1."""
-        crossed = self._of("ratio_max") > 1
-        before = self._of("below").astype(np.int64) * self.sharpness_every
-        return np.where(crossed, before, -1)
 
     @property
     def n_catapults(self) -> NDArray[np.int64]:
@@ -275,7 +265,7 @@ def train_batched(
     found = np.zeros((begin.shape[0] + len(ROWS), runs))
     rows = -(-steps // stride) if stride else 0
     curves = np.full((2, rows, runs if stride else 0), np.nan)
-    buffers = kernels.buffers(begin.shape[0], batched.work_rows)
+    buffers = kernels.buffers()
     # One more: the state after the last update is looked at as if another were to come.
     padded = np.concatenate([weights, weights[:, -1:]], axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -294,18 +284,3 @@ def train_batched(
         weights=weights, limit=limit, sharpness_every=sharpness_every,
         constant_loss=constant_loss, metrics=np.full((3, runs), np.nan),
     )  # fmt: skip
-
-
-def largest_losses(batched: BatchedModes, begin: Array, eta_ends: Array, weights: Array) -> Array:
-    """Largest loss (runs,) of gradient descent on one example, infinite where it diverges.
-
-    The question of a search for the largest learning rate, and several times cheaper than all
-    that `train_batched` answers. Arguments as there.
-    """
-    _, target, per_residual = batched.problem.numbers
-    rows = empty_rows(one_example.SEARCH_ROWS, one_example.SEARCH_LANES)
-    out = np.empty(begin.shape[1])
-    ends = np.ascontiguousarray(eta_ends)
-    with np.errstate(over="ignore", invalid="ignore"):
-        one_example.largest_losses(begin, ends, weights, target, per_residual, rows, out)
-    return out

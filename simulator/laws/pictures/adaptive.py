@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.optimizers import Adam, GIAdam, Optimizer
 from simulator.theory import adaptive
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["hidden_warmup", "steps_of"]
-
-Array = NDArray[Any]
 
 
 def steps_of(optimizer: Optimizer, stream: Array) -> Array:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
 from simulator.laws.one_example import Example, random_example
 from simulator.models import UV
@@ -25,7 +25,7 @@ _STYLES = (
 )
 
 
-def peak_times(s0: float, widths: NDArray[Any], seeds: NDArray[Any]) -> NDArray[Any]:
+def peak_times(s0: float, widths: Array, seeds: Array) -> Array:
     """Update at which the loss of a simulated run peaks, the mean over seeds, for each width.
 
     From Gaussian weights in the NTK parameterisation, y = 0, at eta = s0 / lam_0.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.theory import edge
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _predictions(ax: Axes) -> None:
         ax.axvline(float(doubling), color="#252525", lw=0.8, ls="--", label=label)
 
 
-def _late(mu: NDArray[Any], rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+def _late(mu: Array, rng: np.random.Generator) -> tuple[Array, Array]:
     """Late eta lam (mu, 100), and the exponents (mu,), of weights stepped one by one.
 
     With kappa = eta = 1, so that y is mu. An exponent is the mean log growth of a small difference
@@ -83,10 +83,10 @@ def _late(mu: NDArray[Any], rng: np.random.Generator) -> tuple[NDArray[Any], NDA
     return np.transpose(traces[-100:]), np.mean(np.log(growth[200:]), axis=0)
 
 
-def _trace(u: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+def _trace(u: Array, v: Array) -> Array:
     return np.sum(u**2 + v**2, axis=1)
 
 
-def _step(u: NDArray[Any], v: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _step(u: Array, v: Array, y: Array) -> tuple[Array, Array]:
     delta = (np.einsum("mn,mn->m", u, v) - y)[:, None]
     return u - delta * v, v - delta * u

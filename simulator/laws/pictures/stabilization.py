@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.theory import stabilization
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["cycle", "descend", "regimes"]
-
-Array = NDArray[Any]
 
 
 def descend(x: Any, y: float, g: Array, h: Array, etas: Array) -> tuple[Array, Array]:
