@@ -77,6 +77,7 @@ CHOICES = {
     "param": set(PARAMETERIZATIONS),
     "loss": set(LOSSES),
     "optimizer": set(OPTIMIZERS),
+    "schedule": set(SCHEDULES),
     "decay": set(DECAYS),
     "eta_unit": set(ETA_UNITS),
     "dtype": set(DTYPES),
