@@ -280,7 +280,11 @@ BAD = [
     # resume and overwrite
     (f"sweep {QUADRATIC} {GRID} --resume", "--resume", ""),
     (f"sweep {QUADRATIC} {GRID} --resume --overwrite --output store.zarr", "--resume", ""),
-    (f"sweep {QUADRATIC} {GRID} --resume --output store.zarr", "--resume", "store.zarr"),
+    (
+        f"sweep {QUADRATIC} {GRID} --no-curves --resume --output store.zarr",
+        "--resume",
+        "store.zarr",
+    ),
     (f"sweep {QUADRATIC} {GRID} --resume --output folder.npz", "--output", "folder.npz"),
     (f"sweep {QUADRATIC} {GRID} --overwrite --output folder.npz", "--output", "folder.npz"),
     (f"sweep {QUADRATIC} {GRID} --overwrite --output text.npz", "--output", "text.npz"),

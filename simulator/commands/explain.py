@@ -35,7 +35,7 @@ _WITH_TABLE = _ALWAYS | {
 @options.model_options
 @options.data_options
 @options.optimizer_options
-@options.schedule_options("8", "64", grid=False)
+@options.schedule_options("run", grid=False)
 @options.curvature_options(every=1)
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
 @option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")

@@ -131,8 +131,11 @@ def _sentence(rows: list[dict[str, Any]]) -> str:
         return "One t_wrm only: give several to see what warmup does."
     if before != before or after != after:
         return "Some runs are missing: the boundary is not known."
-    if not before > 0 or not after > 0:
-        return "Some t_wrm trains at no eta_trgt of this grid: give smaller ones."
+    if not all(row["eta_trgt_max"] > 0 for row in (first, last)):
+        fails = next(row["t_wrm"] for row in (first, last) if not row["eta_trgt_max"] > 0)
+        return (
+            f"At t_wrm {fails} the smallest eta_trgt does not train: give smaller ones, or steps."
+        )
     spans = f"t_wrm {first['t_wrm']} to {last['t_wrm']}"
     beyond = [row["at_grid_end"] for row in (first, last)]
     if all(beyond):

@@ -15,6 +15,7 @@ import click
 
 from simulator.checks import InputError, one_of
 from simulator.commands.completion import one_of_these
+from simulator.commands.defaults import T_WRM
 from simulator.commands.grids import BatchSize, Grid, Several
 from simulator.commands.terminal import set_quiet, without_color
 from simulator.files import open_file
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from simulator.schedules import Schedule
 
 __all__ = [
-    "GroupedCommand", "argument", "curvature_options", "data_of", "data_options", "model_of", "model_options",
+    "KINDS", "GroupedCommand", "argument", "curvature_options", "data_of", "data_options", "model_of", "model_options",
     "optimizer_of", "optimizer_options", "option", "option_name", "output_options", "report_options",
     "schedule_of", "schedule_options", "several", "terminal_options", "varied", "was_given",
 ]  # fmt: skip
@@ -146,22 +147,27 @@ optimizer_options = _together(
 )  # fmt: skip
 
 
-def schedule_options(eta_trgt: str, t_wrm: str, *, grid: bool) -> Callable[[Any], Any]:
-    """The schedule group, for one run or for a grid of them."""
+def schedule_options(command: str, *, grid: bool) -> Callable[[Any], Any]:
+    """The schedule group, for a run or for a sweep; with a ``grid`` its numbers may be several."""
+    rates = {
+        "run": "8; uv 2, quadratic 0.9; absolute 0.01",
+        "sweep": "1:256:13:log; uv 1.5:6:13:log, quadratic 0.25:4:13:log; absolute 0.001:4.096:13:log",
+    }[command]
+    lengths = ",".join(map(str, T_WRM[command]))
     real: Any = Grid() if grid else float
     whole: Any = Grid(whole=True) if grid else int
     shape = {"metavar": "GRID"} if grid else {}
     return _together(
         option("schedule", "--schedule", default="warmup", metavar="warmup|modified|persistent-catapult|threshold", varies=True, help="What the learning rate follows: a ramp, one that begins at eta_init with the slope of one from 0, searches for the next catapult, or the measured threshold."),
         option("schedule", "--eta-init", type=real, default="0", help="Learning rate before the first update.", **shape),
-        option("schedule", "--eta-trgt", type=real, default=eta_trgt, help="Learning rate at the end of warmup.", **shape),
-        option("schedule", "--t-wrm", type=whole, default=t_wrm, help="Updates of warmup; 1 is none.", **shape),
+        option("schedule", "--eta-trgt", type=real, default_text=rates, help="Learning rate at the end of warmup.", **shape),
+        option("schedule", "--t-wrm", type=whole, default_text=f"{lengths}; less where steps are few", help="Updates of warmup; 1 is none.", **shape),
         option("schedule", "--delta", type=float, default_text="0.1", varies=True, help="Rise of the loss in one update, as a fraction, at which a search stops; persistent-catapult."),
         option("schedule", "--factor", type=float, default_text="1", varies=True, help="eta_t as a multiple of the instability threshold (1 = at the edge); threshold."),
         option("schedule", "--steps", type=int, default=512, help="Updates in all."),
         option("schedule", "--warmup-exponent", type=float, default_text="1", varies=True, argument="exponent", help="Shape of the ramp; 1 is linear."),
         option("schedule", "--decay", metavar="none|cosine", default_text="none", varies=True, help="After warmup; cosine ends at eta_trgt / 10."),
-        option("schedule", "--eta-unit", default="critical", metavar="absolute|critical", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness; adam: of the pre-conditioned one)."),
+        option("schedule", "--eta-unit", metavar="absolute|critical", default_text="critical; adaptive optimizers absolute", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness; adam: of the pre-conditioned one)."),
     )  # fmt: skip
 
 
@@ -200,8 +206,8 @@ def varied(given: dict[str, Any]) -> dict[str, Any]:
         name = parameter.name or ""
         values = given.get(name)
         if isinstance(values, tuple):
-            over[parameter.argument] = _made(name) if name in _WHOLE else values
-            if name not in _WHOLE:
+            over[parameter.argument] = _made(name) if name in KINDS else values
+            if name not in KINDS:
                 context.params[name] = given[name] = values[0]
     return over
 
@@ -326,7 +332,7 @@ def schedule_of() -> Schedule:
 
 
 # The groups whose options are those of each.
-_WHOLE = {"model": ("model", "loss"), "optimizer": ("optimizer",), "schedule": ("schedule",)}
+KINDS = {"model": ("model", "loss"), "optimizer": ("optimizer",), "schedule": ("schedule",)}
 
 
 def _first(kind: str) -> Any:
@@ -348,7 +354,7 @@ def _made(kind: str) -> dict[str, Any]:
     of_the_grid = {field.name for field in fields(Spec)}
     values = {}
     for parameter in context.command.params:
-        if not isinstance(parameter, GroupedOption) or parameter.group not in _WHOLE[kind]:
+        if not isinstance(parameter, GroupedOption) or parameter.group not in KINDS[kind]:
             continue
         value = context.params.get(parameter.name or "")
         if value is None or parameter.argument in of_the_grid:

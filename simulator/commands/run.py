@@ -36,7 +36,7 @@ _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data",
 @options.model_options
 @options.data_options
 @options.optimizer_options
-@options.schedule_options("8", "64", grid=True)
+@options.schedule_options("run", grid=True)
 @options.curvature_options(every=1)
 @option("curvature", "--top-k", type=int, default=1, help="Eigenvalues to follow.")
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")

@@ -41,7 +41,7 @@ _SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
 @options.model_options
 @options.data_options
 @options.optimizer_options
-@options.schedule_options("1:256:13:log", "1,4,16,64,256", grid=True)
+@options.schedule_options("sweep", grid=True)
 @options.curvature_options(every=16)
 @option("seeds", "--seeds", type=int, default=3, help="Runs each cell with seeds 0 to N - 1.")
 @option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
