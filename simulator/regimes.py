@@ -70,9 +70,8 @@ def catapults(loss: Curve, ratio: Curve | None = None) -> list[Catapult]:
     found = []
     start = peak = 0
     measured = np.flatnonzero(np.isfinite(ratio)) if ratio is not None else np.empty(0, dtype=int)
-    for step in range(1, len(loss)):
-        if not np.isfinite(loss[step]):
-            break
+    lost = np.flatnonzero(~np.isfinite(loss))
+    for step in range(1, int(lost[0]) if lost.size else len(loss)):
         if loss[step] > loss[start]:
             peak = step if peak == start or loss[step] > loss[peak] else peak
             continue

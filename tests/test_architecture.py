@@ -17,8 +17,8 @@ FLOORS = [
     {"checks", "blas", "timing"},
     {"seeding", "catapult_search", "limits", "regimes", "parameterizations", "numerics"}
     | {"files", "shipped", "lending"},
-    {"schedules", "theory", "data", "runs"},
-    {"models", "optimizers", "events"},
+    {"schedules", "theory", "data", "trajectory"},
+    {"models", "optimizers", "events", "runs"},
     {"curvature", "testing", "derivatives"},
     {"training"},
     {"critical"},

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simulator as sim
-from simulator.events import DRIVERS, Curves, explain, find_events
+from simulator.events import DRIVERS, explain, find_events
 from simulator.events.detect import crossings, driver, edges
 from simulator.limits import StabilityLimit
 from simulator.theory import uv
+from simulator.trajectory import Trajectory
 
 GD = StabilityLimit(2.0)
 EXAMPLE = sim.Data([[1.0]], [[0.0]])
@@ -22,7 +23,7 @@ def curves(loss, ratio=None, eta=None, **more):
     eta = np.ones(len(loss)) if eta is None else np.asarray(eta, float)
     sharpness = missing if ratio is None else 2 * np.asarray(ratio, float) / eta
     step = np.arange(len(loss), dtype=float)
-    return Curves(step, loss, eta, sharpness, missing, GD, **more)
+    return Trajectory(step, loss, eta, sharpness, missing, GD, **more)
 
 
 def scripted(rng):
@@ -98,7 +99,7 @@ def test_in_300_runs_of_one_example_the_events_are_those_of_the_map():
         run = sim.simulate(model, EXAMPLE, schedule=schedule, steps=150, seed=seed)
         delta, lam, kappa = one_example_state(model, seed)
         crossing, start, peak, end = told_by_the_map(delta, lam, kappa, run.eta)
-        found = find_events(Curves.of(run)).catapults
+        found = find_events(run).catapults
         peak_loss = run.loss[peak] / run.loss[start] if peak >= 0 else 0
         if end < 0 or peak_loss <= 1.1:
             continue
@@ -135,7 +136,7 @@ def test_below_the_threshold_a_quadratic_has_no_event(spectrum, share, optimizer
         sim.Quadratic(spectrum), optimizer=optimizer, schedule=sim.Warmup(eta_trgt=eta), steps=120,
         seed=seed,
     )  # fmt: skip
-    events = find_events(Curves.of(run))
+    events = find_events(run)
     assert (events.crossings, events.catapults, events.edges, events.diverged) == ((), (), (), -1)
 
 
@@ -147,7 +148,7 @@ def test_the_noise_of_minibatches_is_no_catapult():
         run = sim.simulate(
             model, data, schedule=sim.Warmup(eta_trgt=eta), steps=60, batch_size=8, seed=seed
         )
-        assert find_events(Curves.of(run)).catapults == ()
+        assert find_events(run).catapults == ()
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
@@ -210,7 +211,7 @@ def test_the_four_stages_of_a_catapult_follow_one_another():
     model = sim.UV(width=256)
     eta = 1.5 * sim.eta_critical(model, EXAMPLE, sim.GD())
     run = sim.simulate(model, EXAMPLE, schedule=sim.Warmup(0, eta, 12), steps=150)
-    (catapult,) = find_events(Curves.of(run)).catapults
+    (catapult,) = find_events(run).catapults
     assert run.ratio[catapult.crossing - 1] <= 1 < run.ratio[catapult.crossing]
     assert catapult.crossing <= catapult.sharpest <= catapult.calm <= catapult.end
     assert run.ratio[catapult.calm] <= 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import simulator as sim
-from simulator.events import Curves, explain, find_events, read_curves
+from simulator.events import explain, find_events, read_curves
 
 pytestmark = pytest.mark.usefixtures("folder")
 SMALL = "--width 8 --samples 32 --steps 40"
@@ -59,7 +59,7 @@ def test_a_table_is_told_as_the_run_that_it_logs(run, folder, header):
     ours = written(folder / "log.csv", names, header)
     columns = "" if header else " --columns step,loss,sharpness,eta"
     found = json.loads(run(f"explain log.csv --json{columns}").out)
-    direct = find_events(Curves.of(ours))
+    direct = find_events(ours)
     assert direct.catapults
     assert len(found["events"]["catapults"]) == len(direct.catapults)
     for theirs, catapult in zip(found["events"]["catapults"], direct.catapults, strict=True):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator import regimes
-from simulator.events.curves import Curves
+from simulator.trajectory import Trajectory
 
 __all__ = ["DRIVERS", "Catapult", "Edge", "Events", "crossings", "driver", "edges", "find_events"]
 
@@ -133,7 +133,7 @@ def edges(ratio: Curve, loss: Curve) -> list[Edge]:
     return found
 
 
-def driver(curves: Curves, crossing: int) -> str:
+def driver(curves: Trajectory, crossing: int) -> str:
     """What brought the ratio above 1 at this row: one of ``DRIVERS``.
 
     The logarithm of the ratio is that of the learning rate plus that of the sharpness. Over the
@@ -160,7 +160,7 @@ def driver(curves: Curves, crossing: int) -> str:
     return "warmup" if share >= _ALONE else "sharpening" if share <= 1 - _ALONE else "both"
 
 
-def _catapult(curves: Curves, found: regimes.Catapult) -> Catapult:
+def _catapult(curves: Trajectory, found: regimes.Catapult) -> Catapult:
     """With its stages, from the measurements around it."""
     ratio, sharpness = curves.ratio, curves.effective_sharpness
     measured = np.flatnonzero(np.isfinite(ratio))
@@ -196,7 +196,7 @@ def _unreturned(loss: Curve) -> int:
     return lowest if rest.max() > regimes.RISE * rest[0] or (lost.size and lost[0] > 0) else -1
 
 
-def _inflation(curves: Curves) -> float:
+def _inflation(curves: Trajectory) -> float:
     """How much the preconditioner grew over the largest loss, by sharpness over its own.
 
     An adaptive optimizer's memory of a large gradient makes later updates small for as long as it
@@ -212,17 +212,15 @@ def _inflation(curves: Curves) -> float:
     return float(scale[after].max() / scale[before[-1]])
 
 
-def find_events(curves: Curves) -> Events:
+def find_events(curves: Trajectory) -> Events:
     """All events of a run."""
     ratio = curves.ratio
-    known = ratio if np.isfinite(ratio).any() else None
-    found = [] if not _finite_start(curves) else regimes.catapults(curves.loss, known)
     diverged, unreturned = curves.diverged_row, _unreturned(curves.loss)
     # What follows the last minimum of a run that diverges is its divergence.
     lasting = slice(0, max(unreturned, 0) + 1 if diverged >= 0 else None)
     stuck = diverged < 0 and not curves.trainable
     hovering = edges(ratio[lasting], curves.loss[lasting])
-    catapults = tuple(_catapult(curves, catapult) for catapult in found)
+    catapults = tuple(_catapult(curves, catapult) for catapult in curves.catapults)
     failure = int(np.nanargmax(curves.loss)) if stuck else -1
     return Events(
         crossings=tuple(crossings(ratio)),
@@ -239,7 +237,3 @@ def find_events(curves: Curves) -> Events:
         unreturned=unreturned,
         inflation=_inflation(curves) if stuck and curves.adaptive else math.nan,
     )
-
-
-def _finite_start(curves: Curves) -> bool:
-    return bool(np.isfinite(curves.loss[0]))

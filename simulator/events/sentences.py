@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 
-from simulator.events.curves import Curves
 from simulator.events.detect import Edge, Events
+from simulator.trajectory import Trajectory
 
 __all__ = ["CAUSES", "sentences"]
 
@@ -23,7 +23,7 @@ CAUSES = {
 }
 
 
-def sentences(curves: Curves, events: Events, natural: str | None = None) -> list[str]:
+def sentences(curves: Trajectory, events: Events, natural: str | None = None) -> list[str]:
     """What happened, one thing a sentence."""
     text = [
         _schedule(curves),
@@ -37,18 +37,18 @@ def sentences(curves: Curves, events: Events, natural: str | None = None) -> lis
     return [sentence for sentence in text if sentence]
 
 
-def _doubt(curves: Curves) -> str:
+def _doubt(curves: Trajectory) -> str:
     """How many of the measurements are not certain."""
     if curves.converged is None or curves.converged.all():
         return ""
     measured = int(np.isfinite(curves.effective_sharpness).sum())
     return (
-        f"{int((~curves.converged).sum())} of {measured} measurements of the {curves.name} did not "
-        "converge; the true values may differ."
+        f"{int((~curves.converged).sum())} of {measured} measurements of the "
+        f"{curves.sharpness_name} did not converge; the true values may differ."
     )
 
 
-def _schedule(curves: Curves) -> str:
+def _schedule(curves: Trajectory) -> str:
     eta = curves.eta[np.isfinite(curves.eta)]
     if not eta.size:
         return "The learning rate is not known."
@@ -74,9 +74,9 @@ def _schedule(curves: Curves) -> str:
     )
 
 
-def _approach(curves: Curves, events: Events) -> str:
+def _approach(curves: Trajectory, events: Events) -> str:
     """The stretch below the threshold, where the sharpness evolves by itself."""
-    name, sharpness, ratio = curves.name, curves.effective_sharpness, curves.ratio
+    name, sharpness, ratio = curves.sharpness_name, curves.effective_sharpness, curves.ratio
     seen = np.flatnonzero(np.isfinite(sharpness))
     if not seen.size:
         return "The sharpness was not measured: what follows is read off the loss alone."
@@ -97,15 +97,15 @@ def _approach(curves: Curves, events: Events) -> str:
     change = f"the {name} {changes[curves.natural_phase]}"
     if crossed >= 0:
         at = curves.at(crossed)
-        return f"Until the threshold {curves.limit_text} is crossed at step {at}, {change}."
+        return f"Until the threshold {curves.threshold_text} is crossed at step {at}, {change}."
     lazy = ", as in the lazy regime" if curves.natural_phase == "constant" else ""
     return (
-        f"All the way {change}{lazy}. The threshold {curves.limit_text} is never reached: at "
+        f"All the way {change}{lazy}. The threshold {curves.threshold_text} is never reached: at "
         f"its nearest the {name} is {np.nanmax(ratio):.0%} of it."
     )
 
 
-def _natural(curves: Curves, natural: str | None) -> str:
+def _natural(curves: Trajectory, natural: str | None) -> str:
     """What a gentle run beside this one has shown."""
     text = {
         "progressive_sharpening": "rises: progressive sharpening",
@@ -115,16 +115,17 @@ def _natural(curves: Curves, natural: str | None) -> str:
     if natural not in text:
         return ""
     return (
-        f"Left alone, at a tenth of the critical learning rate, the {curves.name} {text[natural]}."
+        "Left alone, at a tenth of the critical learning rate, the "
+        f"{curves.sharpness_name} {text[natural]}."
     )
 
 
-def _from_beyond(curves: Curves, events: Events, crossed: int) -> str:
-    name, ratio = curves.name, curves.ratio
+def _from_beyond(curves: Trajectory, events: Events, crossed: int) -> str:
+    name, ratio = curves.sharpness_name, curves.ratio
     text = (
         f"The first update is already beyond the threshold: the {name} is "
         f"{curves.effective_sharpness[crossed]:.3g}, {ratio[crossed]:.3g} times "
-        f"{curves.limit_text}."
+        f"{curves.threshold_text}."
     )
     calm = np.flatnonzero(ratio <= 1)
     thrown = any(catapult.crossing == crossed for catapult in events.catapults)
@@ -133,7 +134,7 @@ def _from_beyond(curves: Curves, events: Events, crossed: int) -> str:
     return f"{text} It falls below it by step {curves.at(calm[0])}, without a catapult."
 
 
-def _cause(curves: Curves, driver: str) -> str:
+def _cause(curves: Trajectory, driver: str) -> str:
     """A driver in words; by what the sharpness did meanwhile, warmup is head-on or from behind."""
     if driver == "warmup" and curves.natural_phase == "sharpness_reduction":
         return "warmup catches up with a falling sharpness, a rear-end collision"
@@ -142,7 +143,7 @@ def _cause(curves: Curves, driver: str) -> str:
     return CAUSES[driver]
 
 
-def _catapults(curves: Curves, events: Events) -> str:
+def _catapults(curves: Trajectory, events: Events) -> str:
     """Those that stand apart: one is told whole, several together."""
     apart, ratio = events.apart, curves.ratio
     if not apart:
@@ -153,12 +154,13 @@ def _catapults(curves: Curves, events: Events) -> str:
             return "No catapult, no instability."
         if quiet and events.crossings != (0,):
             return (
-                f"The {curves.name} exceeds the threshold, at most {np.nanmax(ratio):.3g} times, "
-                "but the loss never rises by a tenth above its running minimum: no catapult."
+                f"The {curves.sharpness_name} exceeds the threshold, at most "
+                f"{np.nanmax(ratio):.3g} times, but the loss never rises by a tenth above its "
+                "running minimum: no catapult."
             )
         return ""
     first, last = apart[0], apart[-1]
-    flattened = _flattened(first.sharpness_before, last.sharpness_after, curves.name)
+    flattened = _flattened(first.sharpness_before, last.sharpness_after, curves.sharpness_name)
     if len(apart) == 1:
         return (
             f"A catapult follows: {_cause(curves, first.driver)}. The loss leaves its minimum at "
@@ -184,7 +186,7 @@ def _flattened(first: float, last: float, name: str) -> str:
     return f", while the {name} {verb} from {first:.3g} to {last:.3g}"
 
 
-def _edge(curves: Curves, events: Events, number: int) -> str:
+def _edge(curves: Trajectory, events: Events, number: int) -> str:
     """The first stretch at the edge in full, the second in brief, the others counted."""
     edge: Edge = events.edges[number]
     span = f"from step {curves.at(edge.start)} to {curves.at(edge.end)}"
@@ -197,12 +199,13 @@ def _edge(curves: Curves, events: Events, number: int) -> str:
     small = "one small catapult" if within == 1 else f"{within} small catapults"
     return (
         f"{span.capitalize()} training is at the edge of stability{_entry(curves, events, edge)}: "
-        f"the {curves.name} hovers about the threshold, on average {edge.mean_ratio:.2f} times it"
+        f"the {curves.sharpness_name} hovers about the threshold, on average "
+        f"{edge.mean_ratio:.2f} times it"
         f"{', with ' + small if within else ''}."
     )
 
 
-def _entry(curves: Curves, events: Events, edge: Edge) -> str:
+def _entry(curves: Trajectory, events: Events, edge: Edge) -> str:
     """How it got there, if not by the catapults already told of."""
     text = events.apart and events.apart[0].start < edge.start
     if text or edge.driver in ("start", "unknown"):
@@ -210,7 +213,7 @@ def _entry(curves: Curves, events: Events, edge: Edge) -> str:
     return f", as {_cause(curves, edge.driver).replace(' into it', ' to it')}"
 
 
-def _end(curves: Curves, events: Events) -> str:
+def _end(curves: Trajectory, events: Events) -> str:
     loss, ratio = curves.loss, curves.ratio
     if events.diverged >= 0:
         lowest = max(events.unreturned, 0)
@@ -234,10 +237,10 @@ def _end(curves: Curves, events: Events) -> str:
         return f"{ended}."
     near = ratio[seen[-1]]
     place = "at" if 0.9 < near < 1.1 else "above" if near > 1 else "below"
-    return f"{ended}, with the {curves.name} {place} the threshold, {near:.2f} times it."
+    return f"{ended}, with the {curves.sharpness_name} {place} the threshold, {near:.2f} times it."
 
 
-def _why_stuck(curves: Curves, events: Events) -> str:
+def _why_stuck(curves: Trajectory, events: Events) -> str:
     loss, constant = curves.loss, curves.constant_loss
     peak = int(np.nanargmax(loss))
     text = ""

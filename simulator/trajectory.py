@@ -1,0 +1,138 @@
+"""A trajectory: the curves of one training run, and what they mean."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator import regimes
+from simulator.limits import StabilityLimit
+
+__all__ = ["Trajectory"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The curves of one training run, a row for each step that was logged.
+
+    Each row holds the values before one update. NaN marks what was not measured; a curve that was
+    never measured is all NaN. A run of this package is a `Run`, which has every step; the log of
+    another program may have gaps.
+
+    Attributes
+    ----------
+    step : array, shape (rows,)
+        Updates done before this row.
+    loss, eta, sharpness : arrays, shape (rows,)
+        Loss, learning rate, top Hessian eigenvalue.
+    preconditioned_sharpness : array, shape (rows,), or None
+        Top eigenvalue of P^-1 H, P the preconditioner of the next update; None where there is none.
+    limit : StabilityLimit
+        The largest stable sharpness of the optimizer (preconditioned, if that was measured).
+    converged : array of bool, shape (rows,), or None
+        False where the measured sharpness did not converge; None where that is not known.
+    loss_final : float
+        Loss after the last update; NaN where unknown.
+    constant_loss : float or None
+        Loss of the best constant output; None where unknown.
+    """
+
+    step: Array
+    loss: Array
+    eta: Array
+    sharpness: Array
+    preconditioned_sharpness: Array | None
+    limit: StabilityLimit
+    converged: NDArray[np.bool_] | None = None
+    loss_final: float = math.nan
+    constant_loss: float | None = None
+
+    @cached_property
+    def adaptive(self) -> bool:
+        """Whether the preconditioned sharpness is the one compared with the threshold."""
+        curve = self.preconditioned_sharpness
+        return curve is not None and bool(np.isfinite(curve).any())
+
+    @property
+    def effective_sharpness(self) -> Array:
+        """The sharpness (rows,) compared with the threshold: preconditioned, if measured."""
+        curve = self.preconditioned_sharpness
+        return curve if curve is not None and self.adaptive else self.sharpness
+
+    @property
+    def sharpness_name(self) -> str:
+        """What the effective sharpness is called."""
+        return "pre-conditioned sharpness" if self.adaptive else "sharpness"
+
+    @property
+    def threshold(self) -> Array:
+        """Sharpness (rows,) above which a quadratic would be unstable; infinite at eta = 0."""
+        return self.limit.sharpness(self.eta)
+
+    @property
+    def threshold_text(self) -> str:
+        """The threshold as a formula: 2 / eta, say."""
+        return f"{self.limit.over_eta:.3g} / eta"
+
+    @cached_property
+    def ratio(self) -> Array:
+        """Effective sharpness over threshold (rows,): above 1 a quadratic would be unstable."""
+        return self.limit.ratio(self.effective_sharpness, self.eta)
+
+    @property
+    def diverged_row(self) -> int:
+        """The first row whose loss is not finite; -1 if there is none.
+
+        As many as there are rows, where only the loss after the last update is not finite.
+        """
+        lost = np.flatnonzero(~np.isfinite(self.loss))
+        return int(lost[0]) if lost.size else -1
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being finite."""
+        return self.diverged_row >= 0
+
+    @cached_property
+    def catapults(self) -> list[regimes.Catapult]:
+        """See `simulator.regimes.catapults`."""
+        return regimes.catapults(self.loss, self.ratio)
+
+    @property
+    def n_catapults(self) -> int:
+        """How many catapults there were."""
+        return len(self.catapults)
+
+    @property
+    def natural_phase(self) -> str:
+        """See `simulator.regimes.natural_phase`."""
+        return regimes.natural_phase(self.effective_sharpness, self.ratio)
+
+    @property
+    def trainable(self) -> bool:
+        """See `simulator.regimes.trainable`."""
+        known = math.isfinite(self.loss_final)
+        losses = np.append(self.loss, self.loss_final) if known else self.loss
+        return not self.diverged and regimes.trainable(losses, self.constant_loss)
+
+    @property
+    def outcome(self) -> str:
+        """See `simulator.regimes.outcome`."""
+        return regimes.outcome(
+            self.loss,
+            self.ratio,
+            diverged=self.diverged,
+            trained=self.trainable,
+            n_catapults=self.n_catapults,
+        )
+
+    def at(self, row: int) -> int:
+        """The step of a row; after the last row, the step after it."""
+        return int(self.step[row]) if row < len(self.step) else int(self.step[-1]) + 1
