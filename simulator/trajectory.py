@@ -42,6 +42,10 @@ class Trajectory:
         Loss after the last update; NaN where unknown.
     constant_loss : float or None
         Loss of the best constant output; None where unknown.
+    updates_per_epoch : int
+        Rows in which every sample is seen once; 1 where each loss is of all samples.
+    gradient_final : float
+        Norm of the gradient of all samples after the last update; NaN where unknown.
     """
 
     step: Array
@@ -53,6 +57,8 @@ class Trajectory:
     converged: NDArray[np.bool_] | None = None
     loss_final: float = math.nan
     constant_loss: float | None = None
+    updates_per_epoch: int = 1
+    gradient_final: float = math.nan
 
     @cached_property
     def adaptive(self) -> bool:
@@ -100,10 +106,55 @@ class Trajectory:
         """Whether the loss stopped being finite."""
         return self.diverged_row >= 0
 
+    @property
+    def smooth_rows(self) -> int:
+        """Updates that `smooth_loss` averages: whole epochs, and 32 updates or more."""
+        epoch = self.updates_per_epoch
+        return 1 if epoch == 1 else epoch * -(-regimes.LAST_LOSSES // epoch)
+
+    @property
+    def loss_name(self) -> str:
+        """What the smooth loss is called."""
+        average = f", averaged over {self.smooth_rows} updates,"
+        return "loss" if self.smooth_rows == 1 else f"loss{average}"
+
+    @cached_property
+    def smooth_loss(self) -> Array:
+        """Mean loss (rows,) of the last ``smooth_rows`` updates, the first ones' mean before.
+
+        Of a minibatch run this is the loss without batch noise; a loss of all samples is itself.
+        """
+        rows = self.smooth_rows
+        if rows == 1:
+            return self.loss
+        mean, finite = np.full(len(self.loss), np.nan), self.loss[: self._end]
+        if finite.size:
+            total = np.concatenate([[0.0], np.cumsum(finite)])
+            last = np.maximum(np.arange(1, len(finite) + 1), min(rows, len(finite)))
+            first = np.maximum(last - rows, 0)
+            mean[: self._end] = (total[last] - total[first]) / (last - first)
+        return mean
+
+    @cached_property
+    def rise(self) -> float:
+        """How much higher than its minimum the smooth loss must be: 10 %, and 4 standard errors."""
+        if self.smooth_rows == 1 or self._end <= self.smooth_rows:
+            return regimes.RISE
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scatter = (self.loss / self.smooth_loss)[self.smooth_rows : self._end]
+        low, high = np.nanquantile(scatter, [0.16, 0.84])
+        error = 0.5 * (high - low) / math.sqrt(self.smooth_rows)
+        return max(regimes.RISE, 1.0 + 4.0 * float(error))
+
+    @property
+    def _end(self) -> int:
+        """How many rows there are before a divergence."""
+        return self.diverged_row if self.diverged else len(self.loss)
+
     @cached_property
     def catapults(self) -> list[regimes.Catapult]:
         """See `simulator.regimes.catapults`."""
-        return regimes.catapults(self.loss, self.ratio)
+        return regimes.catapults(self.smooth_loss, self.ratio, self.rise)
 
     @property
     def n_catapults(self) -> int:
@@ -113,25 +164,37 @@ class Trajectory:
     @property
     def natural_phase(self) -> str:
         """See `simulator.regimes.natural_phase`."""
-        return regimes.natural_phase(self.effective_sharpness, self.ratio)
+        return regimes.natural_phase(self.effective_sharpness, self.ratio, adaptive=self.adaptive)
 
     @property
     def trainable(self) -> bool:
         """See `simulator.regimes.trainable`."""
+        return not self.diverged and regimes.trainable(self._losses, self.constant_loss)
+
+    @property
+    def stuck(self) -> bool:
+        """See `simulator.regimes.stuck`."""
+        return not self.diverged and regimes.stuck(self._losses, self.constant_loss)
+
+    @property
+    def _losses(self) -> Array:
+        """With that after the last update, if known."""
         known = math.isfinite(self.loss_final)
-        losses = np.append(self.loss, self.loss_final) if known else self.loss
-        return not self.diverged and regimes.trainable(losses, self.constant_loss)
+        return np.append(self.loss, self.loss_final) if known else self.loss
+
+    @property
+    def loss_tells(self) -> bool:
+        """Whether only instability raises the loss: no momentum, and all samples every update."""
+        return self.limit.memoryless and self.updates_per_epoch == 1
 
     @property
     def outcome(self) -> str:
         """See `simulator.regimes.outcome`."""
         return regimes.outcome(
-            self.loss,
-            self.ratio,
-            diverged=self.diverged,
-            trained=self.trainable,
-            n_catapults=self.n_catapults,
-        )
+            self.loss, self.ratio, self.effective_sharpness, diverged=self.diverged,
+            trained=self.trainable, stuck=self.stuck, n_catapults=self.n_catapults,
+            loss_tells=self.loss_tells,
+        )  # fmt: skip
 
     def at(self, row: int) -> int:
         """The step of a row; after the last row, the step after it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.events.detect import Events, find_events
-from simulator.events.sentences import CAUSES, sentences
+from simulator.events.sentences import cause, sentences
 from simulator.trajectory import Trajectory
 
 __all__ = ["Row", "Story", "explain"]
@@ -117,7 +117,7 @@ def _table(curves: Trajectory, events: Events) -> tuple[Row, ...]:
                 curves.at(c.start), curves.at(c.end), "catapult",
                 f"x {c.loss_ratio:.3g} at {curves.at(c.peak)}",
                 f"{number(c.sharpness_before)} to {number(c.sharpness_after)}",
-                CAUSES[c.driver],
+                cause(c),
             )
         )  # fmt: skip
     for e in events.edges:

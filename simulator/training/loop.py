@@ -166,6 +166,8 @@ def simulate(
         products=record.products,
         forward_passes=probe.forward_passes,
         constant_loss=model.constant_loss(data),
+        updates_per_epoch=batches.per_epoch,
+        gradient_final=math.nan if diverged_step >= 0 else float(np.linalg.norm(record.gradient)),
         seconds=stopwatch.seconds(record.seconds),
     )
 
