@@ -45,7 +45,8 @@ class Trajectory:
     updates_per_epoch : int
         Rows in which every sample is seen once; 1 where each loss is of all samples.
     gradient_final : float
-        Norm of the gradient of all samples after the last update; NaN where unknown.
+        Largest entry, in absolute value, of the gradient of all samples after the last update; NaN
+        where unknown. It is 0 for a dead network.
     """
 
     step: Array

@@ -80,17 +80,17 @@ def _side_by_side(data, every, optimizer, steps, **options):
 def _many_at_once():
     """The largest losses that a search for the largest learning rate asks for; sparse curves."""
     model = sim.UV(width=5)
-    lanes = model.lanes(ONE)
-    begin = lanes.begin(np.array([model.init(ONE, seed) for seed in range(3)]))
+    batched = model.batched(ONE)
+    begin = batched.begin(np.array([model.init(ONE, seed) for seed in range(3)]))
     rates = np.array([[0.0, 0.1, 0.1], [0.2, 0.3, 9.0]])
     weights = sim.Warmup().weights(9)
     curves = ensemble.train_batched(
-        lanes, begin, rates, weights, sim.GD(), sharpness_every=1, constant_loss=None, stride=3
+        batched, begin, rates, weights, sim.GD(), sharpness_every=1, constant_loss=None, stride=3
     )
     found = {"sharpness": curves.sharpness}
     for t_wrm, steps in ((1, 40), (9, 41)):
         weights = sim.Warmup(t_wrm=t_wrm).weights(steps)
-        found[f"{t_wrm}"] = ensemble.largest_losses(lanes, begin, rates, weights)
+        found[f"{t_wrm}"] = ensemble.largest_losses(batched, begin, rates, weights)
     return found
 
 

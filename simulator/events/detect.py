@@ -122,13 +122,15 @@ def edges(curves: Trajectory) -> list[Edge]:
     """The stretches at the edge of stability: the ratio stays near 1 or keeps crossing it.
 
     They have 32 measurements or more, start above 1 and end where 16 measurements in a row are
-    neither within 10 % of it nor next to a crossing. `simulator.regimes.is_at_edge` judges each.
+    neither within `simulator.regimes.EDGE_MEAN` nor next to a crossing. As a whole each must pass
+    `simulator.regimes.is_at_edge`.
     """
     ratio, found = curves.ratio, []
     rows = np.flatnonzero(np.isfinite(ratio) & np.isfinite(curves.loss))
     above = ratio[rows] > 1
     crossing = np.flatnonzero(above[1:] != above[:-1])
-    near = (ratio[rows] >= regimes.AT_THRESHOLD[0]) & (ratio[rows] <= regimes.AT_THRESHOLD[1])
+    low, high = regimes.EDGE_MEAN
+    near = (ratio[rows] >= low) & (ratio[rows] <= high)
     beside = np.union1d(crossing, crossing + 1)
     near[beside] |= above[beside]
     marked = np.flatnonzero(near)
@@ -195,7 +197,9 @@ def _catapult(curves: Trajectory, found: regimes.Catapult) -> Catapult:
     ratio, sharpness = curves.ratio, curves.effective_sharpness
     measured = np.flatnonzero(np.isfinite(ratio))
     first = max(int(np.searchsorted(measured, found.start, "right")) - 1, 0)
-    around = measured[first : int(np.searchsorted(measured, found.end)) + 1]
+    last = int(np.searchsorted(measured, found.end, "right"))
+    unseen = not (last and measured[last - 1] > found.start)
+    around = measured[first : last + unseen]
     above = around[ratio[around] > 1]
     crossing = sharpest = calm = -1
     before = after = math.nan

@@ -37,6 +37,7 @@ ROWS = {
         "peak",  # the highest since
         "ratio_since",  # the highest since, and at the last measurement before
         "ratio_last",
+        "seen",  # whether anything was measured since
         "pending",  # excursions that have ended, and wait for the next measurement
         "late_loss_max", "late_loss_min", "late_sharpness_max", "late_sharpness_min",
         "late_ratio_sum",
@@ -53,7 +54,7 @@ _LOSS_INIT, _LOSS_MAX = _AT["loss_init"], _AT["loss_max"]
 _SHARPNESS_INIT, _SHARPNESS_MAX = _AT["sharpness_init"], _AT["sharpness_max"]
 _RATIO_MAX, _RATIO_SINCE, _RATIO_LAST = _AT["ratio_max"], _AT["ratio_since"], _AT["ratio_last"]
 _BELOW, _SHARPNESS_BELOW = _AT["below"], _AT["sharpness_below"]
-_CATAPULTS, _PENDING = _AT["catapults"], _AT["pending"]
+_CATAPULTS, _PENDING, _SEEN = _AT["catapults"], _AT["pending"], _AT["seen"]
 _ENDED = _AT["ended"]
 _CHANGED, _LOSS_LAST = _AT["changed"], _AT["loss_last"]
 _LOWEST, _PEAK = _AT["lowest"], _AT["peak"]
@@ -198,8 +199,8 @@ def watch_each(
 ) -> None:
     """Take note of updates ``first`` to ``first + n - 1``; each ``every``-th was measured.
 
-    An excursion that ends between two measurements is a catapult if the next one exceeds 1, and
-    any excursion is one where nothing is ever measured (``every`` 0).
+    An excursion that lies between two measurements is a catapult if the next one exceeds 1, and any
+    excursion is one where nothing is ever measured (``every`` 0).
     """
     never = 1.0 if every == 0 else 0.0
     for k in range(n):
@@ -220,7 +221,9 @@ def watch_each(
             summary[_LOWEST + i], summary[_PEAK + i] = lowest, peak
             summary[_LOSS_MAX + i] = x if x > loss_max else loss_max
             summary[_CATAPULTS + i] = catapults + ended * hot
-            later = ended * (1.0 - hot) * waits
+            seen = summary[_SEEN + i]
+            later = ended * (1.0 - hot) * waits * (1.0 - seen)
+            summary[_SEEN + i] = 0.0 if back > 0.0 else seen
             summary[_PENDING + i] = pending + later
             ended_at = now if ended * hot > 0.0 else ended_at
             summary[_ENDED + i] = -now if later > 0.0 else ended_at
@@ -258,6 +261,7 @@ def _note_measurement(
         summary[_CATAPULTS + i] = catapults + counted
         summary[_ENDED + i] = -ended_at if counted > 0.0 else ended_at
         summary[_PENDING + i] = 0.0
+        summary[_SEEN + i] = 1.0
 
 
 @kernel

@@ -166,7 +166,7 @@ class Ensemble:
         reference = self.constant_loss if self.constant_loss else self.loss_init
         last = min(regimes.LAST_LOSSES, self.steps + 1)
         below = self._of("trained") + (self.loss_final < regimes.target(reference))
-        return ~self.diverged & (below > 0.5 * last)
+        return ~self.diverged & (below > regimes.MOST * last)
 
     @property
     def outcome(self) -> Array:
