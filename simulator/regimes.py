@@ -75,9 +75,9 @@ def catapults(loss: Curve, ratio: Curve | None = None, rise: float = RISE) -> li
 
     In the measurements from the last one before the start to the end, or to the next one where none
     lies between, the ratio must have exceeded 1: momentum makes the loss rise below the threshold
-    too, and that is no catapult. Where it was never measured, the loss alone must do. Nor is a catapult an
-    excursion that has not come back by the last step, or that killed the network: a dead one comes
-    back as well, to the loss of its constant output, and never moves again.
+    too, and that is no catapult. Where it was never measured, the loss alone must do. Nor is an
+    excursion a catapult that has not come back by the last step, or that killed the network: a dead
+    one comes back as well, to the loss of its constant output, and never moves again.
 
     Parameters
     ----------

@@ -96,6 +96,11 @@ class Reader:
         high = self.ratio[self.rows] > 1
         return self.rows[high & ~np.r_[False, high[:-1]]]
 
+    def crossings_by(self, end):
+        """Those seen by the first measurement after this row."""
+        after = self.rows[self.rows >= end]
+        return self.crossings[self.crossings <= (after[0] if after.size else end)]
+
     @property
     def before(self):
         """The measured rows before the first ratio above 1."""
@@ -137,9 +142,7 @@ class Reader:
             for pattern, check in RULES:
                 match = pattern.fullmatch(sentence)
                 if match:
-                    with np.errstate(all="ignore"):
-                        good = check(self, *match.groups())
-                    found += [] if good else [f"false: {sentence}"]
+                    found += [] if self._holds(check, match.groups()) else [f"false: {sentence}"]
                     break
             else:
                 found.append(f"not understood: {sentence}")
@@ -147,8 +150,16 @@ class Reader:
             found.append("a divergence is not mentioned")
         return found
 
+    def _holds(self, check, numbers):
+        """A step that does not exist makes a sentence false as well."""
+        try:
+            with np.errstate(all="ignore"):
+                return bool(check(self, *numbers))
+        except (ValueError, IndexError):
+            return False
 
-TIMES = r"(?:, # times the critical learning rate of the first step)?"
+
+TIMES = r"(?:, # times the critical learning rate)?"
 
 
 def _times(r, times, top):
@@ -165,7 +176,7 @@ def _constant(r, eta, times):
       "# by the end)?" + TIMES + r"\.")  # fmt: skip
 def _warmup(r, first, top, updates, stays, last, times):
     n, peak = int(updates), r.eta.max()
-    rises = (np.diff(r.eta[:n]) >= 0).all() and np.isclose(r.eta[n - 1], peak)
+    rises = (np.diff(r.eta[:n]) >= 0).all() and n - 1 == np.argmax(r.eta >= peak * (1 - 1e-8))
     then = np.ptp(r.eta[n - 1 :]) < 1e-6 * peak if stays else last is None or (
         close(last, r.eta[-1]) and r.eta[-1] < peak
     )  # fmt: skip
@@ -209,7 +220,7 @@ def _evolution(r, name, change):
     return name == r.name and not r.crossings.size and _evolves(r, change)
 
 
-@rule(r"It never exceeds the threshold # / eta: at most it is # times the threshold\.")
+@rule(r"It never exceeds the threshold # / eta: it is at most # times it\.")
 def _never(r, over, share):
     top, at_most = r.ratio[r.rows].max(), float(share)
     return close(over, r.over_eta) and top <= 1 and at_most <= 1.05 * top <= 1.05 * at_most + 0.003
@@ -299,7 +310,7 @@ LOSS = r"(?:loss|loss, averaged over # updates,)"
 def _one(r, cause):
     spoken = " ".join(r.spoken)
     end = int(re.search(r"is back at step (\d+)", spoken)[1])
-    return r.caused(cause, r.crossings[r.crossings <= end])
+    return r.caused(cause, r.crossings_by(end))
 
 
 @rule(f"The {LOSS} leaves its minimum at step #, peaks at # times it at step # and is back at "
@@ -317,7 +328,7 @@ def _excursion(r, updates, start, times, peak, end):
 def _several(r, count, start, end, times, causes):
     counts = [int(n) for n in re.findall(r"in (\d+), ", causes)] or [int(count)]
     named = [re.sub(r"in \d+, ", "", cause) for cause in causes.split("; ")]
-    known = all(r.caused(c, r.crossings[r.crossings <= int(end)]) for c in named)
+    known = all(r.caused(c, r.crossings_by(int(end))) for c in named)
     if r.noisy:
         return known and sum(counts) == int(count)
     loss = r.averaged(None)
@@ -405,8 +416,8 @@ def _ends(r, first, last):
     return close(first, r.loss[0]) and close(last, final) and not r.finite.size
 
 
-@rule(r"The loss goes from # to #(?:, and NAME ends (at|above|below) the threshold \(# times the "
-      r"threshold\))?\.")  # fmt: skip
+@rule("The loss goes from # to #"
+      r"(?:, and NAME ends (at|above|below) the threshold \(# times it\))?\.")  # fmt: skip
 def _end(r, first, last, name, place, share):
     if not _ends(r, first, last) or name is None:
         return _ends(r, first, last) and not r.rows.size

@@ -99,7 +99,7 @@ def test_the_reader_notices_a_wrong_number_or_verb():
             continue
         changes = [
             text[: at.start()] + f"{1.3 * float(at[0]) + 3:.3g}" + text[at.end() :]
-            for at in re.finditer(r"(?<![\w.])\d[\d.]*(?:e[-+]?\d+)?(?![\w%]| %)", text)
+            for at in re.finditer(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w%]| %)", text)
             if at[0] != "32"
         ]
         turned = {"rises": "falls", "falls": "rises", "below": "above", "above": "below"}
@@ -108,6 +108,6 @@ def test_the_reader_notices_a_wrong_number_or_verb():
             for at in re.finditer(r"\b(rises|falls|below|above)\b", text)
         ]
         wrong += len(changes)
-        noticed += sum(bool(reader.faults(change.replace("..", "."))) for change in changes)
+        noticed += sum(bool(reader.faults(change)) for change in changes)
     assert wrong > 60
     assert noticed > 0.97 * wrong, (noticed, wrong)

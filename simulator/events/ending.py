@@ -38,7 +38,7 @@ def end_of(curves: Trajectory, events: Events) -> str:
     place = "at" if low <= near <= high else "above" if near > 1 else "below"
     return (
         f"{ended}, and the {curves.sharpness_name} ends {place} the threshold ({near:.3g} times "
-        "the threshold)."
+        "it)."
     )
 
 

@@ -67,7 +67,7 @@ def _schedule(curves: Trajectory) -> str:
     # Of an adaptive optimizer's first step the preconditioned sharpness says nothing of the loss.
     times = ""
     if 0 < unit < np.inf and not curves.adaptive:
-        times = f", {top / unit:.3g} times the critical learning rate of the first step"
+        times = f", {top / unit:.3g} times the critical learning rate"
     still = 1e-9 * top
     if np.ptp(eta) <= still:
         return f"The learning rate is {top:.3g} throughout{times}."
@@ -113,8 +113,8 @@ def _approach(curves: Trajectory, events: Events) -> str:
     # Rounded down: never more than it is.
     share = f"{np.floor(1000 * nearest) / 1000:.3g}" if nearest > 0.1 else f"{nearest:.2g}"
     return (
-        f"The {name} {change}. It never exceeds the threshold {curves.threshold_text}: at most it "
-        f"is {share} times the threshold."
+        f"The {name} {change}. It never exceeds the threshold {curves.threshold_text}: it is at "
+        f"most {share} times it."
     )
 
 
