@@ -23,6 +23,8 @@ class Run(Trajectory):
 
     Attributes
     ----------
+    step : array, shape (steps,)
+        Updates done before: 0, 1, 2 and so on.
     loss : array, shape (steps,)
         Of the samples that the update sees; NaN after a divergence.
     eigenvalues : array, shape (steps, top_k)
@@ -58,6 +60,11 @@ class Run(Trajectory):
         Losses that the schedule asked for, besides those of the updates.
     constant_loss : float or None
         Loss of the best constant output, which a dead network reaches.
+    updates_per_epoch : int
+        Updates in which every sample is seen once; 1 where each sees all samples.
+    gradient_final : float
+        Largest entry, in absolute value, of the gradient of all samples after the last update; NaN
+        after a divergence, and where small `UV` models train as a whole. 0 for a dead network.
     seconds : mapping
         What it took: ``compile`` (or load kernels from the cache), ``curvature``, and ``step``, all
         else. Runs that go side by side measure and step in one pass, which counts as ``step``.
