@@ -26,6 +26,11 @@ class StabilityLimit(NamedTuple):
     over_eta: float
     decay: float = 0.0
 
+    @property
+    def memoryless(self) -> bool:
+        """Whether an update is the gradient's alone, so that only instability raises the loss."""
+        return self.over_eta == 2.0
+
     def sharpness(self, eta: ArrayLike) -> Array:
         """The largest stable sharpness of eta (steps,), say; inf where eta is 0."""
         with np.errstate(divide="ignore", over="ignore"):

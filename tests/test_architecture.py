@@ -23,8 +23,8 @@ FLOORS = [
     {"checks", "blas", "timing", "arrays"},
     {"seeding", "catapult_search", "named", "limits", "regimes", "parameterizations", "numerics"}
     | {"files", "shipped", "lending"},
-    {"schedules", "theory", "data", "runs"},
-    {"models", "optimizers", "events"},
+    {"schedules", "theory", "data", "trajectory"},
+    {"models", "optimizers", "events", "runs"},
     {"curvature", "testing", "derivatives", "experiment"},
     {"training"},
     {"critical"},

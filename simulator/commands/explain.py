@@ -19,7 +19,8 @@ from simulator.commands.run import one_run
 from simulator.commands.terminal import announce_compilation, emit
 
 if TYPE_CHECKING:
-    from simulator.events import Curves, Story
+    from simulator.events import Story
+    from simulator.trajectory import Trajectory
 
 __all__ = ["explain"]
 
@@ -76,7 +77,7 @@ def explain(**given: Any) -> None:
         click.echo(f"\nFigure  {printable(figure)}")
 
 
-def _table(source: Path, given: dict[str, Any]) -> Curves:
+def _table(source: Path, given: dict[str, Any]) -> Trajectory:
     from simulator.events import read_curves
 
     refuse_others(given, _WITH_TABLE, "the table")

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.events.curves import Curves
 from simulator.events.detect import Events, find_events
-from simulator.events.sentences import CAUSES, sentences
-from simulator.runs import Run
+from simulator.events.sentences import cause, sentences
+from simulator.trajectory import Trajectory
 
 __all__ = ["Row", "Story", "explain"]
 
@@ -34,7 +33,7 @@ class Story:
 
     Attributes
     ----------
-    curves : Curves
+    curves : Trajectory
         What was seen.
     events : Events
         What was found in it.
@@ -44,7 +43,7 @@ class Story:
         And as a table; many small events of one kind are one row.
     """
 
-    curves: Curves
+    curves: Trajectory
     events: Events
     sentences: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -75,13 +74,13 @@ class Story:
         )
 
 
-def explain(run: Run | Curves, natural: str | None = None) -> Story:
+def explain(run: Trajectory, natural: str | None = None) -> Story:
     """What happened in a run, in words.
 
     Parameters
     ----------
-    run : Run or Curves
-        A run of ours, or curves from elsewhere.
+    run : Run or Trajectory
+        A run of this package, or the curves of another program.
     natural : str, optional
         What `simulator.natural_phase` says, where the run cannot show it.
 
@@ -95,12 +94,11 @@ def explain(run: Run | Curves, natural: str | None = None) -> Story:
     The words are defined in `simulator.regimes` and `simulator.events.detect`, after Kalra &
     Barkeshli 2024, sections 3 and 4, and Damian, Nichani & Lee 2023.
     """
-    curves = Curves.of(run) if isinstance(run, Run) else run
-    events = find_events(curves)
-    return Story(curves, events, tuple(sentences(curves, events, natural)), _table(curves, events))
+    events = find_events(run)
+    return Story(run, events, tuple(sentences(run, events, natural)), _table(run, events))
 
 
-def _table(curves: Curves, events: Events) -> tuple[Row, ...]:
+def _table(curves: Trajectory, events: Events) -> tuple[Row, ...]:
     sharpness, rows = curves.effective_sharpness, []
 
     def number(value: float) -> str:
@@ -119,7 +117,7 @@ def _table(curves: Curves, events: Events) -> tuple[Row, ...]:
                 curves.at(c.start), curves.at(c.end), "catapult",
                 f"x {c.loss_ratio:.3g} at {curves.at(c.peak)}",
                 f"{number(c.sharpness_before)} to {number(c.sharpness_after)}",
-                CAUSES[c.driver],
+                cause(c),
             )
         )  # fmt: skip
     for e in events.edges:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.checks import InputError, one_of, printable
-from simulator.events.curves import Curves
 from simulator.files import open_file
 from simulator.limits import StabilityLimit
+from simulator.trajectory import Trajectory
 
 __all__ = ["COLUMNS", "read_curves"]
 
@@ -32,7 +32,9 @@ _LARGEST_STEP = 2.0**53
 _LARGEST = 1e300
 
 
-def read_curves(path: Path, limit: StabilityLimit, columns: Sequence[str] | None = None) -> Curves:
+def read_curves(
+    path: Path, limit: StabilityLimit, columns: Sequence[str] | None = None
+) -> Trajectory:
     """Read a csv, one row for each logged step.
 
     Parameters
@@ -59,7 +61,7 @@ def read_curves(path: Path, limit: StabilityLimit, columns: Sequence[str] | None
     step = found.get("step", np.arange(rows, dtype=float))
     if not (step[1:] > step[:-1]).all() or not (np.abs(step) < _LARGEST_STEP).all():
         raise InputError("columns", "step", f"does not rise from row to row in {path}")
-    return Curves(
+    return Trajectory(
         step=step,
         loss=found["loss"],
         eta=found.get("eta", missing),

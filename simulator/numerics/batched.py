@@ -67,11 +67,11 @@ def train(
     ``target`` and ``per_residual`` are those of `one_example`. Rates are eta_t = eta_ends[0]
     weights[0, t] + eta_ends[1] weights[1, t], eta_ends (2, runs), weights (2, steps + 1). ``first``
     is the recurrence of the first update; the sharpness is measured before each ``every``-th.
-    ``late``, ``last`` and ``thresholds`` (per_sharpness, rise, edge, baseline) are what `summaries`
-    judges by. Loss and sharpness before each ``stride``-th step go to ``curves`` (2, steps, runs),
-    if it has room.
+    ``late``, ``last`` and ``thresholds`` (per_sharpness, rise, trend, gain, baseline) are for
+    `summaries`. Loss and sharpness before each ``stride``-th step go to ``curves``
+    (2, steps, runs), if it has room.
     """
-    per_sharpness, rise, edge, baseline = thresholds
+    per_sharpness, rise, trend, gain, baseline = thresholds
     steps = weights.shape[1] - 1
     state, summary = memory[: STATE_ROWS * LANES], memory[STATE_ROWS * LANES :]
     for at in range(0, begin.shape[1], LANES):
@@ -100,19 +100,19 @@ def train(
                 continue
             if n == 1:
                 if step == 0:
-                    watch_first(summary, baseline, loss, sharpness)
+                    watch_first(summary, baseline, gain, loss, sharpness)
                 alive = _retire(
                     step, memory, before, loss, sharpness, at, runs, out, curves, stride
                 )
                 if not alive:
                     break
-            if every == 1 and n == CHUNK:
-                watch_all(summary, eta, step, per_sharpness, rise, loss, sharpness)
-            else:
-                watch_each(summary, eta, step, n, every, per_sharpness, rise, loss, sharpness)
             if step + n > min(late, last):
-                watch_late(
-                    summary, eta, step, n, every, late, last, per_sharpness, edge, loss, sharpness
+                watch_late(summary, eta, step, n, every, late, last, per_sharpness, loss, sharpness)
+            if every == 1 and n == CHUNK:
+                watch_all(summary, eta, step, per_sharpness, rise, trend, loss, sharpness)
+            else:
+                watch_each(
+                    summary, eta, step, n, every, per_sharpness, rise, trend, loss, sharpness
                 )
             if curves.size:
                 _draw(step, n, every, summary, loss, sharpness, at, runs, curves, stride)
