@@ -8,9 +8,9 @@ from typing import NamedTuple
 from simulator.checks import printable
 from simulator.logs.names import mentioned
 
-__all__ = ["Account", "Resumption", "spaced"]
+__all__ = ["CALLED", "Account", "Resumption", "spaced"]
 
-_NAMED = {
+CALLED = {
     "loss": "loss", "eta": "learning rate", "sharpness": "sharpness",
     "preconditioned_sharpness": "preconditioned sharpness", "step": "step", "epoch": "epoch",
 }  # fmt: skip
@@ -74,7 +74,7 @@ class Account:
 
     def _taken(self) -> str:
         taken = ", ".join(
-            f"{_NAMED[name]} from '{printable(column, 40)}'"
+            f"{CALLED[name]} from '{printable(column, 40)}'"
             for name, column in self.columns.items()
         )
         skipped = f"; skipped {mentioned(self.skipped)}" if self.skipped else ""
@@ -113,7 +113,8 @@ class Account:
         more = ", …" if len(self.gaps) > _MOST_STEPS else ""
         one = len(self.gaps) == 1
         losses = "1 loss is" if one else f"{len(self.gaps)} losses are"
-        return f"{losses} not finite, at {self.unit}{'' if one else 's'} {which}{more}; training went on."
+        steps = self.unit if one else f"{self.unit}s"
+        return f"{losses} not finite, at {steps} {which}{more}; training went on."
 
 
 def spaced(every: int) -> str:

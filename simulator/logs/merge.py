@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.checks import InputError, printable
-from simulator.logs.account import Account
+from simulator.logs.account import CALLED, Account
 from simulator.logs.names import candidates, mentioned
-from simulator.logs.rows import Column, Rows
+from simulator.logs.rows import Column, Rows, part
 from simulator.logs.steps import numbered
 
 __all__ = ["Log", "merge"]
@@ -71,40 +71,39 @@ def merge(rows: Rows, chosen: dict[str, str]) -> Log:
     columns = {name: rows.columns[taken[name]] for name in _CURVES if name in taken}
     if not columns["loss"].given.any():
         raise InputError("source", rows.path, "has no row with a loss")
-    kept = np.flatnonzero(np.any([column.given for column in columns.values()], axis=0))
-    columns = {
-        name: Column(_bounded(column.values[kept]), column.given[kept])
+    # Rows that hold something of use: those of a validation do not.
+    at = np.flatnonzero(np.any([column.given for column in columns.values()], axis=0))
+    columns = {name: column.take(at) for name, column in columns.items()}
+    numbering = numbered(
+        rows, at, columns, *(rows.columns.get(taken.get(name, "")) for name in ("step", "epoch"))
+    )
+    step = part(numbering.step, numbering.kept)
+    columns = {name: column.take(numbering.kept) for name, column in columns.items()}
+    begins = np.flatnonzero(np.diff(step, prepend=np.nan))
+    known = np.logical_or.reduceat(columns["loss"].given, begins)
+    having = np.flatnonzero(known)
+    step = part(part(step, begins), having)
+    curves = {
+        name: _bounded(part(_last_given(column, begins), having))
         for name, column in columns.items()
     }
-    numbering = numbered(
-        rows, kept, columns, *(rows.columns.get(taken.get(name, "")) for name in ("step", "epoch"))
-    )
-    alive, step = numbering.kept, numbering.step[numbering.kept]
-    curves = {}
-    begins = np.flatnonzero(np.diff(step, prepend=np.nan))
-    for name, column in columns.items():
-        curves[name] = _last_given(column.values[alive], column.given[alive], begins)
-    known = np.logical_or.reduceat(columns["loss"].given[alive], begins)
-    step = step[begins][known]
-    curves = {name: curve[known] for name, curve in curves.items()}
-    finite = np.flatnonzero(np.isfinite(curves["loss"]))
-    if not finite.size:
+    finite = np.isfinite(curves["loss"])
+    if not finite.any():
         raise InputError("source", rows.path, "has no finite loss")
     every = _spacing(step)
     first, last = int(step[0]), int(step[-1])
-    gap = ~np.isfinite(curves["loss"])
-    gap[finite[-1] :] = False
-    gaps, step = step[gap], step[~gap]
-    curves = {name: curve[~gap] for name, curve in curves.items()}
+    gap = ~finite
+    gap[np.flatnonzero(finite)[-1] :] = False
+    gaps, whole = step[gap], np.flatnonzero(~gap)
+    step = part(step, whole)
+    curves = {name: part(curve, whole) for name, curve in curves.items()}
     missing = np.full(len(step), np.nan)
     notes = [*rows.notes, *numbering.notes]
     for name in curves:
         measured = int(np.isfinite(curves[name]).sum())
         if name != "loss" and measured < len(step):
-            words = name.replace("eta", "learning rate").replace(
-                "preconditioned_", "preconditioned "
-            )
-            notes.append(f"The {words} is known at {measured} of {len(step)} {numbering.unit}s.")
+            known_at = f"known at {measured} of {len(step)} {numbering.unit}s"
+            notes.append(f"The {CALLED[name]} is {known_at}.")
     if (left := int((~known).sum())) and numbering.unit != "row":
         notes.append(f"{left} {numbering.unit}{'s' * (left > 1)} without a loss left out.")
     used = {name: taken[name] for name in (*numbering.columns, *columns)}
@@ -141,15 +140,9 @@ def _agreed(rows: Rows, name: str, names: list[str]) -> str:
         differs = np.flatnonzero(column.given & ~same)
         if differs.size:
             row = int(differs[0])
-            a, b = (
-                f"{rows.columns[c].values[row]:.6g}" if rows.columns[c].given[row] else "nothing"
-                for c in (fullest, other)
-            )
-            words = name.replace("eta", "learning rate").replace("_", " ")
-            what = (
-                f"has {a} in '{printable(fullest, 40)}' and {b} in '{printable(other, 40)}', and "
-                f"either may be the {words}; choose with --columns {name}={printable(fullest, 40)}"
-            )
+            a, b = (f"{rows.shown(c, row)} in '{printable(c, 40)}'" for c in (fullest, other))
+            choice = f"choose with --columns {name}={printable(fullest, 40)}"
+            what = f"has {a} and {b}, and either may be the {CALLED[name]}; {choice}"
             raise rows.error(row, what)
     return fullest
 
@@ -160,18 +153,22 @@ def _bounded(values: Curve) -> Curve:
     return np.where(far, np.copysign(np.inf, values), values) if far.any() else values
 
 
-def _last_given(values: Curve, given: NDArray[np.bool_], begins: NDArray[np.int64]) -> Curve:
+def _last_given(column: Column, begins: NDArray[np.int64]) -> Curve:
     """The last number that is given of each run of rows; NaN where none is."""
-    if len(begins) == len(values):
-        return np.where(given, values, np.nan)
-    last = np.maximum.reduceat(np.where(given, np.arange(len(values)), -1), begins)
-    return np.where(last >= 0, values[last], np.nan)
+    if len(begins) == len(column.values):
+        return column.values
+    rows = np.where(column.given, np.arange(len(column.values)), -1)
+    last = np.maximum.reduceat(rows, begins)
+    return np.where(last >= 0, column.values[last], np.nan)
 
 
 def _spacing(step: Curve) -> int | None:
-    """The distance of steps, if there is one; the last may be nearer, as a run's last often is."""
+    """The distance of steps, if there is one; the first and the last may be nearer.
+
+    Some logs have the first step, or the last, besides every tenth.
+    """
     gaps = np.diff(step)
     if not gaps.size:
         return 1
-    even = gaps[:-1] if len(gaps) > 1 and gaps[-1] < gaps[0] else gaps
-    return int(gaps[0]) if (even == gaps[0]).all() else None
+    most = gaps.max()
+    return int(most) if (gaps[1:-1] == most).all() else None

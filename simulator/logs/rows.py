@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.checks import InputError
 
-__all__ = ["MISSING", "MOST_ROWS", "Column", "Rows", "check_length", "number"]
+__all__ = ["MISSING", "MOST_ROWS", "Column", "Rows", "check_length", "number", "part"]
 
 # What is written where nothing was measured: Keras writes NA, Python None, JSON null.
 MISSING = frozenset({"", "na", "n/a", "none", "null"})
 MOST_ROWS = 20_000_000
+
+
+Values = TypeVar("Values", bound=np.generic)
+
+
+def part(values: NDArray[Values], rows: NDArray[np.int64]) -> NDArray[Values]:
+    """The entries of an array at rising indices; itself, not a copy, where those are all."""
+    return values if len(rows) == len(values) else values[rows]
 
 
 @dataclass
@@ -23,6 +32,10 @@ class Column:
 
     values: NDArray[np.float64]
     given: NDArray[np.bool_]
+
+    def take(self, rows: NDArray[np.int64]) -> Column:
+        """These rows of it."""
+        return Column(part(self.values, rows), part(self.given, rows))
 
 
 @dataclass
@@ -60,6 +73,11 @@ class Rows:
     def at(self, row: int) -> str:
         """Where a row is."""
         return f"{self.place} {self.lines[row]}"
+
+    def shown(self, column: str, row: int) -> str:
+        """A number of a column, for a sentence."""
+        found = self.columns[column]
+        return f"{found.values[row]:.6g}" if found.given[row] else "nothing"
 
     def error(self, row: int, what: str) -> InputError:
         """An error that names the place of a row."""

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.checks import InputError
 from simulator.logs.account import Resumption
 from simulator.logs.rows import Column, Rows
 
@@ -72,41 +73,47 @@ def numbered(
         return _pieced(rows, at, epochs, columns, headers, "epoch")
     steps = _whole(step, at)
     if steps is None:
-        given, values = step.given[at], step.values[at]
-        bad = int(
-            np.argmax(~(given & (values == np.rint(values)) & (np.abs(values) < _LARGEST_STEP)))
-        )
-        if not given[bad]:
-            raise rows.error(at[bad], "has no step; a row with a value needs one")
-        raise rows.error(
-            at[bad], f"has step {values[bad]:.17g}; steps are whole numbers below 2^53"
-        )
+        raise _not_whole(rows, at, step)
     again = np.flatnonzero(np.diff(steps) < 0) + 1
     if epochs is not None and again.size and (epochs[again] > epochs[again - 1]).any():
         return _counted_on(rows, at, steps, epochs, again, columns)
     return _pieced(rows, at, steps, columns, headers, "step")
 
 
+def _is_whole(column: Column) -> NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):
+        whole = column.values == np.rint(column.values)
+        return column.given & whole & (np.abs(column.values) < _LARGEST_STEP)
+
+
 def _whole(column: Column, at: NDArray[np.int64]) -> Curve | None:
     """The numbers of these rows, if they are all given and whole."""
-    values = column.values[at]
-    with np.errstate(invalid="ignore"):
-        good = column.given[at] & (values == np.rint(values)) & (np.abs(values) < _LARGEST_STEP)
-    return values if good.all() else None
+    column = column.take(at)
+    return column.values if _is_whole(column).all() else None
+
+
+def _not_whole(rows: Rows, at: NDArray[np.int64], step: Column) -> InputError:
+    row = int(at[np.argmin(_is_whole(step.take(at)))])
+    if not step.given[row]:
+        return rows.error(row, "has no step; a row with a value needs one")
+    return rows.error(row, f"has step {step.values[row]:.17g}; steps are whole numbers below 2^53")
 
 
 def _breaks(
     steps: Curve, columns: dict[str, Column], headers: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Rows at which a new piece begins: a header, a step that goes back, a step with two values."""
-    found = [headers, np.flatnonzero(np.diff(steps) < 0) + 1]
-    if (np.diff(steps) == 0).any():
+    rises = np.diff(steps)
+    found = np.union1d(headers, np.flatnonzero(rises < 0) + 1)
+    if (rises == 0).any():
+        piece = np.searchsorted(found, np.arange(len(steps)), "right")
         for column in columns.values():
             given = np.flatnonzero(column.given)
-            values, of = column.values[given], steps[given]
+            values = column.values[given]
+            again = (np.diff(steps[given]) == 0) & (np.diff(piece[given]) == 0)
             same = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
-            found.append(given[1:][(of[1:] == of[:-1]) & ~same])
-    return np.unique(np.concatenate(found))
+            found = np.union1d(found, given[1:][again & ~same])
+    return found
 
 
 def _pieced(
@@ -123,6 +130,11 @@ def _pieced(
             f"has {unit} {here} after {unit} {before}"
         )  # fmt: skip
         raise rows.error(at[row], f"{what}; {unit}s must rise, but where a run was resumed")
+    anew = unforeseen[steps[unforeseen] <= steps[0]]
+    if len(anew) > 1:
+        what = f"has {unit} {int(steps[anew[1]])} for the third time"
+        remedy = "a column of epochs must say if steps count within them; of several runs keep one"
+        raise rows.error(at[anew[1]], f"{what}; {remedy}")
     bounds = [*map(int, begins), len(at)]
     alive = [(0, bounds[0])]
     resumed = []

@@ -86,7 +86,7 @@ def read_table(path: Path, blocks: Iterator[Block], columns: Wanted) -> Rows:
     reader = _Reader(path, header, read)
     body = first.text.split("\n", header.above)
     if len(body) > header.above and body[-1]:
-        reader.read(Block(1 + header.above, body[-1]))
+        reader.read(Block(1 + header.above, first.ends - header.above, body[-1]))
     for block in blocks:
         reader.read(block)
     return reader.rows()
@@ -94,8 +94,9 @@ def read_table(path: Path, blocks: Iterator[Block], columns: Wanted) -> Rows:
 
 def _header(path: Path, text: str) -> _Header:
     """The header and the separator, from the first lines."""
-    lines = [(at, line) for at, line in enumerate(text.split("\n")) if line.strip()]
-    data = [at for at, (_, line) in enumerate(lines[:_TOP]) if not _is_comment(line)]
+    top = text.split("\n", _TOP)[:_TOP]
+    lines = [(at, line) for at, line in enumerate(top) if line.strip()]
+    data = [at for at, (_, line) in enumerate(lines) if not _is_comment(line)]
     at = data[0] if data else len(lines)
     comments = [line for _, line in lines[:at] if _is_comment(line)]
     first, second = ([line for _, line in lines[at : at + 2]] + ["", ""])[:2]
@@ -211,7 +212,7 @@ class _Reader:
             text, mark = text.replace(",", "."), ","
         if mark and not self._marks.keys() <= {mark}:
             return False
-        rows = text.count("\n") + (not text.endswith("\n"))
+        rows = block.ends + (not text.endswith("\n"))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # a block of empty lines

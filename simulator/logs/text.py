@@ -21,9 +21,10 @@ BLOCK = 1 << 20
 
 
 class Block(NamedTuple):
-    """Whole lines, and the number of the first. Only the last line of a file may lack its end."""
+    """Whole lines, the number of the first, and how many end. Only a file's last line may not."""
 
     first: int
+    ends: int
     text: str
 
 
@@ -82,10 +83,10 @@ def blocks(path: Path, file: TextIO, text: str) -> Iterator[Block]:
         if not text.endswith("\n"):
             rest = file.readline(_LONGEST + 1)
             if len(rest) > _LONGEST:
-                last = first + text.count("\n")
-                remedy = f"line {last} is longer than {_LONGEST} characters"
+                remedy = f"line {first + text.count(chr(10))} is longer than {_LONGEST} characters"
                 raise InputError("source", path, remedy)
             text += rest
-        yield Block(first, text)
-        first += text.count("\n")
+        ends = text.count("\n")
+        yield Block(first, ends, text)
+        first += ends
         text = file.read(BLOCK)
