@@ -17,7 +17,7 @@ FLOORS = [
     {"checks", "blas", "timing"},
     {"seeding", "catapult_search", "limits", "regimes", "parameterizations", "numerics"}
     | {"files", "shipped", "lending"},
-    {"schedules", "theory", "data", "runs"},
+    {"schedules", "theory", "data", "runs", "logs"},
     {"models", "optimizers", "events"},
     {"curvature", "testing", "derivatives"},
     {"training"},

@@ -62,7 +62,7 @@ def explain(**given: Any) -> None:
         story = _trained(source, given)
     else:
         refuse_others(given, _WITH_LOG, "the log")
-        columns = given["columns"].split(",") if given["columns"] is not None else ()
+        columns = None if given["columns"] is None else given["columns"].split(",")
         story = describe(source, optimizer=options.optimizer_of(), columns=columns)
         note(str(story.source))
     with np.errstate(all="ignore"), warnings.catch_warnings():

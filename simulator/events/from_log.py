@@ -24,6 +24,8 @@ def curves_of(log: Log, limit: StabilityLimit) -> Curves:
     )
 
 
-def read_curves(path: str | Path, limit: StabilityLimit, columns: Sequence[str] = ()) -> Curves:
+def read_curves(
+    path: str | Path, limit: StabilityLimit, columns: Sequence[str] | None = None
+) -> Curves:
     """The curves of a log; see `simulator.logs.read_log`."""
     return curves_of(read_log(path, columns), limit)

@@ -92,7 +92,7 @@ def explain(
     natural: str | None = None,
     *,
     optimizer: Optimizer | None = None,
-    columns: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
 ) -> Story:
     """What happened in a run, in words.
 

@@ -18,7 +18,7 @@ from simulator.logs.text import BLOCK, blocks, open_text
 __all__ = ["QUANTITIES", "Account", "Log", "read_log"]
 
 
-def read_log(path: str | Path, columns: Sequence[str] = ()) -> Log:
+def read_log(path: str | Path, columns: Sequence[str] | None = None) -> Log:
     """Read a log; what it is, its beginning says.
 
     Parameters
@@ -26,7 +26,7 @@ def read_log(path: str | Path, columns: Sequence[str] = ()) -> Log:
     path : path
         A table with any of the usual separators, JSON lines, or a JSON list of records such as
         ``trainer_state.json`` of Hugging Face.
-    columns : sequence of str
+    columns : sequence of str, optional
         Either ``QUANTITY=COLUMN``, of ``QUANTITIES``, for what the names of the columns do not
         tell, or the quantities of a table's columns in order, ``-`` for one to skip.
 
@@ -35,7 +35,7 @@ def read_log(path: str | Path, columns: Sequence[str] = ()) -> Log:
     InputError
         For a file that cannot be read, has no loss, or is ambiguous; with the line.
     """
-    path, named = Path(path), wanted(columns)
+    path, named = Path(path), wanted(columns or ())
     with open_text(path) as file:
         start = file.read(BLOCK)
         kind = start.lstrip()[:1]

@@ -63,14 +63,15 @@ def merge(rows: Rows, chosen: dict[str, str]) -> Log:
         Where two columns may hold one quantity and differ, where none is a loss, and for steps that
         make no sense; with the line.
     """
-    taken = _chosen(rows, chosen)
-    if "loss" not in taken:
+    named = candidates(rows.path, rows.names, chosen)
+    if "loss" not in named:
         names = mentioned(rows.names) or "none"
         remedy = f"has no training loss (columns: {names}); name it with --columns loss=NAME"
         raise InputError("source", rows.path, remedy)
-    columns = {name: rows.columns[taken[name]] for name in _CURVES if name in taken}
-    if not columns["loss"].given.any():
+    taken = _chosen(rows, named)
+    if "loss" not in taken:
         raise InputError("source", rows.path, "has no row with a loss")
+    columns = {name: rows.columns[taken[name]] for name in _CURVES if name in taken}
     # Rows that hold something of use: those of a validation do not.
     at = np.flatnonzero(np.any([column.given for column in columns.values()], axis=0))
     columns = {name: column.take(at) for name, column in columns.items()}
@@ -116,10 +117,10 @@ def merge(rows: Rows, chosen: dict[str, str]) -> Log:
     return Log(step, **{name: curves.get(name, missing) for name in _CURVES}, account=account)
 
 
-def _chosen(rows: Rows, chosen: dict[str, str]) -> dict[str, str]:
-    """The column of each quantity."""
+def _chosen(rows: Rows, named: dict[str, list[list[str]]]) -> dict[str, str]:
+    """The column of each quantity, of those that may hold it."""
     taken = {}
-    for name, groups in candidates(rows.path, rows.names, chosen).items():
+    for name, groups in named.items():
         for group in groups:
             filled = [c for c in group if c in rows.columns and rows.columns[c].given.any()]
             if filled:

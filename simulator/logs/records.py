@@ -75,7 +75,7 @@ class Records:
         known = quantity(name) is not None or name.strip().lower() in self._chosen
         if known and sum(self._names.values()) >= _MOST_CANDIDATES:
             read = [name for name, needed in self._names.items() if needed]
-            remedy = f"too many keys may hold what is needed: {mentioned(read)}; rename some"
+            remedy = f"has too many keys of known names: {mentioned(read)}; rename some"
             raise InputError("source", self._path, remedy)
         if known or len(self._names) < _MOST_NAMES:
             self._names[name] = known

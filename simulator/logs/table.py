@@ -8,40 +8,22 @@ from __future__ import annotations
 
 import csv
 import re
-import warnings
 from collections.abc import Iterator, Sequence
-from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from simulator.checks import InputError, printable
-from simulator.logs.names import SKIPPED, Wanted, candidates, mentioned, quantity
+from simulator.logs.header import COMMENT, Header, header_of, is_comment, split, uncommented
+from simulator.logs.names import SKIPPED, Wanted, candidates, mentioned
+from simulator.logs.numbers import filled, is_regular, numbers
 from simulator.logs.rows import MISSING, Column, Rows, check_length, number
 from simulator.logs.text import Block
 
 __all__ = ["read_table"]
 
-_SEPARATORS = ("\t", ";", "|", ",")
-_SPACES = " "
-_COMMENT = "#"
-# The header is looked for in so many lines.
-_TOP = 1000
 # More columns than this that may hold one quantity cannot be told apart.
 _MOST_CANDIDATES = 16
-
-
-class _Header(NamedTuple):
-    """``names`` of the columns, ``fields`` of the line they stand on (none: no header).
-
-    Rows begin ``above`` lines after the beginning of the file.
-    """
-
-    names: list[str]
-    fields: list[str]
-    separator: str
-    above: int
 
 
 def read_table(path: Path, blocks: Iterator[Block], columns: Wanted) -> Rows:
@@ -62,7 +44,7 @@ def read_table(path: Path, blocks: Iterator[Block], columns: Wanted) -> Rows:
     first = next(blocks, None)
     if first is None or not first.text.strip():
         raise InputError("source", path, "is empty")
-    header = _header(path, first.text)
+    header = header_of(path, first.text)
     if columns.in_order:
         if len(columns.in_order) > len(header.names):
             remedy = f"{path} has {len(header.names)} columns"
@@ -71,18 +53,15 @@ def read_table(path: Path, blocks: Iterator[Block], columns: Wanted) -> Rows:
         header = header._replace(names=[*columns.in_order, *[SKIPPED] * rest])
     elif not header.fields:
         raise InputError("source", path, "has no header; name its columns with --columns")
-    names = header.names
-    groups = candidates(path, names, columns.chosen)
+    groups = candidates(path, header.names, columns.chosen)
     read = [column for quantity in groups.values() for group in quantity for column in group]
+    if len(read) > _MOST_CANDIDATES:
+        remedy = f"has too many columns of known names: {mentioned(read)}; choose with --columns"
+        raise InputError("source", path, remedy)
     for column in read:
-        if names.count(column) > 1:
+        if header.names.count(column) > 1:
             remedy = f"its header has '{printable(column)}' twice; rename one"
             raise InputError("source", path, remedy)
-    if len(read) > _MOST_CANDIDATES:
-        remedy = (
-            f"too many columns may hold what is needed: {mentioned(read)}; choose with --columns"
-        )
-        raise InputError("source", path, remedy)
     reader = _Reader(path, header, read)
     body = first.text.split("\n", header.above)
     if len(body) > header.above and body[-1]:
@@ -92,84 +71,10 @@ def read_table(path: Path, blocks: Iterator[Block], columns: Wanted) -> Rows:
     return reader.rows()
 
 
-def _header(path: Path, text: str) -> _Header:
-    """The header and the separator, from the first lines."""
-    top = text.split("\n", _TOP)[:_TOP]
-    lines = [(at, line) for at, line in enumerate(top) if line.strip()]
-    data = [at for at, (_, line) in enumerate(lines) if not _is_comment(line)]
-    at = data[0] if data else len(lines)
-    comments = [line for _, line in lines[:at] if _is_comment(line)]
-    first, second = ([line for _, line in lines[at : at + 2]] + ["", ""])[:2]
-    begin = lines[at][0] if data else lines[-1][0] + 1
-    separator = _separator(first, "" if _is_comment(second) else second)
-    try:
-        fields = _split(first, separator)
-    except csv.Error as error:
-        remedy = f"line {begin + 1} cannot be split into fields: {error}"
-        raise InputError("source", path, remedy) from None
-    if not all(_is_number(field, separator) for field in fields):
-        return _Header(_named(path, fields), fields, separator, begin + 1)
-    # np.savetxt writes the header as a comment, with any separator.
-    for comment in reversed(comments):
-        bare = _uncommented(comment)
-        for between in (separator, *_SEPARATORS, _SPACES):
-            names = [] if '"' in bare else _split(bare, between)
-            if (len(names) == len(fields) or not data) and any(map(quantity, names)):
-                return _Header(_named(path, names), names, separator, begin)
-    return _Header([""] * len(fields), [], separator, begin)
-
-
-def _is_comment(line: str) -> bool:
-    return line.lstrip().startswith(_COMMENT)
-
-
-def _uncommented(line: str) -> str:
-    return line.strip().lstrip(_COMMENT).strip()
-
-
-def _named(path: Path, fields: list[str]) -> list[str]:
-    """The names of the columns; TensorBoard has that of its one scalar in the name of the file."""
-    tag = path.stem.rpartition("tag-")[2] if "tag-" in path.stem else ""
-    return [tag if tag and field.lower() == "value" else field for field in fields]
-
-
-def _separator(first: str, second: str) -> str:
-    """The one that splits the first line into numbers, or both lines into as many fields."""
-    bare = [re.sub(r'"[^"]*"', "x", line).replace('"', "") for line in (first, second)]
-    present = [separator for separator in _SEPARATORS if separator in bare[0]]
-    for separator in (*present, _SPACES):
-        fields = [_split(line, separator) for line in bare]
-        numbers = all(_is_number(field, separator) or field == "x" for field in fields[0])
-        if len(fields[0]) > 1 and (
-            numbers or (second and len(fields[0]) == len(fields[1]) and separator in present)
-        ):
-            return separator
-    if present:
-        return present[0]
-    return _SPACES if second and len(bare[0].split()) == len(bare[1].split()) > 1 else ","
-
-
-def _split(line: str, separator: str) -> list[str]:
-    if '"' in line:
-        between = " " if separator == _SPACES else separator
-        fields = next(csv.reader([line], delimiter=between, skipinitialspace=True, strict=True), [])
-    else:
-        fields = line.split(None if separator == _SPACES else separator)
-    return [field.strip() for field in fields]
-
-
-def _is_number(field: str, separator: str) -> bool:
-    try:
-        number(field if separator == "," else field.replace(",", "."))
-    except ValueError:
-        return False
-    return True
-
-
 class _Reader:
     """Columns that grow block by block."""
 
-    def __init__(self, path: Path, header: _Header, read: Sequence[str]) -> None:
+    def __init__(self, path: Path, header: Header, read: Sequence[str]) -> None:
         self._path, self._header, self._names = path, header, list(read)
         self._places = [header.names.index(column) for column in read]
         self._values: list[list[np.ndarray]] = [[] for _ in read]
@@ -201,9 +106,9 @@ class _Reader:
         check_length(self._path, self._count)
 
     def _read_numbers(self, block: Block) -> bool:
-        """The fast way, for lines of numbers without gaps; False if there is anything else."""
+        """The fast way, for lines of numbers; False if there is anything else in them."""
         text, separator = block.text, self._header.separator
-        if not text.isascii() or _COMMENT in text:
+        if not text.isascii() or COMMENT in text:
             return False
         mark = "." if "." in text else ""
         if separator != "," and "," in text:
@@ -213,24 +118,24 @@ class _Reader:
         if mark and not self._marks.keys() <= {mark}:
             return False
         rows = block.ends + (not text.endswith("\n"))
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # a block of empty lines
-                table = np.loadtxt(
-                    StringIO(text), delimiter=None if separator == _SPACES else separator,
-                    comments=None, ndmin=2,
-                )  # fmt: skip
-        except (ValueError, UserWarning):
-            return False
-        if table.shape != (rows, len(self._header.names)):
-            return False
-        if mark:
-            self._marks.setdefault(mark, block.first)
-        given = np.ones(rows, dtype=bool)
-        for at, values in zip(self._places, self._values, strict=True):
+        text, gaps = filled(text, separator)
+        places = self._places
+        table = numbers(text, separator, None)
+        if table is not None and table.shape == (rows, len(self._header.names)):
+            if mark:
+                self._marks.setdefault(mark, block.first)
+            table = table[:, places]
+        else:
+            # Other columns may hold text.
+            if mark == "," or not is_regular(text, separator, len(self._header.names)):
+                return False
+            table = numbers(text, separator, places)
+            if table is None or table.shape != (rows, len(places)):
+                return False
+        given = ~np.isnan(table) if gaps else np.ones_like(table, dtype=bool)
+        for at, (values, known) in enumerate(zip(self._values, self._given, strict=True)):
             values.append(table[:, at].copy())
-        for kept in self._given:
-            kept.append(given)
+            known.append(given[:, at].copy())
         self._lines.append(np.arange(block.first, block.first + rows))
         self._count += rows
         return True
@@ -241,7 +146,7 @@ class _Reader:
         finished = lines[-1] == ""
         values: list[list[float]] = [[] for _ in self._names]
         given: list[list[bool]] = [[] for _ in self._names]
-        numbers = []
+        rows = []
         for at, line in enumerate(lines):
             here = block.first + at
             fields = self._fields(here, line, may_be_cut=not finished and at == len(lines) - 1)
@@ -251,25 +156,25 @@ class _Reader:
                 cell = fields[place]
                 column.append(self._number(here, place, cell))
                 known.append(cell.lower() not in MISSING)
-            numbers.append(here)
+            rows.append(here)
         for column, kept in zip(values, self._values, strict=True):
             kept.append(np.array(column))
         for known, kept in zip(given, self._given, strict=True):
             kept.append(np.array(known, dtype=bool))
-        self._lines.append(np.array(numbers, dtype=np.int64))
+        self._lines.append(np.array(rows, dtype=np.int64))
 
     def _fields(self, here: int, line: str, *, may_be_cut: bool) -> list[str]:
         """The fields of a row; none where the line is no row."""
         if not line.strip():
             return []
         header = self._header.fields
-        if _is_comment(line):
+        if is_comment(line):
             # It may be the header again, of whatever separator.
-            if header and re.split(r"[\s,;|]+", _uncommented(line)) == header:
+            if header and re.split(r"[\s,;|]+", uncommented(line)) == header:
                 self._pieces.append(self._count)
             return []
         try:
-            fields = _split(line, self._header.separator)
+            fields = split(line, self._header.separator)
         except csv.Error as error:
             if may_be_cut:
                 self._unfinished = here
