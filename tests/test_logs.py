@@ -1,6 +1,8 @@
 """Logs of other programs: what is read of them, the account that is given of it, and refusals."""
 
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -154,6 +156,15 @@ def test_one_log_in_every_dress(content, encoding, log):
 def test_names_that_are_known(column, quantity):
     found = known_names.quantity(column)
     assert (found and found[0]) == quantity
+
+
+def test_names_on_the_page_of_logs_are_known():
+    page = (Path(__file__).parents[1] / "docs" / "logs.md").read_text()
+    rows = re.findall(rf"^\| ({'|'.join(known_names.QUANTITIES)}) \| (.*) \|$", page, re.M)
+    assert {quantity for quantity, _ in rows} == set(known_names.QUANTITIES)
+    for quantity, examples in rows:
+        for name in re.findall(r"`([^`]+)`", examples):
+            assert known_names.quantity(name)[0] == quantity
 
 
 def test_validation_alone_is_no_training_loss(log):

@@ -40,15 +40,14 @@ _WITH_LOG = _ALWAYS | {
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
 @option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of a store.")
-@option("execution", "--columns", metavar="NAME=COLUMN,…", default_text="by their names", help="Columns of a log whose names are not known: loss=objective,eta=rate. Or all of a table in order: step,loss,-,eta; - skips one. Names: step, loss, eta, sharpness, preconditioned_sharpness, epoch.")  # fmt: skip
+@option("execution", "--columns", metavar="NAME=COLUMN,…", default_text="by their names", help="Columns of a log by name, such as loss=objective,eta=rate, or those of a table in order, such as step,loss,-,eta (- skips one). Names: step, epoch, loss, eta, sharpness, preconditioned_sharpness.")  # fmt: skip
 @options.output_options("explain.png")
 def explain(**given: Any) -> None:
     """Say what happened in a run: its catapults, its edge of stability, its end.
 
     SOURCE is a store, of which --cell names a run, or a log of training elsewhere: csv, tsv, JSON
-    lines, or trainer_state.json. What was read of a log is noted on stderr, which column for what.
-    The optimizer's options give its stability threshold. Without SOURCE, a run is trained as by
-    warmup run.
+    lines, or trainer_state.json. Which of its columns were read is noted on stderr. The optimizer's
+    options give its stability threshold. Without SOURCE, a run is trained as by warmup run.
     """
     import numpy as np
 

@@ -14,8 +14,8 @@ from simulator.logs.rows import Rows
 __all__ = ["HISTORY", "read_json_document"]
 
 HISTORY = "log_history"
-# As objects of Python a document takes up to thirty times its size.
-_MOST_CHARACTERS = 30_000_000
+# As objects of Python a document takes up to fifty times its size.
+_MOST_CHARACTERS = 20_000_000
 
 
 def read_json_document(path: Path, file: TextIO, start: str, columns: Wanted) -> Rows:
