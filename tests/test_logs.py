@@ -280,6 +280,9 @@ def test_without_steps_rows_are_counted(log):
         # back, and forward over a hole
         (steps(0, 1, 2, 3, 1, 5, 6), [0, 1, 5, 6], [1, 5, 6, 7],
          "Resumed at step 1 (line 6): 3 earlier rows replaced."),
+        # epochs, as Keras appends them
+        ("epoch,loss\n0,1\n1,2\n2,3\n1,4\n2,5\n3,6\n", [0, 1, 2, 3], [1, 4, 5, 6],
+         "Resumed at epoch 1 (line 5): 2 earlier rows replaced."),
         # as a comment, as np.savetxt would append it
         ("# step loss\n0 1\n1 2\n# step loss\n1 3\n", [0, 1], [1, 3],
          "Resumed at step 1 (line 5): 1 earlier row replaced."),
@@ -562,6 +565,7 @@ def test_python_reads_a_path(folder):
     story = sim.explain("log.tsv", optimizer=sim.Momentum(0.9), columns=["loss=objective"])
     assert "3.8 / eta" in story.paragraph
     assert story.source.columns["loss"] == "objective"
+    assert str(story).startswith(f"{story.source}\n\n{story.paragraph}")
     assert "2 / eta" in sim.explain(folder / "log.tsv", columns=["loss=objective"]).paragraph
 
 

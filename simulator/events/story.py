@@ -67,7 +67,9 @@ class Story:
         return " ".join(self.sentences)
 
     def __str__(self) -> str:
-        return f"{self.paragraph}\n\n{self.table}" if self.rows else self.paragraph
+        account = "" if self.source is None else str(self.source)
+        table = self.table if self.rows else ""
+        return "\n\n".join(part for part in (account, self.paragraph, table) if part)
 
     @property
     def table(self) -> str:

@@ -65,7 +65,7 @@ def numbered(
     headers = np.searchsorted(at, rows.pieces)
     headers = np.unique(headers[(headers > 0) & (headers < len(at))])
     if step is None:
-        if epochs is None or (set(_breaks(epochs, columns, headers)) - set(headers)):
+        if epochs is None or _is_unordered(epochs, columns, headers):
             notes = ["The header is repeated in the file."] if rows.pieces else []
             return Numbering(
                 np.arange(len(at), dtype=float), np.arange(len(at)), "row", notes=notes
@@ -116,6 +116,12 @@ def _breaks(
     return found
 
 
+def _is_unordered(steps: Curve, columns: dict[str, Column], headers: NDArray[np.int64]) -> bool:
+    """Whether they break off too often for a run that was resumed."""
+    unforeseen = np.setdiff1d(_breaks(steps, columns, headers), headers)
+    return _LEAST_ROWS * len(unforeseen) > len(steps)
+
+
 def _pieced(
     rows: Rows, at: NDArray[np.int64], steps: Curve, columns: dict[str, Column],
     headers: NDArray[np.int64], unit: str,
@@ -123,7 +129,7 @@ def _pieced(
     """Pieces of a resumed run: each replaces what came before it from its first step on."""
     begins = _breaks(steps, columns, headers)
     unforeseen = np.setdiff1d(begins, headers)
-    if _LEAST_ROWS * len(unforeseen) > len(at):
+    if _is_unordered(steps, columns, headers):
         row = int(unforeseen[0])
         before, here = int(steps[row - 1]), int(steps[row])
         what = f"has {unit} {here} again, with another value" if here == before else (
