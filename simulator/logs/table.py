@@ -15,7 +15,7 @@ import numpy as np
 
 from simulator.checks import InputError, printable
 from simulator.logs.header import COMMENT, Header, header_of, is_comment, split, uncommented
-from simulator.logs.names import SKIPPED, Wanted, candidates, mentioned
+from simulator.logs.names import SKIPPED, Wanted, candidates, mentioned, quantity
 from simulator.logs.numbers import filled, is_regular, numbers
 from simulator.logs.rows import MISSING, Column, Rows, check_length, number
 from simulator.logs.text import Block
@@ -54,7 +54,7 @@ def read_table(path: Path, blocks: Iterator[Block], columns: Wanted) -> Rows:
     elif not header.fields:
         raise InputError("source", path, "has no header; name its columns with --columns")
     groups = candidates(path, header.names, columns.chosen)
-    read = [column for quantity in groups.values() for group in quantity for column in group]
+    read = [column for several in groups.values() for group in several for column in group]
     if len(read) > _MOST_CANDIDATES:
         remedy = f"has too many columns of known names: {mentioned(read)}; choose with --columns"
         raise InputError("source", path, remedy)
@@ -82,13 +82,13 @@ class _Reader:
         self._lines: list[np.ndarray] = []
         self._count = 0
         self._pieces: list[int] = []
-        # The line on which a decimal point or a decimal comma was first seen.
-        self._marks: dict[str, int] = {}
+        # The decimal mark, once one was seen.
+        self._mark = ""
         self._unfinished = 0
 
     def rows(self) -> Rows:
         """All that was read."""
-        notes = ["Its numbers have decimal commas."] if "," in self._marks else []
+        notes = ["Its numbers have decimal commas."] if self._mark == "," else []
         if self._unfinished:
             notes.append(f"Line {self._unfinished}, the last, is incomplete and left out.")
         columns = {
@@ -115,15 +115,14 @@ class _Reader:
             if mark:
                 return False
             text, mark = text.replace(",", "."), ","
-        if mark and not self._marks.keys() <= {mark}:
+        if mark and self._mark not in ("", mark):
             return False
         rows = block.ends + (not text.endswith("\n"))
         text, gaps = filled(text, separator)
         places = self._places
         table = numbers(text, separator, None)
         if table is not None and table.shape == (rows, len(self._header.names)):
-            if mark:
-                self._marks.setdefault(mark, block.first)
+            self._mark = self._mark or mark
             table = table[:, places]
         else:
             # Other columns may hold text.
@@ -190,23 +189,27 @@ class _Reader:
             self._unfinished = here
             return []
         if len(fields) != width:
-            commas = "; separate fields by semicolons if commas are decimal"
-            hint = commas if len(fields) > width and self._header.separator == "," else ""
+            hint = ""
+            if sum(quantity(field) is not None for field in fields) > 1:
+                hint = "; a header of other columns needs a file of its own"
+            elif len(fields) > width and self._header.separator == ",":
+                hint = "; separate fields by semicolons if commas are decimal"
             many = f"{len(fields)} field{'s' * (len(fields) != 1)}"
             raise self._refusal(here, f"has {many}, not {width}{hint}")
         self._count += 1
         return fields
 
     def _number(self, here: int, place: int, cell: str) -> float:
-        for mark in ",.":
-            if mark in cell:
-                self._marks.setdefault(mark, here)
-        if len(self._marks) > 1:
-            seen = f"line {min(self._marks.values())}"
-            what = (
-                f"has '{printable(cell, 40)}', and {seen} another decimal mark; use one of . and ,"
-            )
+        marks = [mark for mark in ",." if mark in cell]
+        if len(marks) > 1:
+            what = f"has '{printable(cell, 40)}', with a comma and a point; keep the decimal mark"
             raise self._refusal(here, what)
+        if marks:
+            self._mark = self._mark or marks[0]
+            if marks[0] != self._mark:
+                kind = {",": "decimal commas", ".": "decimal points"}[self._mark]
+                what = f"has '{printable(cell, 40)}' after numbers with {kind}; use one of the two"
+                raise self._refusal(here, what)
         try:
             return number(cell.replace(",", "."))
         except ValueError:
