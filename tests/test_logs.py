@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from log_formats import FORMATS, kept, write
 
@@ -325,6 +325,13 @@ def test_rows_of_one_step_are_one(log):
     assert not found.account.resumed
 
 
+def test_a_piece_that_begins_with_the_last_step_is_one_piece(log):
+    rows = "0,0.5,\n0,,5\n1,0.25,\n1,,4\n", "1,0.125,\n1,,3\n2,0.125,\n2,,2\n"
+    found = log("".join("step,lr,loss\n" + piece for piece in rows))
+    assert (found.loss.tolist(), found.eta.tolist()) == ([5, 3, 2], [0.5, 0.125, 0.125])
+    assert [place for place, _, _ in found.account.resumed] == ["line 7"]
+
+
 def test_steps_within_epochs_are_counted_on(log):
     rows = [(epoch, step) for epoch in range(3) for step in (0, 10, 20)]
     found = log("epoch,step,loss\n" + "".join(f"{e},{s},{e + s}\n" for e, s in rows))
@@ -453,6 +460,16 @@ def test_columns_of_json_have_no_order(log):
         log('{"loss": 1}', columns=["loss"])
 
 
+def test_decimal_marks_are_one_in_the_whole_file(log, monkeypatch):
+    for module in (logs, logs.text):
+        monkeypatch.setattr(module, "BLOCK", 8)
+    assert log("step;loss\n" + "0;1,5\n" * 9).loss.tolist() == [1.5]
+    with pytest.raises(
+        sim.InputError, match=r"line 12 has '1\.5' after numbers with decimal commas"
+    ):
+        log("step;loss\n" + "0;1,5\n" * 10 + "0;1.5\n" * 9)
+
+
 def test_a_last_line_that_was_cut_is_left_out_and_said(log):
     for content in (PLAIN + "8,0.", PLAIN + '8,"0.'):
         found = log(content)
@@ -494,6 +511,8 @@ CELLS = st.one_of(
     separator=st.sampled_from([",", ";", "\t", " "]), end=st.sampled_from(["", "\n", "\n\n"]),
     columns=st.sampled_from([["loss", "eta", "sharpness"], ["-", "loss"], ["eta", "-", "loss"]]),
 )  # fmt: skip
+@example([["nan", "1", ""], ["1", "", "2"]], [], ",", "\n", ["loss", "eta", "sharpness"])
+@example([["1", "", ""], ["", "", "2"]], [], ",", "", ["eta", "-", "loss"])
 def test_numpy_reads_what_the_careful_way_reads(cells, plain, separator, end, columns):
     names = dict(zip("abc", columns, strict=False))
     content = "\n".join(separator.join(row) for row in (*plain, *cells)) + end
