@@ -1,4 +1,4 @@
-"""``warmup explain``: of a run, of a store's cell, of a table that another program wrote."""
+"""``warmup explain``: of a run, of a store's cell, of a log that another program wrote."""
 
 import json
 
@@ -105,15 +105,15 @@ def test_the_threshold_is_that_of_the_optimizer_named(run, folder):
         ("1,2\n3,4\n", "explain log.csv", "--columns"),
         ("step,acc\n0,1\n", "explain log.csv", "loss"),
         ("loss\nhello\n", "explain log.csv", "'hello'"),
-        ("step,loss\n1,1\n1,2\n", "explain log.csv", "does not rise"),
-        ("loss,eta\n1\n", "explain log.csv", "fields"),
+        ("step,loss\n1,1\n1,2\n", "explain log.csv", "line 3 has step 1 again"),
+        ("loss,eta\n1\n", "explain log.csv", "line 2 has 1 field, not 2"),
         ("loss\n1\n", "explain log.csv --columns loss,loss", "columns"),
         ("loss\n1\n", "explain log.csv --columns los", "did you mean loss?"),
-        ("loss\n1\n", "explain log.csv --width 8", "comes from the table"),
-        ("loss\n1\n", "explain log.csv --cell seed=1", "comes from the table"),
-        ("loss\n1\n", "explain log.txt", "neither a store nor a .csv file"),
+        ("loss\n1\n", "explain log.csv --width 8", "comes from the log"),
+        ("loss\n1\n", "explain log.csv --cell seed=1", "comes from the log"),
+        ("loss\n1\n", "explain log.txt", "cannot be read"),
         ("loss\n1\n", "explain other.csv", "cannot be read"),
-        ("loss\n1\n", "explain --columns loss", "belongs to a csv"),
+        ("loss\n1\n", "explain --columns loss", "belongs to a log"),
         ("loss\n1\n", "explain --cell seed=1", "belongs to a store"),
     ],
 )

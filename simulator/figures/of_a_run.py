@@ -38,8 +38,10 @@ def trajectory(run: Trajectory | Story, axes: Sequence[Axes] | None = None) -> S
     -------
     three Axes
     """
+    counted = "step (updates done before)"
     if isinstance(run, Story):
         curves, events = run.curves, run.events
+        counted = counted if run.source is None else run.source.unit
     else:
         curves, events = run, find_events(run)
     if axes is None:
@@ -57,7 +59,7 @@ def trajectory(run: Trajectory | Story, axes: Sequence[Axes] | None = None) -> S
 
     # The axis needs room above its highest value.
     eta.plot(curves.step, np.minimum(curves.eta, HIGHEST), color=ETA, lw=1.4)
-    eta.set(ylabel=r"$\eta_t$", xlabel="step (updates done before)")
+    eta.set(ylabel=r"$\eta_t$", xlabel=counted)
     eta.set(xlim=(curves.step[0], curves.step[-1] + 1), ylim=(0, None))
     _mark(curves, events, loss, sharpness)
     _mark_divergence(curves, events, axes)
