@@ -208,7 +208,9 @@ def test_a_run_is_watched_without_being_changed(digits):
             sim.simulate(
                 model, digits, schedule=schedule, optimizer=sim.Adam(), steps=6, **more
             )
-            for more in ({"callback": lambda s: seen.append((s, s.loss[s.step], s.eta[s.step]))}, {})
+            for more in (
+                {"callback": lambda s: seen.append((s, s.loss[s.step], s.eta[s.step]))}, {}
+            )
         )  # fmt: skip
         np.testing.assert_array_equal(watched.theta, alone.theta)
         assert [sight.step for sight, _, _ in seen] == list(range(6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ __all__ = [
 
 
 @law(1e-10)
-def reduced_map(rng: np.random.Generator) -> Reading:
+def reduced_map(rng: np.random.Generator) -> Iterator[Reading]:
     """Descent on (S_0 + g w) x^2/2 - h w: x' = -(1 + eta y) x, y' = y + eta (alpha - beta x^2/2).
 
     Damian, Nichani & Lee 2209.15594, with y = S - 2 / eta, alpha = g h, beta = g^2: 500 updates.
@@ -33,11 +34,11 @@ def reduced_map(rng: np.random.Generator) -> Reading:
     state = x[0], y[0]
     for _ in range(500):
         state = stabilization.reduced_step(*state, g * h, g**2, eta)
-    return equal(np.array(state), np.array([x[-1], y[-1]]), scale=1.0)
+    yield equal(np.array(state), np.array([x[-1], y[-1]]), scale=1.0)
 
 
 @law(0.03, picture=pictures.cycle)
-def catapult_cycle(rng: np.random.Generator) -> Reading:
+def catapult_cycle(rng: np.random.Generator) -> Iterator[Reading]:
     """A cycle conserves y^2 + alpha (q - ln q - 1), q = X^2 beta/(2 alpha): its peaks of y and X.
 
     Damian, Nichani & Lee 2209.15594 as eta -> 0; here eta sqrt(alpha) = 0.005. The toy from (X_0,
@@ -52,11 +53,11 @@ def catapult_cycle(rng: np.random.Generator) -> Reading:
     sharpest = [y[:peak, i].max() for i, peak in enumerate(peaks)]
     energy = stabilization.cycle_energy(x0, 0.0, alpha, beta)
     predicted = stabilization.x_peak(energy, alpha, beta), stabilization.y_peak(energy)
-    return equal(np.array(predicted), np.array([highest, sharpest]))
+    yield equal(np.array(predicted), np.array([highest, sharpest]))
 
 
 @law(0.01)
-def cycle_period(rng: np.random.Generator) -> Reading:
+def cycle_period(rng: np.random.Generator) -> Iterator[Reading]:
     """A small cycle about the fixed point takes 2 pi / (eta sqrt(2 alpha)) updates.
 
     Between changes of sign of y on the toy, from 5 % off the fixed point.
@@ -70,11 +71,11 @@ def cycle_period(rng: np.random.Generator) -> Reading:
     for column in y[1:].T:
         changes = np.flatnonzero(np.diff(np.sign(column)))
         measured.append(changes[2] - changes[0])
-    return equal(period, measured)
+    yield equal(period, measured)
 
 
 @law(0.03)
-def outward_spiral(rng: np.random.Generator) -> Reading:
+def outward_spiral(rng: np.random.Generator) -> Iterator[Reading]:
     """An update moves away from the fixed point by the factor sqrt(1 + 2 eta^2 alpha).
 
     Why the reduced model alone blows up: logarithm of the growth over whole cycles of the toy, from
@@ -90,11 +91,11 @@ def outward_spiral(rng: np.random.Generator) -> Reading:
     # In these units the cycle is a circle.
     distance = np.hypot(away * np.sqrt(beta), y)
     measured = np.log(distance[-1] / distance[0]) / updates
-    return equal(np.log(stabilization.outward_spiral(alpha, eta)), measured)
+    yield equal(np.log(stabilization.outward_spiral(alpha, eta)), measured)
 
 
 @law(1e-10)
-def mean_square_displacement(rng: np.random.Generator) -> Reading:
+def mean_square_displacement(rng: np.random.Generator) -> Iterator[Reading]:
     """The mean of x^2 over T updates is 2 (alpha - (y_T - y_0)/(eta T))/beta: 2 alpha/beta at last.
 
     Exact, of the toy: the variance at which the central flow of Cohen et al. 2410.24206 holds the
@@ -103,11 +104,11 @@ def mean_square_displacement(rng: np.random.Generator) -> Reading:
     g, h, eta = *rng.uniform(0.5, 2.0, (2, 8)), rng.uniform(2e-3, 1e-2, 8)
     x, y = descend(rng.uniform(0.1, 1.0, 8), 0.0, g, h, np.tile(eta, (1000, 1)))
     predicted = stabilization.mean_square(g * h, g**2, eta, 1000, y[-1] - y[0])
-    return equal(predicted, np.mean(x[:-1] ** 2, axis=0))
+    yield equal(predicted, np.mean(x[:-1] ** 2, axis=0))
 
 
 @law(0.02)
-def drive_of_warmup(rng: np.random.Generator) -> Reading:
+def drive_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
     """Warmup drives as sharpening does: the mean of x^2 is 2 (alpha + 2 (d eta/dt)/eta^3)/beta.
 
     Derived here. Whole cycles of the toy from its fixed point, for alpha of either sign; eta grows
@@ -122,11 +123,11 @@ def drive_of_warmup(rng: np.random.Generator) -> Reading:
     x, _ = descend(x0, 0.0, g, alpha / g, etas)
     expected = stabilization.effective_drive(alpha, etas, ramp)
     cycles = stabilization.mean_square(expected, g**2, etas, 1)
-    return equal(np.mean(cycles, axis=0), np.mean(x[:-1] ** 2, axis=0))
+    yield equal(np.mean(cycles, axis=0), np.mean(x[:-1] ** 2, axis=0))
 
 
 @law(0.0, picture=pictures.regimes)
-def regimes_of_warmup(rng: np.random.Generator) -> Reading:
+def regimes_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
     """Catapults iff alpha + 2 (d eta/dt)/eta^3 > 0: for good, under fast warmup, by warmup alone.
 
     The regimes C1, C2 and C3 of Kalra & Barkeshli 2406.09405, section 4.1: alpha > 0, < 0 and = 0.
@@ -141,11 +142,11 @@ def regimes_of_warmup(rng: np.random.Generator) -> Reading:
     etas = eta + ramp * np.arange(updates)[:, None]
     x, _ = descend(np.full(alpha.size, 1e-3), 0.0, g, alpha / g, etas)
     grown = np.abs(x).max(axis=0) > 50.0 * np.abs(x[0])
-    return match(stabilization.catapults(alpha, eta, ramp), grown)
+    yield match(stabilization.catapults(alpha, eta, ramp), grown)
 
 
 @law(0.05)
-def catapult_in_the_uv_model(rng: np.random.Generator) -> Reading:
+def catapult_in_the_uv_model(rng: np.random.Generator) -> Iterator[Reading]:
     """From a minimum with S = 2/eta + y_0, X peaks at y_0 sqrt(2/beta) and S ends at 2/eta - y_0.
 
     The reduced model with alpha = 0 (Damian, Nichani & Lee 2209.15594) on a network: UV models of
@@ -167,7 +168,7 @@ def catapult_in_the_uv_model(rng: np.random.Generator) -> Reading:
         predicted += [stabilization.x_peak(energy, 0.0, beta), stabilization.y_peak(energy)]
         measured.append(np.sqrt(2.0 * run.loss.max() / curvature))
         measured.append(2.0 / eta - sharpness(one.model, run.theta, one.data))
-    return equal(predicted, measured)
+    yield equal(predicted, measured)
 
 
 def _sharpness_and_its_slope(one: Example, theta: Array) -> tuple[float, Array, float]:
