@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from simulator.arrays import Array
 from simulator.data import Data
+from simulator.laws.bisection import bisect, first_update_raises
 from simulator.laws.law import Reading, at_most, equal, law, match
 from simulator.laws.pictures import adaptive as pictures
 from simulator.laws.pictures.adaptive import steps_of
@@ -17,13 +19,6 @@ from simulator.optimizers import Adam, GIAdam
 from simulator.schedules import Warmup
 from simulator.theory import adaptive
 from simulator.training import simulate
-
-__all__ = [
-    "adam_bears_late", "adam_first_critical_eta", "adam_first_overshoot", "adam_first_sharpness",
-    "adam_first_sharpness_range", "adam_first_update", "adam_quadratic_sharpness",
-    "adam_step_bound", "gi_adam_first_sharpness", "gi_adam_hidden_warmup", "gi_adam_near_eps",
-    "uncorrected_adam",
-]  # fmt: skip
 
 
 def _network(rng: np.random.Generator) -> tuple[MLP, Data, int]:
@@ -128,15 +123,8 @@ def adam_first_critical_eta(rng: np.random.Generator) -> Iterator[Reading]:
         model, data, theta = _one_example(20_000, rng.uniform(0.0, 0.5), rng)
         gradient, delta = model.gradient(theta, data), _residual(model, data, theta)
         expected = float(adaptive.first_critical_eta(gradient, delta))
-        low, high = 0.0, 4.0 * expected
-        while high - low > 1e-3 * expected:
-            eta = 0.5 * (low + high)
-            run = simulate(
-                model, data, optimizer=Adam(eps=0.0), schedule=Warmup(eta_trgt=eta), steps=1,
-                theta0=theta, sharpness_every=0,
-            )  # fmt: skip
-            low, high = (low, eta) if run.loss_final > run.loss_init else (eta, high)
-        yield equal(expected, 0.5 * (low + high))
+        raises = partial(first_update_raises, model, data, Adam(eps=0.0), theta)
+        yield equal(expected, bisect(raises, 0.0, 4.0 * expected, 1e-3))
 
 
 @law(0.0)

@@ -12,11 +12,6 @@ from simulator.laws.one_example import Example, random_example
 from simulator.laws.pictures import catapult as pictures
 from simulator.theory import catapult, uv
 
-__all__ = [
-    "catapult_end", "catapult_invariant", "catapult_loss_cap", "catapult_peak",
-    "catapult_peak_time", "catapult_time_and_width", "trace_at_target_zero",
-]  # fmt: skip
-
 
 @law(0.06, picture=pictures.peak_time_against_width)
 def catapult_time_and_width(rng: np.random.Generator) -> Iterator[Reading]:

@@ -11,11 +11,6 @@ from simulator.laws.law import Reading, equal, law
 from simulator.laws.pictures import noise as pictures
 from simulator.theory import noise
 
-__all__ = [
-    "batches_in_several_dimensions", "batches_of_gaussian_inputs", "batches_with_momentum",
-    "epochs_of_single_samples", "mean_square_limit_of_sgd", "spread_by_noise",
-]  # fmt: skip
-
 
 @law(1e-6)
 def mean_square_limit_of_sgd(rng: np.random.Generator) -> Iterator[Reading]:

@@ -11,6 +11,7 @@ from simulator.arrays import Array
 from simulator.catapult_search import paper_search
 from simulator.laws.bisection import (
     cycle_repels,
+    first_update_raises,
     late_growth,
     measured_threshold,
     threshold_by_bisection,
@@ -33,14 +34,6 @@ from simulator.optimizers import (
 from simulator.schedules import Warmup
 from simulator.theory import quadratics
 from simulator.training import simulate
-
-__all__ = [
-    "adam_cycle_repels", "catapult_search", "first_updates", "heavy_ball_decay",
-    "moving_average_momentum", "no_gain_on_quadratics", "product_of_a_schedule",
-    "rates_of_parameters", "rmsprop_cycle", "threshold_of_adam", "threshold_of_adamw",
-    "threshold_of_descent", "threshold_of_momentum", "threshold_of_nesterov",
-    "threshold_of_rmsprop", "warmup_decay",
-]  # fmt: skip
 
 
 def _hessian(rng: np.random.Generator, p: Array) -> Array:
@@ -173,18 +166,10 @@ def first_updates(rng: np.random.Generator) -> Iterator[Reading]:
         (Adam(beta, eps=0.0), 1.0, curvature / d),
         (GIAdam(beta, eps=0.0), 1.0, curvature * np.sqrt(1e-3) / d),
     ]  # fmt: skip
-
-    def rises(optimizer: Optimizer, eta: float) -> bool:
-        run = simulate(
-            Quadratic([curvature]), optimizer=optimizer, schedule=Warmup(eta_trgt=eta), steps=1,
-            theta0=theta0, sharpness_every=0,
-        )  # fmt: skip
-        return run.loss_final > run.loss_init
-
-    yield equal(
-        [float(quadratics.first_update_limit(share)) / top for _, share, top in cases],
-        [threshold_by_bisection(partial(rises, optimizer), 1e-3) for optimizer, *_ in cases],
-    )
+    for optimizer, share, top in cases:
+        raises = partial(first_update_raises, Quadratic([curvature]), None, optimizer, theta0)
+        limit = float(quadratics.first_update_limit(share))
+        yield equal(limit / top, threshold_by_bisection(raises, 1e-3))
 
 
 @law(5e-3, picture=pictures.growth)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from simulator.arrays import Array
+from simulator.laws.bisection import bisect
 from simulator.laws.law import Reading, equal, law, match
 from simulator.laws.noisy_example import example, flowed_trace, noise_of, survived, train
 from simulator.laws.one_example import Example, random_example
@@ -15,12 +15,6 @@ from simulator.laws.pictures import warmup as pictures
 from simulator.laws.pictures.warmup import half_survive, survival
 from simulator.schedules import Warmup
 from simulator.theory import uv, warmup
-
-__all__ = [
-    "ceiling_of_warmup", "edge_under_warmup", "first_crossing", "gain_of_warmup",
-    "gain_of_wide_networks", "loss_under_warmup", "shortest_warmup", "survival_of_schedules",
-    "survival_of_warmup", "updates_saved", "warmup_from_the_edge",
-]  # fmt: skip
 
 
 @law(0.0)
@@ -31,9 +25,8 @@ def survival_of_schedules(rng: np.random.Generator) -> Iterator[Reading]:
     are within 0.1 % of a bound are left out, and those that have converged to 1e-9 by then: they
     would sit still at any eta.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
-    while len(predicted) < 24:
+    found = 0
+    while found < 24:
         one = random_example(rng, y=0.0 if rng.uniform() < 0.5 else None)
         theta = one.model.init(one.data, int(rng.integers(2**32)))
         target = rng.uniform(0.5, 8.0) / one.state(theta)[1]
@@ -47,9 +40,9 @@ def survival_of_schedules(rng: np.random.Generator) -> Iterator[Reading]:
         if abs(delta[-1]) < 1e-9:
             continue
         within = warmup.survives(delta, lam, one.kappa, one.y, etas)
-        predicted.append(bool(np.all(etas * lam < 4.0) if one.y == 0.0 else within))
-        measured.append(not one.train(theta, target, 1000).diverged)
-    yield match(predicted, measured)
+        predicted = bool(np.all(etas * lam < 4.0) if one.y == 0.0 else within)
+        yield match(predicted, not one.train(theta, target, 1000).diverged)
+        found += 1
 
 
 def _follow(one: Example, theta: Array, etas: Array) -> tuple[Array, Array]:
@@ -194,12 +187,11 @@ def _largest_eta(
     one: Example, theta: Array, t_wrm: int, sigma: float, rng: np.random.Generator
 ) -> float:
     """Largest eta_trgt of which no update overflows, by bisection to 1 %."""
-    low, high = 0.0, 3.0 / (one.kappa * one.y)
-    while high - low > 0.01 * high:
-        eta = 0.5 * (low + high)
-        run = train(one, theta, Warmup(0.0, eta, t_wrm), t_wrm + 500, sigma, rng)
-        low, high = (low, eta) if run.diverged else (eta, high)
-    return 0.5 * (low + high)
+
+    def fails(eta: float) -> bool:
+        return train(one, theta, Warmup(0.0, eta, t_wrm), t_wrm + 500, sigma, rng).diverged
+
+    return bisect(fails, 0.0, 3.0 / (one.kappa * one.y), 0.01)
 
 
 @law(0.02, picture=pictures.meeting_the_edge)
@@ -210,9 +202,8 @@ def first_crossing(rng: np.random.Generator) -> Iterator[Reading]:
     by itself, earlier where it rises; derived here. The measured sharpness times eta passes 2, at
     400 updates a unit of it.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
-    while len(predicted) < 8:
+    found = 0
+    while found < 8:
         one = random_example(rng, representation="gram")
         theta = one.model.init(one.data, int(rng.integers(2**32)))
         expected = float(warmup.first_crossing(*one.setting(theta)))
@@ -221,9 +212,8 @@ def first_crossing(rng: np.random.Generator) -> Iterator[Reading]:
             continue
         schedule = Warmup(0.0, 3.0 * expected, 2400)
         run = train(one, theta, schedule, 1000, 0.0, rng, sharpness_every=2)
-        predicted.append(expected)
-        measured.append(run.eta[np.argmax(run.sharpness * run.eta > 2.0)])
-    yield equal(predicted, measured)
+        yield equal(expected, run.eta[np.argmax(run.sharpness * run.eta > 2.0)])
+        found += 1
 
 
 @law(0.02)
@@ -277,8 +267,6 @@ def updates_saved(rng: np.random.Generator) -> Iterator[Reading]:
     eta_trgt / t_wrm, and a forward pass of the search counts half an update. Counted by stepping,
     from 0 and from eta_c.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for _ in range(8):
         t_wrm, passes = int(rng.integers(2, 500)), int(rng.integers(1, 30))
         eta_trgt = rng.uniform(0.1, 10.0)
@@ -286,10 +274,9 @@ def updates_saved(rng: np.random.Generator) -> Iterator[Reading]:
         left = max(_updates(eta_c, eta_trgt, t_wrm), 1)
         # A start at or beyond eta_trgt takes one update, and leaves nothing to warm up.
         saved = _updates(0.0, eta_trgt, t_wrm) - _updates(eta_c, eta_trgt, t_wrm)
-        predicted += [warmup.t_reach(eta_c, eta_trgt, t_wrm)]
-        predicted += [warmup.t_save(eta_c, eta_trgt, t_wrm, passes)]
-        measured += [left, saved - 0.5 * passes]
-    yield equal(predicted, measured, scale=1.0)
+        yield equal(warmup.t_reach(eta_c, eta_trgt, t_wrm), left, scale=1.0)
+        expected = warmup.t_save(eta_c, eta_trgt, t_wrm, passes)
+        yield equal(expected, saved - 0.5 * passes, scale=1.0)
 
 
 def _updates(eta: float, eta_trgt: float, t_wrm: int) -> int:
