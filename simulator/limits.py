@@ -1,4 +1,4 @@
-"""How much sharpness an update rule bears at a learning rate."""
+"""The sharpness up to which an update rule is stable, at a learning rate."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["StabilityLimit"]
 
 
 class StabilityLimit(NamedTuple):
-    """The sharpness that is borne at a learning rate eta: ``over_eta`` / eta - ``decay``.
+    """The largest stable sharpness at a learning rate eta: ``over_eta`` / eta - ``decay``.
 
     Parameters
     ----------
     over_eta : float
-        The borne sharpness times eta: 2 for gradient descent, 38 for Adam.
+        Stable sharpness times eta: 2 for gradient descent, 38 for Adam.
     decay : float
         What decoupled weight decay takes of it.
     """
@@ -33,8 +33,8 @@ class StabilityLimit(NamedTuple):
 
     def eta(self, sharpness: float) -> float:
         """The largest stable learning rate; inf where any is stable."""
-        borne = sharpness + self.decay
-        return self.over_eta / borne if borne > 0 else np.inf
+        curvature = sharpness + self.decay
+        return self.over_eta / curvature if curvature > 0 else np.inf
 
     def ratio(self, sharpness: ArrayLike, eta: ArrayLike) -> Array:
         """How near instability is: (sharpness + decay) eta / ``over_eta``, unstable above 1.

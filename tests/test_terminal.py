@@ -204,16 +204,14 @@ def test_a_run_is_watched_without_being_changed(digits):
     model, seen = sim.MLP(width=4, depth=2), []
     for schedule in (sim.Warmup(eta_trgt=0.5, t_wrm=4), sim.PersistentCatapult(4.0)):
         seen.clear()
-        watched, alone = (
-            sim.simulate(
-                model, digits, schedule=schedule, optimizer=sim.Adam(), steps=6, **more
-            )
-            for more in (
-                {"callback": lambda s: seen.append((s, s.loss[s.step], s.eta[s.step]))}, {}
-            )
+        options = {"schedule": schedule, "optimizer": sim.Adam(), "steps": 6}
+        watched = sim.simulate(
+            model, digits, **options,
+            callback=lambda s: seen.append((s, s.loss[s.step], s.eta[s.step])),
         )  # fmt: skip
+        alone = sim.simulate(model, digits, **options)
         np.testing.assert_array_equal(watched.theta, alone.theta)
-        assert [sight.step for sight, _, _ in seen] == list(range(6))
+        assert [snapshot.step for snapshot, _, _ in seen] == list(range(6))
         np.testing.assert_array_equal([loss for _, loss, _ in seen], alone.loss)
         np.testing.assert_array_equal([eta for _, _, eta in seen], alone.eta)
         last = seen[-1][0]
@@ -301,7 +299,7 @@ def test_what_trains_as_a_whole_is_drawn_when_it_has(run, monkeypatch):
 # --- the picture --------------------------------------------------------------------------------
 
 
-def sight(loss, sharpness, eta, step=None):
+def snapshot(loss, sharpness, eta, step=None):
     arrays = [np.asarray(curve, dtype=float) for curve in (loss, sharpness, eta)]
     return Snapshot(len(arrays[0]) - 1 if step is None else step, *arrays, StabilityLimit(2.0))
 
@@ -314,7 +312,7 @@ def panels(text):
 
 def test_a_curve_that_falls_goes_down_and_to_the_right():
     loss, sharpness = panels(
-        picture(sight(10.0 ** -np.arange(100), np.full(100, 2.0), np.full(100, 0.5)), 80, 24)
+        picture(snapshot(10.0 ** -np.arange(100), np.full(100, 2.0), np.full(100, 0.5)), 80, 24)
     )
     places = [min(r for r, row in enumerate(loss) if row.ljust(69)[c] != " ") for c in range(69)]
     assert places[0] == 0
@@ -327,7 +325,7 @@ def test_a_curve_that_falls_goes_down_and_to_the_right():
 
 
 def test_the_future_is_not_drawn():
-    loss, _ = panels(picture(sight(np.ones(100), np.ones(100), np.ones(100), step=49), 80, 24))
+    loss, _ = panels(picture(snapshot(np.ones(100), np.ones(100), np.ones(100), step=49), 80, 24))
     assert max(len(row.rstrip()) for row in loss) == pytest.approx(69 / 2, abs=1)
 
 
@@ -337,7 +335,7 @@ def test_the_future_is_not_drawn():
     size=st.tuples(st.integers(1, 150), st.integers(1, 60)),
 )
 def test_whatever_the_curves_are_the_picture_has_its_size(curves, step, size):
-    text = picture(sight(*curves[:2], np.abs(curves[2]), step=step), *size)
+    text = picture(snapshot(*curves[:2], np.abs(curves[2]), step=step), *size)
     lines = click.unstyle(text).splitlines()
     assert max(map(len, lines)) <= size[0]
     assert len(lines) <= size[1]

@@ -113,21 +113,21 @@ def _together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 model_options = _together(
-    option("model", "--model", default="mlp", metavar="mlp|uv|quadratic", varies=True, help="What is trained."),
-    option("model", "--width", type=int, default_text="64; uv 512", varies=True, help="Hidden units a layer."),
+    option("model", "--model", default="mlp", metavar="mlp|uv|quadratic", varies=True, help="Model."),
+    option("model", "--width", type=int, default_text="64; uv 512", varies=True, help="Hidden units per layer."),
     option("model", "--depth", type=int, default_text="3", varies=True, help="Weight layers, readout included; mlp."),
     option("model", "--activation", metavar="relu|tanh|gelu|erf|linear", default_text="relu", varies=True, help="Nonlinearity; mlp."),
     option("model", "--param", metavar="sp|ntp|mup", default_text="sp", varies=True, argument="parameterization", help="Parameterization; mlp."),
-    option("model", "--s", type=float, default_text="0", varies=True, help="From 0 (NTP) to 1 (muP); uv."),
+    option("model", "--s", type=float, default_text="0", varies=True, help="Parameterization exponent: 0 NTP … 1 muP; uv."),
     option("model", "--var-w", type=float, default_text="2; uv 1", varies=True, help="Gain of the hidden weights' variance."),
     option("model", "--bias/--no-bias", default=None, default_text="no-bias", help="Biases; mlp."),
-    option("model", "--representation", metavar="gram|parameters", default_text="gram", varies=True, help="What is stepped; uv."),
+    option("model", "--representation", metavar="gram|parameters", default_text="gram", varies=True, help="Train the weights, or their Gram matrices; uv."),
     option("model", "--curvatures", type=Grid(), metavar="GRID", default_text="1", help="Eigenvalues; quadratic."),
     option("loss", "--loss", metavar="mse|xent", default_text="mse", varies=True, help="0.5 * mean squared error over samples and outputs, or mean cross-entropy; mlp."),
 )  # fmt: skip
 
 data_options = _together(
-    option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="What is learnt; the quadratic needs none."),
+    option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="Dataset; the quadratic needs none."),
     option("data", "--samples", type=int, default_text="512; all of a file", help="Training samples."),
     option("data", "--data-seed", type=int, default=0, help="Chooses the split, or the generated data."),
 )  # fmt: skip
@@ -137,9 +137,9 @@ optimizer_options = _together(
     option("optimizer", "--momentum", type=float, default_text="0.9", varies=True, argument="beta", help="Beta; momentum, nesterov."),
     option("optimizer", "--dampening", type=float, default_text="0", varies=True, help="m = beta m + (1 - dampening) g; momentum."),
     option("optimizer", "--ema/--no-ema", default=None, default_text="no-ema", help="m = beta m + (1 - beta) g from 0; momentum."),
-    option("optimizer", "--beta1", type=float, default_text="0.9", varies=True, help="Memory of gradients; adam and its kin."),
-    option("optimizer", "--beta2", type=float, default_text="0.999", varies=True, help="Memory of their squares; rmsprop, adam and its kin."),
-    option("optimizer", "--eps", type=float, default_text="1e-08", varies=True, help="Added to the root; rmsprop, adam and its kin."),
+    option("optimizer", "--beta1", type=float, default_text="0.9", varies=True, help="Decay rate of the first moment; Adam variants."),
+    option("optimizer", "--beta2", type=float, default_text="0.999", varies=True, help="Decay rate of the second moment; RMSProp and the Adam variants."),
+    option("optimizer", "--eps", type=float, default_text="1e-08", varies=True, help="Added to the square root; RMSProp and the Adam variants."),
     option("optimizer", "--weight-decay", type=float, default_text="0.01", varies=True, help="Decoupled, times eta; adamw."),
     option("optimizer", "--layer-rates/--no-layer-rates", default=False, help="muP's learning-rate factor for each layer under an adaptive optimizer; mlp, mup."),
     option("optimizer", "--batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="full", varies=True, help="Samples an update sees."),
@@ -157,7 +157,7 @@ def schedule_options(eta_trgt: str, t_wrm: str, *, grid: bool) -> Callable[[Any]
         option("schedule", "--eta-trgt", type=real, default=eta_trgt, help="Learning rate at the end of warmup.", **shape),
         option("schedule", "--t-wrm", type=whole, default=t_wrm, help="Updates of warmup; 1 is none.", **shape),
         option("schedule", "--delta", type=float, default_text="0.1", varies=True, help="Rise of the loss in one update, as a fraction, at which a search stops; persistent-catapult."),
-        option("schedule", "--factor", type=float, default_text="1", varies=True, help="eta_t over the learning rate whose threshold is the sharpness; threshold."),
+        option("schedule", "--factor", type=float, default_text="1", varies=True, help="eta_t as a multiple of the instability threshold (1 = at the edge); threshold."),
         option("schedule", "--steps", type=int, default=512, help="Updates in all."),
         option("schedule", "--warmup-exponent", type=float, default_text="1", varies=True, argument="exponent", help="Shape of the ramp; 1 is linear."),
         option("schedule", "--decay", metavar="none|cosine", default_text="none", varies=True, help="After warmup; cosine ends at eta_trgt / 10."),

@@ -109,6 +109,8 @@ def run(**given: Any) -> None:
         _report(spec, cell, result, found)
         click.echo(f"Time           {shares(seconds)}")
         click.echo(f"Figure         {printable(figure)}")
+    if not found.get("identical", True):
+        raise click.exceptions.Exit(1)
 
 
 def _watched(live: bool) -> AbstractContextManager[Callable[[Snapshot], None] | None]:

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from simulator.commands import options
+from simulator.commands.remake import command_line
 
 if TYPE_CHECKING:
     from simulator.sweeps import Spec
 
-__all__ = ["spec_of"]
+__all__ = ["fill_in_from", "spec_of"]
+
+
+def fill_in_from(store: Path, given: dict[str, Any]) -> None:
+    """Take the options that were not typed from the spec of a store."""
+    from simulator.sweeps import recorded
+
+    spec, description = recorded(store, "resume")
+    context = click.get_current_context()
+    _, _, *words = shlex.split(command_line(spec, description, store))
+    stored = context.command.make_context("sweep", words)
+    for name, value in stored.params.items():
+        typed = stored.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if typed and name != "output" and not options.was_given(name):
+            context.params[name] = given[name] = value
+            context.set_parameter_source(name, click.core.ParameterSource.COMMANDLINE)
 
 
 def spec_of(given: dict[str, Any], *, seeds: tuple[int, ...], curves: bool) -> Spec:

@@ -1,4 +1,4 @@
-"""A model of a person's own: functions in their own file."""
+"""A user-defined model: functions in a file of its user's."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Custom(Model):
     Notes
     -----
     A store keeps name, options and a fingerprint of the functions; another version of them is not
-    gone on with. The functions may be called by several threads at once, for different runs.
+    resumed. The functions may be called by several threads at once, for different runs.
     """
 
     own: str

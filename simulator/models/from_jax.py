@@ -1,4 +1,4 @@
-"""A model of a person's own, from a loss in JAX: its derivatives are JAX's."""
+"""A user-defined model, from a loss in JAX: its derivatives are JAX's."""
 
 from __future__ import annotations
 
