@@ -147,7 +147,7 @@ def _last_new_low(values: Curve) -> int:
     """The last value that is below its predecessor of the kind by more than 5 %."""
     falling, at = -np.minimum.accumulate(values), 0
     while True:
-        bound = values[at] - TREND * abs(values[at])
+        bound = values[at] * (1 - TREND if values[at] > 0 else 1 + TREND)
         after = int(np.searchsorted(falling, -bound, "right"))
         if after == len(values):
             return at

@@ -116,9 +116,9 @@ def _excursion(x: float, lowest: float, peak: float, rise: float) -> Any:
 @inlined
 def _turn(s: float, counted: float, at: float, trend: float, low: float, low_at: float,
           high: float, high_at: float) -> Any:  # fmt: skip
-    """The turning points after the sharpness s, which is ``counted`` (0 or 1)."""
-    lower = counted if s < low - trend * abs(low) else 0.0
-    higher = counted if s > high + trend * abs(high) else 0.0
+    """The turning points after the sharpness s >= 0, which is ``counted`` (0 or 1)."""
+    lower = counted if s < low * (1.0 - trend) else 0.0
+    higher = counted if s > high * (1.0 + trend) else 0.0
     return (
         s if lower > 0.0 else low,
         at if lower > 0.0 else low_at,
