@@ -42,6 +42,8 @@ class Trajectory:
         Loss after the last update; NaN where unknown.
     constant_loss : float or None
         Loss of the best constant output; None where unknown.
+    unit : {"step", "epoch", "row"}
+        What ``step`` counts.
     updates_per_epoch : int
         Rows in which every sample is seen once; 1 where each loss is of all samples.
     gradient_final : float
@@ -58,6 +60,7 @@ class Trajectory:
     converged: NDArray[np.bool_] | None = None
     loss_final: float = math.nan
     constant_loss: float | None = None
+    unit: str = "step"
     updates_per_epoch: int = 1
     gradient_final: float = math.nan
 

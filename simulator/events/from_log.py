@@ -21,6 +21,7 @@ def curves_of(log: Log, limit: StabilityLimit) -> Trajectory:
         sharpness=log.sharpness,
         preconditioned_sharpness=log.preconditioned_sharpness,
         limit=limit,
+        unit=log.account.unit,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -38,7 +39,14 @@ def sentences(curves: Trajectory, events: Events, natural: str | None = None) ->
         end_of(curves, events),
         _doubt(curves),
     ]
-    return [sentence for sentence in text if sentence]
+    return [_in_units(sentence, curves.unit) for sentence in text if sentence]
+
+
+def _in_units(sentence: str, unit: str) -> str:
+    """Of a log that counts epochs, or rows alone, nothing is said of updates."""
+    return (
+        sentence if unit == "step" else re.sub(r"\b(?:step|update)(s?)\b", rf"{unit}\1", sentence)
+    )
 
 
 def cause(event: Catapult | Edge) -> str:
@@ -84,7 +92,7 @@ def _schedule(curves: Trajectory) -> str:
     if len(after) > 1:
         stays = np.ptp(after) <= still
         then = " and stays there" if stays else f" and falls to {after[-1]:.3g} by the end"
-    updates = curves.at(int(rows[reached])) + 1
+    updates = curves.at(int(rows[reached])) - curves.at(0) + 1
     return (
         f"The learning rate is warmed up from {eta[0]:.3g} to {top:.3g} in {updates} updates{then}"
         f"{times}."

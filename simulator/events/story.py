@@ -73,7 +73,7 @@ class Story:
     @property
     def table(self) -> str:
         """The rows, aligned."""
-        head = ("steps", "event", "loss", "sharpness", "")
+        head = (f"{self.curves.unit}s", "event", "loss", "sharpness", "")
         lines = [
             (
                 f"{row.first}" if row.last == row.first else f"{row.first} to {row.last}",
