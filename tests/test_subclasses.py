@@ -191,7 +191,7 @@ def test_shortcuts_are_taken_by_what_is_shipped(monkeypatch):
         taken.add(shipped)
         return shipped(*arguments, **options)
 
-    for home, name in (("training.loop", "run_in_a_lane"), ("sweeps.work", "run_batched")):
+    for home, name in (("training.loop", "batched_run"), ("sweeps.work", "run_batched")):
         module = import_module(f"simulator.{home}")
         monkeypatch.setattr(module, name, partial(noting, shipped=getattr(module, name)))
     _story(sim.UV(8), sim.GD(), sim.Warmup())

@@ -120,7 +120,7 @@ class Model(Named):
         """
 
     def batched(self, data: Data | None) -> BatchedModel | None:
-        """How many runs of it train side by side on ``data``, where there is a way.
+        """What trains many runs of it on ``data`` as one batch, where there is a way.
 
         Only models of this package are asked: what others do is said by `bind`. Raises `InputError`
         where `bind` does.

@@ -19,7 +19,7 @@ from simulator.sweeps.spec import Region, Spec
 from simulator.training import Interrupted
 from simulator.training.ensemble import Ensemble, train_batched
 from simulator.training.metrics import test_metrics
-from simulator.training.single import run_in_a_lane
+from simulator.training.single import batched_run
 
 __all__ = ["run_batched"]
 
@@ -90,7 +90,7 @@ def _fill(job: Job, region: Region, at: tuple[NDArray[np.intp], ...], chunk: Chu
     job.layout.fill(chunk, at, ensemble, before)
     for run in ensemble.unsettled:
         place = tuple(int(index[run]) for index in at)
-        alone = run_in_a_lane(experiment(cells[run]), data, seed, batched, theta)
+        alone = batched_run(experiment(cells[run]), data, seed, batched, theta)
         job.layout.fill(chunk, place, alone, before)
 
 

@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import simulator
-
 __all__ = ["machine", "numerics", "versions"]
 
 _PACKAGES = (
@@ -19,7 +17,7 @@ _PACKAGES = (
 )  # fmt: skip
 # Those that compute; Zarr and xarray only keep.
 _COMPUTE = _PACKAGES[:5]
-# What a run's bits hang on; not commands, figures, or the way a store is written.
+# What the bits of a run depend on; not commands, figures, or the way a store is written.
 _ROOMS = (
     "numerics", "models", "optimizers", "schedules", "training", "curvature", "events", "theory",
 )  # fmt: skip
@@ -42,7 +40,7 @@ def numerics() -> dict[str, str]:
 
     ``source`` is a digest of the modules that compute: a checkout may change without its version.
     """
-    package = Path(simulator.__file__).parent
+    package = Path(__file__).parents[1]
     files = [*package.glob("*.py"), *(f for room in _ROOMS for f in (package / room).rglob("*.py"))]
     digest = hashlib.sha256()
     for file in sorted(files):

@@ -1,4 +1,4 @@
-"""Many runs of one small model side by side: what each is remembered by, without its curves.
+"""Many runs of one small model as one batch: what each is remembered by, without its curves.
 
 The verdicts are those of `simulator.regimes`, on features that `simulator.numerics.summaries`
 collected during training; of a single `Run` they are collected from its curves.
@@ -207,7 +207,7 @@ def _late(steps: int, every: int) -> _Late:
 
 
 def batched_for(experiment: Experiment, data: Data | None) -> BatchedModel | None:
-    """What trains many such runs side by side; None where there is no such thing.
+    """What trains many such runs as one batch; None where there is no such thing.
 
     Numbers stand for the optimizer and the schedule there, and kernels in double precision for the
     model: what a subclass says otherwise is for the general loop.

@@ -24,7 +24,7 @@ from simulator.training.metrics import test_metrics
 from simulator.training.probe import Probe
 from simulator.training.record import Record
 from simulator.training.rule import UpdateRule
-from simulator.training.single import run_in_a_lane
+from simulator.training.single import batched_run
 from simulator.training.snapshot import Snapshot
 
 __all__ = ["Interrupted", "simulate", "train"]
@@ -156,7 +156,7 @@ def train(
         assert data is not None
         if stop is not None and stop():
             raise Interrupted
-        return run_in_a_lane(experiment, data, seed, batched, theta)
+        return batched_run(experiment, data, seed, batched, theta)
     schedule, every = experiment.schedule, experiment.sharpness_every
     rates = experiment.rates(data) if rates is None else rates
     rule = UpdateRule(experiment.optimizer, model, objective, rates, seed)

@@ -1,4 +1,4 @@
-"""One run in a lane of its own: by the same kernels as in a sweep, but with its curves."""
+"""One run as a batch of its own: by the same kernels as in a sweep, but with its curves."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from simulator.timing import Stopwatch
 from simulator.training.ensemble import train_batched
 from simulator.training.metrics import test_metrics
 
-__all__ = ["run_in_a_lane"]
+__all__ = ["batched_run"]
 
 
-def run_in_a_lane(
+def batched_run(
     experiment: Experiment, data: Data, seed: int, batched: BatchedModel, theta: Array
 ) -> Run:
     """Train from theta (P,), which stays as it is."""
