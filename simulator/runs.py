@@ -66,6 +66,8 @@ class Run(Trajectory):
         Losses that the schedule asked for, besides those of the updates.
     constant_loss : float or None
         Loss of the best constant output, which a dead network reaches.
+    unit : str
+        "step": what ``step`` counts.
     updates_per_epoch : int
         Updates in which every sample is seen once; 1 where each sees all samples.
     gradient_final : float
