@@ -17,6 +17,7 @@ from simulator.catapult_search import (
     ETA_0,
     TOLERANCE,
     Bracket,
+    bisect,
     paper_search,
     two_way_search,
 )
@@ -43,8 +44,9 @@ FAILURES: dict[str, Callable[[Run], bool]] = {
 
 # Whole runs are not tried below 2^-12 of the guess, where they are only slow, or above 2^20 of it.
 _LEAST, _MOST = 2.0**-12, 2.0**20
-# Where none of those below the guess trains, all may be slow: factors on it to try above.
-_ABOVE = (2.0**0.5, 2.0, 2.0**1.5, 4.0)
+# Where none of those below the guess trains, all may be slow: factors on it to try above. And how
+# far below the largest that trains a hole is looked for.
+_STEPS = (2.0**0.5, 2.0, 2.0**1.5, 4.0)
 
 
 class Recommendation(NamedTuple):
@@ -85,7 +87,8 @@ class Critical:
         Smallest learning rate found at which one update from initialisation raises the loss: the
         upper end of ``bracket_c``. Infinite where none was found.
     eta_max : float
-        Largest constant learning rate found that trains: the lower end of ``bracket_max``. Infinite
+        Largest constant learning rate up to which training succeeds: the lower end of
+        ``bracket_max``. Two octaves below are looked at in steps of sqrt 2. Infinite
         where nothing fails, 0 where nothing trains, NaN where it was not asked for.
     eta_critical : float
         The rate whose threshold is the sharpness at initialisation, `eta_critical`: for GD
@@ -98,6 +101,8 @@ class Critical:
         Hessian-vector products spent on the guess.
     updates : int
         Updates spent on eta_max: its runs times their steps.
+    holes : tuple of float
+        Learning rates above ``eta_max`` that failed below one that trains again, if any were seen.
     """
 
     eta_c: float
@@ -108,6 +113,7 @@ class Critical:
     forward_passes: int
     products: int
     updates: int
+    holes: tuple[float, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -261,9 +267,9 @@ def critical_learning_rate(
         run = train(constant, data, seed, rates=rates, stop=stop)
         return FAILURES[failure](run)
 
-    largest = Bracket(math.nan, math.nan)
+    largest, holes = Bracket(math.nan, math.nan), tuple[float, ...]()
     if steps:
-        largest = _largest(fails, _usable(bracket.upper, unit), tolerance, eta_most)
+        largest, holes = _largest(fails, _usable(bracket.upper, unit), tolerance, eta_most)
     return Critical(
         eta_c=bracket.upper,
         eta_max=largest.lower if largest.found or not steps else math.inf,
@@ -273,6 +279,7 @@ def critical_learning_rate(
         forward_passes=1 + probe.forward_passes,
         products=products,
         updates=runs * steps,
+        holes=holes,
     )
 
 
@@ -283,13 +290,24 @@ def _usable(*guesses: float) -> float:
 
 def _largest(
     fails: Callable[[float], bool], guess: float, tolerance: float, eta_most: float
-) -> Bracket:
-    """The two-way search on whole runs, which may fail below what trains too: by slowness."""
+) -> tuple[Bracket, tuple[float, ...]]:
+    """The two-way search on whole runs, which may fail below what trains too: by slowness.
+
+    Then down from there: what fails between rates that train is a hole, and the bracket is that of
+    the lowest one's lower end.
+    """
     least, most = min(_LEAST * guess, eta_most), min(_MOST * guess, eta_most)
     search = partial(two_way_search, fails, tolerance=tolerance, eta_least=least, eta_most=most)
     bracket = search(guess)
     if bracket.lower == 0.0:
-        above = (guess * factor for factor in _ABOVE if guess * factor <= most)
+        above = (guess * factor for factor in _STEPS if guess * factor <= most)
         trains = next((eta for eta in above if not fails(eta)), None)
         bracket = bracket if trains is None else search(trains)
-    return bracket
+    below = [(eta, fails(eta)) for eta in (bracket.lower / factor for factor in _STEPS) if eta > 0]
+    while below and below[-1][1]:
+        below.pop()  # too slow to train, not unstable
+    holes = tuple(sorted(eta for eta, failed in below if failed))
+    if holes:
+        under = max(eta for eta, _ in below if eta < holes[0])
+        bracket = bisect(fails, Bracket(under, holes[0]), tolerance)
+    return bracket, holes

@@ -11,7 +11,7 @@ from profiles import fewer
 
 import simulator as sim
 from simulator.catapult_search import TOLERANCE, Bracket
-from simulator.critical import Critical
+from simulator.critical import Critical, _largest
 from simulator.seeding import generator
 from simulator.theory import uv
 from simulator.training import Interrupted
@@ -204,6 +204,29 @@ class Counted(sim.Model):
 
 
 OPTIMIZERS = [sim.GD(), sim.Momentum(), sim.Adam(), sim.GIAdam()]
+
+
+@given(st.sets(st.integers(-12, 12), max_size=8), st.integers(-6, 6))
+def test_the_largest_that_trains_is_the_end_of_a_stretch_that_trains(failing, guess):
+    """Rates 2^(k/2) that fail, and all above 2^6.5: where some train again, those are holes."""
+    asked = []
+
+    def fails(eta):
+        asked.append(eta)
+        at = 2 * math.log2(eta)
+        return at > 13 or any(abs(at - k) < 0.25 for k in failing)
+
+    bracket, holes = _largest(fails, 2.0 ** (guess / 2), 0.05, math.inf)
+    if bracket.lower == 0.0:
+        return
+    assert not fails(bracket.lower)
+    assert fails(bracket.upper)
+    assert bracket.upper <= 1.05 * bracket.lower * (1 + 1e-12)
+    assert all(fails(eta) and eta > bracket.lower for eta in holes)
+    # Downwards in steps of sqrt 2: once it fails it fails on, as slow ones do.
+    seen = [not fails(bracket.lower / 2 ** (k / 2)) for k in range(1, 5)]
+    if not holes:
+        assert seen == sorted(seen, reverse=True)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda rule: rule.name)

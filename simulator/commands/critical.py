@@ -292,6 +292,9 @@ def _report(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
         click.echo(
             f"Up to eta_max, held constant, the network {failing} for {given['steps']} updates."
         )
+    again = sum(bool(one.holes) for one in found)
+    if again:
+        click.echo(f"In {again} of {len(found)} seeds some larger ones train again.")
     click.echo(f"\n{_advice(found)}")
 
 
