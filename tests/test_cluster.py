@@ -6,18 +6,27 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 import xarray as xr
-from program import GRID, PROGRAM, QUADRATIC, ROOT, await_a_chunk, chunks, opened, own_words
+from program import (
+    GRID,
+    QUADRATIC,
+    ROOT,
+    await_a_chunk,
+    await_that,
+    chunks,
+    opened,
+    own_words,
+)  # fmt: skip
+from warm import Warm, warmup
 
 from simulator import GD, MLP, Custom, InputError, Momentum, load_data, sweep
 from simulator.sweeps import Destination, Spec, execute
 
-pytestmark = pytest.mark.usefixtures("folder")
+pytestmark = pytest.mark.usefixtures("folder", "undrawn")
 
 distributed = pytest.importorskip("distributed")
 LINE = (
@@ -30,16 +39,12 @@ LOOPBACK = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
 
 # A user is told after ten seconds that no scheduler answers; on a busy machine one may take longer.
 PATIENCE = 600.0
-PATIENT = [
-    sys.executable,
-    "-c",
-    f"""
+PATIENT = f"""
 import simulator.sweeps.cluster as cluster
 cluster._SECONDS_TO_CONNECT = {PATIENCE}
 from simulator.commands import main
 main()
-""",
-]
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -58,15 +63,13 @@ def cluster():
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "store.zarr"
-    subprocess.run([*PROGRAM, *LINE.split(), "-o", str(path)], check=True, capture_output=True)
+    warmup(f"{LINE} -o {path}")
     return chunks(path)
 
 
 def begun(line):
     """The program, once its first chunk is written."""
-    sweep = subprocess.Popen(
-        [*PATIENT, *line.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    sweep = Warm(PATIENT, *line.split())
     await_a_chunk(sweep, STORE)
     return sweep
 
@@ -140,8 +143,8 @@ def test_a_scheduler_that_dies_is_named_and_threads_go_on(run, whole):
         [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", *LOOPBACK,
          "--scheduler-file", "scheduler.json"], stderr=subprocess.DEVNULL,
     ) as scheduler:  # fmt: skip
-        while not Path("scheduler.json").exists() or not Path("scheduler.json").read_text():
-            time.sleep(0.05)
+        told = Path("scheduler.json")
+        await_that(lambda: told.exists() and told.read_text())
         where = json.loads(Path("scheduler.json").read_text())["address"]
         with subprocess.Popen(
             [sys.executable, "-m", "distributed.cli.dask_worker", where, "--nthreads", "1",
