@@ -22,7 +22,7 @@ from scipy import special
 from threadpoolctl import threadpool_info
 
 import simulator as sim
-from simulator.numerics import precision
+from simulator.numerics import elementary, precision
 from simulator.numerics.activations import CODES, activate
 from simulator.numerics.jit import kernel
 
@@ -44,13 +44,13 @@ def ours_tanh(x, out):
 @kernel
 def ours_erf(x, out):
     for i in range(x.size):
-        out[i] = precision.erf(x[i])[0]
+        out[i] = elementary.erf(x[i])[0]
 
 
 @kernel
 def ours_gelu(x, out):
     for i in range(x.size):
-        out[i] = precision.normal(x[i])[0]
+        out[i] = elementary.normal(x[i])[0]
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""The UV map and its summaries, as one writes them in Numba, NumPy and JAX: the peers of `uv.py`.
+"""The UV map with its summaries, as one writes them in Numba, NumPy and JAX: the peers of `uv.py`.
 
 Each is a function (delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps) -> {name: (runs,)},
 where delta0, lam0 and eta_trgt are (runs,) and the others numbers. Float64 throughout.
@@ -29,19 +29,6 @@ def ramp(eta_init: Any, eta_trgt: Any, t_wrm: Any, t: Any) -> Any:
 
 
 _move, _ramp = numba.njit(move), numba.njit(ramp)
-
-
-@numba.njit(error_model="numpy")
-def _numba_map(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps, top):
-    for run in range(delta0.size):
-        delta, lam, most = delta0[run], lam0[run], 0.0
-        for t in range(1, steps + 1):
-            square = delta * delta
-            if square > most:
-                most = square
-            eta = _ramp(eta_init, eta_trgt[run], t_wrm, t)
-            delta, lam = _move(delta, lam, kappa, y, eta)
-        top[run] = 0.5 * most
 
 
 @numba.njit(error_model="numpy")
@@ -80,43 +67,30 @@ def _numba_summaries(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps, t
         marks[2, run] = count - (still and not found and diverged != t)
 
 
-def numba_map(delta0: Any, *rest: Any) -> dict[str, Any]:
-    top = np.empty_like(delta0)
-    _numba_map(delta0, *rest, top)
-    return {"loss_max": top}
-
-
-def numba_summaries(delta0: Any, *rest: Any) -> dict[str, Any]:
+def numba_peer(delta0: Any, *rest: Any) -> dict[str, Any]:
     tops, marks = np.empty((2, delta0.size)), np.empty((3, delta0.size), np.int64)
     _numba_summaries(delta0, *rest, tops, marks)
     names = "loss_max", "sharpness_max", "first_crossing", "diverged_step", "n_catapults"
     return dict(zip(names, (*tops, *marks), strict=True))
 
 
-def first_state(xp: Any, kind: str, delta: Any, lam: Any) -> tuple[Any, ...]:
+def first_state(xp: Any, delta: Any, lam: Any) -> tuple[Any, ...]:
     """What `advance` carries from step to step, for arrays of NumPy or JAX."""
     zero = xp.zeros_like(delta)
-    if kind == "map":
-        return delta, lam, zero
     none, never = xp.full(delta.shape, -1, xp.int32), xp.zeros(delta.shape, xp.int32)
     least, above = xp.full(delta.shape, xp.inf), xp.zeros(delta.shape, bool)
     return delta, lam, zero, zero, none, never, never, least, -least, above, none
 
 
 def advance(
-    xp: Any, kind: str, state: tuple[Any, ...], t: Any, kappa: Any, y: Any, eta: Any
+    xp: Any, state: tuple[Any, ...], t: Any, kappa: Any, y: Any, eta: Any
 ) -> tuple[Any, ...]:
     """Step t = 0 ... steps - 1 with everything that it adds to the summaries.
 
     As little of it as can be: for XLA each array more to carry costs as much as the map. Where
     numbers have overflowed, comparisons with NaN are false and all stays as it was.
     """
-    delta, lam, most, *rest = state
-    moved = move(delta, lam, kappa, y, eta)
-    if kind == "map":
-        square = delta * delta
-        return *moved, xp.where(square > most, square, most)
-    sharpest, crossed, finite_steps, count, least, peak, above, ended = rest
+    delta, lam, most, sharpest, crossed, finite_steps, count, least, peak, above, ended = state
     loss = 0.5 * delta * delta
     inside = lam * lam + 4.0 * kappa * kappa * delta * (3.0 * delta + 2.0 * y)
     sharp = 0.5 * (lam + xp.sqrt(xp.maximum(inside, 0.0)))
@@ -126,7 +100,7 @@ def advance(
     back = loss <= least
     found = back & above & (peak > 1.1 * least)
     return (
-        *moved,
+        *move(delta, lam, kappa, y, eta),
         xp.where(finite & (loss > most), loss, most),
         xp.where(finite & (sharp > sharpest), sharp, sharpest),
         xp.where(unstable & (crossed < 0), t, crossed),
@@ -140,12 +114,9 @@ def advance(
     )
 
 
-def last_state(xp: Any, kind: str, state: tuple[Any, ...], steps: int) -> dict[str, Any]:
+def last_state(xp: Any, state: tuple[Any, ...], steps: int) -> dict[str, Any]:
     """The summaries."""
-    delta, _, most, *rest = state
-    if kind == "map":
-        return {"loss_max": 0.5 * most}
-    sharpest, crossed, finite_steps, count, _, _, _, ended = rest
+    delta, _, most, sharpest, crossed, finite_steps, count, _, _, _, ended = state
     survived = (finite_steps == steps) & xp.isfinite(0.5 * delta * delta)
     # A loss that stood still from there to the last step is the death of a network.
     dead = (finite_steps == steps) & (ended >= 0) & (ended < steps - 1)
@@ -155,19 +126,16 @@ def last_state(xp: Any, kind: str, state: tuple[Any, ...], steps: int) -> dict[s
     }  # fmt: skip
 
 
-def numpy_peer(kind: str) -> Contestant:
-    def run(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):
-        with np.errstate(all="ignore"):
-            state = first_state(np, kind, delta0, lam0)
-            for t in range(steps):
-                eta = ramp(eta_init, eta_trgt, t_wrm, t + 1)
-                state = advance(np, kind, state, np.int32(t), kappa, y, eta)
-            return last_state(np, kind, state, steps)
-
-    return run
+def numpy_peer(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):  # type: ignore[no-untyped-def]
+    with np.errstate(all="ignore"):
+        state = first_state(np, delta0, lam0)
+        for t in range(steps):
+            eta = ramp(eta_init, eta_trgt, t_wrm, t + 1)
+            state = advance(np, state, np.int32(t), kappa, y, eta)
+        return last_state(np, state, steps)
 
 
-def jax_peer(jax: Any, kind: str, block: int, unroll: int) -> Contestant:
+def jax_peer(jax: Any, block: int, unroll: int) -> Contestant:
     jnp = jax.numpy
 
     def of_block(arrays: Any, numbers: Any, steps: int) -> Any:
@@ -177,11 +145,11 @@ def jax_peer(jax: Any, kind: str, block: int, unroll: int) -> Contestant:
 
         def step(state: Any, at: Any) -> Any:
             eta = eta_init + (eta_trgt - eta_init) * at[1]
-            return advance(jnp, kind, state, at[0], kappa, y, eta), None
+            return advance(jnp, state, at[0], kappa, y, eta), None
 
-        state = first_state(jnp, kind, delta, lam)
+        state = first_state(jnp, delta, lam)
         state = jax.lax.scan(step, state, (t, shares), unroll=unroll)[0]
-        return last_state(jnp, kind, state, steps)
+        return last_state(jnp, state, steps)
 
     def of_all(arrays: Any, numbers: Any, steps: int) -> Any:
         if arrays[0].size <= block:

@@ -1,15 +1,13 @@
 """The UV model on one example: 4096 runs of 2000 steps at different eta_trgt, ns a run-step.
 
-``map``: the exact map of (delta, lambda), `sim.theory.uv.step`, under linear warmup, and the
-largest loss. ``summaries``: also the exact sharpness of every step and, in one pass, its maximum,
-the first crossing of 2 / eta, the step of divergence, and the catapults as
-`simulator.regimes.catapults` defines them.
+The exact map of (delta, lambda), `sim.theory.uv.step`, under linear warmup, with the exact
+sharpness of every step and, in one pass, the largest loss and sharpness, the first crossing of
+2 / eta, the step of divergence, and the catapults as `simulator.regimes.catapults` defines them.
 
 ``numba``: run after run. ``numpy``: all runs at once, a step at a time. ``jax``: a jitted
 ``lax.scan`` over the steps, all runs at once or in blocks by ``lax.map``, unrolled or not; the
 fastest of those tried here. Everything is float64. A ratio is its time over ours: above 1, it is
-slower. ``FMAs``: its time in those of one fused multiply-add at the measured peak of `peaks.py`:
-the map alone cannot do with fewer than five.
+slower. ``FMAs``: its time in those of one fused multiply-add at the measured peak of `peaks.py`.
 
 All contestants must agree: over the first steps in every run, over all steps in nearly all, as
 rounding decides what a chaotic run does.
@@ -26,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import peaks
-from maps import Contestant, jax_peer, move, numba_map, numba_summaries, numpy_peer, ramp
+from maps import Contestant, jax_peer, move, numba_peer, numpy_peer, ramp
 
 import simulator as sim
 from simulator.numerics.summaries import ROWS
@@ -50,14 +48,7 @@ def _in_lanes(delta: Any, lam: Any, kappa: float, y: float, eta_init: float, eta
     return batched, states, np.stack([np.full_like(eta_trgt, eta_init), eta_trgt])
 
 
-def our_map(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):  # type: ignore[no-untyped-def]
-    """What a search for the largest learning rate asks of a run."""
-    batched, begin, ends = _in_lanes(delta0, lam0, kappa, y, eta_init, eta_trgt)
-    weights = sim.Warmup(t_wrm=t_wrm).weights(steps)
-    return {"loss_max": ensemble.largest_losses(batched, begin, ends, weights)}
-
-
-def our_summaries(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):  # type: ignore[no-untyped-def]
+def ours(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):  # type: ignore[no-untyped-def]
     """What a sweep keeps of a run."""
     batched, begin, ends = _in_lanes(delta0, lam0, kappa, y, eta_init, eta_trgt)
     weights = sim.Warmup(t_wrm=t_wrm).weights(steps)
@@ -65,26 +56,23 @@ def our_summaries(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):  # 
         batched, begin, ends, weights, sim.GD(), sharpness_every=1, constant_loss=None
     )
     # Of the steps alone: the peers do not look at the state after the last update.
-    loss_max, sharpness_max = found.seen[ROWS["loss_max"]], found.seen[ROWS["sharpness_max"]]
+    kept = {name: found.summary[row] for name, row in ROWS.items()}
     return {
-        "loss_max": loss_max,
-        "sharpness_max": sharpness_max,
-        "first_crossing": found.first_crossing,
+        "loss_max": kept["loss_max"],
+        "sharpness_max": kept["sharpness_max"],
+        "first_crossing": np.where(kept["ratio_max"] > 1, kept["below"], -1),
         "diverged_step": found.diverged_step,
         "n_catapults": found.n_catapults,
     }
 
 
-OURS: dict[str, Contestant] = {"map": our_map, "summaries": our_summaries}
-
-
-def fastest(jax: Any, kind: str, problem: tuple[Any, ...]) -> tuple[str, Contestant]:
+def fastest(jax: Any, problem: tuple[Any, ...]) -> tuple[str, Contestant]:
     """The best of the blocks and unrolls, by the quickest of three calls each."""
     found = {}
     runs = problem[0].size
     blocks = sorted({min(block, runs) for block in BLOCKS if runs % min(block, runs) == 0})
     for block, unroll in product(blocks or [runs], UNROLLS):
-        call = jax_peer(jax, kind, block, unroll)
+        call = jax_peer(jax, block, unroll)
         call(*problem)
         seconds = []
         for _ in range(3):
@@ -92,19 +80,19 @@ def fastest(jax: Any, kind: str, problem: tuple[Any, ...]) -> tuple[str, Contest
             call(*problem)
             seconds.append(time.perf_counter() - start)
         found[min(seconds)] = f"blocks of {block}, unrolled {unroll}", call
-    print(f"{kind}: jax fastest with {found[min(found)][0]}, slowest with {found[max(found)][0]}:"
+    print(f"jax fastest with {found[min(found)][0]}, slowest with {found[max(found)][0]}:"
           f" {max(found) / min(found):.1f} times as long")  # fmt: skip
     return found[min(found)]
 
 
-def check(kind: str, calls: dict[str, Contestant], problem: tuple[Any, ...], least: float) -> None:
+def check(calls: dict[str, Contestant], problem: tuple[Any, ...], least: float) -> None:
     """Exit unless that share of the runs is the same with all."""
     (first, reference), *others = ((name, call(*problem)) for name, call in calls.items())
     for name, found in others:
         same = np.ones(problem[0].size, bool)
         for key, value in reference.items():
             same &= np.isclose(found[key], value, rtol=1e-6, atol=0, equal_nan=True)
-        print(f"{kind}: over {problem[-1]} steps {name} and {first} agree in {same.mean():.2%}")
+        print(f"over {problem[-1]} steps {name} and {first} agree in {same.mean():.2%}")
         if same.mean() < least:
             raise SystemExit("too few")
 
@@ -113,7 +101,7 @@ def check_catapults(problem: tuple[Any, ...]) -> None:
     """Exit unless the streaming count is `catapults`'s, on every 16th run."""
     delta, lam, kappa, y, eta_init, eta_trgt, t_wrm, steps = problem
     delta, lam, eta_trgt = delta[::16].copy(), lam[::16].copy(), eta_trgt[::16].copy()
-    counts = numba_summaries(delta, lam, kappa, y, eta_init, eta_trgt, t_wrm, steps)["n_catapults"]
+    counts = numba_peer(delta, lam, kappa, y, eta_init, eta_trgt, t_wrm, steps)["n_catapults"]
     losses, ratios = np.empty((2, steps, delta.size))
     with np.errstate(all="ignore"):
         for t in range(steps):
@@ -138,29 +126,27 @@ def main() -> None:
     problem = (*start, KAPPA, Y, 0.0, np.linspace(0.5, 4.4, runs) / LAM0, T_WRM, arguments.steps)
     check_catapults(problem)
     peak_flops, peak_call = peaks.limits("float64")["fma"]
-    results: dict[str, Any] = {}
-    for kind, by_run in (("map", numba_map), ("summaries", numba_summaries)):
-        calls: dict[str, Contestant] = {"numba": by_run, "numpy": numpy_peer(kind)}
-        if jax is not None:
-            calls["jax"] = fastest(jax, kind, problem)[1]
-        calls["ours"] = OURS[kind]
-        check(kind, calls, (*problem[:-1], FEW_STEPS), 1.0)
-        check(kind, calls, problem, 0.99)
-        timed = {name: lambda c=call: c(*problem) for name, call in calls.items()}
-        times = contest.alternate(timed | {"peak": peak_call}, arguments.rounds, least=0.1)
-        fma = times.pop("peak") / (peak_flops / 2)
-        rows = []
-        for name, seconds in times.items():
-            step = seconds / (runs * arguments.steps)
-            found = {
-                "ns": contest.spread(1e9 * step), "ratio": contest.spread(seconds / times["ours"]),
-                "fmas": contest.spread(step / fma),
-            }  # fmt: skip
-            results[f"{kind} {name}"] = found
-            rows.append([name, *(contest.show(found[key]) for key in ("ns", "ratio", "fmas"))])
-        print()
-        contest.table([kind, "ns a run-step", "over ours", "FMAs"], rows)
-        print()
+    calls: dict[str, Contestant] = {"numba": numba_peer, "numpy": numpy_peer}
+    if jax is not None:
+        calls["jax"] = fastest(jax, problem)[1]
+    calls["ours"] = ours
+    check(calls, (*problem[:-1], FEW_STEPS), 1.0)
+    check(calls, problem, 0.99)
+    timed = {name: lambda c=call: c(*problem) for name, call in calls.items()}
+    times = contest.alternate(timed | {"peak": peak_call}, arguments.rounds, least=0.1)
+    fma = times.pop("peak") / (peak_flops / 2)
+    results, rows = {}, []
+    for name, seconds in times.items():
+        step = seconds / (runs * arguments.steps)
+        found = {
+            "ns": contest.spread(1e9 * step), "ratio": contest.spread(seconds / times["ours"]),
+            "fmas": contest.spread(step / fma),
+        }  # fmt: skip
+        results[name] = found
+        rows.append([name, *(contest.show(found[key]) for key in ("ns", "ratio", "fmas"))])
+    print()
+    contest.table(["", "ns a run-step", "over ours", "FMAs"], rows)
+    print()
     contest.finish(arguments.json, results)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -22,12 +22,13 @@ from simulator.catapult_search import (
 )
 from simulator.checks import count, one_of, positive
 from simulator.data import Data
-from simulator.models import DTYPES, Model
+from simulator.experiment import Experiment
+from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
 from simulator.schedules import ModifiedWarmup, Warmup
 from simulator.theory import warmup
-from simulator.training import Probe, UpdateRule, eta_critical, simulate
+from simulator.training import Probe, UpdateRule, eta_critical, train
 from simulator.training.batches import Batches
 
 __all__ = [
@@ -168,6 +169,7 @@ def critical_learning_rate(
     delta: float = DELTA,
     tolerance: float = TOLERANCE,
     batch_size: int | None = None,
+    layer_rates: bool = False,
     rates: ArrayLike | None = None,
     eta_most: float = math.inf,
     steps: int = 512,
@@ -182,7 +184,7 @@ def critical_learning_rate(
 
     Parameters
     ----------
-    model, data, optimizer, seed, batch_size, rates, dtype, stop
+    model, data, optimizer, seed, batch_size, layer_rates, rates, dtype, stop
         As in `simulate`; rates of shape (P,). The update is its first: on the first batch, from the
         optimizer's fresh state. All losses compared are that batch's.
     method : {"two-way", "paper"}
@@ -213,13 +215,16 @@ def critical_learning_rate(
     """
     one_of("method", method, METHODS)
     one_of("failure", failure, FAILURES)
-    one_of("dtype", dtype, DTYPES)
     count("steps", steps, 0)
     for name, value in (("eta_0", eta_0), ("delta", delta), ("tolerance", tolerance)):
         positive(name, value)
     if eta_most != math.inf:
         positive("eta_most", eta_most)
-    optimizer = optimizer or GD()
+    experiment = Experiment(
+        model=model, optimizer=optimizer or GD(), steps=max(steps, 1), batch_size=batch_size,
+        layer_rates=layer_rates, sharpness_every=0, dtype=dtype,
+    )  # fmt: skip
+    optimizer, rates = experiment.optimizer, experiment.rates(data) if rates is None else rates
     objective, theta = model.bind(data, dtype), model.init(data, seed, dtype)
     rule = UpdateRule(optimizer, model, objective, rates, seed)
     Batches(objective.samples, batch_size, seed).select(objective, 0)
@@ -252,10 +257,8 @@ def critical_learning_rate(
     def fails(eta: float) -> bool:
         nonlocal runs
         runs += 1
-        run = simulate(
-            model, data, optimizer=optimizer, schedule=Warmup(eta_trgt=eta), steps=steps, seed=seed,
-            batch_size=batch_size, rates=rates, sharpness_every=0, dtype=dtype, stop=stop,
-        )  # fmt: skip
+        constant = replace(experiment, schedule=Warmup(eta_trgt=eta))
+        run = train(constant, data, seed, rates=rates, stop=stop)
         return FAILURES[failure](run)
 
     largest = Bracket(math.nan, math.nan)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
 
+from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.files import open_file
 from simulator.seeding import generator
@@ -54,9 +55,9 @@ class Data:
     """
 
     x: Floats
-    y: NDArray[Any]
+    y: Array
     x_test: Floats | None = None
-    y_test: NDArray[Any] | None = None
+    y_test: Array | None = None
     source: Mapping[str, Any] = field(default_factory=lambda: {"name": "arrays"})
 
     def __post_init__(self) -> None:
@@ -145,13 +146,13 @@ class Data:
         return sha.hexdigest()
 
 
-def _one_hot(labels: NDArray[Any], classes: int) -> Floats:
+def _one_hot(labels: Array, classes: int) -> Floats:
     rows = np.zeros((len(labels), classes))
     rows[np.arange(len(labels)), labels] = 1.0
     return rows
 
 
-def _array(name: str, value: ArrayLike) -> NDArray[Any]:
+def _array(name: str, value: ArrayLike) -> Array:
     try:
         return np.asarray(value)
     except ValueError:
@@ -165,7 +166,7 @@ def _inputs(name: str, value: ArrayLike) -> Floats:
     return _finite(name, array)
 
 
-def _targets(name: str, value: ArrayLike, samples: int) -> NDArray[Any]:
+def _targets(name: str, value: ArrayLike, samples: int) -> Array:
     array = _array(name, value)
     if array.ndim not in (1, 2) or 0 in array.shape:
         raise InputError(
@@ -194,7 +195,7 @@ def _targets(name: str, value: ArrayLike, samples: int) -> NDArray[Any]:
     return array.astype(np.int64)
 
 
-def _finite(name: str, array: NDArray[Any]) -> Floats:
+def _finite(name: str, array: Array) -> Floats:
     if array.dtype.kind not in "fiub":
         raise InputError(name, f"of type {array.dtype}", "give numbers")
     # A copy: what a digest was taken of must not change behind it.
@@ -212,8 +213,8 @@ def standardize(images: Floats) -> Floats:
 
 
 def _split(
-    x: Floats, y: NDArray[Any], samples: int, name: str, data_seed: int
-) -> tuple[Floats, NDArray[Any], Floats | None, NDArray[Any] | None]:
+    x: Floats, y: Array, samples: int, name: str, data_seed: int
+) -> tuple[Floats, Array, Floats | None, Array | None]:
     """A shuffled training set of ``samples``, and the rest for testing."""
     if samples > len(x):
         raise InputError("samples", samples, f"{name} has {len(x)}; ask for at most that many")
@@ -289,7 +290,7 @@ _BROKEN = (
 )  # fmt: skip
 
 
-def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
     """The arrays of these names in a file that may be anybody's: bounded, and not unpickled."""
     # Opened here: zipfile leaves a file open that turns out to be no archive.
     try:
@@ -321,7 +322,7 @@ def _has_large_directory(file: IO[bytes]) -> bool:
     return at >= 0 and (size > 1_000_000 or tail[max(0, at - 20) :].startswith(b"PK\6\7"))
 
 
-def _members(path: Path, archive: zipfile.ZipFile, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+def _members(path: Path, archive: zipfile.ZipFile, names: Sequence[str]) -> dict[str, Array]:
     """Arrays whose sizes, of all together, are known to be bearable before any is read."""
     present = {name: f"{name}.npy" for name in names if f"{name}.npy" in archive.namelist()}
     numbers = 0

@@ -8,10 +8,11 @@ from functools import partial
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError, positive
 from simulator.data import Data
-from simulator.models import Array, Model, Objective
+from simulator.models import Model, Objective
 from simulator.models.base import checked_vector
 
 __all__ = ["ModelCheck", "check_model"]

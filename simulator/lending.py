@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from numpy.typing import NDArray
-
+from simulator.arrays import Array
 from simulator.checks import InputError
 
 __all__ = ["read_only", "refusing_writes"]
 
 
-def read_only(array: NDArray[Any]) -> NDArray[Any]:
+def read_only(array: Array) -> Array:
     """A view that refuses to be written into; it shows what the array holds later, too."""
     view = array.view()
     view.flags.writeable = False

@@ -1,22 +1,24 @@
-"""How much sharpness an update rule bears at a learning rate."""
+"""The sharpness up to which an update rule is stable, at a learning rate."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from simulator.arrays import Array
 
 __all__ = ["StabilityLimit"]
 
 
 class StabilityLimit(NamedTuple):
-    """The sharpness that is borne at a learning rate eta: ``over_eta`` / eta - ``decay``.
+    """The largest stable sharpness at a learning rate eta: ``over_eta`` / eta - ``decay``.
 
     Parameters
     ----------
     over_eta : float
-        The borne sharpness times eta: 2 for gradient descent, 38 for Adam.
+        Stable sharpness times eta: 2 for gradient descent, 38 for Adam.
     decay : float
         What decoupled weight decay takes of it.
     """
@@ -24,17 +26,22 @@ class StabilityLimit(NamedTuple):
     over_eta: float
     decay: float = 0.0
 
-    def sharpness(self, eta: ArrayLike) -> NDArray[Any]:
+    @property
+    def memoryless(self) -> bool:
+        """Whether an update is the gradient's alone, so that only instability raises the loss."""
+        return self.over_eta == 2.0
+
+    def sharpness(self, eta: ArrayLike) -> Array:
         """The largest stable sharpness of eta (steps,), say; inf where eta is 0."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             return np.divide(self.over_eta, np.asarray(eta, dtype=float)) - self.decay
 
     def eta(self, sharpness: float) -> float:
         """The largest stable learning rate; inf where any is stable."""
-        borne = sharpness + self.decay
-        return self.over_eta / borne if borne > 0 else np.inf
+        curvature = sharpness + self.decay
+        return self.over_eta / curvature if curvature > 0 else np.inf
 
-    def ratio(self, sharpness: ArrayLike, eta: ArrayLike) -> NDArray[Any]:
+    def ratio(self, sharpness: ArrayLike, eta: ArrayLike) -> Array:
         """How near instability is: (sharpness + decay) eta / ``over_eta``, unstable above 1.
 
         Of the shape that sharpness and eta have together, (steps,) say.

@@ -3,18 +3,26 @@
 Curves are per step and hold values before that step's update; a sharpness that was not measured
 is NaN. ``ratio`` is sharpness / threshold, the distance to instability: a quadratic with this
 Hessian is unstable where it exceeds 1.
+
+Each definition has two parts: the features of a curve, and the verdict on them. Runs that train
+side by side keep no curves; `simulator.numerics.summaries` collects the same features while they
+train, and `simulator.training.ensemble` passes them to the same verdicts, which work elementwise.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "EDGE", "LAST_LOSSES", "NATURAL_PHASES", "OUTCOMES", "RISE", "TREND", "VANISHED", "Catapult",
-    "catapults", "natural_phase", "outcome", "trainable",
+    "AT_THRESHOLD", "EDGE_MEAN", "GAIN", "LAST_LOSSES", "MOST", "MOVED", "NATURAL_PHASES",
+    "OUTCOMES", "RISE", "TREND", "Catapult", "Ending", "Evolution", "catapults", "ending",
+    "evolution", "is_at_edge", "is_still", "late_measurements", "natural_phase", "outcome",
+    "outcome_of", "phase_of", "stuck", "target", "trainable",
 ]  # fmt: skip
 
 Curve = NDArray[np.float64]
@@ -22,25 +30,33 @@ Curve = NDArray[np.float64]
 OUTCOMES = {
     "stable": "trained, and at the end below the threshold; never left it by a catapult",
     "catapult": "trained, and at the end below the threshold, after one catapult or more",
-    "edge_of_stability": "trained, and at the end still at the threshold or crossing it",
+    "edge_of_stability": "trained, and in its last quarter at the edge of stability",
     "diverged": "the loss stopped being finite",
     "stuck": "finite but not trained, or frozen at an unstable minimum by a vanished gradient",
-    "unknown": "trained, but no sharpness was measured to judge its stability by",
+    "unknown": "cannot be judged: no sharpness, too few steps, or above the threshold at the end",
 }
 
 NATURAL_PHASES = {
-    "progressive_sharpening": "before the first crossing of the threshold the sharpness rose",
-    "sharpness_reduction": "before the first crossing of the threshold the sharpness fell",
-    "constant": "before the first crossing of the threshold it stayed within 5 %",
+    "progressive_sharpening": "it rose before it first crossed the threshold, transients aside",
+    "sharpness_reduction": "it fell before it first crossed the threshold, transients aside",
+    "constant": "it stayed within 5 % before it first crossed the threshold, transients aside",
     "unknown": "the threshold was crossed from the start, or no sharpness was measured",
 }
 
 # A rise of the loss by 10 % makes a catapult: the delta of Kalra & Barkeshli's search.
 RISE = 1.1
+# The sharpness rises or falls where it changes by more than this share.
 TREND = 0.05
-# Most late ratios above this, once 1 was crossed: hovering. Physics of the edge has 0.91 to 2.1.
-EDGE = 0.9
-LAST_LOSSES = 32
+# Ratios between these are at the threshold.
+AT_THRESHOLD = (0.9, 1.1)
+# The mean ratio at the edge of stability; see `is_at_edge`.
+EDGE_MEAN = (0.85, 1.5)
+# At the edge the loss rises at no fewer and no more than these shares of the updates.
+EDGE_RISES = (0.05, 0.9)
+# The sharpness at the edge varies by more than this share; a quadratic's does not.
+MOVED = 1e-3
+# Trained: better than the baseline by this share, in most of the last 32 losses.
+GAIN, LAST_LOSSES, MOST = 0.1, 32, 0.5
 # Below this fraction of the initial loss nothing is left but rounding; so where it stands still.
 VANISHED = 1e-20
 
@@ -54,31 +70,34 @@ class Catapult:
     end: int
 
 
-def catapults(loss: Curve, ratio: Curve | None = None) -> list[Catapult]:
+def catapults(loss: Curve, ratio: Curve | None = None, rise: float = RISE) -> list[Catapult]:
     """Excursions of the loss by more than 10 % above its running minimum that come back to it.
 
-    In the measurements from the last one before the start to the first one after the end the ratio
-    must have exceeded 1: momentum and minibatches make the loss rise below the threshold too, and
-    that is no catapult. Where it was never measured, the loss alone must do. Nor is a catapult an
-    excursion that has not come back by the last step, or that killed the network: a dead one comes
-    back as well, to the loss of its constant output, and never moves again.
+    In the measurements from the last one before the start to the end, or to the next one where none
+    lies between, the ratio must have exceeded 1: momentum makes the loss rise below the threshold
+    too, and that is no catapult. Where it was never measured, the loss alone must do. Nor is an
+    excursion a catapult that has not come back by the last step, or that killed the network: a dead
+    one comes back as well, to the loss of its constant output, and never moves again.
 
     Parameters
     ----------
     loss, ratio : arrays, shape (steps,)
+    rise : float
+        How much higher than the minimum is an excursion, where 10 % could be noise.
     """
     found = []
     start = peak = 0
     measured = np.flatnonzero(np.isfinite(ratio)) if ratio is not None else np.empty(0, dtype=int)
-    for step in range(1, len(loss)):
-        if not np.isfinite(loss[step]):
-            break
+    lost = np.flatnonzero(~np.isfinite(loss))
+    for step in range(1, int(lost[0]) if lost.size else len(loss)):
         if loss[step] > loss[start]:
             peak = step if peak == start or loss[step] > loss[peak] else peak
             continue
-        if peak > start and loss[peak] > RISE * loss[start]:
+        if peak > start and loss[peak] > rise * loss[start]:
             before = max(int(np.searchsorted(measured, start, "right")) - 1, 0)
-            around = measured[before : int(np.searchsorted(measured, step)) + 1]
+            within = int(np.searchsorted(measured, step, "right"))
+            unseen = not (within and measured[within - 1] > start)
+            around = measured[before : within + unseen]
             dead = step + 1 < len(loss) and (loss[step:] == loss[step]).all()
             if not dead and (ratio is None or not around.size or ratio[around].max() > 1):
                 found.append(Catapult(start, peak, step))
@@ -86,21 +105,111 @@ def catapults(loss: Curve, ratio: Curve | None = None) -> list[Catapult]:
     return found
 
 
-def natural_phase(sharpness: Curve, ratio: Curve) -> str:
-    """The trend of the sharpness from the start to the last measurement before ratio exceeds 1.
+class Evolution(NamedTuple):
+    """How the sharpness moved before the first ratio above 1: what `phase_of` needs.
 
-    One of ``NATURAL_PHASES``. It speaks for the stretch of training that this run spent below the
-    threshold, however short: a fast warmup shows only the first steps.
+    Attributes
+    ----------
+    measurements : int, or array
+        How many there are.
+    first, last : float, or array
+        The first and the last sharpness.
+    low, high : float, or array
+        Its turning points: the last value that was more than 5 % below, or above, all before.
+    low_at, high_at : int, or array
+        Which measurements they were.
     """
-    measured = np.isfinite(sharpness) & np.isfinite(ratio)
-    values, above = sharpness[measured], ratio[measured] > 1
-    before = values[: int(np.argmax(above))] if above.any() else values
-    if len(before) < 2 or not before[0] > 0:
-        return "unknown"
-    change = before[-1] / before[0] - 1
-    if abs(change) <= TREND:
-        return "constant"
-    return "progressive_sharpening" if change > 0 else "sharpness_reduction"
+
+    measurements: Any
+    first: Any
+    last: Any
+    low: Any
+    low_at: Any
+    high: Any
+    high_at: Any
+
+
+def evolution(sharpness: Curve, ratio: Curve) -> tuple[Evolution, NDArray[np.intp]]:
+    """The evolution of the sharpness, and the rows of its measurements."""
+    rows = np.flatnonzero(np.isfinite(sharpness) & np.isfinite(ratio))
+    above = ratio[rows] > 1
+    rows = rows[: int(np.argmax(above))] if above.any() else rows
+    if not rows.size:
+        return Evolution(0, math.nan, math.nan, math.nan, 0, math.nan, 0), rows
+    values = sharpness[rows]
+    low_at, high_at = _last_new_low(values), _last_new_low(-values)
+    return Evolution(
+        len(rows), values[0], values[-1], values[low_at], low_at, values[high_at], high_at
+    ), rows
+
+
+def _last_new_low(values: Curve) -> int:
+    """The last value that is below its predecessor of the kind by more than 5 %."""
+    falling, at = -np.minimum.accumulate(values), 0
+    while True:
+        bound = values[at] - TREND * abs(values[at])
+        after = int(np.searchsorted(falling, -bound, "right"))
+        if after == len(values):
+            return at
+        at = after
+
+
+def phase_of(seen: Evolution, *, adaptive: bool = False) -> Any:
+    """The verdict of `natural_phase`, elementwise."""
+    first_at, last_at = np.minimum(seen.low_at, seen.high_at), np.maximum(seen.low_at, seen.high_at)
+    down = seen.low_at < seen.high_at
+    first, last = np.where(down, seen.low, seen.high), np.where(down, seen.high, seen.low)
+    corners = np.stack(np.broadcast_arrays(seen.first, first, last, seen.last))
+    lengths = np.stack(
+        np.broadcast_arrays(first_at, last_at - first_at, seen.measurements - 1 - last_at)
+    )
+    change = np.diff(corners, axis=0)
+    moved = np.abs(change) > TREND * np.abs(corners[:-1])
+    lengths = np.where(moved, lengths, 0)
+    if adaptive:
+        opening = np.argmax(lengths > 0, axis=0)[None]
+        short = 2 * np.take_along_axis(lengths, opening, 0) < seen.measurements - 1
+        falls = np.take_along_axis(change, opening, 0) < 0
+        skipped = np.take_along_axis(lengths, opening, 0) * ~(short & falls)
+        np.put_along_axis(lengths, opening, skipped, 0)
+    # The longest, and of two the later one.
+    longest = 2 - np.argmax(lengths[::-1], axis=0)[None]
+    rises = np.take_along_axis(change, longest, 0)[0] > 0
+    return np.select(
+        [(np.asarray(seen.measurements) < 2) | ~(np.asarray(seen.first) > 0),
+         lengths.max(axis=0) == 0, rises],
+        ["unknown", "constant", "progressive_sharpening"],
+        "sharpness_reduction",
+    )  # fmt: skip
+
+
+def natural_phase(sharpness: Curve, ratio: Curve, *, adaptive: bool = False) -> str:
+    """Whether the sharpness rises or falls by itself: before the ratio first exceeds 1.
+
+    Its minimum and its maximum (to within 5 %) divide these measurements into up to three
+    stretches; the longest over which it changes by more than 5 % gives the phase. A short transient
+    does not: muP's sharpness dips before it rises, Adam's P^-1 H collapses from an enormous value.
+    Kalra & Barkeshli 2024, section 4: C2, then C1.
+
+    Parameters
+    ----------
+    sharpness, ratio : arrays, shape (steps,)
+    adaptive : bool
+        The sharpness is preconditioned: a fall that opens the run and takes less than half of it is
+        the preconditioner's own transient, and gives no phase.
+
+    Returns
+    -------
+    str
+        One of ``NATURAL_PHASES``. It describes the steps that this run spent below the threshold,
+        however few: a fast warmup leaves only the first ones.
+    """
+    return str(phase_of(evolution(sharpness, ratio)[0], adaptive=adaptive))
+
+
+def target(reference: Any) -> Any:
+    """The loss below which a run is better than the reference by 10 %."""
+    return reference - GAIN * np.abs(reference)
 
 
 def trainable(loss: Curve, baseline: float | None) -> bool:
@@ -110,31 +219,151 @@ def trainable(loss: Curve, baseline: float | None) -> bool:
     of the zero output, which may be a small fraction of the initial one. It serves only where no
     constant is worth anything (None) or where a constant is already perfect (0).
     """
-    if not np.isfinite(loss).all() or loss.min() < 0:
-        return False
-    reference = baseline if baseline else loss[0]
-    return bool(np.mean(loss[-LAST_LOSSES:] < 0.9 * reference) > 0.5)
+    below = loss[-LAST_LOSSES:] < target(baseline if baseline else loss[0])
+    return bool(np.isfinite(loss).all() and np.mean(below) > MOST)
 
 
-def outcome(loss: Curve, ratio: Curve, *, diverged: bool, trained: bool, n_catapults: int) -> str:
-    """One of ``OUTCOMES``. "Late" is the last quarter of the measured steps.
+def stuck(loss: Curve, baseline: float | None) -> bool:
+    """Finite, 32 steps or more, and not `trainable`.
 
-    Stability is judged by the late ratios, never by a finite loss: a deterministic run whose
-    residual has underflowed to nothing sits still at a minimum that the slightest noise would
-    leave. Such a run is stuck if its last ratio exceeds 1.
+    Without a ``baseline``, most of the last 32 losses must be no better than the first.
     """
-    if diverged:
-        return "diverged"
-    if not trained:
-        return "stuck"
+    if len(loss) <= LAST_LOSSES or not np.isfinite(loss).all():
+        return False
+    if baseline is None:
+        return bool(np.mean(loss[-LAST_LOSSES:] < loss[0]) <= MOST)
+    return not trainable(loss, baseline)
+
+
+class Ending(NamedTuple):
+    """How a stretch of a run went, its last quarter say: what `is_at_edge` needs.
+
+    Attributes
+    ----------
+    mean_ratio : float, or array
+    entries : int, or array
+        How often the ratio rises above 1.
+    rises : float, or array
+        The share of the updates after which the loss is higher.
+    variation : float, or array
+        Largest minus smallest sharpness, over the largest.
+    """
+
+    mean_ratio: Any
+    entries: Any
+    rises: Any
+    variation: Any
+
+
+def late_measurements(measured: int) -> int:
+    """How many of so many measurements are late: the last quarter."""
+    return max(1, measured // 4)
+
+
+def ending(loss: Curve, ratio: Curve, sharpness: Curve, first: int, last: int) -> Ending:
+    """The features of rows ``first`` to ``last``, of which ``first`` is measured."""
     measured = np.flatnonzero(np.isfinite(ratio))
-    if not measured.size:
-        return "unknown"
-    late = measured[-max(1, len(measured) // 4) :]
-    end = loss[late[0] :]
-    if end.max() <= VANISHED * loss[0] or (len(end) > 1 and np.ptp(end) == 0):
-        if ratio[measured[-1]] > 1:
-            return "stuck"
-    elif ratio[measured].max() > 1 and (ratio[late].max() > 1 or np.mean(ratio[late] > EDGE) > 0.5):
-        return "edge_of_stability"
-    return "catapult" if n_catapults else "stable"
+    before, within = measured[measured < first][-1:], measured[measured >= first]
+    within = within[within <= last]
+    above = ratio[np.concatenate([before, within])] > 1
+    entries = np.count_nonzero(above[1:] & ~above[:-1]) + (not before.size and above[0])
+    losses, values = loss[max(first - 1, 0) : last + 1], sharpness[within]
+    rises = np.count_nonzero(losses[1:] > losses[:-1]) / max(len(losses) - 1, 1)
+    variation = (values.max() - values.min()) / values.max() if values.max() > 0 else 0.0
+    return Ending(ratio[within].mean(), entries, rises, variation)
+
+
+def is_at_edge(seen: Ending, *, loss_tells: bool) -> Any:
+    """Whether this is the edge of stability, elementwise.
+
+    The mean ratio is between 0.85 and 1.5, the sharpness moves, and the ratio rises above 1 again
+    and again or, where that tells (``loss_tells``), the loss does not fall monotonically: without
+    momentum and on all samples it rises by instability only. Measured on runs of all models and
+    optimizers: see tests/test_reader.py.
+    """
+    near = (seen.mean_ratio >= EDGE_MEAN[0]) & (seen.mean_ratio <= EDGE_MEAN[1])
+    few, many = EDGE_RISES
+    uneven = (seen.rises >= few) & (seen.rises <= many) & loss_tells
+    return near & (seen.variation > MOVED) & ((seen.entries > 1) | uneven)
+
+
+def outcome(
+    loss: Curve,
+    ratio: Curve,
+    sharpness: Curve,
+    *,
+    diverged: bool,
+    trained: bool,
+    stuck: bool,
+    n_catapults: int,
+    loss_tells: bool,
+) -> str:
+    """The outcome of a run; see `outcome_of`.
+
+    Parameters
+    ----------
+    loss, ratio, sharpness : arrays, shape (steps,)
+    diverged, trained, stuck : bool
+    n_catapults : int
+    loss_tells : bool
+        See `is_at_edge`.
+    """
+    measured = np.flatnonzero(np.isfinite(ratio))
+    late = int(measured[-late_measurements(len(measured))]) if measured.size else len(loss)
+    edge = still = False
+    if measured.size and not diverged:
+        seen = ending(loss, ratio, sharpness, late, len(loss) - 1)
+        edge = is_at_edge(seen, loss_tells=loss_tells) and ratio[measured].max() > 1
+        still = is_still(loss[late:].max(), loss[late:].min(), loss[0], len(loss) - late)
+    return str(outcome_of(
+        diverged=diverged, trained=trained, stuck=stuck, measured=measured.size > 0, still=still,
+        ratio_last=ratio[measured[-1]] if measured.size else math.nan, edge=edge,
+        n_catapults=n_catapults,
+    ))  # fmt: skip
+
+
+def outcome_of(
+    *,
+    diverged: Any,
+    trained: Any,
+    stuck: Any,
+    measured: Any,
+    still: Any,
+    ratio_last: Any,
+    edge: Any,
+    n_catapults: Any,
+) -> Any:
+    """One of ``OUTCOMES``, elementwise.
+
+    Stability is judged by the last quarter of the measurements, never by a finite loss: a
+    deterministic run whose residual has underflowed to nothing (``still``) sits at a minimum that
+    the slightest noise would leave. Such a run is stuck if its last ratio exceeds 1.
+
+    Parameters
+    ----------
+    diverged, trained, stuck, measured, still, edge : bool, or arrays of it
+        ``measured``: whether there is a ratio at all. ``still``: late losses that have vanished, or
+        do not change. ``edge``: `is_at_edge` of the last quarter, of a run that has crossed 1.
+    ratio_last : float, or array
+        The last ratio.
+    n_catapults : int, or array
+    """
+    above = np.asarray(ratio_last) > 1
+    return np.select(
+        [
+            np.asarray(diverged),
+            np.asarray(stuck),
+            ~(np.asarray(trained) & measured),
+            still & above,
+            ~np.asarray(still) & edge,
+            above,
+            np.asarray(n_catapults) > 0,
+        ],
+        ["diverged", "stuck", "unknown", "stuck", "edge_of_stability", "unknown", "catapult"],
+        "stable",
+    )
+
+
+def is_still(late_max: Any, late_min: Any, loss_init: Any, rows: int) -> Any:
+    """Whether the late losses have vanished, or do not change."""
+    return (late_max <= VANISHED * loss_init) | ((late_max == late_min) & (rows > 1))

@@ -1,18 +1,16 @@
-"""What one training run leaves behind: its curves, and what they say."""
+"""What one training run leaves behind: its trajectory, its parameters, its cost."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator import regimes
-from simulator.limits import StabilityLimit
+from simulator.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from simulator.experiment import Experiment
@@ -22,26 +20,30 @@ __all__ = ["Run"]
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """What one training run did. Curves hold values before the update of their step.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run(Trajectory):
+    """A run of this package: a `Trajectory` with a row for every step, and its other results.
 
     Attributes
     ----------
     experiment : Experiment
     seed : int
         What was done; arrays that were given, theta0 and rates, are not part of it.
+    step : array, shape (steps,)
+        Updates done before: 0, 1, 2 and so on.
     loss : array, shape (steps,)
         Of the samples that the update sees; NaN after a divergence.
     eigenvalues : array, shape (steps, top_k)
         Top Hessian eigenvalues of that loss, largest first; NaN where not measured.
+    sharpness : array, shape (steps,)
+        The first of them.
     preconditioned_sharpness : array, shape (steps,), or None
         Top eigenvalue of P^-1 H, P the preconditioner of the update about to be taken; for adaptive
         optimizers, and where parameters have rates of their own.
     eta : array, shape (steps,)
         Learning rate; after a divergence, where only the run would have told it, the last one.
     limit : StabilityLimit
-        The sharpness (pre-conditioned, if there is such a thing) that the optimizer bears.
+        The largest stable sharpness of the optimizer (preconditioned, if that was measured).
     residual : array, shape (steps,)
         Residual norm of the first Hessian eigenvalue: how well it is known. Infinite where the
         measurement did not converge, NaN where nothing was measured.
@@ -64,6 +66,11 @@ class Run:
         Losses that the schedule asked for, besides those of the updates.
     constant_loss : float or None
         Loss of the best constant output, which a dead network reaches.
+    updates_per_epoch : int
+        Updates in which every sample is seen once; 1 where each sees all samples.
+    gradient_final : float
+        Largest entry, in absolute value, of the gradient of all samples after the last update; NaN
+        after a divergence, and where small `UV` models train as a whole. 0 for a dead network.
     seconds : mapping
         What it took: ``compile`` (or load kernels from the cache), ``curvature``, and ``step``, all
         else. Runs that go side by side measure and step in one pass, which counts as ``step``.
@@ -71,17 +78,13 @@ class Run:
 
     experiment: Experiment
     seed: int
-    loss: Array
+    step: Array = field(init=False)
+    sharpness: Array = field(init=False)
     eigenvalues: Array
-    preconditioned_sharpness: Array | None
-    eta: Array
-    limit: StabilityLimit
     residual: Array
-    converged: NDArray[np.bool_]
     n_unconverged: int
     theta: Array
     loss_init: float
-    loss_final: float
     sharpness_final: float
     preconditioned_sharpness_final: float
     diverged_step: int
@@ -90,35 +93,16 @@ class Run:
     test_accuracy_final: float
     products: int
     forward_passes: int
-    constant_loss: float | None
     seconds: Mapping[str, float]
 
-    @property
-    def sharpness(self) -> Array:
-        """Top Hessian eigenvalue before each update (steps,); NaN where not measured."""
-        return self.eigenvalues[:, 0]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "step", np.arange(len(self.loss)))
+        object.__setattr__(self, "sharpness", self.eigenvalues[:, 0])
 
     @property
-    def effective_sharpness(self) -> Array:
-        """The sharpness (steps,) that the threshold speaks of: pre-conditioned, if there is one."""
-        if self.preconditioned_sharpness is None:
-            return self.sharpness
-        return self.preconditioned_sharpness
-
-    @property
-    def threshold(self) -> Array:
-        """Sharpness (steps,) above which a quadratic would be unstable; infinite at eta = 0."""
-        return self.limit.sharpness(self.eta)
-
-    @property
-    def ratio(self) -> Array:
-        """Effective sharpness over threshold (steps,): above 1 a quadratic would be unstable."""
-        return self.limit.ratio(self.effective_sharpness, self.eta)
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the loss stopped being finite."""
-        return self.diverged_step >= 0
+    def diverged_row(self) -> int:
+        """The step of the divergence; -1 if there was none."""
+        return self.diverged_step
 
     @property
     def loss_max(self) -> float:
@@ -147,37 +131,6 @@ class Run:
         curve = self.preconditioned_sharpness
         return _largest(
             np.append([] if curve is None else curve, self.preconditioned_sharpness_final)
-        )
-
-    @cached_property
-    def catapults(self) -> list[regimes.Catapult]:
-        """See `simulator.regimes.catapults`."""
-        return regimes.catapults(self.loss, self.ratio)
-
-    @property
-    def n_catapults(self) -> int:
-        """How many catapults there were."""
-        return len(self.catapults)
-
-    @property
-    def natural_phase(self) -> str:
-        """See `simulator.regimes.natural_phase`."""
-        return regimes.natural_phase(self.effective_sharpness, self.ratio)
-
-    @property
-    def trainable(self) -> bool:
-        """See `simulator.regimes.trainable`."""
-        return regimes.trainable(np.append(self.loss, self.loss_final), self.constant_loss)
-
-    @property
-    def outcome(self) -> str:
-        """See `simulator.regimes.outcome`."""
-        return regimes.outcome(
-            self.loss,
-            self.ratio,
-            diverged=self.diverged,
-            trained=self.trainable,
-            n_catapults=self.n_catapults,
         )
 
 

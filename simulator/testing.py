@@ -24,9 +24,10 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from simulator.arrays import Array
 from simulator.checks import one_of
 from simulator.data import Data
-from simulator.models import MLP, MODELS, UV, Array, Model, Quadratic
+from simulator.models import MLP, MODELS, UV, Model, Quadratic
 from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES
 from simulator.optimizers import (

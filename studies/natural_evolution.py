@@ -2,7 +2,7 @@
 
 Kalra & Barkeshli 2024, section 4.1 and figure 1 (regimes C1 to C3), at a tenth of the critical
 learning rate, mean squared error, ReLU, depth 3. muP's rise does not flatten with width; at width
-32 it comes after a dip and hangs on the initialisation, from 0.9 to 3.6. It is the small output
+32 it comes after a dip and depends on the initialisation, from 0.9 to 3.6. It is the small output
 that makes sharpness rise: SP with its readout scaled by 0.1 does as muP does. With cross-entropy it
 rises far more, then collapses as the samples are separated. Not so: SP with tanh falls by a quarter
 only; SP with depth 2 and width 512 stays; linear networks in muP fall. At one and a half times

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
-from simulator.events import Curves, find_events
+from simulator.events import find_events
 from simulator.studying import Lab, claim
 from simulator.studying.style import COLORS, legend, panels, threshold
 
@@ -55,7 +55,7 @@ def measure(lab: Lab) -> xr.Dataset:
         natural, ramp = run(eta / 5, 0, 100).sharpness, 0.5 * eta**3 * drive * UNIT
         alpha = (natural[-1] - natural[0]) / (99 * eta / 5)
         driven = run(eta, ramp, STEPS)
-        excess, events = driven.sharpness - driven.threshold, find_events(Curves.of(driven))
+        excess, events = driven.sharpness - driven.threshold, find_events(driven)
         # From the first time above 0 to the second; all, where it never is.
         once = excess[slice(*(*events.crossings, None, None)[:2])]
         total = THEORY.effective_drive(alpha, eta, ramp)

@@ -5,7 +5,7 @@ warmup from 0. In muP sharpness and learning rate rise towards each other (head-
 SP the learning rate catches up with a sharpness that falls by itself (rear-end collision). They
 meet where the sharpness is first seen above 2 / eta; k is eta over its critical value at the start.
 That the sharpness tracks 2 / eta is a statement about slow warmups: in a fast one it stays above,
-and how often it crosses 2 / eta hangs on chance (1 to 74 times): it hovers a few percent above.
+and how often it crosses 2 / eta depends on chance (1 to 74 times): it hovers a few percent above.
 
 Not so: with tanh muP diverges at k = 8; with cross-entropy the sharpness falls faster than 1 / eta
 once the samples are separated. The wider SP, the less its sharpness falls by itself: at width 48

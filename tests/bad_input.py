@@ -224,12 +224,12 @@ BAD = [
     ("info '\x9b31m.zarr'", "store", r"\x9b31m.zarr"),
     # tables
     ("explain '\x1b[31m.csv'", "source", r"\x1b[31m.csv"),
-    ("explain nul.csv", "columns", "loss"),
+    ("explain nul.csv", "source", "nul.csv"),
     ("explain latin.csv", "source", "latin.csv"),
-    ("explain escape.csv", "columns", "loss"),
+    ("explain escape.csv", "source", "escape.csv"),
     ("explain wide.csv", "source", "wide.csv"),
     ("explain unclosed.csv", "source", "unclosed.csv"),
-    ("explain far.csv", "columns", "step"),
+    ("explain far.csv", "source", "far.csv"),
     ("explain folder.csv", "source", "folder.csv"),
     # config
     ("run --config missing.toml", "--config", "missing.toml"),
@@ -280,7 +280,11 @@ BAD = [
     # resume and overwrite
     (f"sweep {QUADRATIC} {GRID} --resume", "--resume", ""),
     (f"sweep {QUADRATIC} {GRID} --resume --overwrite --output store.zarr", "--resume", ""),
-    (f"sweep {QUADRATIC} {GRID} --resume --output store.zarr", "--resume", "store.zarr"),
+    (
+        f"sweep {QUADRATIC} {GRID} --no-curves --resume --output store.zarr",
+        "--resume",
+        "store.zarr",
+    ),
     (f"sweep {QUADRATIC} {GRID} --resume --output folder.npz", "--output", "folder.npz"),
     (f"sweep {QUADRATIC} {GRID} --overwrite --output folder.npz", "--output", "folder.npz"),
     (f"sweep {QUADRATIC} {GRID} --overwrite --output text.npz", "--output", "text.npz"),

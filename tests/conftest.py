@@ -33,6 +33,7 @@ def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=2, help="Sweeps that test_kills.py kills.")
     parser.addoption("--flips", type=int, default=1, help="Bits that test_kernel_cache.py flips.")
     parser.addoption("--seeds", type=int, default=1, help="Seeds of laws, studies and findings.")
+    parser.addoption("--readings", type=int, default=40, help="Paragraphs of explain to check.")
     parser.addoption("--cold", action="store_true", help="The kernel cache was empty at first.")
     parser.addoption("--stores", type=int, default=6, help="Stores that are damaged.")
 

@@ -1,24 +1,30 @@
 """The plan of CONTRIBUTING: arrows go one way, and importing costs nothing."""
 
 import ast
+import importlib
 import inspect
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import simulator
+from simulator.commands import warmup
+from simulator.models import MODELS
+from simulator.optimizers import OPTIMIZERS
+from simulator.schedules import SCHEDULES
 
 PACKAGE = Path(simulator.__file__).parent
 
 # Each room may import from rooms below it only.
 FLOORS = [
-    {"checks", "blas", "timing"},
+    {"checks", "blas", "timing", "arrays"},
     {"seeding", "catapult_search", "named", "limits", "regimes", "parameterizations", "numerics"}
     | {"files", "shipped", "lending"},
-    {"schedules", "theory", "data", "runs"},
-    {"models", "optimizers", "events"},
+    {"schedules", "theory", "data", "trajectory", "logs"},
+    {"models", "optimizers", "events", "runs"},
     {"curvature", "testing", "derivatives", "experiment"},
     {"training"},
     {"critical"},
@@ -80,6 +86,29 @@ def test_everything_public_can_be_reached_and_nothing_else():
     assert set(simulator.__all__) <= set(dir(simulator))
     with pytest.raises(AttributeError, match="nonsense"):
         simulator.nonsense  # noqa: B018
+
+
+REGISTERED = [
+    kind for kinds in (MODELS, OPTIMIZERS, SCHEDULES) for kind in kinds.values()
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REGISTERED, ids=lambda kind: kind.name)
+def test_what_is_registered_is_public_and_in_the_reference(kind):
+    """A model, an optimizer or a schedule; ``test_help`` and ``test_testing`` hold the rest."""
+    assert kind.__name__ in simulator.__all__
+    reference = (PACKAGE.parent / "docs" / "reference" / "python.md").read_text()
+    assert f".. autoclass:: {kind.__name__}\n" in reference
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "commands").glob("*.py")), ids=lambda p: p.stem)
+def test_every_command_is_registered_and_in_the_readme(path):
+    module = importlib.import_module(f"simulator.commands.{path.stem}")
+    for name, command in vars(module).items():
+        mine = getattr(getattr(command, "callback", None), "__module__", "") == module.__name__
+        if isinstance(command, click.Command) and mine and name == path.stem:
+            assert warmup.commands[command.name] is command
+            assert f"| `warmup {command.name}" in (PACKAGE.parent / "README.md").read_text()
 
 
 def test_no_module_hides_a_public_name():

@@ -238,13 +238,13 @@ def test_two_ways_take_half_the_passes_of_the_paper_s(digits):
 
 
 def test_the_updates_told_are_those_of_the_runs(digits, monkeypatch):
-    made, simulate = [], sim.simulate
+    made, train = [], sim.train
 
     def noting(*arguments, **options):
-        made.append(options["steps"])
-        return simulate(*arguments, **options)
+        made.append(arguments[0].steps)
+        return train(*arguments, **options)
 
-    monkeypatch.setattr("simulator.critical.simulate", noting)
+    monkeypatch.setattr("simulator.critical.train", noting)
     found = sim.critical_learning_rate(sim.MLP(**NET), digits, steps=32)
     assert found.updates == sum(made) == 32 * len(made)
 

@@ -101,8 +101,8 @@ def test_it_can_be_interrupted_in_the_middle_of_a_run():
     tell = """
 from simulator import critical
 from simulator.commands import main
-train = critical.simulate
-critical.simulate = lambda *given, **options: (print("begun", flush=True), train(*given, **options))
+train = critical.train
+critical.train = lambda *given, **options: (print("begun", flush=True), train(*given, **options))
 main()
 """
     line = "critical --model quadratic --steps 10000000 --seeds 2"

@@ -4,6 +4,7 @@
 """
 
 import io
+import json
 import math
 import struct
 import zipfile
@@ -210,9 +211,28 @@ def tables(draw):
     return "\n".join(",".join(line) for line in [names, *lines]).encode("utf-8", "surrogatepass")
 
 
+keys = st.sampled_from(
+    ["step", "_step", "epoch", "loss", "train/loss", "lr", "lr-Adam", "val_loss"]
+)
+plain = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), words)
+records = st.dictionaries(keys, st.one_of(plain, st.integers(0, 9), st.lists(plain, max_size=2)))
+
+
+@st.composite
+def json_logs(draw):
+    """JSON lines, a list, or a state of a trainer, of records that may make sense."""
+    entries = draw(st.lists(records, max_size=8))
+    form = draw(st.sampled_from(["lines", "list", "state"]))
+    if form == "lines":
+        text = "".join(json.dumps(entry) + "\n" for entry in entries)
+    else:
+        text = json.dumps(entries if form == "list" else {"log_history": entries}, indent=1)
+    return text.encode("utf-8", "surrogatepass")
+
+
 @often
 @given(
-    content=st.one_of(tables(), damaged(tables()), st.binary()),
+    content=st.one_of(tables(), damaged(tables()), json_logs(), damaged(json_logs()), st.binary()),
     columns=st.one_of(st.none(), st.none(), named, st.lists(words, max_size=3)),
 )
 @example(b"loss," * 199_999 + b"loss\n1", None)
@@ -223,6 +243,13 @@ def tables(draw):
 @example(b"step,loss\n0,1\n1e300,2", None)
 @example("loss\n\x1b[31m\u202e".encode(), None)
 @example(b"loss\n\0", None)
+@example(b"[" * 100_000, None)
+@example(b"[" + b"[]," * 3_000_000 + b"[]]", None)
+@example(b'{"loss": ' + b"9" * 5000 + b"}\n", None)
+@example(b'{"step": 0, "loss": 1}\n' * 3, None)
+@example(b"step,loss\n" + b"".join(b"%d,1\n" % (step % 7) for step in range(4000)), None)
+@example(b"step,loss\n" + b"0,1\nstep,loss\n" * 20_000, None)
+@example("loss\n1\n".encode("utf-16")[:-1], None)
 @example(b"loss,sharpness,eta,preconditioned_sharpness\n" + b"0,63,0,3e-307\n" * 4, None)
 def test_any_table_is_told_or_refused(content, columns):
     curves = read(read_curves, written(content, "input.csv"), GD().limit, columns)
@@ -234,7 +261,7 @@ def test_any_table_is_told_or_refused(content, columns):
 
 
 @seldom
-@given(content=st.one_of(tables(), damaged(tables())))
+@given(content=st.one_of(tables(), damaged(tables()), json_logs()))
 @example(b"loss\n0.0")
 @example(b"loss\ninf")
 @example(b"loss\n1e283\n1e-300")

@@ -1,6 +1,7 @@
 """What the program says of itself, and how soon."""
 
 import inspect
+import math
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import click
 import pytest
 from program import HEAVY, ROOT
 
-from simulator import critical_learning_rate, load_data, simulate
+from simulator import critical_learning_rate, load_data, simulate, sweep
 from simulator.commands import warmup
 from simulator.critical import FAILURES, METHODS
 from simulator.data import LOADERS
@@ -19,7 +20,7 @@ from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES
 from simulator.optimizers import OPTIMIZERS
 from simulator.parameterizations import PARAMETERIZATIONS
-from simulator.schedules import DECAYS
+from simulator.schedules import DECAYS, SCHEDULES
 from simulator.sweeps import Spec
 from simulator.sweeps.spec import ETA_UNITS
 
@@ -76,6 +77,7 @@ CHOICES = {
     "param": set(PARAMETERIZATIONS),
     "loss": set(LOSSES),
     "optimizer": set(OPTIMIZERS),
+    "schedule": set(SCHEDULES),
     "decay": set(DECAYS),
     "eta_unit": set(ETA_UNITS),
     "dtype": set(DTYPES),
@@ -165,3 +167,41 @@ def test_a_default_that_the_library_has_too_is_the_same(command, function):
             assert option.default == theirs, option.name
             compared += 1
     assert compared >= 5
+
+
+WHOLE = ("model", "optimizer", "schedule")
+PAIRS = {"run": simulate, "sweep": sweep, "critical": critical_learning_rate}
+
+
+def _defaults(function, argument):
+    """What Python has for an argument: in the function, or in what it is given."""
+    classes = (one for kinds in (MODELS, OPTIMIZERS, SCHEDULES) for one in kinds.values())
+    signatures = [inspect.signature(one).parameters for one in (function, load_data, *classes)]
+    return [s[argument].default for s in signatures if argument in s]
+
+
+@pytest.mark.parametrize("command", PAIRS)
+def test_python_and_the_command_line_agree_on_names_and_defaults_or_a_page_says_so(command):
+    page = (ROOT / "docs" / "names.md").read_text()
+    listed = set(re.findall(r"--[a-z0-9-]+", page))
+    groups = {"model", "data", "loss", "optimizer", "schedule", "search", "curvature"}
+    for option in warmup.commands[command].params:
+        if getattr(option, "group", "") not in groups or option.name in WHOLE:
+            continue
+        known = _defaults(PAIRS[command], option.argument)
+        typed = option.opts[-1]
+        assert known or typed in listed, f"Python has no {option.argument}"
+        assert option.name == option.argument or typed in listed, typed
+        given = option.default
+        if isinstance(given, (str, int, float)) and not _same_default(given, known):
+            assert typed in listed, f"{typed} {given}, in Python {known}"
+
+
+def _same_default(given, known):
+    def number(value):
+        try:
+            return float(value[0] if isinstance(value, tuple) else value)
+        except (TypeError, ValueError):
+            return math.nan
+
+    return given in known or any(number(given) == number(value) for value in known)

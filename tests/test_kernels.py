@@ -62,36 +62,31 @@ def _products(samples, fan_in, fan_out):
     return {"forward": z, "backward": e, "outer": out}
 
 
-def _side_by_side(data, every, optimizer, steps, **options):
-    model = sim.UV(**options)
+def _side_by_side(every, optimizer, steps):
+    model = sim.UV(width=5)
     cells = sim.sweep(
-        model, data, optimizer=optimizer, eta_init=[0.3], eta_trgt=[0.5, 2.4, 9.0], t_wrm=[1, 5],
+        model, ONE, optimizer=optimizer, eta_init=[0.3], eta_trgt=[0.5, 2.4, 9.0], t_wrm=[1, 5],
         steps=steps, seeds=1, eta_unit="critical", sharpness_every=every,
     )  # fmt: skip
     names = ("loss_init", "loss_max", "loss_final", "sharpness_max", "diverged_step", "n_catapults")
-    eta = sim.eta_critical(model, data, optimizer)
+    eta = sim.eta_critical(model, ONE, optimizer)
     schedule = sim.Warmup(eta_trgt=0.3 * eta, t_wrm=4)
     curves = sim.simulate(
-        model, data, optimizer=optimizer, schedule=schedule, steps=steps, sharpness_every=every
+        model, ONE, optimizer=optimizer, schedule=schedule, steps=steps, sharpness_every=every
     )
     return {"curve": curves.loss, **{name: np.asarray(cells[name], dtype=float) for name in names}}
 
 
-def _many_at_once():
-    """The largest losses that a search for the largest learning rate asks for; sparse curves."""
+def _sparse_curves():
     model = sim.UV(width=5)
-    lanes = model.lanes(ONE)
-    begin = lanes.begin(np.array([model.init(ONE, seed) for seed in range(3)]))
+    batched = model.batched(ONE)
+    begin = batched.begin(np.array([model.init(ONE, seed) for seed in range(3)]))
     rates = np.array([[0.0, 0.1, 0.1], [0.2, 0.3, 9.0]])
     weights = sim.Warmup().weights(9)
     curves = ensemble.train_batched(
-        lanes, begin, rates, weights, sim.GD(), sharpness_every=1, constant_loss=None, stride=3
+        batched, begin, rates, weights, sim.GD(), sharpness_every=1, constant_loss=None, stride=3
     )
-    found = {"sharpness": curves.sharpness}
-    for t_wrm, steps in ((1, 40), (9, 41)):
-        weights = sim.Warmup(t_wrm=t_wrm).weights(steps)
-        found[f"{t_wrm}"] = ensemble.largest_losses(lanes, begin, rates, weights)
-    return found
+    return {"sharpness": curves.sharpness}
 
 
 def _owned(value):
@@ -120,7 +115,7 @@ def _eigenvalues():
     return {**found, "crowded": np.array(crowded.measure().values), "left": np.array(left)}
 
 
-ONE, SOME, WIDE = _data(1, 3, 1), _data(4, 2, 1), _data(3, 2, 2)
+ONE = _data(1, 3, 1)
 CASES = {
     **{f"{a} {loss}": partial(_network, a, loss) for a in CODES for loss in LOSSES},
     **{f"{name}": partial(_network, optimizer=make()) for name, make in OPTIMIZERS.items()},
@@ -132,13 +127,10 @@ CASES = {
     "pieces": partial(_products, 501, 64, 128),
     "too thin for pieces": partial(_products, 70, 130, 200),
     "one output": partial(_products, 9, 5, 1),
-    "many at once": _many_at_once,
-    "one example": partial(_side_by_side, ONE, 1, sim.GD(), 170, width=5),
-    "one example, unmeasured": partial(_side_by_side, ONE, 0, sim.GD(), 70, width=5),
-    "one example, momentum": partial(_side_by_side, ONE, 3, sim.Momentum(0.8), 40, width=5),
-    "weights": partial(_side_by_side, SOME, 1, sim.GD(), 40, width=2, representation="parameters"),
-    "more weights": partial(_side_by_side, SOME, 2, sim.Momentum(0.8), 8, width=6),
-    "outputs": partial(_side_by_side, WIDE, 3, sim.GD(), 8, width=5),
+    "sparse curves": _sparse_curves,
+    "one example": partial(_side_by_side, 1, sim.GD(), 170),
+    "one example, unmeasured": partial(_side_by_side, 0, sim.GD(), 70),
+    "one example, momentum": partial(_side_by_side, 3, sim.Momentum(0.8), 40),
 }
 
 

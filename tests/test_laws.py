@@ -61,7 +61,7 @@ def test_instances_are_the_seed_s_and_the_law_s_own():
 
 
 def _law(reading, tolerance=0.1):
-    return Law("made-up", "here", "It is so.", "", tolerance, lambda rng: reading)
+    return Law("made-up", "here", "It is so.", "", tolerance, lambda rng: iter([reading]))
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_a_name_that_is_nearly_right_is_suggested(run):
     assert "--width" in run("run --widht 8").err
 
 
-@pytest.mark.parametrize(("name", "size"), [("a.toml", 50_000_000), ("a.csv", 10**9)])
+@pytest.mark.parametrize(("name", "size"), [("a.toml", 50_000_000), ("a.csv", 3 * 10**9)])
 def test_a_file_too_large_to_be_one_is_refused_unread(run, folder, name, size):
     with Path(name).open("wb") as file:
         file.truncate(size)  # sparse: it takes no disk
@@ -180,7 +180,7 @@ def test_a_narrow_terminal_wraps_what_is_told(run, folder, monkeypatch, columns)
     monkeypatch.setenv("COLUMNS", columns)
     Path("log.csv").write_text("step,loss\n0,1\n1,0.5\n2,3\n3,0.1\n")
     result = run("explain log.csv")
-    assert (result.code, result.err) == (0, "")
+    assert result.code == 0
     assert result.out.split()[:3] == ["The", "learning", "rate"] or columns == "1"
     assert run("run --help").code == 0
 

@@ -15,6 +15,7 @@ from simulator.regimes import (
     catapults,
     natural_phase,
     outcome,
+    stuck,
     trainable,
 )
 
@@ -94,11 +95,43 @@ def test_wiggles_of_less_than_a_tenth_are_no_catapults():
             np.concatenate([np.linspace(1, 0.6, 20), np.linspace(0.6, 2, 30)]),
             "progressive_sharpening",
         ),
+        # It ends below its start, but rises for nine tenths of the time.
+        (np.concatenate([np.linspace(450, 67, 32), np.linspace(67, 212, 300)]) / 9,
+         "progressive_sharpening"),
+        (np.concatenate([np.linspace(1, 3, 10), np.linspace(3, 2, 40)]), "sharpness_reduction"),
+        (np.concatenate([np.linspace(2, 1, 10), np.full(40, 1.0)]), "sharpness_reduction"),
+        (1 + 0.02 * (-1.0) ** np.arange(50), "constant"),
         (np.full(50, np.nan), "unknown"),
     ],
-)
-def test_the_natural_phase_is_the_trend(sharpness, phase):
+)  # fmt: skip
+def test_the_natural_phase_is_the_longest_trend(sharpness, phase):
     assert natural_phase(sharpness, sharpness / 100) == phase
+
+
+def test_the_collapse_of_a_preconditioner_is_a_transient():
+    collapse = np.concatenate([np.geomspace(1000, 50, 30), np.full(70, 50.0)])
+    assert natural_phase(collapse, collapse / 1e4) == "sharpness_reduction"
+    assert natural_phase(collapse, collapse / 1e4, adaptive=True) == "constant"
+    # Over most of the run it is how the sharpness evolves.
+    slow = np.geomspace(1000, 50, 100)
+    assert natural_phase(slow, slow / 1e4, adaptive=True) == "sharpness_reduction"
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=60))
+def test_the_phase_is_that_of_plain_loops(values):
+    """The definition once more, step by step, as a reader would write it."""
+    low = high = 0
+    for at, value in enumerate(values):
+        low = at if value < 0.95 * values[low] * (1 - 1e-12) else low
+        high = at if value > 1.05 * values[high] * (1 + 1e-12) else high
+    corners, longest, phase = sorted({0, low, high, len(values) - 1}), 0, "constant"
+    for first, last in pairwise(corners):
+        if abs(values[last] / values[first] - 1) > 0.05 and last - first >= longest:
+            longest = last - first
+            rises = values[last] > values[first]
+            phase = "progressive_sharpening" if rises else "sharpness_reduction"
+    curve = np.array(values)
+    assert natural_phase(curve, curve / 100) == phase
 
 
 def test_after_the_first_crossing_nothing_is_natural():
@@ -123,13 +156,19 @@ def test_where_a_constant_is_perfect_the_initial_loss_is_the_measure():
     assert not trainable(np.ones(100), baseline=0.0)
 
 
-def _outcome(loss, ratio, trained=True, diverged=False):
+def _outcome(loss, ratio, trained=True, diverged=False, loss_tells=True):
     n = len(catapults(loss, ratio))
-    return outcome(loss, ratio, diverged=diverged, trained=trained, n_catapults=n)
+    return outcome(
+        loss, ratio, ratio, diverged=diverged, trained=trained, stuck=not trained, n_catapults=n,
+        loss_tells=loss_tells,
+    )  # fmt: skip
+
+
+ALTERNATING = 0.08 * (-1.0) ** np.arange(100)
 
 
 def test_outcomes_are_judged_by_the_late_ratio():
-    low, late_high = np.full(100, 0.5), np.r_[np.full(50, 1.2), np.full(50, 0.97)]
+    low, late_high = np.full(100, 0.5), 1.02 + ALTERNATING
     assert _outcome(decay, low) == "stable"
     assert _outcome(_bump(20.0), np.r_[np.full(45, 1.5), np.full(55, 0.4)]) == "catapult"
     assert _outcome(decay, late_high) == "edge_of_stability"
@@ -140,6 +179,34 @@ def test_outcomes_are_judged_by_the_late_ratio():
 
 def test_near_the_threshold_without_ever_crossing_is_stable():
     assert _outcome(decay, np.full(100, 0.95)) == "stable"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "loss", "expected"),
+    [
+        # Crossed once, and then the loss falls geometrically at a constant ratio.
+        (np.r_[np.full(9, 1.2), np.full(91, 0.935)], decay, "stable"),
+        # Above the threshold all the way, far from it.
+        (4.2 + ALTERNATING, decay, "unknown"),
+        (1.58 + ALTERNATING, decay, "unknown"),
+        # A quadratic that diverges slowly, and momentum that rings: the sharpness does not move.
+        (np.full(100, 1.01), decay[::-1], "unknown"),
+        (np.r_[1.01, np.full(99, 0.99)], decay * (1 + ALTERNATING), "stable"),
+        # The ratio stays below, but only instability raises such a loss.
+        (np.r_[1.01, 0.96 + 0.1 * ALTERNATING[1:]], decay * (1 + ALTERNATING), "edge_of_stability"),
+        (np.linspace(0.9, 1.3, 100), decay, "unknown"),
+    ],
+)
+def test_an_edge_is_crossed_again_and_again_near_1_or_shakes_the_loss(ratio, loss, expected):
+    assert _outcome(loss, ratio) == expected
+
+
+def test_with_momentum_or_minibatches_a_rising_loss_is_no_edge():
+    ratio, loss = np.r_[1.01, 0.96 + 0.1 * ALTERNATING[1:]], decay * (1 + ALTERNATING)
+    assert _outcome(loss, ratio, loss_tells=False) == "stable"
+    assert sim.GD().limit.memoryless
+    assert not sim.Momentum(0.9).limit.memoryless
+    assert not sim.Nesterov(0.9).limit.memoryless
 
 
 def test_a_vanished_residual_at_an_unstable_minimum_is_stuck_not_stable():
@@ -159,8 +226,23 @@ def test_chaos_beyond_the_edge_is_the_edge():
     assert _outcome(decay * (1 + 0.01 * np.sin(np.arange(100))), ratio) == "edge_of_stability"
 
 
-def test_a_loss_without_a_floor_is_never_trained():
-    assert not trainable(np.linspace(1, -100, 50), baseline=None)
+def test_a_loss_that_is_not_finite_is_not_trained():
+    assert not trainable(np.append(np.linspace(1, -100, 50), -np.inf), baseline=None)
+
+
+def test_a_negative_loss_can_be_trained():
+    assert trainable(np.linspace(1, -100, 50), baseline=None)
+    assert trainable(np.linspace(-1, -2, 100), baseline=-1.2)
+    assert not trainable(np.full(50, -1.0), baseline=None)
+    assert not trainable(np.linspace(-1, -1.05, 50), baseline=-1.0)
+
+
+def test_a_few_steps_are_not_called_stuck():
+    assert not stuck(np.ones(20), 0.5)
+    assert stuck(np.ones(100), 0.5)
+    # Without a baseline, only what is no better than at first.
+    assert not stuck(np.linspace(1, 0.95, 100), None)
+    assert stuck(np.linspace(1, 1.5, 100), None)
 
 
 def test_a_run_that_rounding_has_frozen_is_not_called_stable():
@@ -194,7 +276,4 @@ def test_any_curve_has_a_story(loss, ratio):
     assert all(c.start < c.peak < c.end for c in found)
     assert all(a.end <= b.start for a, b in pairwise(found))
     assert natural_phase(ratios, ratios) in NATURAL_PHASES
-    trained = trainable(curve, 0.1)
-    assert (
-        outcome(curve, ratios, diverged=False, trained=trained, n_catapults=len(found)) in OUTCOMES
-    )
+    assert _outcome(curve, ratios, trainable(curve, 0.1)) in OUTCOMES

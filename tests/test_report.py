@@ -19,6 +19,7 @@ from simulator.reporting import again, cells, chunks_with_curves, page
 from simulator.reporting.closed_forms import closed_forms
 from simulator.reporting.decimate import rows_to_keep
 from simulator.sweeps import load, open_store
+from simulator.trajectory import Trajectory
 
 pytest.importorskip("bokeh")
 pytestmark = pytest.mark.usefixtures("folder")
@@ -92,7 +93,7 @@ def test_every_peak_of_a_catapult_survives(loss):
 
 def curves_of(loss):
     steps = np.arange(200.0)
-    return sim.events.Curves(
+    return Trajectory(
         steps, loss, np.ones(200), np.full(200, 3.0), np.full(200, np.nan), sim.GD().limit
     )
 

@@ -55,7 +55,7 @@ def _other(value, arguments):
     if isinstance(value, sim.StabilityLimit):
         return sim.StabilityLimit(0.8 * value.over_eta, value.decay)
     if isinstance(value, BatchedModel):
-        value.problem = value.problem._replace(numbers=(0.0, 0.0, 1.0))
+        value.problem = value.problem._replace(target=0.0, per_residual=1.0)
         return value
     if isinstance(value, Objective):
         return _Scaled(value)

@@ -6,6 +6,7 @@ import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
+from threading import Thread
 
 import click
 import numpy as np
@@ -123,7 +124,7 @@ def test_quiet_can_be_a_config_and_says_nothing_of_the_compiler(run, capsys):
         terminal.set_quiet(ctx, None, True)
         terminal.announce_compilation()
         terminal.note("chatter")
-        terminal.say("needed")
+        terminal.report("needed")
     assert capsys.readouterr().err == "needed\n"
     Path("quiet.toml").write_text("quiet = true\nlive = true")
     assert run(f"{RUN} --config quiet.toml").err == ""
@@ -138,9 +139,32 @@ def test_bars_are_for_terminals_and_not_for_the_quiet(run, monkeypatch):
             assert run(line).code == 0
         return screen.getvalue()
 
-    assert "0 %|" in seen(line)
+    assert "  0 %" in seen(line)
+    assert "4/4 runs" in seen(line)
     assert seen(f"{line} --quiet") == ""
     assert run(line).err == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run(line).err == ""
+    monkeypatch.setenv("TERM", "dumb")
+    assert seen(line) == ""
+
+
+def test_a_bar_leaves_the_cursor_stdout_and_lines_beside_it_alone(monkeypatch):
+    """Whatever else is written meanwhile; a process that is killed cannot give the cursor back."""
+    with monkeypatch.context() as patch, redirect_stdout(io.StringIO()) as out:
+        patch.setattr(sys, "stderr", screen := Terminal())
+        with click.Context(warmup), terminal.progress(2, "laws") as on_progress:
+            print("a result")
+            thread = Thread(target=on_progress, args=(1,))
+            thread.start()
+            thread.join()
+            terminal.report("compiling")
+            drawn = screen.getvalue()
+    assert out.getvalue() == "a result\n"
+    assert drawn.rindex(f"{ESCAPE}[?25h") > drawn.rindex(f"{ESCAPE}[?25l")
+    assert f"\r{ESCAPE}[2Kcompiling\n" in drawn
+    assert "1/2 laws" in screen.getvalue()
+    assert screen.getvalue().endswith(f"{ESCAPE}[1A{ESCAPE}[2K")
 
 
 def test_errors_are_told_to_the_quiet_too(run):
@@ -180,14 +204,14 @@ def test_a_run_is_watched_without_being_changed(digits):
     model, seen = sim.MLP(width=4, depth=2), []
     for schedule in (sim.Warmup(eta_trgt=0.5, t_wrm=4), sim.PersistentCatapult(4.0)):
         seen.clear()
-        watched, alone = (
-            sim.simulate(
-                model, digits, schedule=schedule, optimizer=sim.Adam(), steps=6, **more
-            )
-            for more in ({"watch": lambda s: seen.append((s, s.loss[s.step], s.eta[s.step]))}, {})
+        options = {"schedule": schedule, "optimizer": sim.Adam(), "steps": 6}
+        watched = sim.simulate(
+            model, digits, **options,
+            callback=lambda s: seen.append((s, s.loss[s.step], s.eta[s.step])),
         )  # fmt: skip
+        alone = sim.simulate(model, digits, **options)
         np.testing.assert_array_equal(watched.theta, alone.theta)
-        assert [sight.step for sight, _, _ in seen] == list(range(6))
+        assert [snapshot.step for snapshot, _, _ in seen] == list(range(6))
         np.testing.assert_array_equal([loss for _, loss, _ in seen], alone.loss)
         np.testing.assert_array_equal([eta for _, _, eta in seen], alone.eta)
         last = seen[-1][0]
@@ -275,7 +299,7 @@ def test_what_trains_as_a_whole_is_drawn_when_it_has(run, monkeypatch):
 # --- the picture --------------------------------------------------------------------------------
 
 
-def sight(loss, sharpness, eta, step=None):
+def snapshot(loss, sharpness, eta, step=None):
     arrays = [np.asarray(curve, dtype=float) for curve in (loss, sharpness, eta)]
     return Snapshot(len(arrays[0]) - 1 if step is None else step, *arrays, StabilityLimit(2.0))
 
@@ -288,7 +312,7 @@ def panels(text):
 
 def test_a_curve_that_falls_goes_down_and_to_the_right():
     loss, sharpness = panels(
-        picture(sight(10.0 ** -np.arange(100), np.full(100, 2.0), np.full(100, 0.5)), 80, 24)
+        picture(snapshot(10.0 ** -np.arange(100), np.full(100, 2.0), np.full(100, 0.5)), 80, 24)
     )
     places = [min(r for r, row in enumerate(loss) if row.ljust(69)[c] != " ") for c in range(69)]
     assert places[0] == 0
@@ -301,7 +325,7 @@ def test_a_curve_that_falls_goes_down_and_to_the_right():
 
 
 def test_the_future_is_not_drawn():
-    loss, _ = panels(picture(sight(np.ones(100), np.ones(100), np.ones(100), step=49), 80, 24))
+    loss, _ = panels(picture(snapshot(np.ones(100), np.ones(100), np.ones(100), step=49), 80, 24))
     assert max(len(row.rstrip()) for row in loss) == pytest.approx(69 / 2, abs=1)
 
 
@@ -311,7 +335,7 @@ def test_the_future_is_not_drawn():
     size=st.tuples(st.integers(1, 150), st.integers(1, 60)),
 )
 def test_whatever_the_curves_are_the_picture_has_its_size(curves, step, size):
-    text = picture(sight(*curves[:2], np.abs(curves[2]), step=step), *size)
+    text = picture(snapshot(*curves[:2], np.abs(curves[2]), step=step), *size)
     lines = click.unstyle(text).splitlines()
     assert max(map(len, lines)) <= size[0]
     assert len(lines) <= size[1]

@@ -178,7 +178,7 @@ def _search(
     stop = threading.Event()
     same = (
         "method", "eta_0", "delta", "tolerance", "eta_most", "steps", "failure", "batch_size",
-        "dtype",
+        "layer_rates", "dtype",
     )  # fmt: skip
 
     def search(seed: int) -> Critical:
@@ -187,7 +187,6 @@ def _search(
             data,
             optimizer=spec.optimizer,
             seed=seed,
-            rates=spec.rates(data),
             stop=stop.is_set,
             **{name: given[name] for name in same},
         )

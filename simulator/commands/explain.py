@@ -16,16 +16,16 @@ from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.replay import Replay, refuse_others, replay
 from simulator.commands.run import one_run
-from simulator.commands.terminal import announce_compilation, emit
+from simulator.commands.terminal import announce_compilation, emit, note
 
 if TYPE_CHECKING:
-    from simulator.events import Curves, Story
+    from simulator.events import Story
 
 __all__ = ["explain"]
 
 _ALWAYS = {"source", "figure", "as_json"}
 _WITH_STORE = _ALWAYS | {"cell", "data", "sharpness_every"}
-_WITH_TABLE = _ALWAYS | {
+_WITH_LOG = _ALWAYS | {
     "columns", "optimizer", "momentum", "dampening", "ema", "beta1", "beta2", "eps", "weight_decay",
 }  # fmt: skip
 
@@ -35,18 +35,19 @@ _WITH_TABLE = _ALWAYS | {
 @options.model_options
 @options.data_options
 @options.optimizer_options
-@options.schedule_options("8", "64", grid=False)
+@options.schedule_options("run", grid=False)
 @options.curvature_options(every=1)
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
 @option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of a store.")
-@option("execution", "--columns", metavar="step,loss,sharpness,eta", default_text="as its header says", help="What each column of a csv is; - skips one, preconditioned_sharpness is another name.")  # fmt: skip
+@option("execution", "--columns", metavar="NAME=COLUMN,…", default_text="by their names", help="Columns of a log by name, such as loss=objective,eta=rate, or those of a table in order, such as step,loss,-,eta (- skips one). Names: step, epoch, loss, eta, sharpness, preconditioned_sharpness.")  # fmt: skip
 @options.output_options("explain.png")
 def explain(**given: Any) -> None:
     """Say what happened in a run: its catapults, its edge of stability, its end.
 
-    SOURCE is a store, of which --cell names a run, or a csv with a row for each logged step, of
-    which the optimizer's options tell the threshold. Without it a run is trained as by warmup run.
+    SOURCE is a store, of which --cell names a run, or a log of training elsewhere: csv, tsv, JSON
+    lines, or trainer_state.json. Which of its columns were read is noted on stderr. The optimizer's
+    options give its stability threshold. Without SOURCE, a run is trained as by warmup run.
     """
     import numpy as np
 
@@ -56,13 +57,13 @@ def explain(**given: Any) -> None:
     figure: Path = given["figure"] or Path("explain.png")
     figures.check_format(figure)
     source: Path | None = given["source"]
-    if source is not None and source.suffix == ".csv":
-        with np.errstate(all="ignore"):  # a table may hold any number
-            story = describe(_table(source, given))
-    elif source is not None and not source.is_dir():
-        raise InputError("source", source, "is neither a store nor a .csv file")
-    else:
+    if source is None or source.is_dir():
         story = _trained(source, given)
+    else:
+        refuse_others(given, _WITH_LOG, "the log")
+        columns = None if given["columns"] is None else given["columns"].split(",")
+        story = describe(source, optimizer=options.optimizer_of(), columns=columns)
+        note(str(story.source))
     with np.errstate(all="ignore"), warnings.catch_warnings():
         # A loss of zero, say, has no place on a logarithmic axis: that is seen, and need not be said.
         warnings.simplefilter("ignore", UserWarning)
@@ -76,14 +77,6 @@ def explain(**given: Any) -> None:
         click.echo(f"\nFigure  {printable(figure)}")
 
 
-def _table(source: Path, given: dict[str, Any]) -> Curves:
-    from simulator.events import read_curves
-
-    refuse_others(given, _WITH_TABLE, "the table")
-    columns = given["columns"]
-    return read_curves(source, options.optimizer_of().limit, columns and columns.split(","))
-
-
 def _trained(source: Path | None, given: dict[str, Any]) -> Story:
     """The story of a run of ours, new or again, with what a gentle one beside it shows."""
     from simulator.events import explain as describe
@@ -92,7 +85,7 @@ def _trained(source: Path | None, given: dict[str, Any]) -> Story:
 
     for name in ("columns", *(["cell"] if source is None else [])):
         if given[name] is not None:
-            belongs = "a csv" if name == "columns" else "a store"
+            belongs = "a log" if name == "columns" else "a store"
             raise InputError(name, given[name], f"belongs to {belongs}; name one")
     if source is None:
         run_again = Replay(one_run(given), options.data_of(), (0, 0, 0, 0), {})
@@ -122,6 +115,10 @@ def _document(story: Story, figure: Path) -> dict[str, Any]:
     return {
         "command": "explain",
         "paragraph": story.paragraph,
+        # What was read of a log, and how; null for a run of ours.
+        "source": None
+        if story.source is None
+        else {**asdict(story.source), "text": str(story.source)},
         "outcome": curves.outcome,
         "natural_phase": curves.natural_phase,
         # Rows of the curves: the steps of what was logged.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from simulator.commands.stopping import interruptible
-from simulator.commands.terminal import report
+from simulator.commands.terminal import drawing_obstacle, report
 
 if TYPE_CHECKING:
     from simulator.training import Snapshot
@@ -26,14 +25,13 @@ _MOST_LINES = 24
 
 
 def obstacle() -> str | None:
-    """Why nothing can be drawn here, if so."""
-    if not sys.stderr.isatty():
-        return "this is no terminal"
-    if os.environ.get("TERM") == "dumb":
-        return "this terminal cannot be drawn on"
-    if "utf" not in (sys.stderr.encoding or "").lower():
-        return f"this terminal's encoding, {sys.stderr.encoding}, lacks the characters"
-    return None
+    """Why no curves can be drawn here, if so."""
+    lacking = "utf" not in (sys.stderr.encoding or "").lower()
+    return drawing_obstacle() or (
+        f"this terminal's encoding, {sys.stderr.encoding}, lacks the characters"
+        if lacking
+        else None
+    )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import click
 
 from simulator.checks import InputError, one_of
 from simulator.commands.completion import one_of_these
+from simulator.commands.defaults import T_WRM
 from simulator.commands.grids import BatchSize, Grid, Several
 from simulator.commands.terminal import set_quiet, without_color
 from simulator.files import open_file
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from simulator.schedules import Schedule
 
 __all__ = [
-    "GroupedCommand", "argument", "curvature_options", "data_of", "data_options", "model_of", "model_options",
+    "KINDS", "GroupedCommand", "argument", "curvature_options", "data_of", "data_options", "model_of", "model_options",
     "optimizer_of", "optimizer_options", "option", "option_name", "output_options", "report_options",
     "schedule_of", "schedule_options", "several", "terminal_options", "varied", "was_given",
 ]  # fmt: skip
@@ -113,21 +114,21 @@ def _together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 model_options = _together(
-    option("model", "--model", default="mlp", metavar="mlp|uv|quadratic", varies=True, help="What is trained."),
-    option("model", "--width", type=int, default_text="64; uv 512", varies=True, help="Hidden units a layer."),
+    option("model", "--model", default="mlp", metavar="mlp|uv|quadratic", varies=True, help="Model."),
+    option("model", "--width", type=int, default_text="64; uv 512", varies=True, help="Hidden units per layer."),
     option("model", "--depth", type=int, default_text="3", varies=True, help="Weight layers, readout included; mlp."),
     option("model", "--activation", metavar="relu|tanh|gelu|erf|linear", default_text="relu", varies=True, help="Nonlinearity; mlp."),
     option("model", "--param", metavar="sp|ntp|mup", default_text="sp", varies=True, argument="parameterization", help="Parameterization; mlp."),
-    option("model", "--s", type=float, default_text="0", varies=True, help="From 0 (NTP) to 1 (muP); uv."),
+    option("model", "--s", type=float, default_text="0", varies=True, help="Parameterization exponent: 0 NTP … 1 muP; uv."),
     option("model", "--var-w", type=float, default_text="2; uv 1", varies=True, help="Gain of the hidden weights' variance."),
     option("model", "--bias/--no-bias", default=None, default_text="no-bias", help="Biases; mlp."),
-    option("model", "--representation", metavar="gram|parameters", default_text="gram", varies=True, help="What is stepped; uv."),
+    option("model", "--representation", metavar="gram|parameters", default_text="gram", varies=True, help="Train the weights, or their Gram matrices; uv."),
     option("model", "--curvatures", type=Grid(), metavar="GRID", default_text="1", help="Eigenvalues; quadratic."),
     option("loss", "--loss", metavar="mse|xent", default_text="mse", varies=True, help="0.5 * mean squared error over samples and outputs, or mean cross-entropy; mlp."),
 )  # fmt: skip
 
 data_options = _together(
-    option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="What is learnt; the quadratic needs none."),
+    option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="Dataset; the quadratic needs none."),
     option("data", "--samples", type=int, default_text="512; all of a file", help="Training samples."),
     option("data", "--data-seed", type=int, default=0, help="Chooses the split, or the generated data."),
 )  # fmt: skip
@@ -137,31 +138,36 @@ optimizer_options = _together(
     option("optimizer", "--momentum", type=float, default_text="0.9", varies=True, argument="beta", help="Beta; momentum, nesterov."),
     option("optimizer", "--dampening", type=float, default_text="0", varies=True, help="m = beta m + (1 - dampening) g; momentum."),
     option("optimizer", "--ema/--no-ema", default=None, default_text="no-ema", help="m = beta m + (1 - beta) g from 0; momentum."),
-    option("optimizer", "--beta1", type=float, default_text="0.9", varies=True, help="Memory of gradients; adam and its kin."),
-    option("optimizer", "--beta2", type=float, default_text="0.999", varies=True, help="Memory of their squares; rmsprop, adam and its kin."),
-    option("optimizer", "--eps", type=float, default_text="1e-08", varies=True, help="Added to the root; rmsprop, adam and its kin."),
+    option("optimizer", "--beta1", type=float, default_text="0.9", varies=True, help="Decay rate of the first moment; Adam variants."),
+    option("optimizer", "--beta2", type=float, default_text="0.999", varies=True, help="Decay rate of the second moment; RMSProp and the Adam variants."),
+    option("optimizer", "--eps", type=float, default_text="1e-08", varies=True, help="Added to the square root; RMSProp and the Adam variants."),
     option("optimizer", "--weight-decay", type=float, default_text="0.01", varies=True, help="Decoupled, times eta; adamw."),
     option("optimizer", "--layer-rates/--no-layer-rates", default=False, help="muP's learning-rate factor for each layer under an adaptive optimizer; mlp, mup."),
     option("optimizer", "--batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="full", varies=True, help="Samples an update sees."),
 )  # fmt: skip
 
 
-def schedule_options(eta_trgt: str, t_wrm: str, *, grid: bool) -> Callable[[Any], Any]:
-    """The schedule group, for one run or for a grid of them."""
+def schedule_options(command: str, *, grid: bool) -> Callable[[Any], Any]:
+    """The schedule group, for a run or for a sweep; with a ``grid`` its numbers may be several."""
+    rates = {
+        "run": "8; uv 2, quadratic 0.9; absolute 0.01",
+        "sweep": "1:256:13:log; uv 1.5:6:13:log, quadratic 0.25:4:13:log; absolute 0.001:4.096:13:log",
+    }[command]
+    lengths = ",".join(map(str, T_WRM[command]))
     real: Any = Grid() if grid else float
     whole: Any = Grid(whole=True) if grid else int
     shape = {"metavar": "GRID"} if grid else {}
     return _together(
         option("schedule", "--schedule", default="warmup", metavar="warmup|modified|persistent-catapult|threshold", varies=True, help="What the learning rate follows: a ramp, one that begins at eta_init with the slope of one from 0, searches for the next catapult, or the measured threshold."),
         option("schedule", "--eta-init", type=real, default="0", help="Learning rate before the first update.", **shape),
-        option("schedule", "--eta-trgt", type=real, default=eta_trgt, help="Learning rate at the end of warmup.", **shape),
-        option("schedule", "--t-wrm", type=whole, default=t_wrm, help="Updates of warmup; 1 is none.", **shape),
+        option("schedule", "--eta-trgt", type=real, default_text=rates, help="Learning rate at the end of warmup.", **shape),
+        option("schedule", "--t-wrm", type=whole, default_text=f"{lengths}; less where steps are few", help="Updates of warmup; 1 is none.", **shape),
         option("schedule", "--delta", type=float, default_text="0.1", varies=True, help="Rise of the loss in one update, as a fraction, at which a search stops; persistent-catapult."),
-        option("schedule", "--factor", type=float, default_text="1", varies=True, help="eta_t over the learning rate whose threshold is the sharpness; threshold."),
+        option("schedule", "--factor", type=float, default_text="1", varies=True, help="eta_t as a multiple of the instability threshold (1 = at the edge); threshold."),
         option("schedule", "--steps", type=int, default=512, help="Updates in all."),
         option("schedule", "--warmup-exponent", type=float, default_text="1", varies=True, argument="exponent", help="Shape of the ramp; 1 is linear."),
         option("schedule", "--decay", metavar="none|cosine", default_text="none", varies=True, help="After warmup; cosine ends at eta_trgt / 10."),
-        option("schedule", "--eta-unit", default="critical", metavar="absolute|critical", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness; adam: of the pre-conditioned one)."),
+        option("schedule", "--eta-unit", metavar="absolute|critical", default_text="critical; adaptive optimizers absolute", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness; adam: of the pre-conditioned one)."),
     )  # fmt: skip
 
 
@@ -200,8 +206,8 @@ def varied(given: dict[str, Any]) -> dict[str, Any]:
         name = parameter.name or ""
         values = given.get(name)
         if isinstance(values, tuple):
-            over[parameter.argument] = _made(name) if name in _WHOLE else values
-            if name not in _WHOLE:
+            over[parameter.argument] = _made(name) if name in KINDS else values
+            if name not in KINDS:
                 context.params[name] = given[name] = values[0]
     return over
 
@@ -326,7 +332,7 @@ def schedule_of() -> Schedule:
 
 
 # The groups whose options are those of each.
-_WHOLE = {"model": ("model", "loss"), "optimizer": ("optimizer",), "schedule": ("schedule",)}
+KINDS = {"model": ("model", "loss"), "optimizer": ("optimizer",), "schedule": ("schedule",)}
 
 
 def _first(kind: str) -> Any:
@@ -348,7 +354,7 @@ def _made(kind: str) -> dict[str, Any]:
     of_the_grid = {field.name for field in fields(Spec)}
     values = {}
     for parameter in context.command.params:
-        if not isinstance(parameter, GroupedOption) or parameter.group not in _WHOLE[kind]:
+        if not isinstance(parameter, GroupedOption) or parameter.group not in KINDS[kind]:
             continue
         value = context.params.get(parameter.name or "")
         if value is None or parameter.argument in of_the_grid:

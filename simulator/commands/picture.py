@@ -6,6 +6,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.training import Snapshot
 
 __all__ = ["LEAST", "picture"]
@@ -17,8 +18,6 @@ _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 _BLANK = 0x2800
 _MARGIN = 10
 _LOSS, _SHARPNESS, _THRESHOLD = "blue", "red", "bright_black"
-
-Array = NDArray[np.float64]
 
 
 def picture(sight: Snapshot, width: int, height: int) -> str:

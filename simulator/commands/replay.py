@@ -41,7 +41,7 @@ def replay(
     data : str, optional
         The data's name or file, if given.
     sharpness_every : int, optional
-        If given, how often to measure this time. A schedule that hangs on the sharpness would then
+        If given, how often to measure this time. A schedule that depends on the sharpness would then
         make another run: it keeps its own.
     """
     from simulator.sweeps import load, open_store

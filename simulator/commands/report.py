@@ -99,7 +99,7 @@ def _check_target(path: Path) -> None:
 
 
 def _check_known(spec: Spec, store: Path, *, curves: bool) -> None:
-    """Refuse what only its maker's code could tell."""
+    """Refuse what only user-defined code could tell."""
     from simulator.sweeps import is_recorded
 
     parts = [part for _, part in spec.parts()]

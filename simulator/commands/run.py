@@ -36,7 +36,7 @@ _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data",
 @options.model_options
 @options.data_options
 @options.optimizer_options
-@options.schedule_options("8", "64", grid=True)
+@options.schedule_options("run", grid=True)
 @options.curvature_options(every=1)
 @option("curvature", "--top-k", type=int, default=1, help="Eigenvalues to follow.")
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
@@ -109,6 +109,8 @@ def run(**given: Any) -> None:
         _report(spec, cell, result, found)
         click.echo(f"Time           {shares(seconds)}")
         click.echo(f"Figure         {printable(figure)}")
+    if not found.get("identical", True):
+        raise click.exceptions.Exit(1)
 
 
 def _watched(live: bool) -> AbstractContextManager[Callable[[Snapshot], None] | None]:

@@ -15,8 +15,9 @@ import click
 
 from simulator.checks import InputError, printable
 from simulator.commands import options
+from simulator.commands.findings import boundaries, document, report_findings
 from simulator.commands.options import option
-from simulator.commands.specs import spec_of
+from simulator.commands.specs import fill_in_from, spec_of
 from simulator.commands.stopping import Terminated, interruptible
 from simulator.commands.terminal import (
     announce_compilation,
@@ -24,13 +25,10 @@ from simulator.commands.terminal import (
     note,
     progress,
     report,
-    shares,
     typed,
 )
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from simulator.sweeps import Destination, Spec
 
 __all__ = ["sweep"]
@@ -43,14 +41,14 @@ _SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
 @options.model_options
 @options.data_options
 @options.optimizer_options
-@options.schedule_options("1:256:13:log", "1,4,16,64,256", grid=True)
+@options.schedule_options("sweep", grid=True)
 @options.curvature_options(every=16)
 @option("seeds", "--seeds", type=int, default=3, help="Runs each cell with seeds 0 to N - 1.")
 @option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
 @option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
 @option("execution", "--scheduler", metavar="ADDRESS", default_text="threads here", help="Dask scheduler whose workers do the runs, as tcp://host:8786.")  # fmt: skip
 @option("execution", "--shard", metavar="I/N", default_text="1/1", help="Do the I-th of N shares of the store named by -o; others do theirs, now or later.")  # fmt: skip
-@option("execution", "--resume", is_flag=True, help="Continue the store named by -o, or begin it.")
+@option("execution", "--resume", is_flag=True, help="Continue the store named by -o, or begin it. Options that are not given are the store's.")  # fmt: skip
 @option("execution", "--grow", is_flag=True, help="Add to the store named by -o what this larger grid has besides.")  # fmt: skip
 @option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
 @option("execution", "--large", is_flag=True, help="Do a sweep of days or of 50 GB, which is refused otherwise.")  # fmt: skip
@@ -67,13 +65,15 @@ def sweep(**given: Any) -> None:
     eta_trgt many times larger than none.
     """
     from simulator import figures
-    from simulator.sweeps import StoreMovedError, check, execute, first_seeds, load
+    from simulator.sweeps import StoreMovedError, check, execute, first_seeds, is_taken, load
 
-    where, seeds = _where(given), first_seeds(given["seeds"])
-    spec = spec_of(given, seeds=seeds, curves=given["curves"])
-    data = options.data_of()
+    where = _where(given)
     store = where.path
     assert store is not None
+    if given["resume"] and is_taken(store):
+        fill_in_from(store, given)
+    spec = spec_of(given, seeds=first_seeds(given["seeds"]), curves=given["curves"])
+    data = options.data_of()
     check(spec, data, where, given["workers"], large=given["large"])
     figure: Path = given["figure"] or store.with_suffix(".png")
     if figure.absolute() == store.absolute():
@@ -110,11 +110,11 @@ def sweep(**given: Any) -> None:
     places = _undrawn(spec)
     figures.save(figures.phase_diagram(dataset.isel(places)), figure)
 
-    rows = _boundaries(dataset)
+    rows = boundaries(dataset)
     if given["as_json"]:
-        emit(_document(spec, dataset, rows, store, figure, seconds))
+        emit(document(spec, dataset, rows, store, figure, seconds))
     else:
-        _report(spec, dataset, rows, store, figure, seconds)
+        report_findings(spec, dataset, rows, store, figure, seconds)
     if places:
         shown = ", ".join(f"{name} {spec.coordinates()[name][0]}" for name in places)
         note(f"The diagram is of {shown}; warmup plot --where draws the others.")
@@ -206,101 +206,3 @@ def _resume_line(store: Path) -> str:
     # A store that has grown has the larger grid already, or is as it was.
     more = [] if "--grow" in words else ["--resume"]
     return shlex.join([*words, *([] if named else ["-o", str(store)]), *more])
-
-
-def _boundaries(dataset: xr.Dataset) -> list[dict[Any, Any]]:
-    """The largest trainable eta_trgt for each t_wrm and all else: median and range over seeds."""
-    from simulator.sweeps.boundary import boundary, median
-
-    edges = boundary(dataset)
-    top = float(dataset["eta_trgt"][-1])
-    names = [name for name in edges.dims if name != "seed"]
-    rows = []
-    for values in itertools.product(*(dataset[name].values.tolist() for name in names)):
-        at = dict(zip(names, values, strict=True))
-        found = edges.sel(at)
-        middle = float(median(found))
-        rows.append({
-            **at, "eta_trgt_max": middle, "smallest": float(found.min()),
-            "largest": float(found.max()), "at_grid_end": middle == top,
-        })  # fmt: skip
-    return rows
-
-
-def _document(
-    spec: Spec,
-    dataset: xr.Dataset,
-    rows: list[dict[str, Any]],
-    store: Path,
-    figure: Path,
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    outcomes = dataset["outcome"].values.ravel().tolist()
-    return {
-        "command": "sweep",
-        "store": str(store),
-        "figure": str(figure),
-        "spec": spec.as_dict(),
-        "runs": spec.cells,
-        "seconds": seconds,
-        "outcomes": {name: outcomes.count(name) for name in sorted(set(outcomes))},
-        "boundary": rows,
-    }
-
-
-def _report(
-    spec: Spec,
-    dataset: xr.Dataset,
-    rows: list[dict[str, Any]],
-    store: Path,
-    figure: Path,
-    seconds: dict[str, float],
-) -> None:
-    unit = ", in units of eta_critical" if spec.eta_unit == "critical" else ""
-    seeds = len(spec.seeds)
-    spread = f", median and range of {seeds} seeds" if seeds > 1 else ""
-    click.echo(f"{spec.cells} runs in {seconds['total']:.1f} s. Of all threads: {shares(seconds)}.")
-    shown = [axis.name for axis in spec.over] + ["eta_init"] * (len(spec.eta_init) > 1)
-    for at, group in itertools.groupby(rows, key=lambda row: [row[name] for name in shown]):
-        click.echo(f"\nLargest trainable eta_trgt{_with(shown, at)}{unit}{spread}:\n")
-        click.echo("    t_wrm   eta_trgt")
-        lines = list(group)
-        for row in lines:
-            end = "  or more: the grid ends here" if row["at_grid_end"] else ""
-            value = _number(row["eta_trgt_max"])
-            span = f"   [{_number(row['smallest'])} to {_number(row['largest'])}]" * (seeds > 1)
-            click.echo(f"  {row['t_wrm']:7d}   {value:>8}{span}{end}")
-        click.echo(f"\n{_sentence(lines)}")
-    click.echo(f"\nResults  {printable(store)}\nDiagram  {printable(figure)}")
-
-
-def _with(names: list[str], values: list[Any]) -> str:
-    """The options that a table is for."""
-    from simulator.sweeps import text_of
-
-    texts = [f"{name} {text_of(value)}" for name, value in zip(names, values, strict=True)]
-    return f" with {', '.join(texts)}" if texts else ""
-
-
-def _number(value: float) -> str:
-    if value != value:
-        return "not run"
-    return f"{value:.3g}" if value else "none"
-
-
-def _sentence(rows: list[dict[str, Any]]) -> str:
-    """What warmup did, in words."""
-    first, last = rows[0], rows[-1]
-    before, after = first["eta_trgt_max"], last["eta_trgt_max"]
-    if len(rows) < 2:
-        return "One t_wrm only: give several to see what warmup does."
-    if not before > 0 or not after > 0:
-        return "Some t_wrm trains at no eta_trgt of this grid: give smaller ones."
-    gain = after / before
-    spans = f"t_wrm {first['t_wrm']} to {last['t_wrm']}"
-    if gain > 1:
-        least = "at least " if last["at_grid_end"] else ""
-        return f"From {spans} the boundary moves right by {least}a factor {gain:.3g}."
-    if gain < 1:
-        return f"From {spans} the boundary moves left, by a factor {1 / gain:.3g}."
-    return f"From {spans} the boundary does not move."

@@ -19,6 +19,7 @@ from simulator.checks import printable
 
 __all__ = [
     "announce_compilation",
+    "drawing_obstacle",
     "emit",
     "marked",
     "note",
@@ -43,7 +44,8 @@ _LINE_EVERY_SECONDS = 30.0
 
 def report(message: str = "") -> None:
     """A line for the person, on stderr."""
-    click.echo(printable(message, 10_000), err=True)
+    # By name: click's own stderr would bypass the one that keeps lines above a bar.
+    click.echo(printable(message, 10_000), file=sys.stderr)
 
 
 def set_quiet(ctx: click.Context, param: click.Parameter, quiet: bool) -> None:
@@ -114,7 +116,7 @@ def announce_compilation() -> None:
         def on_start(self, event: Any) -> None:
             if not self.said:
                 self.said = True
-                _say_beside_a_bar("Compiling kernels: once on this machine, up to half a minute.")
+                report("Compiling kernels: once on this machine, up to half a minute.")
 
         def on_end(self, event: Any) -> None:
             """It has compiled."""
@@ -124,31 +126,42 @@ def announce_compilation() -> None:
     click.get_current_context().with_resource(listening)
 
 
-def _say_beside_a_bar(message: str) -> None:
-    from tqdm import tqdm
-
-    tqdm.write(message, file=sys.stderr)
+def drawing_obstacle() -> str | None:
+    """Why stderr cannot be drawn on, if so."""
+    if not sys.stderr.isatty():
+        return "this is no terminal"
+    return "this terminal cannot be drawn on" if os.environ.get("TERM") == "dumb" else None
 
 
 @contextmanager
 def progress(total: int, what: str = "runs") -> Iterator[Callable[[int], None]]:
-    """A bar with the time left, or now and then a line where stderr is no terminal."""
-    from tqdm import tqdm
+    """A bar with the time left, or now and then a line where stderr is no terminal.
 
-    done, last = 0, time.monotonic()
-    lock, quiet = threading.Lock(), _is_quiet()
-    shape = "{percentage:3.0f} %|{bar}| {n}/{total} " + what + " [{elapsed} < {remaining}]"
-    with tqdm(
-        total=total, bar_format=shape, disable=quiet or None, leave=False, file=sys.stderr
-    ) as bar:
+    Lines of `report` go above the bar.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    last, lock, quiet = time.monotonic(), threading.Lock(), _is_quiet()
+    lines = drawing_obstacle() is not None and not quiet
+    console = Console(stderr=True, no_color=click.get_current_context().color is False)
+    with Progress(
+        "{task.percentage:3.0f} %", BarColumn(), "{task.completed}/{task.total} " + what,
+        TimeElapsedColumn(), "<", TimeRemainingColumn(), console=console, transient=True,
+        disable=quiet or lines, redirect_stdout=False, refresh_per_second=4,
+    ) as bar:  # fmt: skip
+        bar.add_task(what, total=total)
+        (task,) = bar.tasks
+        if not bar.disable:
+            # A process that is killed must not leave the terminal without its cursor.
+            console.show_cursor()
 
         def on_progress(more: int) -> None:
-            nonlocal done, last
+            nonlocal last
+            bar.advance(task.id, more)
             with lock:
-                done += more
-                bar.update(more)
-                if bar.disable and not quiet and time.monotonic() - last > _LINE_EVERY_SECONDS:
+                if lines and time.monotonic() - last > _LINE_EVERY_SECONDS:
                     last = time.monotonic()
-                    report(f"{done} of {total} {what} done")
+                    report(f"{task.completed} of {total} {what} done")
 
         yield on_progress

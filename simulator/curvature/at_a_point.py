@@ -7,10 +7,11 @@ import warnings
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.curvature.tracker import SharpnessTracker
 from simulator.data import Data
-from simulator.models import Array, Model
+from simulator.models import Model
 from simulator.models.base import checked_vector
 
 __all__ = ["REFERENCE_TOL", "sharpness"]

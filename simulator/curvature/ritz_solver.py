@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.models import Array
+from simulator.arrays import Array
 from simulator.numerics import eigen
 
 __all__ = ["Estimate", "Product", "RitzSolver", "has_digits"]

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.checks import count, positive
 from simulator.curvature.ritz_solver import Estimate, Product, RitzSolver, has_digits
-from simulator.models import Array, Objective
+from simulator.models import Objective
 from simulator.seeding import generator
 
 __all__ = ["SharpnessTracker"]

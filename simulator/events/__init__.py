@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from simulator.events.curves import Curves
 from simulator.events.detect import DRIVERS, Catapult, Edge, Events, find_events
+from simulator.events.from_log import read_curves
 from simulator.events.story import Row, Story, explain
-from simulator.events.table import COLUMNS, read_curves
 
 __all__ = [
-    "COLUMNS", "DRIVERS", "Catapult", "Curves", "Edge", "Events", "Row", "Story", "explain",
-    "find_events", "read_curves",
+    "DRIVERS", "Catapult", "Edge", "Events", "Row", "Story", "explain", "find_events",
+    "read_curves",
 ]  # fmt: skip

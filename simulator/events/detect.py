@@ -8,15 +8,18 @@ never guessed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator import regimes
-from simulator.events.curves import Curves
+from simulator.trajectory import Trajectory
 
-__all__ = ["DRIVERS", "Catapult", "Edge", "Events", "crossings", "driver", "edges", "find_events"]
+__all__ = [
+    "DRIVERS", "Catapult", "Edge", "Events", "approach", "crossings", "edges", "find_events",
+    "turns",
+]  # fmt: skip
 
 Curve = NDArray[np.float64]
 
@@ -57,6 +60,8 @@ class Catapult:
         At the crossing, and at the end.
     driver : str
         What brought it about: one of ``DRIVERS``.
+    sharpness_change : float
+        The factor by which the sharpness changed on the approach to the crossing.
     """
 
     start: int
@@ -69,6 +74,7 @@ class Catapult:
     sharpness_before: float
     sharpness_after: float
     driver: str
+    sharpness_change: float
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ class Edge:
     end: int
     mean_ratio: float
     driver: str = "unknown"
+    sharpness_change: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -88,9 +95,9 @@ class Events:
     ``crossings``: rows where the ratio is first seen above 1. ``apart``: the catapults that are
     neither part of an edge nor the peak from which a stuck run did not recover. ``diverged``: the
     first row without a finite loss, or -1. ``stuck``: finite but not trained. ``unreturned``: the
-    row where the loss left its running minimum by a tenth and did not come back, or -1.
-    ``inflation``: by what factor
-    the preconditioner grew over the largest rise of the loss of a run that is stuck, NaN otherwise.
+    row of the lowest loss, if the loss ends a tenth above it or diverges, or -1.
+    ``inflation``: by what factor the preconditioner grew over the largest rise of the loss of a run
+    that is stuck, NaN otherwise.
     """
 
     crossings: tuple[int, ...]
@@ -111,61 +118,88 @@ def crossings(ratio: Curve) -> list[int]:
     return [int(row) for row in measured[entered]]
 
 
-def edges(ratio: Curve, loss: Curve) -> list[Edge]:
-    """Stretches of 32 measurements or more, from a crossing to the last ratio above 0.9.
+def edges(curves: Trajectory) -> list[Edge]:
+    """The stretches at the edge of stability: the ratio stays near 1 or keeps crossing it.
 
-    They end where 16 measurements in a row lie below 0.9: a catapult or two are over sooner. A loss
-    that stands still is not at the edge, whatever the ratio: nothing moves.
+    They have 32 measurements or more, start above 1 and end where 16 measurements in a row are
+    neither within `simulator.regimes.EDGE_MEAN` nor next to a crossing. As a whole each must pass
+    `simulator.regimes.is_at_edge`.
     """
-    measured = np.flatnonzero(np.isfinite(ratio) & np.isfinite(loss))
-    values, found, first = ratio[measured], [], -1
-    near = 0
-    for at, value in enumerate(values):
-        if first < 0:
-            first = near = at if value > 1 else -1
-        elif value > regimes.EDGE:
-            near = at
-        if first >= 0 and (at - near >= _EDGE_PAUSE or at == len(values) - 1):
-            rows = measured[first : near + 1]
-            if len(rows) >= _EDGE_LENGTH and np.ptp(loss[rows]) > 0:
-                found.append(Edge(int(rows[0]), int(rows[-1]), float(ratio[rows].mean())))
-            first = -1
+    ratio, found = curves.ratio, []
+    rows = np.flatnonzero(np.isfinite(ratio) & np.isfinite(curves.loss))
+    above = ratio[rows] > 1
+    crossing = np.flatnonzero(above[1:] != above[:-1])
+    low, high = regimes.EDGE_MEAN
+    near = (ratio[rows] >= low) & (ratio[rows] <= high)
+    beside = np.union1d(crossing, crossing + 1)
+    near[beside] |= above[beside]
+    marked = np.flatnonzero(near)
+    for group in np.split(marked, np.flatnonzero(np.diff(marked) > _EDGE_PAUSE) + 1):
+        entered = group[above[group]]
+        if not entered.size or group[-1] - entered[0] + 1 < _EDGE_LENGTH:
+            continue
+        first, last = int(rows[entered[0]]), int(rows[group[-1]])
+        seen = regimes.ending(curves.loss, ratio, curves.effective_sharpness, first, last)
+        if regimes.is_at_edge(seen, loss_tells=curves.loss_tells):
+            found.append(Edge(first, last, float(seen.mean_ratio)))
     return found
 
 
-def driver(curves: Curves, crossing: int) -> str:
-    """What brought the ratio above 1 at this row: one of ``DRIVERS``.
+def approach(curves: Trajectory, crossing: int) -> tuple[str, float]:
+    """What brought the ratio above 1 at this row, and by what factor the sharpness changed.
 
-    The logarithm of the ratio is that of the learning rate plus that of the sharpness. Over the
-    last doubling before the crossing, three quarters of the growth make a driver.
+    The logarithm of the ratio is that of the learning rate plus that of the sharpness. The approach
+    is the last doubling of the ratio before the crossing, after the last turn of the sharpness and
+    after the end of warmup, if it has ended. Three quarters of the growth make a driver, one of
+    ``DRIVERS``.
     """
-    ratio = curves.ratio
+    ratio, sharpness = curves.ratio, curves.effective_sharpness
     if crossing < 0 or not np.isfinite(ratio[crossing]):
-        return "unknown"
-    before = np.flatnonzero(np.isfinite(ratio[:crossing]))
-    if not before.size:
-        return "start"
-    above = np.flatnonzero(ratio[before] > 1)
-    before = before[above[-1] + 1 :] if above.size else before
-    far = np.flatnonzero(ratio[before] <= _NEAR)
-    begin = before[far[-1]] if far.size else before[np.argmin(ratio[before])]
+        return "unknown", math.nan
+    rows = np.flatnonzero(np.isfinite(ratio[: crossing + 1]))
+    if len(rows) == 1:
+        return "start", math.nan
+    above = np.flatnonzero(ratio[rows[:-1]] > 1)
+    rows = rows[above[-1] + 1 :] if above.size else rows
+    far = np.flatnonzero(ratio[rows] <= _NEAR)
+    rows = rows[far[-1] if far.size else int(np.argmin(ratio[rows])) :]
+    corners = turns(sharpness[rows])
+    rows = rows[corners[-1] if corners else 0 :]
+    rising = np.flatnonzero(np.diff(curves.eta[rows]) > 0)
+    if not rising.size or rising[-1] < len(rows) - 2:
+        rows = rows[rising[-1] + 1 if rising.size else 0 :]
     with np.errstate(divide="ignore", invalid="ignore"):
-        by_eta = np.log(curves.eta[crossing] / curves.eta[begin])
-        by_sharpness = np.log(curves.effective_sharpness[crossing]) - np.log(
-            curves.effective_sharpness[begin]
-        )
-        share = 1.0 if by_eta == np.inf else by_eta / (by_eta + by_sharpness)
+        by_eta = np.log(curves.eta[crossing] / curves.eta[rows[0]])
+        factor = sharpness[crossing] / sharpness[rows[0]]
+        share = 1.0 if by_eta == np.inf else by_eta / (by_eta + np.log(factor))
     if not np.isfinite(share):
-        return "unknown"
-    return "warmup" if share >= _ALONE else "sharpening" if share <= 1 - _ALONE else "both"
+        return "unknown", math.nan
+    name = "warmup" if share >= _ALONE else "sharpening" if share <= 1 - _ALONE else "both"
+    return name, float(factor)
 
 
-def _catapult(curves: Curves, found: regimes.Catapult) -> Catapult:
+def turns(values: Curve) -> list[int]:
+    """Where a curve turns: the peaks and troughs between changes by more than 5 %."""
+    found: list[int] = []
+    low = high = direction = 0
+    for at, value in enumerate(values):
+        low, high = (at if value < values[low] else low), (at if value > values[high] else high)
+        down = direction >= 0 and value < values[high] - regimes.TREND * abs(values[high])
+        up = direction <= 0 and value > values[low] + regimes.TREND * abs(values[low])
+        if down or up:
+            found += [high if down else low] if direction else []
+            direction, low, high = (-1 if down else 1), at, at
+    return found
+
+
+def _catapult(curves: Trajectory, found: regimes.Catapult) -> Catapult:
     """With its stages, from the measurements around it."""
     ratio, sharpness = curves.ratio, curves.effective_sharpness
     measured = np.flatnonzero(np.isfinite(ratio))
     first = max(int(np.searchsorted(measured, found.start, "right")) - 1, 0)
-    around = measured[first : int(np.searchsorted(measured, found.end)) + 1]
+    last = int(np.searchsorted(measured, found.end, "right"))
+    unseen = not (last and measured[last - 1] > found.start)
+    around = measured[first : last + unseen]
     above = around[ratio[around] > 1]
     crossing = sharpest = calm = -1
     before = after = math.nan
@@ -179,24 +213,23 @@ def _catapult(curves: Curves, found: regimes.Catapult) -> Catapult:
         before, after = float(sharpness[crossing]), float(sharpness[around[-1]])
     return Catapult(
         found.start, found.peak, found.end, crossing, sharpest, calm,
-        float(curves.loss[found.peak] / curves.loss[found.start]),
-        before, after, driver(curves, crossing),
+        float(curves.smooth_loss[found.peak] / curves.smooth_loss[found.start]),
+        before, after, *approach(curves, crossing),
     )  # fmt: skip
 
 
-def _unreturned(loss: Curve) -> int:
-    """The row of the lowest loss, if the loss left it by a tenth and has not come back."""
-    known = np.isfinite(loss)
-    lost = np.flatnonzero(~known)
-    seen = loss[: lost[0]] if lost.size else loss
+def _unreturned(curves: Trajectory) -> int:
+    """The row of the lowest loss, if the loss ends a tenth above it or is no longer finite."""
+    loss = curves.smooth_loss
+    seen = loss[np.isfinite(loss)] if curves.diverged_row < 0 else loss[: curves.diverged_row]
     if not seen.size:
         return -1
     lowest = len(seen) - 1 - int(np.argmin(seen[::-1]))
-    rest = seen[lowest:]
-    return lowest if rest.max() > regimes.RISE * rest[0] or (lost.size and lost[0] > 0) else -1
+    last = seen[-1] if np.isnan(curves.loss_final) else min(seen[-1], curves.loss_final)
+    return lowest if curves.diverged or last > curves.rise * seen[lowest] else -1
 
 
-def _inflation(curves: Curves) -> float:
+def _inflation(curves: Trajectory) -> float:
     """How much the preconditioner grew over the largest loss, by sharpness over its own.
 
     An adaptive optimizer's memory of a large gradient makes later updates small for as long as it
@@ -212,17 +245,14 @@ def _inflation(curves: Curves) -> float:
     return float(scale[after].max() / scale[before[-1]])
 
 
-def find_events(curves: Curves) -> Events:
+def find_events(curves: Trajectory) -> Events:
     """All events of a run."""
     ratio = curves.ratio
-    known = ratio if np.isfinite(ratio).any() else None
-    found = [] if not _finite_start(curves) else regimes.catapults(curves.loss, known)
-    diverged, unreturned = curves.diverged_row, _unreturned(curves.loss)
+    diverged, unreturned = curves.diverged_row, _unreturned(curves)
+    stuck = curves.stuck
     # What follows the last minimum of a run that diverges is its divergence.
-    lasting = slice(0, max(unreturned, 0) + 1 if diverged >= 0 else None)
-    stuck = diverged < 0 and not curves.trainable
-    hovering = edges(ratio[lasting], curves.loss[lasting])
-    catapults = tuple(_catapult(curves, catapult) for catapult in found)
+    hovering = [e for e in edges(curves) if diverged < 0 or e.end <= unreturned]
+    catapults = tuple(_catapult(curves, catapult) for catapult in curves.catapults)
     failure = int(np.nanargmax(curves.loss)) if stuck else -1
     return Events(
         crossings=tuple(crossings(ratio)),
@@ -233,13 +263,11 @@ def find_events(curves: Curves) -> Events:
             if c.peak != failure
             and not any(e.start <= c.peak and c.start <= e.end for e in hovering)
         ),
-        edges=tuple(replace(edge, driver=driver(curves, edge.start)) for edge in hovering),
+        edges=tuple(
+            Edge(e.start, e.end, e.mean_ratio, *approach(curves, e.start)) for e in hovering
+        ),
         diverged=diverged,
         stuck=stuck,
         unreturned=unreturned,
         inflation=_inflation(curves) if stuck and curves.adaptive else math.nan,
     )
-
-
-def _finite_start(curves: Curves) -> bool:
-    return bool(np.isfinite(curves.loss[0]))

@@ -6,24 +6,28 @@ from collections import Counter
 
 import numpy as np
 
-from simulator.events.curves import Curves
-from simulator.events.detect import Edge, Events
+from simulator import regimes
+from simulator.events.detect import Catapult, Edge, Events, turns
+from simulator.events.ending import end_of
+from simulator.trajectory import Trajectory
 
-__all__ = ["CAUSES", "sentences"]
+__all__ = ["cause", "sentences"]
 
-# By what factor a preconditioner must have grown to be named as the cause of a failure.
-_INFLATED = 10.0
-
-CAUSES = {
-    "warmup": "warmup drives the learning rate into it",
-    "sharpening": "the sharpness grows into it",
+_CAUSES = {
+    "warmup": "the rising learning rate drives it",
+    "sharpening": "the rising sharpness drives it",
     "both": "rising learning rate and rising sharpness meet, a head-on collision",
-    "start": "training starts beyond the threshold",
-    "unknown": "what drives it was not measured",
+    "start": "training starts above the threshold",
+    "unknown": "its cause was not measured",
+}
+_REAR_END = "the rising learning rate catches up with a falling sharpness, a rear-end collision"
+_PHASES = {
+    "progressive_sharpening": "progressive sharpening",
+    "sharpness_reduction": "sharpness reduction",
 }
 
 
-def sentences(curves: Curves, events: Events, natural: str | None = None) -> list[str]:
+def sentences(curves: Trajectory, events: Events, natural: str | None = None) -> list[str]:
     """What happened, one thing a sentence."""
     text = [
         _schedule(curves),
@@ -31,81 +35,124 @@ def sentences(curves: Curves, events: Events, natural: str | None = None) -> lis
         _natural(curves, natural),
         _catapults(curves, events),
         *(_edge(curves, events, number) for number in range(min(len(events.edges), 3))),
-        _end(curves, events),
+        end_of(curves, events),
         _doubt(curves),
     ]
     return [sentence for sentence in text if sentence]
 
 
-def _doubt(curves: Curves) -> str:
+def cause(event: Catapult | Edge) -> str:
+    """The driver in words; a falling sharpness is hit from behind."""
+    fell = event.sharpness_change < 1 - regimes.TREND
+    return _REAR_END if event.driver == "warmup" and fell else _CAUSES[event.driver]
+
+
+def _doubt(curves: Trajectory) -> str:
     """How many of the measurements are not certain."""
     if curves.converged is None or curves.converged.all():
         return ""
     measured = int(np.isfinite(curves.effective_sharpness).sum())
     return (
-        f"{int((~curves.converged).sum())} of {measured} measurements of the {curves.name} did not "
-        "converge; the true values may differ."
+        f"{int((~curves.converged).sum())} of {measured} measurements of the "
+        f"{curves.sharpness_name} did not converge; the true values may differ."
     )
 
 
-def _schedule(curves: Curves) -> str:
-    eta = curves.eta[np.isfinite(curves.eta)]
-    if not eta.size:
+def _schedule(curves: Trajectory) -> str:
+    rows = np.flatnonzero(np.isfinite(curves.eta))
+    if not rows.size:
         return "The learning rate is not known."
+    eta = curves.eta[rows]
     top, unit = float(eta.max()), curves.limit.eta(float(curves.effective_sharpness[0]))
-    # Of an adaptive optimizer's first step the pre-conditioned sharpness says nothing of the loss.
-    text = 0 < unit < np.inf and not curves.adaptive
-    times = f", {top / unit:.3g} times the critical one of the first step" if text else ""
-    if np.ptp(eta) <= 1e-9 * top:
+    # Of an adaptive optimizer's first step the preconditioned sharpness says nothing of the loss.
+    times = ""
+    if 0 < unit < np.inf and not curves.adaptive:
+        times = f", {top / unit:.3g} times the critical learning rate"
+    still = 1e-9 * top
+    if np.ptp(eta) <= still:
         return f"The learning rate is {top:.3g} throughout{times}."
-    reached = int(np.argmax(eta >= top * (1 - 1e-9)))
-    after, before = eta[reached:], eta[: reached + 1]
-    then = ""
-    if len(after) > 1:
-        still = np.ptp(after) <= 1e-9 * top
-        then = " and stays there" if still else f" and falls to {after[-1]:.3g} by the end"
+    reached = int(np.argmax(eta >= top - still))
+    before, after = eta[: reached + 1], eta[reached:]
+    if (np.diff(before) < 0).any() or (np.diff(after) > still).any():
+        return (
+            f"The learning rate goes up and down, from {eta[0]:.3g} to {eta[-1]:.3g}, at most "
+            f"{top:.3g}{times}."
+        )
     if reached == 0:
         return f"The learning rate falls from {top:.3g} to {eta[-1]:.3g}."
-    rises = "is warmed up" if (np.diff(before) >= 0).all() else "goes up and down"
-    updates = curves.at(int(np.flatnonzero(np.isfinite(curves.eta))[reached])) + 1
+    then = ""
+    if len(after) > 1:
+        stays = np.ptp(after) <= still
+        then = " and stays there" if stays else f" and falls to {after[-1]:.3g} by the end"
+    updates = curves.at(int(rows[reached])) + 1
     return (
-        f"The learning rate {rises} from {eta[0]:.3g} to {top:.3g} in {updates} updates{then}"
+        f"The learning rate is warmed up from {eta[0]:.3g} to {top:.3g} in {updates} updates{then}"
         f"{times}."
     )
 
 
-def _approach(curves: Curves, events: Events) -> str:
+def _approach(curves: Trajectory, events: Events) -> str:
     """The stretch below the threshold, where the sharpness evolves by itself."""
-    name, sharpness, ratio = curves.name, curves.effective_sharpness, curves.ratio
+    name, sharpness, ratio = curves.sharpness_name, curves.effective_sharpness, curves.ratio
     seen = np.flatnonzero(np.isfinite(sharpness))
     if not seen.size:
-        return "The sharpness was not measured: what follows is read off the loss alone."
+        return "The sharpness was not measured, so only the loss is described."
     if not np.isfinite(ratio).any():
         first, last = sharpness[seen[0]], sharpness[seen[-1]]
-        return f"The {name} goes from {first:.3g} to {last:.3g}; how stable that is cannot be said."
+        return f"The {name} goes from {first:.3g} to {last:.3g}; its threshold is not known."
     crossed = events.crossings[0] if events.crossings else -1
     if crossed == seen[0]:
-        return _from_beyond(curves, events, crossed)
-    before = seen[seen < crossed] if crossed >= 0 else seen
-    first, last = sharpness[before[0]], sharpness[before[-1]]
-    changes = {
-        "progressive_sharpening": f"rises, from {first:.3g} to {last:.3g}: progressive sharpening",
-        "sharpness_reduction": f"falls, from {first:.3g} to {last:.3g}: sharpness reduction",
-        "constant": f"stays within 5 % of {first:.3g}",
-        "unknown": f"is {first:.3g}: too short a stretch to show a trend",
-    }
-    change = f"the {name} {changes[curves.natural_phase]}"
+        return _from_above(curves, events, crossed)
+    change = _evolution(curves)
     if crossed >= 0:
-        at = curves.at(crossed)
-        return f"Until the threshold {curves.limit_text} is crossed at step {at}, {change}."
-    lazy = ", as in the lazy regime" if curves.natural_phase == "constant" else ""
+        return (
+            f"Until the {name} crosses the threshold {curves.threshold_text} at step "
+            f"{curves.at(crossed)}, it {change}."
+        )
+    nearest = float(np.nanmax(ratio))
+    # Rounded down: never more than it is.
+    share = f"{np.floor(1000 * nearest) / 1000:.3g}" if nearest > 0.1 else f"{nearest:.2g}"
     return (
-        f"All the way {change}{lazy}. The threshold {curves.limit_text} is never reached: at "
-        f"its nearest the {name} is {np.nanmax(ratio):.0%} of it."
+        f"The {name} {change}. It never exceeds the threshold {curves.threshold_text}: it is at "
+        f"most {share} times it."
     )
 
 
-def _natural(curves: Curves, natural: str | None) -> str:
+def _evolution(curves: Trajectory) -> str:
+    """How the sharpness moves before the first crossing, turn by turn."""
+    phase = curves.natural_phase
+    seen, rows = regimes.evolution(curves.effective_sharpness, curves.ratio)
+    values = curves.effective_sharpness[rows]
+    if phase == "unknown":
+        return f"is {values[0]:.3g}: too few measurements to show a trend"
+    if seen.low_at == seen.high_at:
+        return f"stays within 5 % of {values[0]:.3g}"
+    corners = turns(values)
+    if phase == "constant":
+        return (
+            f"falls from {values[0]:.3g} to {seen.low:.3g} by step {curves.at(rows[seen.low_at])}, "
+            f"a transient of the preconditioner, and is {values[-1]:.3g} at the end of this stretch"
+        )
+    if len(corners) > 2:
+        low, high = values.min(), values.max()
+        return (
+            f"goes up and down between {low:.3g} and {high:.3g}, from {values[0]:.3g} to "
+            f"{values[-1]:.3g}: mostly {_PHASES[phase]}"
+        )
+    points = [*corners, len(values) - 1]
+    legs = np.diff(values[[0, *points]])
+    text = f"{'rises' if legs[0] > 0 else 'falls'} from {values[0]:.3g}"
+    for number, (point, change) in enumerate(zip(points, legs, strict=True)):
+        verb = f", then {'rises' if change > 0 else 'falls'}" if number else ""
+        at = f" at step {curves.at(rows[point])}" if number < len(points) - 1 else ""
+        text += f"{verb} to {values[point]:.3g}{at}"
+    same = (legs[-1] > 0) == (phase == "progressive_sharpening")
+    if not corners:
+        return f"{text}: {_PHASES[phase]}"
+    return f"{text}: {_PHASES[phase]} after a transient" if same else f"{text}"
+
+
+def _natural(curves: Trajectory, natural: str | None) -> str:
     """What a gentle run beside this one has shown."""
     text = {
         "progressive_sharpening": "rises: progressive sharpening",
@@ -115,142 +162,95 @@ def _natural(curves: Curves, natural: str | None) -> str:
     if natural not in text:
         return ""
     return (
-        f"Left alone, at a tenth of the critical learning rate, the {curves.name} {text[natural]}."
+        "At a tenth of the critical learning rate, where training stays stable, the "
+        f"{curves.sharpness_name} {text[natural]}."
     )
 
 
-def _from_beyond(curves: Curves, events: Events, crossed: int) -> str:
-    name, ratio = curves.name, curves.ratio
+def _from_above(curves: Trajectory, events: Events, crossed: int) -> str:
+    name, ratio = curves.sharpness_name, curves.ratio
     text = (
-        f"The first update is already beyond the threshold: the {name} is "
+        f"The first update is already above the threshold: the {name} is "
         f"{curves.effective_sharpness[crossed]:.3g}, {ratio[crossed]:.3g} times "
-        f"{curves.limit_text}."
+        f"{curves.threshold_text}."
     )
     calm = np.flatnonzero(ratio <= 1)
-    thrown = any(catapult.crossing == crossed for catapult in events.catapults)
-    if thrown or events.stuck or events.diverged >= 0 or not calm.size:
+    if events.stuck or events.diverged >= 0 or not calm.size:
         return text
-    return f"{text} It falls below it by step {curves.at(calm[0])}, without a catapult."
+    thrown = any(catapult.start <= calm[0] for catapult in events.catapults)
+    without = "" if thrown or _excursion(curves, int(calm[0])) else ", without a catapult"
+    return f"{text} It is below the threshold at step {curves.at(calm[0])}{without}."
 
 
-def _cause(curves: Curves, driver: str) -> str:
-    """A driver in words; by what the sharpness did meanwhile, warmup is head-on or from behind."""
-    if driver == "warmup" and curves.natural_phase == "sharpness_reduction":
-        return "warmup catches up with a falling sharpness, a rear-end collision"
-    if driver == "warmup" and curves.natural_phase == "progressive_sharpening":
-        return CAUSES["both"]
-    return CAUSES[driver]
+def _excursion(curves: Trajectory, end: int) -> bool:
+    """Whether the loss rises by a tenth above its running minimum before this row."""
+    loss = curves.smooth_loss[: end + 1]
+    return bool((loss > curves.rise * np.minimum.accumulate(loss)).any())
 
 
-def _catapults(curves: Curves, events: Events) -> str:
-    """Those that stand apart: one is told whole, several together."""
+def _catapults(curves: Trajectory, events: Events) -> str:
+    """Those that stand apart: one is described in full, several together."""
     apart, ratio = events.apart, curves.ratio
+    loss = curves.loss_name
     if not apart:
-        quiet = not (events.edges or events.stuck) and events.diverged < 0
-        if quiet and not np.isfinite(ratio).any():
-            return "The loss never leaves its running minimum by a tenth and comes back."
-        if quiet and not events.crossings:
-            return "No catapult, no instability."
-        if quiet and events.crossings != (0,):
+        if events.edges or events.stuck or events.diverged >= 0:
+            return ""
+        once = events.crossings and curves.smooth_rows == 1
+        if once and not _excursion(curves, len(curves.loss)):
             return (
-                f"The {curves.name} exceeds the threshold, at most {np.nanmax(ratio):.3g} times, "
-                "but the loss never rises by a tenth above its running minimum: no catapult."
+                f"The {curves.sharpness_name} is at most {np.nanmax(ratio):.3g} times the "
+                "threshold, but the loss never rises by a tenth above its running minimum: no "
+                "catapult."
             )
-        return ""
+        return "There is no catapult."
     first, last = apart[0], apart[-1]
-    flattened = _flattened(first.sharpness_before, last.sharpness_after, curves.name)
+    flattened = _flattened(curves, first, last)
     if len(apart) == 1:
         return (
-            f"A catapult follows: {_cause(curves, first.driver)}. The loss leaves its minimum at "
-            f"step {curves.at(first.start)}, peaks {first.loss_ratio:.3g} times higher at step "
-            f"{curves.at(first.peak)} and is back at step {curves.at(first.end)}{flattened}."
+            f"A catapult follows: {cause(first)}. The {loss} leaves its minimum at step "
+            f"{curves.at(first.start)}, peaks at {first.loss_ratio:.3g} times it at step "
+            f"{curves.at(first.peak)} and is back at step {curves.at(first.end)}.{flattened}"
         )
-    causes = Counter(_cause(curves, catapult.driver) for catapult in apart).most_common()
+    causes = Counter(cause(catapult) for catapult in apart).most_common()
     text = "; ".join(
-        text if number == len(apart) else f"in {number}, {text}" for text, number in causes
+        reason if number == len(apart) else f"in {number}, {reason}" for reason, number in causes
     )
     highest = max(catapult.loss_ratio for catapult in apart)
     return (
-        f"{len(apart)} catapults follow one another from step {curves.at(first.start)} to step "
-        f"{curves.at(last.end)}, the largest to {highest:.3g} times the loss before it{flattened}: "
-        f"{text}."
+        f"{len(apart)} catapults follow from step {curves.at(first.start)} to step "
+        f"{curves.at(last.end)}, the largest to {highest:.3g} times the loss before "
+        f"it: {text}.{flattened}"
     )
 
 
-def _flattened(first: float, last: float, name: str) -> str:
-    if not np.isfinite(first + last):
+def _flattened(curves: Trajectory, first: Catapult, last: Catapult) -> str:
+    """What the sharpness did from the first crossing to the end of the last catapult."""
+    before, after = first.sharpness_before, last.sharpness_after
+    if not np.isfinite(before + after):
         return ""
-    verb = "falls" if last < first else "goes"
-    return f", while the {name} {verb} from {first:.3g} to {last:.3g}"
+    verb = "falls" if after < before else "goes"
+    return f" Meanwhile the {curves.sharpness_name} {verb} from {before:.3g} to {after:.3g}."
 
 
-def _edge(curves: Curves, events: Events, number: int) -> str:
+def _edge(curves: Trajectory, events: Events, number: int) -> str:
     """The first stretch at the edge in full, the second in brief, the others counted."""
     edge: Edge = events.edges[number]
-    span = f"from step {curves.at(edge.start)} to {curves.at(edge.end)}"
+    span = f"from step {curves.at(edge.start)} to step {curves.at(edge.end)}"
     if number == 2:
         last = curves.at(events.edges[-1].end)
-        return f"It is there {len(events.edges)} times in all, at last to step {last}."
+        return f"There are {len(events.edges)} such stretches; the last ends at step {last}."
     if number == 1:
-        return f"It is there again {span}, at {edge.mean_ratio:.2f} times it."
+        return f"It is there again {span}, on average at {edge.mean_ratio:.2f} times the threshold."
     within = sum(edge.start <= catapult.peak <= edge.end for catapult in events.catapults)
-    small = "one small catapult" if within == 1 else f"{within} small catapults"
+    count = f", with {within} catapult{'s' * (within > 1)}" if within else ""
     return (
-        f"{span.capitalize()} training is at the edge of stability{_entry(curves, events, edge)}: "
-        f"the {curves.name} hovers about the threshold, on average {edge.mean_ratio:.2f} times it"
-        f"{', with ' + small if within else ''}."
+        f"{span.capitalize()} training is at the edge of stability{_entry(events, edge)}: the "
+        f"{curves.sharpness_name} stays near the threshold, on average at {edge.mean_ratio:.2f} "
+        f"times the threshold{count}."
     )
 
 
-def _entry(curves: Curves, events: Events, edge: Edge) -> str:
-    """How it got there, if not by the catapults already told of."""
-    text = events.apart and events.apart[0].start < edge.start
-    if text or edge.driver in ("start", "unknown"):
-        return ""
-    return f", as {_cause(curves, edge.driver).replace(' into it', ' to it')}"
-
-
-def _end(curves: Curves, events: Events) -> str:
-    loss, ratio = curves.loss, curves.ratio
-    if events.diverged >= 0:
-        lowest = max(events.unreturned, 0)
-        return (
-            f"The loss leaves its minimum of {loss[lowest]:.3g} at step {curves.at(lowest)} and "
-            f"never comes back: at step {curves.at(events.diverged)} it is no longer finite. "
-            "Training has diverged."
-        )
-    last = curves.loss_final if np.isfinite(curves.loss_final) else float(loss[-1])
-    ended = f"The loss, {loss[0]:.3g} at first, is {last:.3g} at last"
-    if events.stuck:
-        return ended + _why_stuck(curves, events)
-    if events.unreturned >= 0:
-        lowest = events.unreturned
-        ended = (
-            f"At step {curves.at(lowest)} the loss leaves its minimum of {loss[lowest]:.3g}, and "
-            f"has not come back. {ended}"
-        )
-    seen = np.flatnonzero(np.isfinite(ratio))
-    if not seen.size:
-        return f"{ended}."
-    near = ratio[seen[-1]]
-    place = "at" if 0.9 < near < 1.1 else "above" if near > 1 else "below"
-    return f"{ended}, with the {curves.name} {place} the threshold, {near:.2f} times it."
-
-
-def _why_stuck(curves: Curves, events: Events) -> str:
-    loss, constant = curves.loss, curves.constant_loss
-    peak = int(np.nanargmax(loss))
-    text = ""
-    if loss[peak] > 1.1 * loss[0]:
-        text += f" after a peak of {loss[peak]:.3g} at step {curves.at(peak)}"
-    if constant:
-        text += f", no better than the best constant output's {constant:.3g}"
-    if events.inflation > _INFLATED:
-        return (
-            f"{text}: training has failed without diverging. The gradients of the peak inflated "
-            "the optimizer's second moment, and with it the preconditioner, "
-            f"{events.inflation:.2g} times; every later update is as much smaller."
-        )
-    if np.ptp(loss[-max(2, len(loss) // 4) :]) == 0:
-        return f"{text}: the network is dead, no gradient moves it any more."
-    return f"{text}: it is finite, but has not trained."
+def _entry(events: Events, edge: Edge) -> str:
+    """How it got there, if not by the catapults already described."""
+    described = events.apart and events.apart[0].start < edge.start
+    return "" if described or edge.driver in ("start", "unknown") else f" ({cause(edge)})"

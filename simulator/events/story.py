@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.events.curves import Curves
 from simulator.events.detect import Events, find_events
-from simulator.events.sentences import CAUSES, sentences
-from simulator.runs import Run
+from simulator.events.from_log import curves_of
+from simulator.events.sentences import cause, sentences
+from simulator.limits import StabilityLimit
+from simulator.logs import Account, read_log
+from simulator.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from simulator.optimizers import Optimizer
 
 __all__ = ["Row", "Story", "explain"]
 
@@ -34,7 +42,7 @@ class Story:
 
     Attributes
     ----------
-    curves : Curves
+    curves : Trajectory
         What was seen.
     events : Events
         What was found in it.
@@ -42,12 +50,15 @@ class Story:
         The same in words.
     rows : tuple of Row
         And as a table; many small events of one kind are one row.
+    source : Account or None
+        What was read of a log, and how; None for a run of ours. ``print`` it.
     """
 
-    curves: Curves
+    curves: Trajectory
     events: Events
     sentences: tuple[str, ...]
     rows: tuple[Row, ...]
+    source: Account | None = None
 
     @property
     def paragraph(self) -> str:
@@ -55,7 +66,9 @@ class Story:
         return " ".join(self.sentences)
 
     def __str__(self) -> str:
-        return f"{self.paragraph}\n\n{self.table}" if self.rows else self.paragraph
+        account = "" if self.source is None else str(self.source)
+        table = self.table if self.rows else ""
+        return "\n\n".join(part for part in (account, self.paragraph, table) if part)
 
     @property
     def table(self) -> str:
@@ -75,32 +88,58 @@ class Story:
         )
 
 
-def explain(run: Run | Curves, natural: str | None = None) -> Story:
+def explain(
+    run: Trajectory | str | Path,
+    natural: str | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    columns: Sequence[str] | None = None,
+) -> Story:
     """What happened in a run, in words.
 
     Parameters
     ----------
-    run : Run or Curves
-        A run of ours, or curves from elsewhere.
+    run : Run, Trajectory or path
+        A run of this package, curves from elsewhere, or a log: a table (csv, tsv, …), JSON
+        lines, or ``trainer_state.json`` of Hugging Face.
     natural : str, optional
         What `simulator.natural_phase` says, where the run cannot show it.
+    optimizer : Optimizer, optional
+        Of a log: what trained. Its stability limit is compared with the sharpness, if that was
+        logged. Default: gradient descent.
+    columns : sequence of str, optional
+        Of a log, where the names of its columns do not tell: ``["loss=train_loss", "eta=rate"]``,
+        or the columns of a table in order, such as ``["step", "loss", "-", "eta"]``, ``-`` for one
+        to skip.
 
     Returns
     -------
     Story
-        ``print`` it, or take it apart.
+        ``print`` it, or take it apart. For a log, its ``source`` says which columns were read, and
+        how steps are counted.
+
+    Raises
+    ------
+    InputError
+        For a log that cannot be read or is ambiguous, with the line.
 
     Notes
     -----
     The words are defined in `simulator.regimes` and `simulator.events.detect`, after Kalra &
     Barkeshli 2024, sections 3 and 4, and Damian, Nichani & Lee 2023.
     """
-    curves = Curves.of(run) if isinstance(run, Run) else run
-    events = find_events(curves)
-    return Story(curves, events, tuple(sentences(curves, events, natural)), _table(curves, events))
+    source = None
+    if isinstance(run, (str, Path)):
+        log = read_log(run, columns)
+        limit = StabilityLimit(2.0) if optimizer is None else optimizer.limit
+        run, source = curves_of(log, limit), log.account
+    with np.errstate(all="ignore"):  # a log may hold any number
+        events = find_events(run)
+        texts, rows = tuple(sentences(run, events, natural)), _table(run, events)
+    return Story(run, events, texts, rows, source)
 
 
-def _table(curves: Curves, events: Events) -> tuple[Row, ...]:
+def _table(curves: Trajectory, events: Events) -> tuple[Row, ...]:
     sharpness, rows = curves.effective_sharpness, []
 
     def number(value: float) -> str:
@@ -119,7 +158,7 @@ def _table(curves: Curves, events: Events) -> tuple[Row, ...]:
                 curves.at(c.start), curves.at(c.end), "catapult",
                 f"x {c.loss_ratio:.3g} at {curves.at(c.peak)}",
                 f"{number(c.sharpness_before)} to {number(c.sharpness_after)}",
-                CAUSES[c.driver],
+                cause(c),
             )
         )  # fmt: skip
     for e in events.edges:

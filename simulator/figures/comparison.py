@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.checks import InputError
-from simulator.events import Curves, Story
+from simulator.events import Story
 from simulator.figures.canvas import pyplot
 from simulator.figures.extent import loss_extent, sharpness_extent
 from simulator.figures.of_a_run import HIGHEST
 from simulator.figures.palette import THRESHOLD
-from simulator.runs import Run
+from simulator.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ _APART = 30.0
 
 
 def compare(
-    runs: Sequence[Run | Curves | Story],
+    runs: Sequence[Trajectory | Story],
     labels: Sequence[str] | None = None,
     ax: Sequence[Axes] | None = None,
 ) -> Sequence[Axes]:
@@ -33,7 +33,7 @@ def compare(
 
     Parameters
     ----------
-    runs : sequence of Run, Curves or Story
+    runs : sequence of Run, Trajectory or Story
     labels : sequence of str, optional
         One a run. Default: their numbers.
     ax : three Axes, optional
@@ -93,10 +93,8 @@ def compare(
     return ax
 
 
-def _curves(run: Run | Curves | Story) -> Curves:
-    if isinstance(run, Story):
-        return run.curves
-    return Curves.of(run) if isinstance(run, Run) else run
+def _curves(run: Trajectory | Story) -> Trajectory:
+    return run.curves if isinstance(run, Story) else run
 
 
 def _limits(ax: Axes, extents: Sequence[tuple[float, float]]) -> None:
@@ -105,7 +103,7 @@ def _limits(ax: Axes, extents: Sequence[tuple[float, float]]) -> None:
         ax.set_ylim(min(low for low, _ in extents), max(high for _, high in extents))
 
 
-def _sharpness_name(every: Sequence[Curves]) -> str:
+def _sharpness_name(every: Sequence[Trajectory]) -> str:
     """What the curves are; both where some are pre-conditioned."""
     names = {r"$\lambda(P^{-1}H)$" if curves.adaptive else r"$\lambda(H)$" for curves in every}
     return " or ".join(sorted(names, reverse=True))

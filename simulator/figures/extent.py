@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.events import Curves
+from simulator.trajectory import Trajectory
 
 __all__ = ["loss_extent", "sharpness_extent"]
 
@@ -15,7 +15,7 @@ _BLOW_UP = 1e15
 _DRAWN = (1e-140, 1e140)
 
 
-def loss_extent(curves: Curves) -> tuple[float, float] | None:
+def loss_extent(curves: Trajectory) -> tuple[float, float] | None:
     """Lowest and highest loss to show, on a logarithmic axis; None where none is positive."""
     positive = curves.loss[(curves.loss > 0) & np.isfinite(curves.loss)]
     if not positive.size:
@@ -25,7 +25,7 @@ def loss_extent(curves: Curves) -> tuple[float, float] | None:
     return _within(0.5 * positive.min(), top)
 
 
-def sharpness_extent(curves: Curves, *, logarithmic: bool) -> tuple[float, float] | None:
+def sharpness_extent(curves: Trajectory, *, logarithmic: bool) -> tuple[float, float] | None:
     """The same of the sharpness that decides, from 0 on a linear axis.
 
     None where nothing was measured, or nothing above 0.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.events import Curves, Events, Story, find_events
+from simulator.events import Events, Story, find_events
 from simulator.figures.canvas import pyplot
 from simulator.figures.extent import loss_extent, sharpness_extent
 from simulator.figures.palette import CATAPULT, EDGE, ETA, LOSS, SHARPNESS, THRESHOLD
-from simulator.runs import Run
+from simulator.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ __all__ = ["trajectory"]
 HIGHEST = 1e300
 
 
-def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+def trajectory(run: Trajectory | Story, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     """Loss, sharpness with the threshold, and eta over the steps of a run, its events marked.
 
     Catapults are grey, their peaks marked; stretches at the edge of stability are blue; a circle is
@@ -30,7 +30,7 @@ def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) ->
 
     Parameters
     ----------
-    run : Run, Curves or Story
+    run : Run, Trajectory or Story
     axes : three Axes, optional
         Default: a new figure.
 
@@ -38,11 +38,12 @@ def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) ->
     -------
     three Axes
     """
+    counted = "step (updates done before)"
     if isinstance(run, Story):
         curves, events = run.curves, run.events
+        counted = counted if run.source is None else run.source.unit
     else:
-        curves = Curves.of(run) if isinstance(run, Run) else run
-        events = find_events(curves)
+        curves, events = run, find_events(run)
     if axes is None:
         _, axes = pyplot().subplots(
             3, 1, sharex=True, figsize=(7, 7), height_ratios=(3, 3, 1.5), layout="constrained"
@@ -58,7 +59,7 @@ def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) ->
 
     # The axis needs room above its highest value.
     eta.plot(curves.step, np.minimum(curves.eta, HIGHEST), color=ETA, lw=1.4)
-    eta.set(ylabel=r"$\eta_t$", xlabel="step (updates done before)")
+    eta.set(ylabel=r"$\eta_t$", xlabel=counted)
     eta.set(xlim=(curves.step[0], curves.step[-1] + 1), ylim=(0, None))
     _mark(curves, events, loss, sharpness)
     _mark_divergence(curves, events, axes)
@@ -66,7 +67,7 @@ def trajectory(run: Run | Curves | Story, axes: Sequence[Axes] | None = None) ->
     return axes
 
 
-def _mark(curves: Curves, events: Events, loss: Axes, sharpness: Axes) -> None:
+def _mark(curves: Trajectory, events: Events, loss: Axes, sharpness: Axes) -> None:
     """Catapults and edges on both panels, and where they began."""
     spans = [(e.start, e.end, EDGE) for e in events.edges]
     spans += [(c.start, c.end, CATAPULT) for c in events.catapults]
@@ -85,7 +86,7 @@ def _mark(curves: Curves, events: Events, loss: Axes, sharpness: Axes) -> None:
     )  # fmt: skip
 
 
-def _mark_divergence(curves: Curves, events: Events, axes: Sequence[Axes]) -> None:
+def _mark_divergence(curves: Trajectory, events: Events, axes: Sequence[Axes]) -> None:
     if events.diverged < 0:
         return
     step = curves.at(events.diverged)
@@ -97,7 +98,7 @@ def _mark_divergence(curves: Curves, events: Events, axes: Sequence[Axes]) -> No
     )  # fmt: skip
 
 
-def _draw_sharpness(curves: Curves, ax: Axes) -> None:
+def _draw_sharpness(curves: Trajectory, ax: Axes) -> None:
     """The sharpness that decides, and the dashed threshold where it is near it."""
     step, curve = curves.step, curves.effective_sharpness
     measured = np.isfinite(curve)
@@ -107,7 +108,7 @@ def _draw_sharpness(curves: Curves, ax: Axes) -> None:
     apart = np.diff(np.flatnonzero(measured)).max(initial=1) > 1
     ax.plot(
         step[measured], curve[measured], color=SHARPNESS, lw=1.4, marker="." if apart else "",
-        label=curves.name,
+        label=curves.sharpness_name,
     )  # fmt: skip
     if curves.converged is not None and (doubtful := measured & ~curves.converged).any():
         ax.plot(
@@ -126,7 +127,7 @@ def _draw_sharpness(curves: Curves, ax: Axes) -> None:
     ax.legend(loc="best", frameon=False)
 
 
-def _title(curves: Curves, events: Events) -> str:
+def _title(curves: Trajectory, events: Events) -> str:
     count = len(events.catapults)
     catapults = "no catapult" if not count else f"{count} catapult{'s' * (count > 1)} (grey)"
     edge = ", at the edge (blue)" if events.edges else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.checks import InputError, one_of
 from simulator.figures.canvas import pyplot
 from simulator.figures.palette import DIVERGED, STUCK
@@ -210,7 +210,7 @@ def _draw_boundary(ax: Axes, sheet: Sheet, *, upright: bool) -> Any:
     return line
 
 
-def _patches(ax: Axes, cells: NDArray[Any], sheet: Sheet, face: str, hatch: str) -> None:
+def _patches(ax: Axes, cells: Array, sheet: Sheet, face: str, hatch: str) -> None:
     from matplotlib.patches import Rectangle
 
     x, y = sheet.x_edges, sheet.y_edges
@@ -226,7 +226,7 @@ def _patches(ax: Axes, cells: NDArray[Any], sheet: Sheet, face: str, hatch: str)
         )
 
 
-def _norm(values: NDArray[Any], *, logarithmic: bool) -> Any:
+def _norm(values: Array, *, logarithmic: bool) -> Any:
     from matplotlib.colors import LogNorm, Normalize
 
     finite = values[np.isfinite(values)]
@@ -240,7 +240,7 @@ def _color_label(dataset: xr.Dataset, color: str) -> str:
     return f"{name}\n(median over seeds)" if dataset.sizes["seed"] > 1 else name
 
 
-def _ticks(axis: Any, name: str, values: NDArray[Any]) -> None:
+def _ticks(axis: Any, name: str, values: Array) -> None:
     """Powers of two as plain numbers; of other dimensions the values that were run."""
     from matplotlib.ticker import (
         FixedFormatter,

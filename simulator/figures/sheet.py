@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.sweeps.boundary import boundary, median, survived
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["Sheet", "is_logarithmic", "lay_out"]
-
-Array = NDArray[Any]
 
 
 class Sheet(NamedTuple):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
+from simulator.laws.bisection import bisect, first_update_raises
 from simulator.laws.law import Reading, at_most, equal, law, match
 from simulator.laws.pictures import adaptive as pictures
 from simulator.laws.pictures.adaptive import steps_of
@@ -16,15 +19,6 @@ from simulator.optimizers import Adam, GIAdam
 from simulator.schedules import Warmup
 from simulator.theory import adaptive
 from simulator.training import simulate
-
-__all__ = [
-    "adam_bears_late", "adam_first_critical_eta", "adam_first_overshoot", "adam_first_sharpness",
-    "adam_first_sharpness_range", "adam_first_update", "adam_quadratic_sharpness",
-    "adam_step_bound", "gi_adam_first_sharpness", "gi_adam_hidden_warmup", "gi_adam_near_eps",
-    "uncorrected_adam",
-]  # fmt: skip
-
-Array = NDArray[Any]
 
 
 def _network(rng: np.random.Generator) -> tuple[MLP, Data, int]:
@@ -60,13 +54,11 @@ def _first_sharpness(model: UV, data: Data, theta: Array, beta1: float) -> tuple
 
 
 @law(1e-12)
-def adam_first_update(rng: np.random.Generator) -> Reading:
+def adam_first_update(rng: np.random.Generator) -> Iterator[Reading]:
     """Adam's first update is eta g / (|g| + eps) in every parameter, whatever the betas.
 
     One simulated update of small networks.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for eps in 10.0 ** rng.uniform(-8, -1, 6):
         model, data, seed = _network(rng)
         theta = model.init(data, seed)
@@ -78,87 +70,70 @@ def adam_first_update(rng: np.random.Generator) -> Reading:
         )  # fmt: skip
         expected = adaptive.first_update(model.gradient(theta, data), eta, eps)
         # The largest error, and the size of the update as a whole.
-        predicted += [0.0, np.linalg.norm(expected) / eta]
-        measured += [
-            np.abs(run.theta - theta - expected).max(),
-            np.linalg.norm(run.theta - theta) / eta,
-        ]
-    return equal(predicted, measured, scale=1.0)
+        yield equal(
+            [0.0, float(np.linalg.norm(expected)) / eta],
+            [
+                np.abs(run.theta - theta - expected).max(),
+                np.linalg.norm(run.theta - theta) / eta,
+            ],
+            scale=1.0,
+        )
 
 
 @law(0.005)
-def adam_first_sharpness(rng: np.random.Generator) -> Reading:
+def adam_first_sharpness(rng: np.random.Generator) -> Iterator[Reading]:
     """Adam's first pre-conditioned sharpness on one example is |g|_1 / delta^2 / (1 - beta1).
 
     Its Gauss-Newton part, derived here: it grows as sqrt(P), so it is high even from a flat start.
     As simulated for UV models with a target near their output, where nothing else counts.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for _ in range(8):
         model, data, theta = _one_example(int(rng.integers(2, 300)), float(rng.uniform()), rng)
         n, d = model.width, data.inputs
         output = model.c * data.x[0] @ theta[: d * n].reshape(d, n) @ theta[d * n :]
         near = Data(data.x, np.array([[output + 1e-4]]))
         expected, found = _first_sharpness(model, near, theta, rng.uniform(0.0, 0.95))
-        predicted.append(expected)
-        measured.append(found)
-    return equal(predicted, measured)
+        yield equal(expected, found)
 
 
 @law(0.0)
-def adam_first_sharpness_range(rng: np.random.Generator) -> Reading:
+def adam_first_sharpness_range(rng: np.random.Generator) -> Iterator[Reading]:
     """Adam's first sharpness is within max_i sqrt(|x|_1/|v_i h_i|) of |g|_1/delta^2.
 
     Both over 1 - beta1, and h = U x: by Weyl's inequality, derived here. The distance in units
     of the bound, as simulated for UV models with any target.
     """
-    distance: list[Any] = []
     for _ in range(16):
         model, data, theta = _one_example(int(rng.integers(2, 40)), float(rng.uniform()), rng)
         n, d, beta1 = model.width, data.inputs, rng.uniform(0.0, 0.95)
         expected, found = _first_sharpness(model, data, theta, beta1)
         hidden = data.x[0] @ theta[: d * n].reshape(d, n)
         margin = adaptive.first_sharpness_margin(data.x[0], hidden, theta[d * n :])
-        distance.append(abs(found - expected) * (1.0 - beta1) / margin)
-    return at_most(1.0, distance)
+        yield at_most(1.0, abs(found - expected) * (1.0 - beta1) / margin)
 
 
 @law(0.01)
-def adam_first_critical_eta(rng: np.random.Generator) -> Reading:
+def adam_first_critical_eta(rng: np.random.Generator) -> Iterator[Reading]:
     """On one example Adam's first update raises the loss iff eta > 2 delta^2 / |g|_1.
 
     Derived here, for a model linear in its parameters: UV models of width 20,000 and s up to 1/2,
     by bisection of simulated single updates. Gradient descent has 2 delta^2 / |g|_2^2.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for _ in range(6):
         model, data, theta = _one_example(20_000, rng.uniform(0.0, 0.5), rng)
         gradient, delta = model.gradient(theta, data), _residual(model, data, theta)
         expected = float(adaptive.first_critical_eta(gradient, delta))
-        low, high = 0.0, 4.0 * expected
-        while high - low > 1e-3 * expected:
-            eta = 0.5 * (low + high)
-            run = simulate(
-                model, data, optimizer=Adam(eps=0.0), schedule=Warmup(eta_trgt=eta), steps=1,
-                theta0=theta, sharpness_every=0,
-            )  # fmt: skip
-            low, high = (low, eta) if run.loss_final > run.loss_init else (eta, high)
-        predicted.append(expected)
-        measured.append(0.5 * (low + high))
-    return equal(predicted, measured)
+        raises = partial(first_update_raises, model, data, Adam(eps=0.0), theta)
+        yield equal(expected, bisect(raises, 0.0, 4.0 * expected, 1e-3))
 
 
 @law(0.0)
-def adam_first_overshoot(rng: np.random.Generator) -> Reading:
+def adam_first_overshoot(rng: np.random.Generator) -> Iterator[Reading]:
     """On a quadratic Adam's first update overshoots iff eta lambda(P^-1 H) > 2 / (1 - beta1).
 
     In some coordinate; as simulated, with the first pre-conditioned sharpness as measured. The
     limit of an empty momentum: 20 at beta1 = 0.9, where later ones may reach 38. Derived here.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for _ in range(24):
         theta, beta1 = rng.standard_normal(6), rng.uniform(0.0, 0.95)
         eta = rng.uniform(0.3, 3.0) * 2.0 * np.abs(theta).min()
@@ -166,39 +141,36 @@ def adam_first_overshoot(rng: np.random.Generator) -> Reading:
             Quadratic(rng.uniform(0.1, 10.0, 6).tolist()), theta0=theta, steps=1,
             optimizer=Adam(beta1, eps=0.0), schedule=Warmup(eta_trgt=eta),
         )  # fmt: skip
-        predicted.append(eta * run.preconditioned_sharpness_init > adaptive.first_limit(beta1))
-        measured.append((np.abs(run.theta) > np.abs(theta)).any())
-    return match(predicted, measured)
+        yield match(
+            eta * run.preconditioned_sharpness_init > adaptive.first_limit(beta1),
+            (np.abs(run.theta) > np.abs(theta)).any(),
+        )
 
 
 @law(1e-8)
-def adam_quadratic_sharpness(rng: np.random.Generator) -> Reading:
+def adam_quadratic_sharpness(rng: np.random.Generator) -> Iterator[Reading]:
     """On a quadratic Adam's first pre-conditioned sharpness is max_i 1/|theta_i| / (1 - beta1).
 
     Derived here: P = (1 - beta1) c_i |theta_i|, so no curvature is left. As simulated.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for beta1 in rng.uniform(0.0, 0.95, 8):
         theta = rng.standard_normal(6)
         run = simulate(
             Quadratic(rng.uniform(0.1, 10.0, 6).tolist()), theta0=theta, steps=1,
             optimizer=Adam(beta1, eps=0.0),
         )  # fmt: skip
-        predicted.append(adaptive.first_quadratic_sharpness(theta, beta1))
-        measured.append(run.preconditioned_sharpness_init)
-    return equal(predicted, measured)
+        yield equal(
+            adaptive.first_quadratic_sharpness(theta, beta1), run.preconditioned_sharpness_init
+        )
 
 
 @law(0.0)
-def adam_bears_late(rng: np.random.Generator) -> Reading:
+def adam_bears_late(rng: np.random.Generator) -> Iterator[Reading]:
     """With P held still Adam is stable iff eta lambda_max(P^-1 H) < (2 + 2 beta1) / (1 - beta1).
 
     38 at beta1 = 0.9 (Cohen et al. 2207.14484); its first update bears 2 / (1 - beta1) only. Adam's
     averages and corrections, 3000 updates on random quadratics, within 3 % of the limit.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for _ in range(12):
         beta1, share = rng.uniform(0.0, 0.95), rng.choice([0.97, 1.03])
         a, d = rng.standard_normal((4, 4)), rng.uniform(0.3, 3.0, 4)
@@ -213,9 +185,7 @@ def adam_bears_late(rng: np.random.Generator) -> Reading:
             early = size if t == 1000 else early
             if size > 1e100:
                 break
-        predicted.append(share < 1.0)
-        measured.append(size < early)
-    return match(predicted, measured)
+        yield match(share < 1.0, size < early)
 
 
 def _first_measured(model: MLP, data: Data, rule: Adam | GIAdam, seed: int) -> float:
@@ -224,26 +194,22 @@ def _first_measured(model: MLP, data: Data, rule: Adam | GIAdam, seed: int) -> f
 
 
 @law(1e-10)
-def gi_adam_first_sharpness(rng: np.random.Generator) -> Reading:
+def gi_adam_first_sharpness(rng: np.random.Generator) -> Iterator[Reading]:
     """GI-Adam's first pre-conditioned sharpness is Adam's times sqrt(1 - beta2): 1/31.6 at 0.999.
 
     Kalra & Barkeshli 2406.09405, section 6.2. Both as simulated on small networks, eps = 0.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for beta2 in (0.999, *(1.0 - 10.0 ** rng.uniform(-4, -0.5, 5))):
         model, data, seed = _network(rng)
         first = [
             _first_measured(model, data, rule, seed)
             for rule in (GIAdam(beta2=beta2, eps=0.0), Adam(beta2=beta2, eps=0.0))
         ]
-        predicted.append(adaptive.primed_factor(1, beta2))
-        measured.append(first[0] / first[1])
-    return equal(predicted, measured)
+        yield equal(adaptive.primed_factor(1, beta2), first[0] / first[1])
 
 
 @law(1e-10)
-def gi_adam_near_eps(rng: np.random.Generator) -> Reading:
+def gi_adam_near_eps(rng: np.random.Generator) -> Iterator[Reading]:
     """From v_0 = a g^2 Adam first divides by |g| sqrt((1 - beta2 + a beta2)/(1 - beta2)) + eps.
 
     GI-Adam is a = 1; so where |g| is not far above eps its first sharpness falls by less. Adam's P
@@ -258,18 +224,16 @@ def gi_adam_near_eps(rng: np.random.Generator) -> Reading:
         state = np.stack([np.zeros(20), a * gradient**2])
         predicted.append(adaptive.primed_denominator(gradient, beta2, eps, a))
         measured.append(optimizer.preconditioner(gradient, state, 1))
-    return equal(np.array(predicted), np.array(measured))
+    yield equal(np.array(predicted), np.array(measured))
 
 
 @law(1e-9, picture=pictures.hidden_warmup)
-def gi_adam_hidden_warmup(rng: np.random.Generator) -> Reading:
+def gi_adam_hidden_warmup(rng: np.random.Generator) -> Iterator[Reading]:
     """GI-Adam at eta is Adam from v_0 = g_0^2, v uncorrected, at eta sqrt(1 - beta2^t): a warmup.
 
     Kalra & Barkeshli 2406.09405, appendix I.2, in expectation; an identity at eps = 0. 100
     simulated updates of small networks against the other form stepped plainly: the loss at the end.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for _ in range(4):
         model, data, seed = _network(rng)
         beta1, beta2, eta = rng.uniform(0.5, 0.95), rng.uniform(0.9, 0.999), rng.uniform(1e-3, 1e-2)
@@ -285,13 +249,11 @@ def gi_adam_hidden_warmup(rng: np.random.Generator) -> Reading:
             model, data, optimizer=GIAdam(beta1, beta2, 0.0), schedule=Warmup(eta_trgt=eta),
             steps=100, seed=seed, sharpness_every=0,
         )  # fmt: skip
-        predicted.append(model.loss(theta, data))
-        measured.append(run.loss_final)
-    return equal(predicted, measured)
+        yield equal(model.loss(theta, data), run.loss_final)
 
 
 @law(1e-9)
-def uncorrected_adam(rng: np.random.Generator) -> Reading:
+def uncorrected_adam(rng: np.random.Generator) -> Iterator[Reading]:
     """Without bias corrections Adam's steps are (1 - beta1^t)/sqrt(1 - beta2^t) as long: to 6.57.
 
     At t = 12 for (0.9, 0.999). The averages stepped plainly against Adam's directions on random
@@ -305,11 +267,11 @@ def uncorrected_adam(rng: np.random.Generator) -> Reading:
     expected = np.array(adaptive.uncorrected_factor(np.arange(1, 5001), 0.9, 0.999))
     shown = [0, 11, 99, 999, 4999]
     predicted = [*expected[shown], expected.max(), round(float(adaptive.uncorrected_peak(0.9)))]
-    return equal(predicted, [*ratio[shown], ratio.max(), 1 + np.argmax(ratio)])
+    yield equal(predicted, [*ratio[shown], ratio.max(), 1 + np.argmax(ratio)])
 
 
 @law(1e-9)
-def adam_step_bound(rng: np.random.Generator) -> Reading:
+def adam_step_bound(rng: np.random.Generator) -> Iterator[Reading]:
     """No gradients make Adam take a longer step than eta R_t, 7.27 eta for (0.9, 0.999): some do.
 
     R_t = (1-beta1)/(1-beta1^t) sqrt((1-beta2^t)/(1-beta2) (1-q^t)/(1-q)), q = beta1^2 / beta2: the
@@ -317,14 +279,10 @@ def adam_step_bound(rng: np.random.Generator) -> Reading:
     2406.09405, section 5.2). The longest of random gradients of every size, and of the worst,
     g_t ~ (beta2 / beta1)^t, for which it is equal.
     """
-    bound: list[Any] = []
-    longest: list[Any] = []
     for _ in range(6):
         beta1, beta2 = rng.uniform(0.3, 0.95), rng.uniform(0.9, 0.9999)
         updates = int(rng.integers(2, 60))
         random = rng.standard_normal((updates, 200)) * 10.0 ** rng.uniform(-3, 3, (updates, 200))
         worst = np.outer((beta2 / beta1) ** np.arange(updates), np.ones(1))
         steps = steps_of(Adam(beta1, beta2, 0.0), np.hstack([random, worst]))
-        bound.append(adaptive.step_bound(updates, beta1, beta2))
-        longest.append(np.abs(steps[-1]).max())
-    return equal(bound, longest)
+        yield equal(adaptive.step_bound(updates, beta1, beta2), np.abs(steps[-1]).max())

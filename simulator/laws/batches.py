@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.laws.bisection import threshold_by_bisection
-from simulator.models import Array
 
 __all__ = ["measured_limit", "moment_growth", "of_batches"]
 

@@ -8,11 +8,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simulator.models import Array
+from simulator.arrays import Array
+from simulator.data import Data
+from simulator.models import Model
 from simulator.optimizers import Adam, Optimizer
+from simulator.runs import Run
+from simulator.schedules import Warmup
+from simulator.training import simulate
 
 __all__ = [
-    "cycle_repels", "held", "late_growth", "measured_threshold", "threshold_by_bisection",
+    "bisect", "cycle_repels", "first_update_raises", "held", "late_growth", "leaves",
+    "measured_threshold", "threshold_by_bisection",
 ]  # fmt: skip
 
 _BLOCK = 8
@@ -81,11 +87,31 @@ def threshold_by_bisection(
     """The eta above which something grows: doubled from a small one on, then bisected."""
     while not grows(2.0 * eta):
         eta *= 2.0
-    low, high = eta, 2.0 * eta
+    return bisect(grows, eta, 2.0 * eta, accuracy)
+
+
+def bisect(fails: Callable[[float], bool], low: float, high: float, accuracy: float) -> float:
+    """The eta from which on something fails, between one that does not and one that does."""
     while high - low > accuracy * high:
         middle = 0.5 * (low + high)
-        low, high = (low, middle) if grows(middle) else (middle, high)
+        low, high = (low, middle) if fails(middle) else (middle, high)
     return 0.5 * (low + high)
+
+
+def first_update_raises(
+    model: Model, data: Data | None, optimizer: Optimizer, theta: Array, eta: float
+) -> bool:
+    """Whether the loss is higher after one simulated update from theta (P,)."""
+    run = simulate(
+        model, data, optimizer=optimizer, schedule=Warmup(eta_trgt=eta), steps=1, theta0=theta,
+        sharpness_every=0,
+    )  # fmt: skip
+    return run.loss_final > run.loss_init
+
+
+def leaves(run: Run) -> bool:
+    """Whether a run from beside a minimum leaves it: its loss doubles."""
+    return run.diverged or bool(run.loss_max > 2.0 * run.loss_init)
 
 
 def measured_threshold(

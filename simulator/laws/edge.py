@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
 from simulator.laws.law import Reading, equal, law, match
 from simulator.laws.one_example import Example, random_example
 from simulator.laws.pictures import edge as pictures
 from simulator.theory import edge
-
-__all__ = [
-    "alternation_means", "alternation_of_two_traces", "cubic_map", "cycle_of_dead_difference",
-    "flip_amplitude", "flip_criterion", "full_chaos", "lyapunov_exponent", "period_doubling",
-]  # fmt: skip
-
-Array = NDArray[Any]
 
 
 def _at(
@@ -30,12 +23,11 @@ def _at(
 
 
 @law(1e-9)
-def cubic_map(rng: np.random.Generator) -> Reading:
+def cubic_map(rng: np.random.Generator) -> Iterator[Reading]:
     """Where the layers' difference is dead, r = sqrt(eta lam) maps to (1 + mu) r - r^3 / 2.
 
     mu = eta kappa y. One simulated update; the sign of r' is that of the sum of the layers.
     """
-    predicted, measured = [], []
     for _ in range(24):
         mu, r = rng.uniform(0.0, 2.0), rng.uniform(0.0, 3.5)
         example, eta = _at(mu, rng)
@@ -43,9 +35,7 @@ def cubic_map(rng: np.random.Generator) -> Reading:
         after = example.train(theta, eta, 1).theta
         rows = len(theta) // (example.data.inputs + 1)
         sign = np.sign(theta[-rows:] @ after[-rows:])
-        predicted.append(edge.cubic(r, mu))
-        measured.append(sign * np.sqrt(eta * example.state(after)[1]))
-    return equal(predicted, measured, scale=1.0)
+        yield equal(edge.cubic(r, mu), sign * np.sqrt(eta * example.state(after)[1]), scale=1.0)
 
 
 def _settled(
@@ -58,48 +48,38 @@ def _settled(
 
 
 @law(1e-6)
-def alternation_of_two_traces(rng: np.random.Generator) -> Reading:
+def alternation_of_two_traces(rng: np.random.Generator) -> Iterator[Reading]:
     """For 1 < mu < sqrt(5) - 1 eta lam ends alternating between R -+ sqrt(R^2 - 4), R = 1 + mu.
 
     From both modes alive: the difference of the layers dies out by itself.
     """
-    predicted: list[float] = []
-    measured: list[float] = []
     for mu in rng.uniform(1.03, 1.22, 12):
         example, eta, theta = _settled(mu, rng)
         traces = [eta * example.state(at)[1] for at in example.descend(theta, eta, 1)]
-        predicted += edge.cycle_traces(mu)
-        measured += sorted(traces)
-    return equal(predicted, measured)
+        yield equal(edge.cycle_traces(mu), sorted(traces))
 
 
 @law(1e-6)
-def alternation_means(rng: np.random.Generator) -> Reading:
+def alternation_means(rng: np.random.Generator) -> Iterator[Reading]:
     """Over this cycle the geometric mean trace is 2 / eta, the mean sharpness (3 + mu) / (2 eta).
 
     And the mean trace (1 + mu) / eta; mu = eta kappa y from 1 to sqrt(5) - 1. The sharpness is the
     one that the simulator follows.
     """
-    predicted: list[float] = []
-    measured: list[float] = []
     for mu in rng.uniform(1.03, 1.22, 12):
         example, eta, theta = _settled(mu, rng)
         low, high = (eta * example.state(at)[1] for at in example.descend(theta, eta, 1))
         tops = eta * example.train(theta, eta, 2, sharpness_every=1, sharpness_tol=1e-9).sharpness
-        predicted += edge.cycle_means(mu)
-        measured += [np.sqrt(low * high), 0.5 * (low + high), tops.mean()]
-    return equal(predicted, measured)
+        yield equal(edge.cycle_means(mu), [np.sqrt(low * high), 0.5 * (low + high), tops.mean()])
 
 
 @law(1e-8)
-def cycle_of_dead_difference(rng: np.random.Generator) -> Reading:
+def cycle_of_dead_difference(rng: np.random.Generator) -> Iterator[Reading]:
     """That cycle multiplies perturbations by 9 - 2 (1 + mu)^2 along it and 3 - 2 mu across it.
 
     The second n times at width n. Eigenvalues of the product of I - eta Hessian, dense, over one
     cycle; the rest are 1: rotations of the sum of the layers, and inputs across the example's.
     """
-    predicted: list[float] = []
-    measured: list[float] = []
     for mu in rng.uniform(1.03, 1.22, 6):
         n = int(rng.integers(1, 5))
         example, eta = _at(mu, rng, n, "parameters")
@@ -108,28 +88,27 @@ def cycle_of_dead_difference(rng: np.random.Generator) -> Reading:
         for at in list(example.descend(theta, eta, 1)):
             product -= eta * example.model.hessian(at, example.data) @ product
         along, across = edge.cycle_multiplier(mu), edge.cycle_transverse_multiplier(mu)
-        predicted += sorted([along] + n * [across] + (theta.size - n - 1) * [1.0])
-        measured += sorted(np.linalg.eigvals(product).real)
-    return equal(predicted, measured, scale=1.0)
+        yield equal(
+            sorted([along] + n * [across] + (theta.size - n - 1) * [1.0]),
+            sorted(np.linalg.eigvals(product).real),
+            scale=1.0,
+        )
 
 
 @law(0.0, picture=pictures.bifurcations)
-def period_doubling(rng: np.random.Generator) -> Reading:
+def period_doubling(rng: np.random.Generator) -> Iterator[Reading]:
     """Cycles double at eta kappa y = 1, sqrt(5) - 1, 1.288032, 1.299228, 1.301629, 1.302143, ...
 
     Periods of simulated losses between 10 % and 90 % of the way from one doubling to the next.
     """
     borders = edge.period_doublings(6)
-    periods, measured = [], []
     for doubling in range(5):
         for share in rng.uniform(0.1, 0.9, 4):
             mu = (1.0 - share) * borders[doubling] + share * borders[doubling + 1]
             example, eta = _at(mu, rng)
             start = example.weights(rng.uniform(0.2, 1.0, 2) / eta, rng)
             loss = example.train(start, eta, 6000).loss[-128:] * (eta * example.kappa) ** 2
-            periods.append(2 ** (doubling + 1))
-            measured.append(_period(loss))
-    return match(periods, measured)
+            yield match(2 ** (doubling + 1), _period(loss))
 
 
 def _period(curve: Array) -> int:
@@ -158,7 +137,7 @@ def _exponent(mu: float, rng: np.random.Generator, updates: int) -> float:
 
 
 @law(0.1)
-def lyapunov_exponent(rng: np.random.Generator) -> Reading:
+def lyapunov_exponent(rng: np.random.Generator) -> Iterator[Reading]:
     """Beyond the edge perturbations of the weights grow as exp(t mean ln |1 + mu - 3 r^2 / 2|).
 
     Negative in cycles, ln |9 - 2 (1 + mu)^2| / 2 in that of period 2; positive in chaos. By 2,500
@@ -166,18 +145,18 @@ def lyapunov_exponent(rng: np.random.Generator) -> Reading:
     """
     mu = np.concatenate([rng.uniform(1.05, 1.2, 3), [1.45, 1.5, 1.6, 1.8]])
     measured = [_exponent(m, rng, 2500) for m in mu]
-    return equal(edge.lyapunov(mu, 30_000), measured, scale=1.0)
+    yield equal(edge.lyapunov(mu, 30_000), measured, scale=1.0)
 
 
 @law(0.05)
-def full_chaos(rng: np.random.Generator) -> Reading:
+def full_chaos(rng: np.random.Generator) -> Iterator[Reading]:
     """At mu = 2, where training is about to diverge, the Lyapunov exponent is ln 3 an update.
 
     The map is then minus the Chebyshev polynomial T_3. Measured as before, just below, and averaged
     over 4 runs.
     """
     exponents = [_exponent(2.0 - 1e-9, rng, 2500) for _ in range(4)]
-    return equal(edge.CHAOS_EXPONENT, np.mean(exponents))
+    yield equal(edge.CHAOS_EXPONENT, np.mean(exponents))
 
 
 def _quartic(rng: np.random.Generator, sign: float) -> tuple[float, float, float]:
@@ -199,42 +178,35 @@ def _descend_quartic(derivatives: tuple[float, float, float], eta: float, x: flo
 
 
 @law(0.0)
-def flip_criterion(rng: np.random.Generator) -> Reading:
+def flip_criterion(rng: np.random.Generator) -> Iterator[Reading]:
     """Beyond eta L'' = 2 descent settles in a small oscillation iff 3 L'''^2 > L'' L''''.
 
     In one dimension, at a minimum with these derivatives: Chen and Bruna 2206.04172. Random
     quartics at eta L'' = 2 + 10^-3, 20,000 updates from 10^-3.
     """
-    settles, measured = [], []
     for instance in range(20):
         derivatives = _quartic(rng, (-1.0) ** instance)
         path = _descend_quartic(derivatives, (2.0 + 1e-3) / derivatives[0], 1e-3)
-        settles.append(bool(edge.flip_is_stable(*derivatives)))
-        measured.append(bool(np.abs(path).max() < 0.3))
-    return match(settles, measured)
+        yield match(bool(edge.flip_is_stable(*derivatives)), bool(np.abs(path).max() < 0.3))
 
 
 @law(0.02)
-def flip_amplitude(rng: np.random.Generator) -> Reading:
+def flip_amplitude(rng: np.random.Generator) -> Iterator[Reading]:
     """That oscillation has the amplitude sqrt(3 L''^2 (eta L'' - 2) / (3 L'''^2 - L'' L'''')).
 
     Of networks along the sum of the layers, where the denominator is 24 kappa^4 |p|^2, simulated
     close above mu = 1, and of random quartics.
     """
-    predicted: list[float] = []
-    measured: list[float] = []
     for mu in 1.0 + rng.uniform(5e-4, 2e-3, 4):
         example, eta = _at(mu, rng)
         k, squared = example.kappa, 2.0 * mu / (eta * example.kappa**2)
         theta = example.train(example.weights([2.1 * mu / eta, 0.0], rng), eta, 20_000).theta
         traces = [example.state(at)[1] for at in example.descend(theta, eta, 1)]
         derivatives = k**2 * squared, 3.0 * k**2 * np.sqrt(squared), 3.0 * k**2
-        predicted.append(edge.flip_amplitude(eta, *derivatives))
-        measured.append(0.5 * abs(np.subtract(*np.sqrt(traces))) / k)
+        swing = 0.5 * abs(np.subtract(*np.sqrt(traces))) / k
+        yield equal(edge.flip_amplitude(eta, *derivatives), swing)
     for _ in range(6):
         derivatives = _quartic(rng, 1.0)
         eta = (2.0 + 3e-4) / derivatives[0]
         path = _descend_quartic(derivatives, eta, 1e-2)
-        predicted.append(edge.flip_amplitude(eta, *derivatives))
-        measured.append(0.5 * abs(path[-1] - path[-2]))
-    return equal(predicted, measured)
+        yield equal(edge.flip_amplitude(eta, *derivatives), 0.5 * abs(path[-1] - path[-2]))

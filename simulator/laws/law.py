@@ -5,7 +5,7 @@ To add one, write a function of a random generator in the file of its topic:
 1. Its docstring's first paragraph states the law; the rest says where it is from and how it is
    measured.
 2. It draws instances, measures them through the simulator or dense algebra, never through the
-   formula that it tests, and returns `equal`, `match` or `at_most`.
+   formula that it tests, and yields `equal`, `match` or `at_most` of each, or of several at once.
 3. ``@law(tolerance)`` registers it under its own name; ``picture=`` a function that draws it.
 
 ``warmup theory`` lists it and ``tests/test_laws.py`` holds it from then on.
@@ -15,24 +15,25 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from simulator.arrays import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["LAWS", "Finding", "Law", "Reading", "at_most", "equal", "law", "match"]
 
-Measurement = Callable[[np.random.Generator], "Reading"]
+Measurement = Callable[[np.random.Generator], Iterator["Reading"]]
 Picture = Callable[["Axes", np.random.Generator], None]
 
 
-@dataclass(frozen=True, eq=False)
-class Reading:
+class Reading(NamedTuple):
     """Prediction and measurement, one entry an instance, and how far apart they are.
 
     Attributes
@@ -44,8 +45,8 @@ class Reading:
         What is claimed of measured and predicted.
     """
 
-    predicted: NDArray[Any]
-    measured: NDArray[Any]
+    predicted: Array
+    measured: Array
     difference: NDArray[np.float64]
     relation: str
 
@@ -69,7 +70,7 @@ def at_most(bound: ArrayLike, measured: ArrayLike) -> Reading:
     return Reading(p, m, np.maximum(m / p - 1.0, 0.0), "<=")
 
 
-def _flat(predicted: ArrayLike, measured: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+def _flat(predicted: ArrayLike, measured: ArrayLike) -> tuple[Array, Array]:
     p, m = np.broadcast_arrays(np.atleast_1d(predicted), np.atleast_1d(measured))
     return p.ravel(), m.ravel()
 
@@ -108,17 +109,20 @@ class Law:
     def check(self, seed: int = 0) -> Finding:
         """Measure on the instances of this seed. A difference that is not a number fails."""
         began = time.perf_counter()
-        reading = self.measure(self.generator(seed))
-        worst = int(np.argmax(np.nan_to_num(reading.difference, nan=np.inf)))
-        difference = float(reading.difference[worst])
+        readings = list(self.measure(self.generator(seed)))
+        predicted, measured, differences = map(
+            np.concatenate, zip(*(reading[:3] for reading in readings), strict=True)
+        )
+        worst = int(np.argmax(np.nan_to_num(differences, nan=np.inf)))
+        difference = float(differences[worst])
         return Finding(
             law=self,
-            instances=reading.difference.size,
-            agreeing=int(np.sum(reading.difference <= self.tolerance)),
-            predicted=reading.predicted[worst].item(),
-            measured=reading.measured[worst].item(),
+            instances=differences.size,
+            agreeing=int(np.sum(differences <= self.tolerance)),
+            predicted=predicted[worst].item(),
+            measured=measured[worst].item(),
             difference=difference,
-            relation=reading.relation,
+            relation=readings[0].relation,
             holds=difference <= self.tolerance,
             seconds=time.perf_counter() - began,
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.curvature import sharpness
 from simulator.data import Data
+from simulator.laws.bisection import bisect, leaves
 from simulator.models import MLP, UV
 from simulator.models.network import split
 from simulator.optimizers import Momentum, Nesterov, Optimizer
@@ -19,8 +19,6 @@ from simulator.theory import linear
 from simulator.training import simulate
 
 __all__ = ["Network", "chain", "chain_edge", "random_network", "random_networks"]
-
-Array = NDArray[Any]
 
 _STEP_MATRICES = {Momentum: linear.momentum_step_matrix, Nesterov: linear.nesterov_step_matrix}
 
@@ -114,15 +112,11 @@ def chain_edge(depth: int, y: float) -> float:
     """
     model, data = chain(depth, y)
     theta = np.full(depth, y ** (1.0 / depth) * (1.0 + 1e-7))
-    low, high = 0.0, 8.0 / sharpness(model, theta, data)
-    for _ in range(11):
-        middle = 0.5 * (low + high)
-        run = simulate(
-            model, data, theta0=theta, schedule=Warmup(eta_trgt=middle), steps=300,
-            sharpness_every=0,
-        )  # fmt: skip
-        if run.diverged or run.loss_max > 2.0 * run.loss_init:
-            high = middle
-        else:
-            low = middle
-    return 0.5 * (low + high)
+
+    def fails(eta: float) -> bool:
+        schedule = Warmup(eta_trgt=eta)
+        return leaves(
+            simulate(model, data, theta0=theta, schedule=schedule, steps=300, sharpness_every=0)
+        )
+
+    return bisect(fails, 0.0, 8.0 / sharpness(model, theta, data), 1e-3)

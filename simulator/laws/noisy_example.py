@@ -7,11 +7,9 @@ its own in the label. And a run is judged by the exact criterion at its last sta
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
 from simulator.laws.one_example import Example
 from simulator.models import UV
@@ -21,8 +19,6 @@ from simulator.theory import uv, warmup
 from simulator.training import simulate
 
 __all__ = ["example", "flowed_trace", "noise_of", "survived", "train"]
-
-Array = NDArray[Any]
 
 _COPIES = 128
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from simulator.arrays import Array
 from simulator.data import Data
 from simulator.models import UV
 from simulator.runs import Run
@@ -16,8 +17,6 @@ from simulator.schedules import Warmup
 from simulator.training import simulate
 
 __all__ = ["Example", "random_example"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

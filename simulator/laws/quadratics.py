@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.catapult_search import paper_search
 from simulator.laws.bisection import (
     cycle_repels,
+    first_update_raises,
     late_growth,
     measured_threshold,
     threshold_by_bisection,
 )
 from simulator.laws.law import Reading, at_most, equal, law
 from simulator.laws.pictures import quadratics as pictures
-from simulator.models import Array, Quadratic
+from simulator.models import Quadratic
 from simulator.optimizers import (
     GD,
     Adam,
@@ -33,14 +35,6 @@ from simulator.schedules import Warmup
 from simulator.theory import quadratics
 from simulator.training import simulate
 
-__all__ = [
-    "adam_cycle_repels", "catapult_search", "first_updates", "heavy_ball_decay",
-    "moving_average_momentum", "no_gain_on_quadratics", "product_of_a_schedule",
-    "rates_of_parameters", "rmsprop_cycle", "threshold_of_adam", "threshold_of_adamw",
-    "threshold_of_descent", "threshold_of_momentum", "threshold_of_nesterov",
-    "threshold_of_rmsprop", "warmup_decay",
-]  # fmt: skip
-
 
 def _hessian(rng: np.random.Generator, p: Array) -> Array:
     """H (3, 3) such that P^-1 H has well separated eigenvalues: no slow transient hides a root."""
@@ -48,19 +42,21 @@ def _hessian(rng: np.random.Generator, p: Array) -> Array:
     return frame * (rng.uniform(0.5, 5.0) * np.array([1.0, 0.6, 0.2])) @ frame.T
 
 
-def _thresholds(rng: np.random.Generator, cases: Sequence[tuple[Optimizer, float]]) -> Reading:
+def _thresholds(
+    rng: np.random.Generator, cases: Sequence[tuple[Optimizer, float]]
+) -> Iterator[Reading]:
     """Critical eta of each optimizer, whose limit on eta lambda at no decay comes with it."""
-    predicted, measured = [], []
     for optimizer, limit in cases:
         p = rng.uniform(0.3, 3.0, 3) if optimizer.adaptive else np.ones(3)
         hessian = _hessian(rng, p)
-        predicted.append(limit / quadratics.preconditioned_sharpness(hessian, p))
-        measured.append(measured_threshold(optimizer, hessian, p))
-    return equal(predicted, measured)
+        yield equal(
+            limit / quadratics.preconditioned_sharpness(hessian, p),
+            measured_threshold(optimizer, hessian, p),
+        )
 
 
 @law(1e-6)
-def threshold_of_descent(rng: np.random.Generator) -> Reading:
+def threshold_of_descent(rng: np.random.Generator) -> Iterator[Reading]:
     """Gradient descent is stable on a quadratic iff eta lambda < 2.
 
     By bisection on whether 3-dimensional iterates grow.
@@ -69,7 +65,7 @@ def threshold_of_descent(rng: np.random.Generator) -> Reading:
 
 
 @law(1e-6, picture=pictures.thresholds)
-def threshold_of_momentum(rng: np.random.Generator) -> Reading:
+def threshold_of_momentum(rng: np.random.Generator) -> Iterator[Reading]:
     """Momentum is stable iff eta lambda < (2 + 2 beta) / (1 - dampening).
 
     PyTorch's form, plain and dampened, and the moving average, whose dampening is beta. By
@@ -87,7 +83,7 @@ def threshold_of_momentum(rng: np.random.Generator) -> Reading:
 
 
 @law(1e-6)
-def threshold_of_nesterov(rng: np.random.Generator) -> Reading:
+def threshold_of_nesterov(rng: np.random.Generator) -> Iterator[Reading]:
     """Nesterov's method is stable iff eta lambda < (2 + 2 beta) / (1 + 2 beta), less than descent.
 
     By bisection on whether 3-dimensional iterates grow (Cohen et al. 2103.00065, appendix B).
@@ -97,7 +93,7 @@ def threshold_of_nesterov(rng: np.random.Generator) -> Reading:
 
 
 @law(1e-6)
-def threshold_of_rmsprop(rng: np.random.Generator) -> Reading:
+def threshold_of_rmsprop(rng: np.random.Generator) -> Iterator[Reading]:
     """RMSProp with its preconditioner held is stable iff eta times the top of P^-1 H is below 2.
 
     By bisection on whether 3-dimensional iterates grow, in the limit of a long memory of squares.
@@ -106,7 +102,7 @@ def threshold_of_rmsprop(rng: np.random.Generator) -> Reading:
 
 
 @law(1e-6)
-def threshold_of_adam(rng: np.random.Generator) -> Reading:
+def threshold_of_adam(rng: np.random.Generator) -> Iterator[Reading]:
     """Adam and its kin, P held: stable iff eta lambda(P^-1 H) < (2 + 2 beta1) / (1 - beta1).
 
     Cohen et al. 2207.14484; GI-Adam, RI-Adam and RAdam have the same late limit. By bisection on
@@ -120,43 +116,40 @@ def threshold_of_adam(rng: np.random.Generator) -> Reading:
 
 
 @law(1e-6)
-def threshold_of_adamw(rng: np.random.Generator) -> Reading:
+def threshold_of_adamw(rng: np.random.Generator) -> Iterator[Reading]:
     """Decoupled decay kappa, P held: eta_c = 2 (1 + b1) / ((1 - b1) lambda + (1 + b1) kappa).
 
     lambda is the top of P^-1 H. By bisection on whether 3-dimensional iterates grow, in the limit
     of a long memory of squares.
     """
-    predicted, measured = [], []
     for _ in range(5):
         beta1, p = rng.uniform(0.0, 0.95), rng.uniform(0.3, 3.0, 3)
         hessian = _hessian(rng, p)
         top = quadratics.preconditioned_sharpness(hessian, p)
         # Of the size of its rival: far beyond it all eigenvalues would lie at their limits at once.
         decay = rng.uniform(0.0, 0.5) * (1.0 - beta1) / (1.0 + beta1) * top
-        predicted.append(float(quadratics.eta_critical(top, decay, beta1, beta1)))
+        expected = float(quadratics.eta_critical(top, decay, beta1, beta1))
         optimizer = AdamW(beta1=beta1, weight_decay=decay)
-        measured.append(measured_threshold(optimizer, hessian, p))
-    return equal(predicted, measured)
+        yield equal(expected, measured_threshold(optimizer, hessian, p))
 
 
 @law(1e-6)
-def rates_of_parameters(rng: np.random.Generator) -> Reading:
+def rates_of_parameters(rng: np.random.Generator) -> Iterator[Reading]:
     """With a learning rate e_i for each parameter lambda is the top of E^1/2 H E^1/2.
 
     Gradient descent and momentum, by bisection on whether 3-dimensional iterates grow.
     """
-    predicted, measured = [], []
     for optimizer in (GD(), Momentum(0.8), Nesterov(0.6)):
         rates = rng.uniform(0.1, 3.0, 3)
         hessian = _hessian(rng, 1.0 / rates)
         top = quadratics.preconditioned_sharpness(hessian, 1.0 / rates)
-        predicted.append(optimizer.eta_critical(top))
-        measured.append(measured_threshold(optimizer, hessian, rates=rates))
-    return equal(predicted, measured)
+        yield equal(
+            optimizer.eta_critical(top), measured_threshold(optimizer, hessian, rates=rates)
+        )
 
 
 @law(1e-7)
-def first_updates(rng: np.random.Generator) -> Reading:
+def first_updates(rng: np.random.Generator) -> Iterator[Reading]:
     """The first update raises the loss from eta lambda = 2 / share on, share its part of g.
 
     1 for momentum (so at 2, long before it is unstable: Kalra & Barkeshli 2406.09405, section 4.2),
@@ -173,37 +166,30 @@ def first_updates(rng: np.random.Generator) -> Reading:
         (Adam(beta, eps=0.0), 1.0, curvature / d),
         (GIAdam(beta, eps=0.0), 1.0, curvature * np.sqrt(1e-3) / d),
     ]  # fmt: skip
-
-    def rises(optimizer: Optimizer, eta: float) -> bool:
-        run = simulate(
-            Quadratic([curvature]), optimizer=optimizer, schedule=Warmup(eta_trgt=eta), steps=1,
-            theta0=theta0, sharpness_every=0,
-        )  # fmt: skip
-        return run.loss_final > run.loss_init
-
-    return equal(
-        [float(quadratics.first_update_limit(share)) / top for _, share, top in cases],
-        [threshold_by_bisection(partial(rises, optimizer), 1e-3) for optimizer, *_ in cases],
-    )
+    for optimizer, share, top in cases:
+        raises = partial(first_update_raises, Quadratic([curvature]), None, optimizer, theta0)
+        limit = float(quadratics.first_update_limit(share))
+        yield equal(limit / top, threshold_by_bisection(raises, 1e-3))
 
 
 @law(5e-3, picture=pictures.growth)
-def heavy_ball_decay(rng: np.random.Generator) -> Reading:
+def heavy_ball_decay(rng: np.random.Generator) -> Iterator[Reading]:
     """Between (1 -+ sqrt beta)^2 heavy ball shrinks by sqrt(beta) an update, whatever the lambda.
 
     Outside by the larger root of its companion matrix. ln of the factor, from late iterates.
     """
-    predicted, measured = [], []
     for _ in range(8):
         beta = rng.uniform(0.5, 0.95)
         z = rng.uniform(0.1, 0.99) * (2.0 + 2.0 * beta)
-        predicted.append(float(np.log(quadratics.heavy_ball_growth(z, beta))))
-        measured.append(late_growth(Momentum(beta), np.eye(1), z, np.ones(1), 1.0, transients=40))
-    return equal(predicted, measured, scale=1.0)
+        yield equal(
+            float(np.log(quadratics.heavy_ball_growth(z, beta))),
+            late_growth(Momentum(beta), np.eye(1), z, np.ones(1), 1.0, transients=40),
+            scale=1.0,
+        )
 
 
 @law(1e-9)
-def moving_average_momentum(rng: np.random.Generator) -> Reading:
+def moving_average_momentum(rng: np.random.Generator) -> Iterator[Reading]:
     """A moving average of gradients at eta goes where heavy ball goes at (1 - beta) eta.
 
     Any schedule, any loss; here 60 updates of warmup on quadratics.
@@ -224,16 +210,15 @@ def moving_average_momentum(rng: np.random.Generator) -> Reading:
                 sharpness_every=0,
             )  # fmt: skip
             ends += list(run.theta)
-    return equal(predicted, measured, scale=1.0)
+    yield equal(predicted, measured, scale=1.0)
 
 
 @law(1e-9)
-def product_of_a_schedule(rng: np.random.Generator) -> Reading:
+def product_of_a_schedule(rng: np.random.Generator) -> Iterator[Reading]:
     """Gradient descent on a quadratic ends at theta_0 prod_t (1 - eta_t lambda).
 
     Warmup to beyond 2 / lambda, then cosine decay.
     """
-    predicted, measured = [], []
     for _ in range(6):
         curvatures = rng.uniform(0.1, 1.0, 3)
         schedule = Warmup(0.0, rng.uniform(0.5, 3.0), int(rng.integers(1, 30)), decay="cosine")
@@ -245,13 +230,11 @@ def product_of_a_schedule(rng: np.random.Generator) -> Reading:
             sharpness_every=0,
         )
         product = quadratics.schedule_product(schedule.values(40), curvatures)
-        predicted += [1.0] * 3
-        measured += list(run.theta / product)
-    return equal(predicted, measured)
+        yield equal([1.0] * 3, list(run.theta / product))
 
 
 @law(2e-2, picture=pictures.warmup)
-def warmup_decay(rng: np.random.Generator) -> Reading:
+def warmup_decay(rng: np.random.Generator) -> Iterator[Reading]:
     """Linear warmup takes a quadratic to ln|theta/theta_0| = tau G(z), G = (z-1) ln|z-1| - z.
 
     The sum of ln|1 - eta_t lambda| as an integral; tau = t_wrm / (eta_trgt lambda), here about 600.
@@ -267,16 +250,15 @@ def warmup_decay(rng: np.random.Generator) -> Reading:
             schedule=Warmup(eta_trgt=z[i] / curvature, t_wrm=t_wrm),
         )  # fmt: skip
         measured[i] = np.log(abs(run.theta[0]) / 1e100) * z[i] / t_wrm
-    return equal(quadratics.warmup_decay(z), measured, scale=1.0)
+    yield equal(quadratics.warmup_decay(z), measured, scale=1.0)
 
 
 @law(1e-4)
-def no_gain_on_quadratics(rng: np.random.Generator) -> Reading:
+def no_gain_on_quadratics(rng: np.random.Generator) -> Iterator[Reading]:
     """Warmup never changes the largest eta_trgt of a quadratic, 2 / lambda: the negative control.
 
     By bisection on whether iterates grow after warmups of 1 to 300 updates.
     """
-    predicted, measured = [], []
     for t_wrm in (1, 10, 100, 300):
         # No round number: where some eta_t lambda is exactly 1 nothing is left to grow.
         curvature, start = rng.uniform(0.5, 5.0), rng.uniform(0.3, 0.4)
@@ -288,18 +270,17 @@ def no_gain_on_quadratics(rng: np.random.Generator) -> Reading:
             )  # fmt: skip
             return run.diverged or run.loss[-1] > run.loss[t_wrm]
 
-        predicted.append(2.0 / curvature)
-        measured.append(threshold_by_bisection(grows, start / curvature, accuracy=1e-5))
-    return equal(predicted, measured)
+        yield equal(
+            2.0 / curvature, threshold_by_bisection(grows, start / curvature, accuracy=1e-5)
+        )
 
 
 @law(1e-6, picture=pictures.cycles)
-def rmsprop_cycle(rng: np.random.Generator) -> Reading:
+def rmsprop_cycle(rng: np.random.Generator) -> Iterator[Reading]:
     """RMSProp at eps = 0 ends in |theta| = eta / 2, pre-conditioned sharpness 2 / eta exactly.
 
     From any start on any curvature (derived here): not held at the threshold, but drawn to it.
     """
-    predicted, measured = [], []
     for _ in range(5):
         eta, beta2 = rng.uniform(0.05, 0.5), rng.uniform(0.3, 0.95)
         contraction = float(quadratics.rmsprop_cycle_contraction(beta2))
@@ -308,13 +289,14 @@ def rmsprop_cycle(rng: np.random.Generator) -> Reading:
             schedule=Warmup(eta_trgt=eta), steps=200 + round(40.0 / (1.0 - contraction)),
             theta0=[rng.uniform(0.3, 2.0)], sharpness_every=1000,
         )  # fmt: skip
-        predicted += [float(quadratics.adam_cycle_amplitude(eta)), 2.0 / eta]
-        measured += [abs(run.theta[0]), run.preconditioned_sharpness_final]
-    return equal(predicted, measured)
+        yield equal(
+            [float(quadratics.adam_cycle_amplitude(eta)), 2.0 / eta],
+            [abs(run.theta[0]), run.preconditioned_sharpness_final],
+        )
 
 
 @law(2e-2)
-def adam_cycle_repels(rng: np.random.Generator) -> Reading:
+def adam_cycle_repels(rng: np.random.Generator) -> Iterator[Reading]:
     """Adam's cycle theta -> -theta repels where b2 b1^2 - 3 (1 + b2) b1 + 1 < 0: from 0.17 on.
 
     So at beta1 = 0.9 Adam only hovers about its threshold (derived here). By bisection on whether
@@ -324,25 +306,22 @@ def adam_cycle_repels(rng: np.random.Generator) -> Reading:
     measured = [
         threshold_by_bisection(partial(cycle_repels, b2), 0.05, accuracy=1e-3) for b2 in beta2
     ]
-    return equal(quadratics.adam_cycle_critical_beta1(beta2), measured)
+    yield equal(quadratics.adam_cycle_critical_beta1(beta2), measured)
 
 
 @law(1e-9)
-def catapult_search(rng: np.random.Generator) -> Reading:
+def catapult_search(rng: np.random.Generator) -> Iterator[Reading]:
     """The search for eta_c ends at eta lambda between 2 and 1 + sqrt(1 + delta) on a quadratic.
 
     Doubling until the loss rises, bisection until it rises by 1 + delta at most (Kalra & Barkeshli
     2406.09405, algorithms 1 and 2), on the losses of the model itself.
     """
-    bounds, measured = [], []
     for _ in range(24):
         model, delta = Quadratic([rng.uniform(0.1, 10.0)]), rng.uniform(0.01, 1.0)
         theta = rng.standard_normal(1)
         z = _searched(model, theta, delta) * model.options()["curvatures"][0]
         least, most = quadratics.search_bracket(delta)
-        bounds += [float(most), 1.0 / float(least)]
-        measured += [z, 1.0 / z]
-    return at_most(bounds, measured)
+        yield at_most([float(most), 1.0 / float(least)], [z, 1.0 / z])
 
 
 def _searched(model: Quadratic, theta: Array, delta: float) -> float:

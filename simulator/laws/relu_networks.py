@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from simulator.arrays import Array
 from simulator.curvature import sharpness
 from simulator.data import Data
+from simulator.laws.bisection import bisect, leaves
 from simulator.laws.one_example import Example
 from simulator.models import MLP, UV
 from simulator.models.network import split
@@ -20,8 +21,6 @@ from simulator.theory import widths as theory
 from simulator.training import simulate
 
 __all__ = ["ReluNetwork", "mean_example", "measured_rates", "moves", "per_weight", "slope"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,20 +145,8 @@ def measured_rates(width: int, s: float, y: float, size: float) -> tuple[float, 
     end = sharpness(example.model, slow.theta, example.data)
     aligned = np.sqrt(0.5 * abs(y) / (example.model.c * size)) * np.array([1.0, 1.0, 1.0, 1.0])
     beside = aligned * (1.0 + 1e-7)
-    largest = _bisect(lambda eta: not example.train(theta, eta, 800).diverged, 8.0 / first)
-    edge = _bisect(lambda eta: _settles(example, beside, eta), 4.0 / (example.kappa * y))
+    largest = bisect(lambda eta: example.train(theta, eta, 800).diverged, 0.0, 8.0 / first, 1e-3)
+    edge = bisect(
+        lambda eta: leaves(example.train(beside, eta, 300)), 0.0, 4.0 / (example.kappa * y), 1e-3
+    )
     return first * 2.0 / end, first * largest, first * edge
-
-
-def _settles(example: Example, theta: Array, eta: float) -> bool:
-    run = example.train(theta, eta, 300)
-    return not run.diverged and run.loss_max < 2.0 * run.loss_init
-
-
-def _bisect(holds: Any, above: float) -> float:
-    """Where a property of eta that holds at 0 and not at ``above`` is lost."""
-    low, high = 0.0, above
-    for _ in range(11):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return 0.5 * (low + high)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.curvature import sharpness
 from simulator.data import Data
 from simulator.laws.law import Reading, equal, law, match
@@ -16,16 +16,9 @@ from simulator.laws.pictures.stabilization import descend
 from simulator.models import UV
 from simulator.theory import stabilization
 
-__all__ = [
-    "catapult_cycle", "catapult_in_the_uv_model", "cycle_period", "drive_of_warmup",
-    "mean_square_displacement", "outward_spiral", "reduced_map", "regimes_of_warmup",
-]  # fmt: skip
-
-Array = NDArray[Any]
-
 
 @law(1e-10)
-def reduced_map(rng: np.random.Generator) -> Reading:
+def reduced_map(rng: np.random.Generator) -> Iterator[Reading]:
     """Descent on (S_0 + g w) x^2/2 - h w: x' = -(1 + eta y) x, y' = y + eta (alpha - beta x^2/2).
 
     Damian, Nichani & Lee 2209.15594, with y = S - 2 / eta, alpha = g h, beta = g^2: 500 updates.
@@ -35,11 +28,11 @@ def reduced_map(rng: np.random.Generator) -> Reading:
     state = x[0], y[0]
     for _ in range(500):
         state = stabilization.reduced_step(*state, g * h, g**2, eta)
-    return equal(np.array(state), np.array([x[-1], y[-1]]), scale=1.0)
+    yield equal(np.array(state), np.array([x[-1], y[-1]]), scale=1.0)
 
 
 @law(0.03, picture=pictures.cycle)
-def catapult_cycle(rng: np.random.Generator) -> Reading:
+def catapult_cycle(rng: np.random.Generator) -> Iterator[Reading]:
     """A cycle conserves y^2 + alpha (q - ln q - 1), q = X^2 beta/(2 alpha): its peaks of y and X.
 
     Damian, Nichani & Lee 2209.15594 as eta -> 0; here eta sqrt(alpha) = 0.005. The toy from (X_0,
@@ -54,11 +47,11 @@ def catapult_cycle(rng: np.random.Generator) -> Reading:
     sharpest = [y[:peak, i].max() for i, peak in enumerate(peaks)]
     energy = stabilization.cycle_energy(x0, 0.0, alpha, beta)
     predicted = stabilization.x_peak(energy, alpha, beta), stabilization.y_peak(energy)
-    return equal(np.array(predicted), np.array([highest, sharpest]))
+    yield equal(np.array(predicted), np.array([highest, sharpest]))
 
 
 @law(0.01)
-def cycle_period(rng: np.random.Generator) -> Reading:
+def cycle_period(rng: np.random.Generator) -> Iterator[Reading]:
     """A small cycle about the fixed point takes 2 pi / (eta sqrt(2 alpha)) updates.
 
     Between changes of sign of y on the toy, from 5 % off the fixed point.
@@ -72,11 +65,11 @@ def cycle_period(rng: np.random.Generator) -> Reading:
     for column in y[1:].T:
         changes = np.flatnonzero(np.diff(np.sign(column)))
         measured.append(changes[2] - changes[0])
-    return equal(period, measured)
+    yield equal(period, measured)
 
 
 @law(0.03)
-def outward_spiral(rng: np.random.Generator) -> Reading:
+def outward_spiral(rng: np.random.Generator) -> Iterator[Reading]:
     """An update moves away from the fixed point by the factor sqrt(1 + 2 eta^2 alpha).
 
     Why the reduced model alone blows up: logarithm of the growth over whole cycles of the toy, from
@@ -92,11 +85,11 @@ def outward_spiral(rng: np.random.Generator) -> Reading:
     # In these units the cycle is a circle.
     distance = np.hypot(away * np.sqrt(beta), y)
     measured = np.log(distance[-1] / distance[0]) / updates
-    return equal(np.log(stabilization.outward_spiral(alpha, eta)), measured)
+    yield equal(np.log(stabilization.outward_spiral(alpha, eta)), measured)
 
 
 @law(1e-10)
-def mean_square_displacement(rng: np.random.Generator) -> Reading:
+def mean_square_displacement(rng: np.random.Generator) -> Iterator[Reading]:
     """The mean of x^2 over T updates is 2 (alpha - (y_T - y_0)/(eta T))/beta: 2 alpha/beta at last.
 
     Exact, of the toy: the variance at which the central flow of Cohen et al. 2410.24206 holds the
@@ -105,11 +98,11 @@ def mean_square_displacement(rng: np.random.Generator) -> Reading:
     g, h, eta = *rng.uniform(0.5, 2.0, (2, 8)), rng.uniform(2e-3, 1e-2, 8)
     x, y = descend(rng.uniform(0.1, 1.0, 8), 0.0, g, h, np.tile(eta, (1000, 1)))
     predicted = stabilization.mean_square(g * h, g**2, eta, 1000, y[-1] - y[0])
-    return equal(predicted, np.mean(x[:-1] ** 2, axis=0))
+    yield equal(predicted, np.mean(x[:-1] ** 2, axis=0))
 
 
 @law(0.02)
-def drive_of_warmup(rng: np.random.Generator) -> Reading:
+def drive_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
     """Warmup drives as sharpening does: the mean of x^2 is 2 (alpha + 2 (d eta/dt)/eta^3)/beta.
 
     Derived here. Whole cycles of the toy from its fixed point, for alpha of either sign; eta grows
@@ -124,11 +117,11 @@ def drive_of_warmup(rng: np.random.Generator) -> Reading:
     x, _ = descend(x0, 0.0, g, alpha / g, etas)
     expected = stabilization.effective_drive(alpha, etas, ramp)
     cycles = stabilization.mean_square(expected, g**2, etas, 1)
-    return equal(np.mean(cycles, axis=0), np.mean(x[:-1] ** 2, axis=0))
+    yield equal(np.mean(cycles, axis=0), np.mean(x[:-1] ** 2, axis=0))
 
 
 @law(0.0, picture=pictures.regimes)
-def regimes_of_warmup(rng: np.random.Generator) -> Reading:
+def regimes_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
     """Catapults iff alpha + 2 (d eta/dt)/eta^3 > 0: for good, under fast warmup, by warmup alone.
 
     The regimes C1, C2 and C3 of Kalra & Barkeshli 2406.09405, section 4.1: alpha > 0, < 0 and = 0.
@@ -143,19 +136,17 @@ def regimes_of_warmup(rng: np.random.Generator) -> Reading:
     etas = eta + ramp * np.arange(updates)[:, None]
     x, _ = descend(np.full(alpha.size, 1e-3), 0.0, g, alpha / g, etas)
     grown = np.abs(x).max(axis=0) > 50.0 * np.abs(x[0])
-    return match(stabilization.catapults(alpha, eta, ramp), grown)
+    yield match(stabilization.catapults(alpha, eta, ramp), grown)
 
 
 @law(0.05)
-def catapult_in_the_uv_model(rng: np.random.Generator) -> Reading:
+def catapult_in_the_uv_model(rng: np.random.Generator) -> Iterator[Reading]:
     """From a minimum with S = 2/eta + y_0, X peaks at y_0 sqrt(2/beta) and S ends at 2/eta - y_0.
 
     The reduced model with alpha = 0 (Damian, Nichani & Lee 2209.15594) on a network: UV models of
     width 4 on one example, beta = |grad S|^2 across the top eigenvector, by finite differences of
     the measured sharpness. To first order in eta y_0, here 0.02.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for mu in (0.0, *rng.uniform(0.1, 0.7, 5)):
         data = Data(rng.standard_normal((1, 1)) + 0.1, np.array([[1.0 if mu else 0.0]]))
         one = Example(UV(4, float(rng.uniform()), 1.0, "parameters"), data)
@@ -166,10 +157,11 @@ def catapult_in_the_uv_model(rng: np.random.Generator) -> Reading:
         start = 1e-3 * excess * np.sqrt(2.0 / beta)
         energy = stabilization.cycle_energy(start, excess, 0.0, beta)
         run = one.train(theta + start * top, eta, 1500)
-        predicted += [stabilization.x_peak(energy, 0.0, beta), stabilization.y_peak(energy)]
-        measured.append(np.sqrt(2.0 * run.loss.max() / curvature))
-        measured.append(2.0 / eta - sharpness(one.model, run.theta, one.data))
-    return equal(predicted, measured)
+        yield equal(
+            stabilization.x_peak(energy, 0.0, beta), np.sqrt(2 * run.loss.max() / curvature)
+        )
+        end = sharpness(one.model, run.theta, one.data)
+        yield equal(stabilization.y_peak(energy), 2.0 / eta - end)
 
 
 def _sharpness_and_its_slope(one: Example, theta: Array) -> tuple[float, Array, float]:

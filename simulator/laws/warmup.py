@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
+from simulator.laws.bisection import bisect
 from simulator.laws.law import Reading, equal, law, match
 from simulator.laws.noisy_example import example, flowed_trace, noise_of, survived, train
 from simulator.laws.one_example import Example, random_example
@@ -15,26 +16,17 @@ from simulator.laws.pictures.warmup import half_survive, survival
 from simulator.schedules import Warmup
 from simulator.theory import uv, warmup
 
-__all__ = [
-    "ceiling_of_warmup", "edge_under_warmup", "first_crossing", "gain_of_warmup",
-    "gain_of_wide_networks", "loss_under_warmup", "shortest_warmup", "survival_of_schedules",
-    "survival_of_warmup", "updates_saved", "warmup_from_the_edge",
-]  # fmt: skip
-
-Array = NDArray[Any]
-
 
 @law(0.0)
-def survival_of_schedules(rng: np.random.Generator) -> Reading:
+def survival_of_schedules(rng: np.random.Generator) -> Iterator[Reading]:
     """A schedule that never falls is survived iff each eta bounds its state: eta lam < 4 at y = 0.
 
     Derived here. Ramps of any curvature over up to 25 updates, then 1000 at the last eta. Runs that
     are within 0.1 % of a bound are left out, and those that have converged to 1e-9 by then: they
     would sit still at any eta.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
-    while len(predicted) < 24:
+    found = 0
+    while found < 24:
         one = random_example(rng, y=0.0 if rng.uniform() < 0.5 else None)
         theta = one.model.init(one.data, int(rng.integers(2**32)))
         target = rng.uniform(0.5, 8.0) / one.state(theta)[1]
@@ -48,9 +40,9 @@ def survival_of_schedules(rng: np.random.Generator) -> Reading:
         if abs(delta[-1]) < 1e-9:
             continue
         within = warmup.survives(delta, lam, one.kappa, one.y, etas)
-        predicted.append(bool(np.all(etas * lam < 4.0) if one.y == 0.0 else within))
-        measured.append(not one.train(theta, target, 1000).diverged)
-    return match(predicted, measured)
+        predicted = bool(np.all(etas * lam < 4.0) if one.y == 0.0 else within)
+        yield match(predicted, not one.train(theta, target, 1000).diverged)
+        found += 1
 
 
 def _follow(one: Example, theta: Array, etas: Array) -> tuple[Array, Array]:
@@ -66,59 +58,53 @@ def _follow(one: Example, theta: Array, etas: Array) -> tuple[Array, Array]:
 
 
 @law(0.2)
-def survival_of_warmup(rng: np.random.Generator) -> Reading:
+def survival_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
     """Of noisy runs erfc(1 / (2 (pi tau)^(1/4) A)) survive warmup: A = floor exp((3 ln 3 - 2) tau).
 
     Derived here. tau = t_wrm / (eta_trgt lam), lam where the edge is met. Shares of 100 runs on one
     example whose noisy labels keep |eta kappa delta| at the floor; near the shortest warmup, where
     the share is neither 0 nor 1.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for floor in 10.0 ** rng.uniform(-8, -3, 5):
         reach, mu, s = rng.uniform(6, 14), rng.uniform(0, 0.3), float(rng.uniform())
         width = int(10 ** rng.uniform(1.3, 4))
         expected = float(warmup.shortest_warmup(reach, 1.0, floor))
         t_wrm = round(rng.uniform(0.92, 1.08) * expected)
-        predicted.append(warmup.survival_probability(t_wrm, reach, 1.0, floor))
-        measured.append(survival(width, s, mu, reach, floor, t_wrm, 100, rng))
-    return equal(predicted, measured, scale=1.0)
+        yield equal(
+            warmup.survival_probability(t_wrm, reach, 1.0, floor),
+            survival(width, s, mu, reach, floor, t_wrm, 100, rng),
+            scale=1.0,
+        )
 
 
 @law(0.15, picture=pictures.smallest_surviving_warmup)
-def shortest_warmup(rng: np.random.Generator) -> Reading:
+def shortest_warmup(rng: np.random.Generator) -> Iterator[Reading]:
     """Warmup from 0 diverges unless t_wrm > eta_trgt lam ln(1 / floor) / (3 ln 3 - 2).
 
     Derived here: from eta lam = 2 the residual regrows from the floor that noise keeps, by
     exp(tau (3 ln 3 - 2)) until 4, and must be of order one there. Simulated from noisy labels; the
     mean over seeds of the shortest t_wrm that survives.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for floor in 10.0 ** rng.uniform(-8, -3, 3):
         reach, mu, s = rng.uniform(6, 12), rng.uniform(0, 0.3), float(rng.uniform())
         width = int(10 ** rng.uniform(1.3, 4))
-        predicted.append(warmup.shortest_warmup(reach, 1.0, floor))
-        measured.append(half_survive(width, s, mu, reach, floor, rng))
-    return equal(predicted, measured)
+        yield equal(
+            warmup.shortest_warmup(reach, 1.0, floor), half_survive(width, s, mu, reach, floor, rng)
+        )
 
 
 @law(0.15)
-def warmup_from_the_edge(rng: np.random.Generator) -> Reading:
+def warmup_from_the_edge(rng: np.random.Generator) -> Iterator[Reading]:
     """From 2/lam_0 the shortest t_wrm grows by (K - 2)/(2 (3 ln 3 - 2)) an e-fold of width.
 
     K = eta_trgt lam_0, y = 0 in the NTK parameterisation: (K - 2) ln(1 / eps_0) / (3 ln 3 - 2) with
     eps_0 = 2 kappa |f_0| / lam_0 ~ n^(-1/2). Derived here, for the start that Kalra & Barkeshli
     2406.09405 advise. The mean of 24 seeds at widths 10^2 and 10^10: no noise, as eta lam >= 2.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for reach in rng.uniform(5, 9, 2):
         times = [_shortest_from_the_edge(width, reach, 24, rng) for width in (10**2, 10**10)]
         slope = float(warmup.shortest_warmup(reach, 1.0, np.exp(-0.5), eta_init=2.0))
-        predicted.append(slope)
-        measured.append((times[1] - times[0]) / np.log(1e8))
-    return equal(predicted, measured)
+        yield equal(slope, (times[1] - times[0]) / np.log(1e8))
 
 
 def _shortest_from_the_edge(width: int, reach: float, runs: int, rng: np.random.Generator) -> float:
@@ -137,14 +123,12 @@ def _shortest_from_the_edge(width: int, reach: float, runs: int, rng: np.random.
 
 
 @law(0.0)
-def ceiling_of_warmup(rng: np.random.Generator) -> Reading:
+def ceiling_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
     """No warmup trains at eta_trgt > 2 / (kappa |y|), a slow one does below.
 
     Derived here. Three times the shortest t_wrm for noisy labels, then 500 updates at eta_trgt;
     with targets for which the ceiling is 1 to 20 times 2 / lam.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for share in (*rng.uniform(0.3, 0.97, 8), *rng.uniform(1.03, 1.6, 4)):
         width, s, gain = int(10 ** rng.uniform(1, 4)), float(rng.uniform()), rng.uniform(1, 20)
         # The ceiling is 2 / (kappa y), the edge 2 / lam with lam = 2 on average.
@@ -155,47 +139,37 @@ def ceiling_of_warmup(rng: np.random.Generator) -> Reading:
         t_wrm = 10 + round(3.0 * float(warmup.shortest_warmup(eta, lam, floor)))
         steps, sigma = t_wrm + 500, noise_of(one, lam, floor)
         run = train(one, theta, Warmup(0.0, eta, t_wrm), steps, sigma, rng)
-        predicted.append(share < 1.0)
-        measured.append(survived(one, run))
-    return match(predicted, measured)
+        yield match(share < 1.0, survived(one, run))
 
 
 @law(0.02)
-def gain_of_warmup(rng: np.random.Generator) -> Reading:
+def gain_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
     """From f = 0 warmup gains at most (r + sqrt(r^2 + 16))/4 in eta_trgt, r = lam_0/(kappa |y|).
 
     Derived here. Bisections over eta_trgt of noisy runs with slow warmup and with none, each judged
     by simulating 500 updates at eta_trgt.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for _ in range(4):
         one = example(int(10 ** rng.uniform(0.5, 2.5)), float(rng.uniform()), rng.uniform(1, 3))
         # Balanced and orthogonal layers: f = 0.
         lam = rng.uniform(0.5, 8.0) * one.kappa * one.y
         theta = one.weights((0.5 * lam, 0.5 * lam), rng)
-        predicted.append(warmup.largest_gain(-one.y, lam, one.kappa, one.y))
-        measured.append(_gain(one, theta, rng))
-    return equal(predicted, measured)
+        yield equal(warmup.largest_gain(-one.y, lam, one.kappa, one.y), _gain(one, theta, rng))
 
 
 @law(0.1)
-def gain_of_wide_networks(rng: np.random.Generator) -> Reading:
+def gain_of_wide_networks(rng: np.random.Generator) -> Iterator[Reading]:
     """Gaussian weights have r = 2 sigma^2 |x| n^((1-s)/2)/|y|: a gain ~ sqrt(n), or O(1) in muP.
 
     In the NTK parameterisation, s = 0, and at s = 1: the flat start of muP that gains little of
     Kalra & Barkeshli 2406.09405, section 4.1. Derived here; by bisection as for ``gain-of-warmup``,
     of one draw at each of three widths up to 10^6, with targets large against its output.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for width, s in ((10**3, 0.0), (10**4, 0.0), (10**6, 1.0)):
         y = 0.2 * width ** (0.5 * (1.0 - s)) * rng.uniform(0.7, 1.5)
         one = example(width, s, float(y) if s == 0.0 else rng.uniform(0.3, 1.0))
         theta = one.model.init(one.data, int(rng.integers(2**32)))
-        predicted.append(warmup.typical_gain(width, s, 1.0, 1.0, one.y))
-        measured.append(_gain(one, theta, rng))
-    return equal(predicted, measured)
+        yield equal(warmup.typical_gain(width, s, 1.0, 1.0, one.y), _gain(one, theta, rng))
 
 
 def _gain(one: Example, theta: Array, rng: np.random.Generator) -> float:
@@ -213,25 +187,23 @@ def _largest_eta(
     one: Example, theta: Array, t_wrm: int, sigma: float, rng: np.random.Generator
 ) -> float:
     """Largest eta_trgt of which no update overflows, by bisection to 1 %."""
-    low, high = 0.0, 3.0 / (one.kappa * one.y)
-    while high - low > 0.01 * high:
-        eta = 0.5 * (low + high)
-        run = train(one, theta, Warmup(0.0, eta, t_wrm), t_wrm + 500, sigma, rng)
-        low, high = (low, eta) if run.diverged else (eta, high)
-    return 0.5 * (low + high)
+
+    def fails(eta: float) -> bool:
+        return train(one, theta, Warmup(0.0, eta, t_wrm), t_wrm + 500, sigma, rng).diverged
+
+    return bisect(fails, 0.0, 3.0 / (one.kappa * one.y), 0.01)
 
 
 @law(0.02, picture=pictures.meeting_the_edge)
-def first_crossing(rng: np.random.Generator) -> Reading:
+def first_crossing(rng: np.random.Generator) -> Iterator[Reading]:
     """Slow warmup first meets the edge at eta = 2/sqrt(lam_0^2 + 4 kappa^2 (y^2 - f_0^2)).
 
     Kalra & Barkeshli 2406.09405, section 4.1, see it later than 2 / lam_0 where the sharpness falls
     by itself, earlier where it rises; derived here. The measured sharpness times eta passes 2, at
     400 updates a unit of it.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
-    while len(predicted) < 8:
+    found = 0
+    while found < 8:
         one = random_example(rng, representation="gram")
         theta = one.model.init(one.data, int(rng.integers(2**32)))
         expected = float(warmup.first_crossing(*one.setting(theta)))
@@ -240,37 +212,32 @@ def first_crossing(rng: np.random.Generator) -> Reading:
             continue
         schedule = Warmup(0.0, 3.0 * expected, 2400)
         run = train(one, theta, schedule, 1000, 0.0, rng, sharpness_every=2)
-        predicted.append(expected)
-        measured.append(run.eta[np.argmax(run.sharpness * run.eta > 2.0)])
-    return equal(predicted, measured)
+        yield equal(expected, run.eta[np.argmax(run.sharpness * run.eta > 2.0)])
+        found += 1
 
 
 @law(0.02)
-def edge_under_warmup(rng: np.random.Generator) -> Reading:
+def edge_under_warmup(rng: np.random.Generator) -> Iterator[Reading]:
     """Slow warmup holds an example at the edge: eta_t times the sharpness is 2 on average.
 
     Kalra & Barkeshli 2406.09405, section 4.1. From the first crossing on, while eta grows fivefold
     in 4000 updates; labels with a little noise.
     """
-    measured = []
     for _ in range(3):
         one, theta, sigma = _flowed(rng)
         lam = one.state(theta)[1]
         schedule = Warmup(2.0 / lam, 10.0 / lam, 4000)
         run = train(one, theta, schedule, 4000, sigma, rng, sharpness_every=4)
-        measured.append(np.nanmean((run.sharpness * run.eta)[400:]))
-    return equal(2.0, measured)
+        yield equal(2.0, np.nanmean((run.sharpness * run.eta)[400:]))
 
 
 @law(0.1)
-def loss_under_warmup(rng: np.random.Generator) -> Reading:
+def loss_under_warmup(rng: np.random.Generator) -> Iterator[Reading]:
     """Slow warmup keeps up a mean loss (d eta/dt)/(2 kappa^2 eta^3 (1 - mu^2)), mu = eta kappa y.
 
     Derived here: what flattens as fast as 2 / eta falls. 4000 updates beyond the first crossing;
     both weighted by eta^2 (1 - mu^2), so that all of the ramp counts.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for _ in range(4):
         one, theta, sigma = _flowed(rng)
         lam = one.state(theta)[1]
@@ -278,9 +245,7 @@ def loss_under_warmup(rng: np.random.Generator) -> Reading:
         eta, loss = run.eta[400:], run.loss[400:]
         expected = warmup.edge_loss(eta, eta[1] - eta[0], one.kappa, one.y)
         weight = eta**2 * (1.0 - (eta * one.kappa * one.y) ** 2)
-        predicted.append(np.sum(weight * expected))
-        measured.append(np.sum(weight * loss))
-    return equal(predicted, measured)
+        yield equal(np.sum(weight * expected), np.sum(weight * loss))
 
 
 def _flowed(rng: np.random.Generator) -> tuple[Example, Array, float]:
@@ -295,15 +260,13 @@ def _flowed(rng: np.random.Generator) -> tuple[Example, Array, float]:
 
 
 @law(1e-9)
-def updates_saved(rng: np.random.Generator) -> Reading:
+def updates_saved(rng: np.random.Generator) -> Iterator[Reading]:
     """Starting at eta_c saves t_wrm eta_c / eta_trgt updates of the ramp, less the search for it.
 
     Kalra & Barkeshli 2406.09405, section 6.1: t_wrm (1 - eta_c / eta_trgt) are left at the ramp
     eta_trgt / t_wrm, and a forward pass of the search counts half an update. Counted by stepping,
     from 0 and from eta_c.
     """
-    predicted: list[Any] = []
-    measured: list[Any] = []
     for _ in range(8):
         t_wrm, passes = int(rng.integers(2, 500)), int(rng.integers(1, 30))
         eta_trgt = rng.uniform(0.1, 10.0)
@@ -311,10 +274,9 @@ def updates_saved(rng: np.random.Generator) -> Reading:
         left = max(_updates(eta_c, eta_trgt, t_wrm), 1)
         # A start at or beyond eta_trgt takes one update, and leaves nothing to warm up.
         saved = _updates(0.0, eta_trgt, t_wrm) - _updates(eta_c, eta_trgt, t_wrm)
-        predicted += [warmup.t_reach(eta_c, eta_trgt, t_wrm)]
-        predicted += [warmup.t_save(eta_c, eta_trgt, t_wrm, passes)]
-        measured += [left, saved - 0.5 * passes]
-    return equal(predicted, measured, scale=1.0)
+        yield equal(warmup.t_reach(eta_c, eta_trgt, t_wrm), left, scale=1.0)
+        expected = warmup.t_save(eta_c, eta_trgt, t_wrm, passes)
+        yield equal(expected, saved - 0.5 * passes, scale=1.0)
 
 
 def _updates(eta: float, eta_trgt: float, t_wrm: int) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.data import Data
 from simulator.laws.law import Reading, equal, law
@@ -25,14 +25,6 @@ from simulator.schedules import Warmup
 from simulator.theory import widths
 from simulator.training import simulate
 
-__all__ = [
-    "adam_rates_of_mup", "first_step_of_adam", "forms_of_mup", "growth_by_laziness",
-    "initial_kernels", "kernels_by_width", "layer_by_layer_kernels", "learning_rate_transfer",
-    "moving_features", "multipliers_as_rates", "outputs_by_width", "sharpness_of_wide_networks",
-    "trace_of_initial_hessians",
-]  # fmt: skip
-
-Array = NDArray[Any]
 _NAMES = ("sp", "ntp", "mup")
 
 
@@ -41,75 +33,68 @@ def _seeds(rng: np.random.Generator, count: int) -> list[int]:
 
 
 @law(0.15, picture=pictures.initial_kernels)
-def initial_kernels(rng: np.random.Generator) -> Reading:
+def initial_kernels(rng: np.random.Generator) -> Iterator[Reading]:
     """ReLU nets have mean kernel |x|^2/d times L (NTP), (L+1)/2 (muP), n + (n(L-2) + d)/2 (SP).
 
     Gain 2; exact at every width. Means of 100 draws of 24 to 128 units, of depth 2 to 4.
     """
-    predicted, measured = [], []
     for i in range(12):
         name, depth, n = _NAMES[i % 3], int(rng.integers(2, 5)), int(rng.integers(24, 129))
         x = rng.standard_normal((1, int(rng.integers(1, 12))))
         draws = [ReluNetwork.draw(name, n, depth, x, seed) for seed in _seeds(rng, 100)]
-        predicted.append(widths.initial_kernel(name, n, depth, x).item())
-        measured.append(np.mean([at.kernels().sum() for at in draws]))
-    return equal(predicted, measured)
+        yield equal(
+            widths.initial_kernel(name, n, depth, x).item(),
+            np.mean([at.kernels().sum() for at in draws]),
+        )
 
 
 @law(0.15)
-def layer_by_layer_kernels(rng: np.random.Generator) -> Reading:
+def layer_by_layer_kernels(rng: np.random.Generator) -> Iterator[Reading]:
     """Each layer's mean kernel m_l^2 E|h_{l-1}|^2 E|df/dz_l|^2 is exact at every width.
 
     Half of all units are active, whatever the others do. 300 draws of 6 to 20 units, of depth 3,
     relative to the whole kernel.
     """
-    predicted, measured = [], []
     for i in range(9):
         name, n = _NAMES[i % 3], int(rng.integers(6, 21))
         x = rng.standard_normal((1, int(rng.integers(1, 6))))
         draws = [ReluNetwork.draw(name, n, 3, x, seed) for seed in _seeds(rng, 300)]
         layers = widths.layers(name, draws[0].widths)
         kernels = widths.layer_kernels(layers, draws[0].widths, x)[:, 0, 0]
-        predicted.append(kernels / kernels.sum())
-        measured.append(np.mean([at.kernels() for at in draws], axis=0) / kernels.sum())
-    return equal(np.concatenate(predicted), np.concatenate(measured), scale=1.0)
+        found = np.mean([at.kernels() for at in draws], axis=0)
+        yield equal(kernels / kernels.sum(), found / kernels.sum(), scale=1.0)
 
 
 @law(0.2)
-def trace_of_initial_hessians(rng: np.random.Generator) -> Reading:
+def trace_of_initial_hessians(rng: np.random.Generator) -> Iterator[Reading]:
     """The mean trace of the initial Hessian is the mean kernel of the inputs, at any targets.
 
     For 0.5 * mean over samples and outputs; no ReLU bends, so residuals do not count on the
     diagonal. 100 dense Hessians of 10 units, 2 outputs.
     """
-    predicted, measured = [], []
     for name in _NAMES:
         data = Data(rng.standard_normal((4, 3)), 5.0 * rng.standard_normal((4, 2)))
         model = MLP(10, 3, parameterization=name)
         traces = [model.hessian(model.init(data, s), data).trace() for s in _seeds(rng, 100)]
-        predicted.append(np.diag(widths.initial_kernel(name, 10, 3, data.x)).mean())
-        measured.append(np.mean(traces))
-    return equal(predicted, measured)
+        yield equal(np.diag(widths.initial_kernel(name, 10, 3, data.x)).mean(), np.mean(traces))
 
 
 @law(0.2)
-def sharpness_of_wide_networks(rng: np.random.Generator) -> Reading:
+def sharpness_of_wide_networks(rng: np.random.Generator) -> Iterator[Reading]:
     """Wide ReLU networks that fit start at sharpness lambda_max(mean kernel of the inputs) / m.
 
     The arc-cosine kernels between inputs; means of 12 draws of 1000 units, of depth 2, and of 200,
     of depth 3, by the simulator's solver.
     """
-    predicted, measured = [], []
     for name in _NAMES:
         for n, depth in ((1000, 2), (200, 3)):
             # Of one sign, so that one direction is by far the sharpest.
             x = np.abs(rng.standard_normal((6, 16)))
             nets = [ReluNetwork.draw(name, n, depth, x, seed) for seed in _seeds(rng, 12)]
             with one_blas_thread():
-                measured.append(np.mean([at.fitted_sharpness() for at in nets]))
+                measured = np.mean([at.fitted_sharpness() for at in nets])
             kernel = widths.initial_kernel(name, n, depth, x)
-            predicted.append(np.linalg.eigvalsh(kernel)[-1] / len(x))
-    return equal(predicted, measured)
+            yield equal(np.linalg.eigvalsh(kernel)[-1] / len(x), measured)
 
 
 _WIDTHS = np.array([32, 64, 128, 256])
@@ -132,18 +117,18 @@ def _exponent(
 
 
 @law(0.12)
-def kernels_by_width(rng: np.random.Generator) -> Reading:
+def kernels_by_width(rng: np.random.Generator) -> Iterator[Reading]:
     """The initial kernel grows as n^1 in SP and as n^0 in NTP and muP.
 
     And the critical learning rate as its inverse. Fitted exponents, 32 to 256 units, depth 3.
     """
     predicted = [widths.kernel_exponent(*widths.abc_exponents(name, 3)) for name in _NAMES]
     measured = [_exponent(name, rng, _WIDTHS, lambda at: at.kernels().sum(), 60) for name in _NAMES]
-    return equal(predicted, measured, scale=1.0)
+    yield equal(predicted, measured, scale=1.0)
 
 
 @law(0.1)
-def outputs_by_width(rng: np.random.Generator) -> Reading:
+def outputs_by_width(rng: np.random.Generator) -> Iterator[Reading]:
     """The initial output has size n^0 in SP and NTP, and n^(-1/2) in muP.
 
     Fitted exponents of the root mean square, 4 to 256 units, depth 3.
@@ -151,26 +136,27 @@ def outputs_by_width(rng: np.random.Generator) -> Reading:
     predicted = [widths.output_exponent(*widths.abc_exponents(name, 3)) for name in _NAMES]
     sizes = np.array([4, 16, 64, 256])
     measured = [0.5 * _exponent(name, rng, sizes, lambda at: at.output**2, 150) for name in _NAMES]
-    return equal(predicted, measured, scale=1.0)
+    yield equal(predicted, measured, scale=1.0)
 
 
 @law(0.12, picture=pictures.moving_features)
-def moving_features(rng: np.random.Generator) -> Reading:
+def moving_features(rng: np.random.Generator) -> Iterator[Reading]:
     """At eta = 0.5 / lambda_0 features move as n^(-1/2) in SP and NTP and as n^0 in muP.
 
     |h' - h| / |h| of the last hidden layer for a residual of 1, after one simulated update: fitted
     exponents, 64 to 512 units, depth 3 (Yang & Hu 2011.14522).
     """
-    predicted, measured = [], []
     for name in _NAMES:
         a, b = widths.abc_exponents(name, 3)
-        predicted.append(widths.movement_exponent(a, b, widths.kernel_exponent(a, b)))
-        measured.append(slope(2 * _WIDTHS, moves(name, 2 * _WIDTHS, rng)[0]))
-    return equal(predicted, measured, scale=1.0)
+        yield equal(
+            widths.movement_exponent(a, b, widths.kernel_exponent(a, b)),
+            slope(2 * _WIDTHS, moves(name, 2 * _WIDTHS, rng)[0]),
+            scale=1.0,
+        )
 
 
 @law(1e-9)
-def multipliers_as_rates(rng: np.random.Generator) -> Reading:
+def multipliers_as_rates(rng: np.random.Generator) -> Iterator[Reading]:
     """A layer's multiplier m may be absorbed: weights m W train alike at the rate m^2, Adam's m.
 
     NTP and muP against SP, from the same function: the losses of 20 simulated updates of gradient
@@ -180,7 +166,7 @@ def multipliers_as_rates(rng: np.random.Generator) -> Reading:
 
 
 @law(1e-9)
-def forms_of_mup(rng: np.random.Generator) -> Reading:
+def forms_of_mup(rng: np.random.Generator) -> Iterator[Reading]:
     """Without multipliers muP has rates n, 1, 1/n by layer (Adam 1, 1/n, 1/n), readout W ~ 1/n.
 
     Form B of Tensor Programs V, up to powers of d: it trains as the form of the paper's code does.
@@ -190,9 +176,7 @@ def forms_of_mup(rng: np.random.Generator) -> Reading:
 
 def _trained_alike(
     rng: np.random.Generator, without: Any, names: tuple[str, ...] = ("ntp", "mup")
-) -> Reading:
-    predicted: list[Array] = []
-    measured: list[Array] = []
+) -> Iterator[Reading]:
     for i in range(8):
         n, depth, seed = int(rng.integers(2, 33)), int(rng.integers(2, 5)), _seeds(rng, 1)[0]
         data = Data(rng.standard_normal((4, 3)), rng.standard_normal((4, 2)))
@@ -203,27 +187,24 @@ def _trained_alike(
         after = without(of, shape)
         theta = model.init(data, seed)
         moved = theta * per_weight(np.sqrt(after.variances / of.variances), shape)
-        for net, start, layers, into in (
-            (model, theta, of, predicted),
-            (standard, moved, after, measured),
-        ):
-            run = simulate(
+        runs = [
+            simulate(
                 net, data, theta0=start, optimizer=(GD(), Adam(eps=0.0))[i % 2],
                 rates=per_weight((layers.rates, layers.adaptive_rates)[i % 2], shape),
                 schedule=Warmup(eta_trgt=0.02), steps=20, sharpness_every=0,
-            )  # fmt: skip
-            into.append(run.loss)
-    return equal(np.concatenate(predicted), np.concatenate(measured))
+            )
+            for net, start, layers in ((model, theta, of), (standard, moved, after))
+        ]  # fmt: skip
+        yield equal(*(run.loss for run in runs))
 
 
 @law(1e-8)
-def first_step_of_adam(rng: np.random.Generator) -> Reading:
+def first_step_of_adam(rng: np.random.Generator) -> Iterator[Reading]:
     """One example, eps = 0: Adam's first step moves every output of a layer by eta m rate |h|_1.
 
     All inputs of a unit add up, so the rate must fall as 1 / fan_in. Layer by layer, in networks of
     2 to 64 units.
     """
-    predicted, measured = [], []
     for i in range(24):
         name, depth = _NAMES[i % 3], int(rng.integers(2, 5))
         x = rng.standard_normal((1, int(rng.integers(1, 6))))
@@ -236,13 +217,11 @@ def first_step_of_adam(rng: np.random.Generator) -> Reading:
         step = widths.sign_step(of.multipliers[layer], of.adaptive_rates[layer], h).item()
         # Units that are not active, and layers behind none, have no gradient and stay.
         if moved.any():
-            predicted.append(eta * step)
-            measured.append(moved.max())
-    return equal(predicted, measured)
+            yield equal(eta * step, moved.max())
 
 
 @law(0.15, picture=pictures.adam_rates)
-def adam_rates_of_mup(rng: np.random.Generator) -> Reading:
+def adam_rates_of_mup(rng: np.random.Generator) -> Iterator[Reading]:
     """Adam moves muP alike at all widths at rates 1/n (hidden), n^(-1/2) (readout); not swapped.
 
     Swapped, as appendix D.2.1 of Kalra & Barkeshli 2406.09405v1 prints them, features move as
@@ -251,41 +230,35 @@ def adam_rates_of_mup(rng: np.random.Generator) -> Reading:
     """
     as_it_is, printed = (moves("mup", 2 * _WIDTHS, rng, printed=p) for p in (False, True))
     measured = [slope(2 * _WIDTHS, row) for row in (*as_it_is, *printed)]
-    return equal([0.0, 0.0, 0.5, -0.5], measured, scale=1.0)
+    yield equal([0.0, 0.0, 0.5, -0.5], measured, scale=1.0)
 
 
 @law(1e-2, picture=pictures.growth_by_width)
-def growth_by_laziness(rng: np.random.Generator) -> Reading:
+def growth_by_laziness(rng: np.random.Generator) -> Iterator[Reading]:
     """Width acts on UV by r = 2 sigma^2 |x| n^((1-s)/2) / |y|: lambda grows by sqrt(1 + 4/r^2).
 
     And the features by sqrt(sqrt(1 + 4/r^2) + 2/r), so that changes fall as n^(s-1) and
     n^(-(1-s)/2). Changes, by simulated small steps from f_0 = 0; widths up to 10^8.
     """
-    predicted, measured = [], []
     for _ in range(8):
         n, s = int(10 ** rng.uniform(0.5, 8.0)), float(rng.uniform())
         y, size = rng.uniform(0.5, 3.0, 2)
         r = float(widths.laziness(n, s, size**2, 1.0, y))
-        predicted += [float(widths.kernel_growth(r)), float(widths.feature_growth(r))]
-        measured += pictures.growth(n, s, float(y), float(size))
-    changes = np.array(predicted) - 1.0
-    return equal(predicted, measured, scale=changes + 1e-6)
+        predicted = np.array([widths.kernel_growth(r), widths.feature_growth(r)])
+        measured = pictures.growth(n, s, float(y), float(size))
+        yield equal(predicted, measured, scale=predicted - 1.0 + 1e-6)
 
 
 @law(1e-2, picture=pictures.learning_rates_by_width)
-def learning_rate_transfer(rng: np.random.Generator) -> Reading:
+def learning_rate_transfer(rng: np.random.Generator) -> Iterator[Reading]:
     """First unstable, largest constant and last stable eta transfer across widths in muP only.
 
     In units of 1/lambda_0 they are 2/sqrt(1 + 4/r^2), 8/(1 + sqrt(1 + 16/r^2)) and r, at
     r = 2 sigma^2 |x| n^((1-s)/2) / |y|; NTP's last one grows as n^(1/2). Simulated UV networks from
     f_0 = 0, the learning rates by bisection.
     """
-    predicted: list[float] = []
-    measured: list[float] = []
     for s in (0.0, 0.5, 1.0):
         n = int(10 ** rng.uniform(0.5, 6.0))
         y, size = (float(value) for value in rng.uniform(0.5, 3.0, 2))
         rates = widths.transferring_rates(widths.laziness(n, s, size**2, 1.0, y))
-        predicted += [float(rate) for rate in rates]
-        measured += measured_rates(n, s, y, size)
-    return equal(predicted, measured)
+        yield equal([float(rate) for rate in rates], measured_rates(n, s, y, size))

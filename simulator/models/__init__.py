@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.models.base import DTYPES, Array, Model, Objective
+from simulator.arrays import Array
+from simulator.models.base import DTYPES, Model, Objective
 from simulator.models.batched import BatchedModel
 from simulator.models.custom import Custom
 from simulator.models.from_jax import from_jax

@@ -20,13 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.data import Data
-from simulator.models.batched import Array, BatchedModel
+from simulator.models.batched import BatchedModel
 from simulator.named import Named
 from simulator.shipped import refuse_overrides
 
-__all__ = ["DTYPES", "Array", "Model", "Objective", "checked_vector", "required"]
+__all__ = ["DTYPES", "Model", "Objective", "checked_vector", "required"]
 
 # What a model computes in.
 DTYPES = ("float64", "float32")

@@ -1,4 +1,4 @@
-"""A model of a person's own: functions in their own file."""
+"""A user-defined model: functions in a file of its user's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.lending import read_only, refusing_writes
-from simulator.models.base import Array, Model, Objective
+from simulator.models.base import Model, Objective
 from simulator.seeding import generator
 
 __all__ = [
@@ -68,7 +69,7 @@ class Custom(Model):
     Notes
     -----
     A store keeps name, options and a fingerprint of the functions; another version of them is not
-    gone on with. The functions may be called by several threads at once, for different runs.
+    resumed. The functions may be called by several threads at once, for different runs.
     """
 
     own: str

@@ -1,4 +1,4 @@
-"""A model of a person's own, from a loss in JAX: its derivatives are JAX's."""
+"""A user-defined model, from a loss in JAX: its derivatives are JAX's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.lending import refusing_writes
-from simulator.models.base import Array, Model
+from simulator.models.base import Model
 from simulator.models.custom import OwnObjective, checked_start, own_name, own_options, shown
 from simulator.seeding import generator
 

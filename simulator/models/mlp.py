@@ -8,9 +8,10 @@ from typing import ClassVar, overload
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from simulator.arrays import Array
 from simulator.checks import InputError, at_least, one_of, positive
 from simulator.data import Data
-from simulator.models.base import Array, Model, required
+from simulator.models.base import Model, required
 from simulator.models.network import Architecture, NetworkObjective, constant_loss, split
 from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES

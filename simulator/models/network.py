@@ -11,8 +11,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
-from simulator.models.base import Array, Objective
+from simulator.models.base import Objective
 from simulator.numerics import dense
 from simulator.numerics.activations import CODES, keeps_bend, keeps_slope
 from simulator.numerics.subnormals import flushed

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.checks import InputError, finite
 from simulator.data import Data
-from simulator.models.base import Array, Model, Objective
+from simulator.models.base import Model, Objective
 from simulator.seeding import generator
 
 __all__ = ["Quadratic"]

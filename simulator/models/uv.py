@@ -7,17 +7,15 @@ from typing import ClassVar
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.checks import at_least, nonnegative, one_of, positive
 from simulator.data import Data
-from simulator.models.base import Array, Model, required
-from simulator.models.batched import BatchedModel, BatchedModes, BatchedWeights
+from simulator.models.base import Model, required
+from simulator.models.batched import BatchedModel
 from simulator.models.network import Architecture, NetworkObjective, constant_loss, split
 from simulator.seeding import generator
 
 __all__ = ["UV"]
-
-# Beyond so many weights a network has matrices worth a library, and a block leaves the cache.
-_LARGEST_LANE = 48
 
 
 @dataclass(frozen=True)
@@ -126,11 +124,10 @@ class UV(Model):
         return _UVObjective(architecture, data, dtype, across=self.width - stepped)
 
     def batched(self, data: Data | None) -> BatchedModel | None:
-        data, rows = required(data, self.name), self._stepped(required(data, self.name))
-        if self.representation == "gram" and data.samples == data.outputs == 1 and data.x.any():
-            return BatchedModes(data, rows, self.c)
-        if rows * (data.inputs + data.outputs) <= _LARGEST_LANE:
-            return BatchedWeights(data, rows, self.c)
+        data = required(data, self.name)
+        one_example = data.samples == data.outputs == 1 and data.x.any()
+        if self.representation == "gram" and one_example:
+            return BatchedModel(data, self.rank(data), self.c)
         return None
 
     def constant_loss(self, data: Data | None) -> float | None:

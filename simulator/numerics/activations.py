@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from simulator.numerics.elementary import erf, normal
 from simulator.numerics.fused import fma
 from simulator.numerics.jit import kernel
-from simulator.numerics.precision import erf, normal, tanh
+from simulator.numerics.precision import tanh
 
-__all__ = ["CODES", "activate", "along", "back_along", "keeps_bend", "keeps_slope", "turn_back"]
+__all__ = [
+    "CODES", "activate", "along", "back_along", "keeps_bend", "keeps_slope", "scale", "turn_back",
+]  # fmt: skip
 
 CODES = {"linear": 0, "relu": 1, "tanh": 2, "erf": 3, "gelu": 4}
 
@@ -76,7 +79,8 @@ def _gelu(h: Any, slope: Any, bend: Any, m: float) -> None:
 
 
 @kernel
-def _scale(h: Any, m: float) -> None:
+def scale(h: Any, m: float) -> None:
+    """Multiply by ``m``."""
     if m != 1.0:
         for i in range(h.size):
             h[i] *= m
@@ -86,7 +90,7 @@ def _scale(h: Any, m: float) -> None:
 def activate(code: int, h: Any, slope: Any, bend: Any, m: float = 1.0) -> None:
     """Turn ``h`` from z / m into act(z), filling ``slope`` and ``bend`` where they are kept."""
     if code == 0:
-        _scale(h, m)
+        scale(h, m)
     elif code == 1:
         _relu(h, m)
     elif code == 2:

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from simulator.numerics import one_example, two_layers
 from simulator.numerics.blocks import CHUNK, LANES, empty_rows
 from simulator.numerics.jit import kernel
+from simulator.numerics.one_example import STATE_ROWS, advance
 from simulator.numerics.summaries import (
     ROWS,
     reset,
@@ -33,20 +33,16 @@ __all__ = ["buffers", "train"]
 _DIVERGED = ROWS["diverged"] * LANES
 
 
-def buffers(state_rows: int, work_rows: int) -> tuple[Any, ...]:
-    """What `train` needs of its own, for one thread: ``memory`` to ``work``."""
-    rows = (state_rows + len(ROWS), state_rows, 2, CHUNK, CHUNK, CHUNK, work_rows)
+def buffers() -> tuple[Any, ...]:
+    """What `train` needs of its own, for one thread: ``memory`` to ``sharpness``."""
+    rows = (STATE_ROWS + len(ROWS), STATE_ROWS, 2, CHUNK, CHUNK, CHUNK)
     return tuple(empty_rows(count) for count in rows)
 
 
 @kernel
 def train(
-    modes: bool,
-    shape: Any,
-    numbers: Any,
-    x: Any,
-    y: Any,
-    gram: Any,
+    target: float,
+    per_residual: float,
     eta_ends: Any,
     weights: Any,
     first: Any,
@@ -65,22 +61,19 @@ def train(
     eta: Any,
     loss: Any,
     sharpness: Any,
-    work: Any,
 ) -> None:
-    """Train from each column of ``begin`` (state rows, runs); memories go to ``found``.
+    """Train from each column of ``begin`` (state rows, runs); memories go to ``out``.
 
-    ``modes`` chooses `one_example` or `two_layers`, ``numbers`` (c, kappa y, 1 / (sqrt(2) kappa))
-    and ``shape`` (hidden rows, state rows) are theirs. Rates are eta_t = ends[0] weights[0, t]
-    + ends[1] weights[1, t], ends (2, runs), weights (2, steps + 1). ``first`` is the recurrence of
-    the first update; the sharpness is measured before each ``every``-th. ``late``, ``last`` and
-    ``marks`` (per_sharpness, rise, edge, baseline) are what `summaries` judges by. Loss and
-    sharpness before each ``stride``-th step go to ``curves`` (2, steps, runs), if it has room.
+    ``target`` and ``per_residual`` are those of `one_example`. Rates are eta_t = eta_ends[0]
+    weights[0, t] + eta_ends[1] weights[1, t], eta_ends (2, runs), weights (2, steps + 1). ``first``
+    is the recurrence of the first update; the sharpness is measured before each ``every``-th.
+    ``late``, ``last`` and ``thresholds`` (per_sharpness, rise, trend, gain, baseline) are for
+    `summaries`. Loss and sharpness before each ``stride``-th step go to ``curves``
+    (2, steps, runs), if it has room.
     """
-    hidden, rows = shape
-    c, target, per_residual = numbers
-    per_sharpness, rise, edge, baseline = thresholds
+    per_sharpness, rise, trend, gain, baseline = thresholds
     steps = weights.shape[1] - 1
-    state, summary = memory[: rows * LANES], memory[rows * LANES :]
+    state, summary = memory[: STATE_ROWS * LANES], memory[STATE_ROWS * LANES :]
     for at in range(0, begin.shape[1], LANES):
         runs = min(LANES, begin.shape[1] - at)
         _load(begin, eta_ends, at, runs, state, eta_rows)
@@ -94,17 +87,11 @@ def train(
             n = 1 if step < careful or step == steps else min(CHUNK, steps - step)
             held = _lay_out_rates(weights, step, n, held, eta_rows, eta)
             _copy(state, before)
-            if modes:
-                measure = every > 0 and (step + n - 1) // every * every >= step
-                one_example.advance(
-                    state, eta, step, n, target, per_residual, first if step == 0 else recurrence,
-                    measure or step == steps, loss, sharpness,
-                )  # fmt: skip
-            else:
-                two_layers.advance(
-                    state, eta, step % steps, n, every, x, y, gram, hidden, c,
-                    first if step == 0 else recurrence, runs, work, loss, sharpness,
-                )  # fmt: skip
+            measure = every > 0 and (step + n - 1) // every * every >= step
+            advance(
+                state, eta, step, n, target, per_residual, first if step == 0 else recurrence,
+                measure or step == steps, loss, sharpness,
+            )  # fmt: skip
             if step == steps:
                 break
             if n > 1 and not _is_finite(state, n, loss):
@@ -113,19 +100,19 @@ def train(
                 continue
             if n == 1:
                 if step == 0:
-                    watch_first(summary, baseline, loss, sharpness)
+                    watch_first(summary, baseline, gain, loss, sharpness)
                 alive = _retire(
-                    step, rows, memory, before, loss, sharpness, at, runs, out, curves, stride
+                    step, memory, before, loss, sharpness, at, runs, out, curves, stride
                 )
                 if not alive:
                     break
-            if every == 1 and n == CHUNK:
-                watch_all(summary, eta, step, per_sharpness, rise, loss, sharpness)
-            else:
-                watch_each(summary, eta, step, n, every, per_sharpness, rise, loss, sharpness)
             if step + n > min(late, last):
-                watch_late(
-                    summary, eta, step, n, every, late, last, per_sharpness, edge, loss, sharpness
+                watch_late(summary, eta, step, n, every, late, last, per_sharpness, loss, sharpness)
+            if every == 1 and n == CHUNK:
+                watch_all(summary, eta, step, per_sharpness, rise, trend, loss, sharpness)
+            else:
+                watch_each(
+                    summary, eta, step, n, every, per_sharpness, rise, trend, loss, sharpness
                 )
             if curves.size:
                 _draw(step, n, every, summary, loss, sharpness, at, runs, curves, stride)
@@ -195,7 +182,6 @@ def _lay_out_rates(weights: Any, step: int, n: int, held: bool, eta_rows: Any, e
 @kernel
 def _retire(
     step: int,
-    rows: int,
     memory: Any,
     before: Any,
     loss: Any,
@@ -210,7 +196,7 @@ def _retire(
 
     Returns whether any lane is left.
     """
-    diverged, alive = rows * LANES + _DIVERGED, False
+    diverged, alive = STATE_ROWS * LANES + _DIVERGED, False
     for i in range(LANES):
         if abs(loss[i]) < np.inf and memory[diverged + i] < 0.0:
             alive = True
@@ -219,12 +205,12 @@ def _retire(
             memory[diverged + i] = step
             if i < runs:
                 for row in range(out.shape[0]):
-                    source = before if row < rows else memory
+                    source = before if row < STATE_ROWS else memory
                     out[row, at + i] = source[row * LANES + i]
                 if curves.size and step % stride == 0:
                     curves[0, step // stride, at + i] = loss[i]
         loss[i] = sharpness[i] = 0.0
-        for row in range(rows):
+        for row in range(STATE_ROWS):
             memory[row * LANES + i] = 0.0
     return alive
 

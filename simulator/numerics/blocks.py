@@ -28,9 +28,9 @@ UNROLL = 4
 _REGISTER = 64  # bytes
 
 
-def empty_rows(count: int, lanes: int = LANES) -> Any:
+def empty_rows(count: int) -> Any:
     """``count`` rows of zeros, flat, where a vector register never meets two lines of the cache."""
     spare = _REGISTER // 8
-    room = np.zeros(count * lanes + spare)
+    room = np.zeros(count * LANES + spare)
     start = (-room.ctypes.data // 8) % spare
-    return room[start : start + count * lanes]
+    return room[start : start + count * LANES]

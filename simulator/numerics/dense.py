@@ -26,14 +26,6 @@ __all__ = ["LOSSES", "forward", "gradient", "hvp", "loss"]
 
 
 @kernel
-def _scale(rows: Any, m: float) -> None:
-    if m != 1.0:
-        for i in range(rows.shape[0]):
-            for j in range(rows.shape[1]):
-                rows[i, j] *= m
-
-
-@kernel
 def _add_to_rows(rows: Any, row: Any) -> None:
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
@@ -75,7 +67,7 @@ def forward(
             _add_to_rows(z, theta[at : at + fan_out])
             at += fan_out
         if layer == layers - 1:
-            _scale(z, multipliers[layer])
+            activations.scale(z.reshape(z.size), multipliers[layer])
             break
         activations.activate(
             activation, hidden[tape:end], slope[tape:end], bend[tape:end], multipliers[layer]
@@ -182,7 +174,7 @@ def hvp(
             at += fan_out
         m = multipliers[layer]
         if layer == layers - 1:
-            _scale(rz, m)
+            activations.scale(rz.reshape(rz.size), m)
             break
         # act''(z) R{z} dL/dh is due on the way back, but R{h} is about to take R{z}'s place.
         activations.along(

@@ -21,7 +21,7 @@ from simulator.numerics.blocks import CHUNK, LANES, UNROLL
 from simulator.numerics.fused import fma
 from simulator.numerics.jit import inlined, kernel
 
-__all__ = ["SEARCH_LANES", "SEARCH_ROWS", "STATE_ROWS", "advance", "largest_losses"]
+__all__ = ["STATE_ROWS", "advance"]
 
 STATE_ROWS = 5
 # A residual below this is none: subnormal numbers are slow, and the smallest never gets to 0.
@@ -132,104 +132,3 @@ def advance(
                 on = -eta[at] * (of_momentum * m_q + of_gradient * along_q)
                 p, q, r = _move(p, q, r, back, on)
             state[_P + i], state[_Q + i], state[_R + i] = p, q, r
-
-
-# Fewer rows than a whole story has: twice the lanes hide the delay between two updates.
-SEARCH_LANES = 2 * LANES
-SEARCH_ROWS = 6
-_SEEN_R, _HALF, _TOP, _ETA, _ETA_INIT, _ETA_TRGT = (row * SEARCH_LANES for row in range(6))
-# Two updates at once keep the multipliers busiest here.
-_PAIR = 2
-# Pairs between two looks at what has become nothing, and at whether the rate moves.
-_STRETCH = 50
-
-
-@inlined
-def _descend(r: float, half: float, top: float, eta: float, target: float) -> Any:
-    """One update of r and of half = P^2 + Q^2, and the largest |r| so far.
-
-    `simulator.theory.uv.step` in five multiplications: without signs and without sharpness the
-    lengths are not needed.
-    """
-    e, size, f = eta * r, abs(r), r + target
-    r = fma(-e, fma(-e, f, half + half), r)
-    return r, fma(e, fma(e, half, -(f + f)), half), size if size > top else top
-
-
-@kernel
-def largest_losses(
-    begin: Any, eta_ends: Any, weights: Any, target: float, per_residual: float, rows: Any, out: Any
-) -> None:
-    """The largest loss of gradient descent from each column of ``begin``; infinite if it diverges.
-
-    All that a search for the largest learning rate asks for, at the speed of the multipliers.
-    Arguments are those of `simulator.numerics.batched.train`; ``rows`` has SEARCH_ROWS of
-    SEARCH_LANES, ``out`` is (runs,).
-    """
-    runs, steps = begin.shape[1], weights.shape[1]
-    for at in range(0, runs, SEARCH_LANES):
-        for i in range(SEARCH_LANES):
-            run = min(at + i, runs - 1)
-            p, q = begin[_P // LANES, run], begin[_Q // LANES, run]
-            rows[_SEEN_R + i], rows[_HALF + i] = begin[_R // LANES, run], p * p + q * q
-            rows[_TOP + i] = 0.0
-            rows[_ETA_INIT + i], rows[_ETA_TRGT + i] = eta_ends[0, run], eta_ends[1, run]
-        step = 0
-        while step + _PAIR <= steps:
-            pairs = min(_STRETCH, (steps - step) // _PAIR)
-            if _stands_still(weights, step, pairs * _PAIR):
-                _search_on(rows, weights[0, step], weights[1, step], pairs, target)
-            else:
-                _search_rising(rows, weights, step, pairs, target)
-            step += pairs * _PAIR
-            for i in range(SEARCH_LANES):
-                r = rows[_SEEN_R + i]
-                rows[_SEEN_R + i] = r if abs(r) > _NOTHING else 0.0
-        for i in range(SEARCH_LANES):
-            r, half, top = rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i]
-            if step < steps:
-                eta = (
-                    rows[_ETA_INIT + i] * weights[0, step] + rows[_ETA_TRGT + i] * weights[1, step]
-                )
-                r, half, top = _descend(r, half, top, eta, target)
-            # The loss after the last update counts too, and NaN is never the largest.
-            _, _, top = _descend(r, half, top, 0.0, target)
-            last = abs(r) + abs(half) + top
-            if at + i < runs:
-                out[at + i] = (top * per_residual) ** 2 if last < np.inf else np.inf
-
-
-@kernel
-def _stands_still(weights: Any, step: int, n: int) -> bool:
-    for t in range(step + 1, step + n):
-        if weights[0, t] != weights[0, step] or weights[1, t] != weights[1, step]:
-            return False
-    return True
-
-
-@kernel
-def _search_rising(rows: Any, weights: Any, step: int, pairs: int, target: float) -> None:
-    """Pairs of updates at rates that move."""
-    for k in range(pairs):
-        t = step + k * _PAIR
-        of_init, then_of_init = weights[0, t], weights[0, t + 1]
-        of_trgt, then_of_trgt = weights[1, t], weights[1, t + 1]
-        for i in range(SEARCH_LANES):
-            r, half, top = rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i]
-            a, b = rows[_ETA_INIT + i], rows[_ETA_TRGT + i]
-            r, half, top = _descend(r, half, top, fma(a, of_init, b * of_trgt), target)
-            r, half, top = _descend(r, half, top, fma(a, then_of_init, b * then_of_trgt), target)
-            rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i] = r, half, top
-
-
-@kernel
-def _search_on(rows: Any, of_init: float, of_trgt: float, pairs: int, target: float) -> None:
-    """Pairs of updates at a rate that stands still: all lanes stay in registers."""
-    for i in range(SEARCH_LANES):
-        rows[_ETA + i] = rows[_ETA_INIT + i] * of_init + rows[_ETA_TRGT + i] * of_trgt
-    for _ in range(pairs):
-        for i in range(SEARCH_LANES):
-            r, half, top, eta = rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i], rows[_ETA + i]
-            r, half, top = _descend(r, half, top, eta, target)
-            r, half, top = _descend(r, half, top, eta, target)
-            rows[_SEEN_R + i], rows[_HALF + i], rows[_TOP + i] = r, half, top

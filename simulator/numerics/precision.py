@@ -1,4 +1,4 @@
-"""Elementary functions in the precision of their argument."""
+"""exp and tanh in the precision of their argument."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numba.core.extending import overload
 
 from simulator.numerics import elementary, elementary32
 
-__all__ = ["erf", "exp", "normal", "tanh"]
+__all__ = ["exp", "tanh"]
 
 
 def _by_precision(double: Callable[..., Any], single: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,5 +34,3 @@ def _by_precision(double: Callable[..., Any], single: Callable[..., Any]) -> Cal
 
 exp = _by_precision(elementary.exp, elementary32.exp)
 tanh = _by_precision(elementary.tanh, elementary32.tanh)
-erf = _by_precision(elementary.erf, elementary.erf)
-normal = _by_precision(elementary.normal, elementary.normal)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from simulator.optimizers.adam import Adam
-from simulator.optimizers.adamw import AdamW
+from simulator.optimizers.adaptive import Adam, AdamW, GIAdam, RAdam, RIAdam, RMSProp
 from simulator.optimizers.base import Optimizer, StabilityLimit, has_recurrence
-from simulator.optimizers.gi_adam import GIAdam
 from simulator.optimizers.linear import GD, Momentum, Nesterov
-from simulator.optimizers.radam import RAdam
-from simulator.optimizers.ri_adam import RIAdam
-from simulator.optimizers.rmsprop import RMSProp
 
 __all__ = [
     "GD",

@@ -2,8 +2,9 @@
 
 To add one:
 
-1. Write one file here: a frozen dataclass that subclasses `Optimizer`, its fields being its
-   options. A loop over all parameters belongs in ``numerics/updates.py``.
+1. Write it here, in ``linear.py``, ``adaptive.py`` or a new file: a frozen dataclass that
+   subclasses `Optimizer`, its fields being its options. A loop over all parameters belongs in
+   ``numerics/updates.py``.
 2. Give it ``name``, ``vectors`` (how many vectors like theta its state holds), ``direction``,
    and its stability ``limit`` and ``first_limit``. One that divides by a preconditioner says so by
    ``adaptive``, and gives ``preconditioner``.
@@ -17,25 +18,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from simulator.arrays import Array
 from simulator.limits import StabilityLimit
 from simulator.named import Named
 from simulator.shipped import is_shipped, refuse_overrides
 
 __all__ = [
-    "Array",
     "Optimizer",
     "Recurrence",
     "StabilityLimit",
     "has_recurrence",
     "held_where_zero",
 ]  # fmt: skip
-
-Array = NDArray[Any]
 
 
 class Recurrence(NamedTuple):

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.checks import InputError, fraction
 from simulator.numerics import updates
-from simulator.optimizers.base import Array, Optimizer, Recurrence, StabilityLimit
+from simulator.optimizers.base import Optimizer, Recurrence, StabilityLimit
 
 __all__ = ["GD", "LinearOptimizer", "Momentum", "Nesterov"]
 

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
-from simulator.events import Curves, Events, explain
+from simulator.events import Events, explain
 from simulator.figures.extent import loss_extent, sharpness_extent
 from simulator.regimes import NATURAL_PHASES, OUTCOMES
 from simulator.reporting.decimate import rows_to_keep
 from simulator.sweeps.layout import STATUS, VARIABLES, Chunk, same_value, variables
 from simulator.sweeps.spec import Region, Spec
+from simulator.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["Cells", "Packed", "numbers", "pack"]
 
-Array = NDArray[Any]
-
 # Of all curves together, so that a page of 2200 runs stays below 5 MB; and the least of a run.
-_MOST_ROWS, _LEAST_ROWS = 105_000, 16
+_MOST_ROWS, _LEAST_ROWS = 88_000, 16
 
 _UNTOLD = {
     "not_run": "This run has not been done yet.",
@@ -188,24 +188,22 @@ def _words(dataset: xr.Dataset, status: Array) -> list[str]:
 
 def _curves(
     spec: Spec, chunk: Chunk, at: tuple[int, ...], final: float, constant: float | None
-) -> Curves:
+) -> Trajectory:
     loss = chunk["loss"][at]
     conditioned = chunk.get("preconditioned_sharpness")
-    return Curves(
+    return Trajectory(
         step=np.arange(len(loss), dtype=float),
         loss=loss,
         eta=chunk["eta"][at],
         sharpness=chunk["sharpness"][at],
-        preconditioned_sharpness=(
-            np.full(len(loss), np.nan) if conditioned is None else conditioned[at]
-        ),
+        preconditioned_sharpness=None if conditioned is None else conditioned[at],
         limit=spec.optimizer.limit,
         loss_final=final,
         constant_loss=constant,
     )
 
 
-def _put(cells: Cells, at: int, curves: Curves, most: int) -> None:
+def _put(cells: Cells, at: int, curves: Trajectory, most: int) -> None:
     story = explain(curves)
     events = story.events
     cells.words[at] = story.paragraph

@@ -53,11 +53,10 @@ def closed_forms(
 
     They speak of rates that stay at eta_trgt after a warmup. ``shortest`` is `simulator.theory`'s
     ``warmup.shortest_warmup`` from the edge, eta_init = 2 / lam_0, whose residual is known: it is
-    that of the start. From 0 it hangs on noise in the labels, and one example has none.
+    that of the start. From 0 it depends on noise in the labels, and one example has none.
     """
     blank = np.full(len(eta_trgt), np.nan)
-    schedule = spec.schedule
-    if not (isinstance(schedule, Warmup) and is_shipped(schedule)) or schedule.decay != "none":
+    if not is_shipped(spec.schedule, Warmup) or spec.schedule.options()["decay"] != "none":
         return Lines(np.nan, np.nan, blank)
     # Every run of a seed has the same; those that were not done have none.
     known = dataset.isel(eta_init=eta_init).transpose("seed", ...)
@@ -88,7 +87,7 @@ def _shortest(
     spec: Spec, data: Data | None, seed: int, eta_trgt: NDArray[np.float64], eta_init: float
 ) -> NDArray[np.float64]:
     blank = np.full(len(eta_trgt), np.nan)
-    if data is None or not is_one_example(spec, data) or not _is_linear(spec):
+    if data is None or not is_one_example(spec, data) or spec.schedule.options()["exponent"] != 1.0:
         return blank
     assert isinstance(spec.model, UV)
     delta, lam, kappa, _ = spec.model.one_example(spec.model.init(data, seed, spec.dtype), data)
@@ -97,10 +96,6 @@ def _shortest(
     if not at_the_edge or not 0 < residual < 1:
         return blank
     return np.asarray(warmup.shortest_warmup(eta_trgt, lam, residual, eta_init))
-
-
-def _is_linear(spec: Spec) -> bool:
-    return isinstance(spec.schedule, Warmup) and spec.schedule.exponent == 1.0
 
 
 def _of_seeds(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["rows_to_keep"]
+from simulator.arrays import Curve
 
-Curve = NDArray[np.float64]
+__all__ = ["rows_to_keep"]
 
 # Of the height of a plot: a fifth of a pixel.
 _UNSEEN = 1e-3

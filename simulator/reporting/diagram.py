@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
 from simulator.figures.palette import DIVERGED, STUCK, THRESHOLD
 from simulator.figures.sheet import Sheet, lay_out
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from bokeh.plotting import figure
 
 __all__ = ["Diagram", "draw_diagram"]
-
-Array = NDArray[Any]
 
 _POINTS = 33
 # Names of the lines, each two columns of one source, and how they are drawn.

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from simulator.arrays import Array
 
 __all__ = ["powers_of_two", "round_numbers", "scale", "some_of", "viridis"]
-
-Array = NDArray[Any]
 
 _LEAST_LOSS = 1e-16
 

@@ -7,7 +7,7 @@ from simulator.sweeps.destination import Destination, save_run
 from simulator.sweeps.execute import check, cores, execute, rehearse, sweep
 from simulator.sweeps.over import axes_of, text_of
 from simulator.sweeps.placing import is_taken
-from simulator.sweeps.reading import load, open_store, tally
+from simulator.sweeps.reading import load, open_store, recorded, tally
 from simulator.sweeps.seed_constants import seed_constants
 from simulator.sweeps.selection import selected
 from simulator.sweeps.spec import AXES, OURS, Spec, first_seeds
@@ -28,7 +28,7 @@ __all__ = [
     "is_recorded",
     "is_taken",
     "load",
-    "open_store",
+    "open_store", "recorded",
     "rehearse",
     "run_cell",
     "save_run",

@@ -34,8 +34,11 @@ def boundary(dataset: xr.Dataset) -> xr.DataArray:
 
 
 def median(edges: xr.DataArray) -> xr.DataArray:
-    """The upper median over the seeds that are decided; NaN where none is."""
+    """The largest eta_trgt up to which more than half of the decided seeds survive; NaN for none.
+
+    That is the lower median of the seeds' boundaries, so that line and cells of a diagram agree.
+    """
     ordered = np.sort(edges.transpose("seed", ...).values, axis=0)
     counts = np.isfinite(ordered).sum(axis=0)
-    middle = np.take_along_axis(ordered, np.maximum(counts // 2, 0)[None], axis=0)[0]
+    middle = np.take_along_axis(ordered, (np.maximum(counts - 1, 0) // 2)[None], axis=0)[0]
     return edges.isel(seed=0, drop=True).copy(data=np.where(counts > 0, middle, np.nan))

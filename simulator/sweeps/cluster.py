@@ -123,7 +123,7 @@ def _numerics() -> dict[str, str]:
 
 
 def _refuse_unsendable(address: str, job: Job) -> None:
-    """Refuse a model or optimizer of a person's own whose code cannot travel."""
+    """Refuse what is user-defined and whose code cannot travel."""
     from distributed.protocol.pickle import dumps
 
     parts = [part for _, part in job.spec.parts()]

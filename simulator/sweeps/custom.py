@@ -1,6 +1,6 @@
 """Models, optimizers and schedules in a spec: ours by name and options, others by fingerprint.
 
-What only its maker's file can make again comes back from a store as a record: it has a name and
+What only user-defined code can make again comes back from a store as a record: it has a name and
 options, can be shown and compared, and refuses to train.
 """
 
@@ -85,7 +85,7 @@ def _refuse(kind: str, name: str) -> NoReturn:
     raise InputError(
         kind, name,
         "is user-defined, and a store does not hold its code; train it from Python, where it "
-        "is defined: simulator.sweep(..., output=STORE, resume=True) goes on with the store",
+        "is defined: simulator.sweep(..., output=STORE, resume=True) resumes the store",
     )  # fmt: skip
 
 

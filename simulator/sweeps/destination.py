@@ -119,7 +119,7 @@ class Destination:
                     path, spec, data, chunk_shape, command=command, replace=lock
                 )
         theirs, _ = described(path, open_group(path, "r", "output"), "output")
-        # Those of a person's own are no more than a record there; they agree.
+        # User-defined ones are no more than a record there; they agree.
         theirs = _with_own(theirs, spec)
         store = ResultStore.reopen(path, theirs, data, shared=self.is_shared)
         if theirs == spec:

@@ -47,7 +47,7 @@ def _flat(plain: Mapping[str, Any]) -> dict[str, Any]:
                 if axis in OURS:
                     flat |= {f"{axis}={i}": v for i, v in zip(labels, values, strict=True)}
         elif isinstance(value, Mapping):
-            # Options of a person's own have any names, also the spec's.
+            # Options of user-defined ones have any names, also the spec's.
             prefix = f"{name} " if "source" in value else ""
             options = {prefix + k: v for k, v in value.items() if k != "name" and k not in varied}
             flat |= {name: value["name"]} | options

@@ -1,4 +1,4 @@
-"""What a person's own code does, in sixteen digits: enough to see that it is another.
+"""What user-defined code does, in sixteen digits: enough to see a change.
 
 A function is its bytecode, with its constants, its defaults, the variables that it closes over and
 the globals that it reads; functions and classes among these are looked into in turn, unless they
@@ -28,7 +28,7 @@ _METHODS = (FunctionType, property, classmethod, staticmethod)
 
 
 def fingerprint(thing: object) -> str:
-    """A digest of what an object of a person's own does, as in ``py3.11-0123456789abcdef``."""
+    """A digest of what a user-defined object does, as in ``py3.11-0123456789abcdef``."""
     digest = hashlib.sha256()
     for piece in _pieces(thing, {}):
         digest.update(f"{len(piece)}:".encode() + piece)
@@ -36,7 +36,7 @@ def fingerprint(thing: object) -> str:
 
 
 def _pieces(thing: Any, seen: dict[int, object]) -> Iterator[bytes]:
-    """What it is made of, in an order that hangs on nothing else."""
+    """What it is made of, in an order that depends on nothing else."""
     if isinstance(thing, _SCALARS):
         yield f"{type(thing).__name__} {thing!r}".encode()
         return

@@ -129,11 +129,11 @@ def _names(things: tuple[Any, ...]) -> tuple[str, ...]:
     """Their names, with the options in which those of one name differ."""
     labels = []
     for thing in things:
-        kin = [other.options() for other in things if other.name == thing.name]
+        namesakes = [other.options() for other in things if other.name == thing.name]
         differing = [
             f"{option}={text_of(value)}"
             for option, value in thing.options().items()
-            if option not in GRID and any(others.get(option) != value for others in kin)
+            if option not in GRID and any(others.get(option) != value for others in namesakes)
         ]
         labels.append(" ".join([thing.name, *differing]))
     return tuple(labels)

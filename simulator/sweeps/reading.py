@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import zarr
 
 __all__ = [
-    "check_layout", "described", "load", "open_group", "open_store", "tally", "wrong_coordinates",
+    "check_layout", "described", "load", "open_group", "open_store", "recorded", "tally",
+    "wrong_coordinates",
 ]  # fmt: skip
 
 # What a variable's type is called in NumPy.
@@ -128,6 +129,11 @@ def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dic
         for region in spec.regions(lengths) if group.attrs["format"] != WITHOUT_DIGESTS else ():
             group.store.check_files(place_of(region, lengths))  # type: ignore[attr-defined]
         return xr.open_zarr(group.store, chunks=None), spec, description
+
+
+def recorded(path: Path, option: str) -> tuple[Spec, dict[str, Any]]:
+    """Spec and data of a store at a path that ``option`` named, whatever has become of its runs."""
+    return described(path, open_group(path, "r", option), option)
 
 
 def described(path: Path, group: zarr.Group, option: str) -> tuple[Spec, dict[str, Any]]:

@@ -230,7 +230,7 @@ class Spec(Experiment):
         return plain
 
     def sources(self) -> dict[str, str]:
-        """Fingerprints of the code of its models and optimizers, where they are a person's own."""
+        """Fingerprints of the code of its user-defined models, optimizers and schedules."""
         things = [plain for _, part in self.parts() for plain in part.as_dict().values()]
         return {
             f"source of {plain['name']}": plain["source"]

@@ -9,12 +9,10 @@ its thresholds are those of a moving average.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import lambertw
 
+from simulator.arrays import Real
 from simulator.theory.domain import domain
 from simulator.theory.quadratics import heavy_ball_limit
 
@@ -23,9 +21,6 @@ __all__ = [
     "first_sharpness_margin", "first_update", "hidden_warmup", "hidden_warmup_time", "late_limit",
     "primed_denominator", "primed_factor", "step_bound", "uncorrected_factor", "uncorrected_peak",
 ]  # fmt: skip
-
-Array = NDArray[Any]
-Real = float | Array
 
 T, BETA1, BETA2 = "1 <= t", "0 <= beta1 < 1", "0 <= beta2 < 1"
 GRADIENT, RESIDUAL = "-1e40 <= gradient(..., P) <= 1e40", "1e-40 <= abs(delta) <= 1e40"

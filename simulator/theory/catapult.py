@@ -13,17 +13,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Real
 from simulator.theory.domain import domain
 
 __all__ = [
     "conserved", "final_trace", "midpoint_overshoot", "peak_excursion", "peak_time",
     "peak_time_slope",
 ]  # fmt: skip
-
-Array = NDArray[Any]
-Real = float | Array
 
 MU = "-1 < mu < 1"
 POSITIVE = "0 <= result <= inf"

@@ -24,8 +24,8 @@ from types import CodeType
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.checks import InputError, at_least, one_of
 
 __all__ = ["PROPERTIES", "Condition", "domain"]
@@ -37,17 +37,17 @@ R = TypeVar("R")
 _ROUNDING = 1e-9
 
 
-def _symmetric(matrix: NDArray[Any]) -> bool:
+def _symmetric(matrix: Array) -> bool:
     return bool(np.allclose(matrix, matrix.mT, rtol=1e-9, atol=1e-12 * np.abs(matrix).max()))
 
 
-def _eigenvalue_ratio(matrix: NDArray[Any]) -> float:
+def _eigenvalue_ratio(matrix: Array) -> float:
     values = np.linalg.eigvalsh(matrix)
     return float((values[..., 0] / np.maximum(values[..., -1], np.finfo(float).tiny)).min())
 
 
 # What is asked of an array, and what an error message says of it.
-PROPERTIES: dict[str, tuple[Callable[[NDArray[Any]], bool], str]] = {
+PROPERTIES: dict[str, tuple[Callable[[Array], bool], str]] = {
     "symmetric": (_symmetric, "give a symmetric matrix"),
     "definite": (
         lambda matrix: _symmetric(matrix) and _eigenvalue_ratio(matrix) > 1e-12,

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array, Real
 from simulator.theory import uv
 from simulator.theory.domain import domain
 
@@ -27,9 +27,6 @@ __all__ = [
     "flip_amplitude", "flip_is_stable", "lyapunov", "lyapunov_exponents", "period_doublings",
     "sum_mode_flip_margin",
 ]  # fmt: skip
-
-Array = NDArray[Any]
-Real = float | Array
 
 MU, CYCLE = "-2 <= mu <= 1e40", "1 <= mu <= 2"
 DERIVATIVES = ("1e-40 <= second <= 1e40", "-1e40 <= third <= 1e40")

@@ -10,13 +10,11 @@ A = [[0, G^T], [G, 0]]; Saxe et al. 1312.6120 and Arora et al. 1802.06509 have t
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigvalsh
 from scipy.special import digamma, polygamma
 
+from simulator.arrays import Array, Real
 from simulator.theory.domain import domain
 from simulator.theory.product import product
 
@@ -28,9 +26,6 @@ __all__ = [
     "nesterov_step_matrix", "sharpness", "single_output_hessian", "step_matrix", "tangent_kernel",
     "wide_initial_sharpness", "zero_loss_sharpness",
 ]  # fmt: skip
-
-Array = NDArray[Any]
-Real = float | Array
 
 # Entries whose products do not overflow; m examples, d inputs, k outputs, n hidden units.
 X, Y = "-1e20 <= x(m, d) <= 1e20", "-1e20 <= y(m, k) <= 1e20"

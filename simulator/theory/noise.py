@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array, Real
 from simulator.theory.domain import domain
 
 __all__ = [
@@ -22,9 +22,6 @@ __all__ = [
     "nesterov_gain", "nesterov_maps", "share_of_variance", "stationary_variance",
     "typical_growth",
 ]  # fmt: skip
-
-Array = NDArray[Any]
-Real = float | Array
 
 ETA, SHARPNESS, BETA = "0 <= eta", "0 <= sharpness", "0 <= beta < 1"
 CURVATURES = ("-1e40 <= curvatures(N, d, d) <= 1e40", "0 <= eta <= 1e40")

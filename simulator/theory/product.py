@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+
+from simulator.arrays import Array
 
 __all__ = ["product"]
 
 
-def product(factors: NDArray[Any]) -> NDArray[Any]:
+def product(factors: Array) -> Array:
     """Product over the last axis of ``factors`` (..., n), as far as it is a number itself."""
     direct = np.prod(factors, axis=-1)
     sign = np.prod(np.sign(factors), axis=-1)

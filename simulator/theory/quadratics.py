@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigvalsh
 from scipy.special import lambertw
 
+from simulator.arrays import Array, Real
 from simulator.theory.domain import domain
 from simulator.theory.product import product
 
@@ -28,9 +28,6 @@ __all__ = [
     "preconditioned_sharpness", "rmsprop_cycle_contraction", "schedule_product",
     "search_bracket", "warmup_decay", "warmup_reach",
 ]  # fmt: skip
-
-Array = NDArray[Any]
-Real = float | Array
 
 Z = "-inf < z < inf"
 BETA, DAMPENING = "0 <= beta < 1", "0 <= dampening < 1"

@@ -9,12 +9,10 @@ blows up, the cubic term of the loss brings the sharpness down, x falls. X = |x|
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import xlogy
 
+from simulator.arrays import Array, Real
 from simulator.theory.domain import domain
 
 __all__ = [
@@ -22,9 +20,6 @@ __all__ = [
     "jacobian", "mean_square", "outward_spiral", "reduced_step", "toy_gradient", "toy_loss",
     "x_peak", "y_peak",
 ]  # fmt: skip
-
-Array = NDArray[Any]
-Real = float | Array
 
 X, Y = "-1e40 <= x <= 1e40", "-1e40 <= y <= 1e40"
 SHARPENING, ALPHA, BETA = "0 <= alpha", "-1e40 <= alpha <= 1e40", "0 < beta <= 1e40"

@@ -20,9 +20,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from simulator.arrays import Array, Real
 from simulator.theory.domain import domain
 
 __all__ = [
@@ -33,9 +33,6 @@ __all__ = [
     "reduction_probability", "residual", "sharpness", "sharpness_drift", "squared_alignment",
     "step", "step_size_bias", "trace_drift",
 ]  # fmt: skip
-
-Array = NDArray[Any]
-Real = float | Array
 
 # Sizes whose products do not overflow. Weights make the states of STATE; a map takes any.
 DELTA, TARGET = "-1e40 <= delta <= 1e40", "-1e40 <= y <= 1e40"

@@ -12,12 +12,10 @@ beyond 4 / lam with nothing to bring lam down diverges.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erfc
 
+from simulator.arrays import Real
 from simulator.theory import uv
 from simulator.theory.domain import domain
 from simulator.theory.quadratics import warmup_decay
@@ -27,9 +25,6 @@ __all__ = [
     "residual_floor", "shortest_warmup", "survival_probability", "survives", "t_reach", "t_save",
     "typical_gain",
 ]  # fmt: skip
-
-Array = NDArray[Any]
-Real = float | Array
 
 NOISE = ("0 < lam", "0 <= residual")
 TIME, TARGET = "1 <= t_wrm", "0 < eta_trgt"

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array, Real
 from simulator.parameterizations import ADAPTIVE_RATES, PARAMETERIZATIONS
 from simulator.theory import uv
 from simulator.theory.domain import domain
@@ -24,9 +24,6 @@ __all__ = [
     "kernel_growth", "layer_kernels", "layers", "laziness", "movement_exponent", "mup_form_b",
     "output_exponent", "printed_adaptive_rates", "rescaled", "sign_step", "transferring_rates",
 ]  # fmt: skip
-
-Array = NDArray[Any]
-Real = float | Array
 
 WIDTHS, VARIANCE = "1 <= widths(L + 1) <= 1e20", "1e-20 <= var_w <= 1e20"
 LAYERS = "1e-60 <= of(4, L) <= 1e60"

@@ -35,11 +35,16 @@ class Batches:
         """Whether every update sees every sample."""
         return self._size is None
 
+    @property
+    def per_epoch(self) -> int:
+        """Updates in which every sample is seen once."""
+        return 1 if self._size is None else -(-self._samples // self._size)
+
     def select(self, objective: Objective, step: int) -> None:
         """Show the objective the samples of this step."""
         if self._size is None:
             return
-        epoch, position = divmod(step, -(-self._samples // self._size))
+        epoch, position = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             shuffle = generator(self._seed, "batches", epoch)
             self._epoch, self._order = epoch, shuffle.permutation(self._samples)

@@ -1,8 +1,9 @@
 """Many runs of one small model side by side: what each is remembered by, without its curves.
 
-The same words as of a single `Run`, which `simulator.regimes` defines on whole curves; here they
-come from what `simulator.numerics.summaries` kept. ``tests/test_ensemble.py`` holds the two to each
-other. A run whose story this does not settle is told from its curves.
+The verdicts are those of `simulator.regimes`, on features that `simulator.numerics.summaries`
+collected during training; of a single `Run` they are collected from its curves.
+``tests/test_ensemble.py`` compares the two. A run that the features do not settle is judged by its
+curves.
 """
 
 from __future__ import annotations
@@ -17,16 +18,13 @@ from simulator.data import Data
 from simulator.experiment import Experiment
 from simulator.limits import StabilityLimit
 from simulator.models import Array, BatchedModel
-from simulator.models.batched import BatchedModes
 from simulator.numerics import batched as kernels
-from simulator.numerics import one_example
-from simulator.numerics.blocks import empty_rows
 from simulator.numerics.summaries import ROWS
 from simulator.optimizers import Optimizer, has_recurrence
 from simulator.schedules import Warmup
 from simulator.shipped import is_shipped
 
-__all__ = ["Ensemble", "batched_for", "largest_losses", "train_batched"]
+__all__ = ["Ensemble", "batched_for", "train_batched"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,13 +136,6 @@ class Ensemble:
         return np.fmax(self._measured(self._of("sharpness_max")), self.sharpness_final)
 
     @property
-    def first_crossing(self) -> NDArray[np.int64]:
-        """Updates before the first measured sharpness above its threshold, or -1."""
-        crossed = self._of("ratio_max") > 1
-        before = self._of("below").astype(np.int64) * self.sharpness_every
-        return np.where(crossed, before, -1)
-
-    @property
     def n_catapults(self) -> NDArray[np.int64]:
         # Of a network that its last excursion killed the loss stands still from there on.
         ended = self._of("ended")
@@ -158,41 +149,40 @@ class Ensemble:
 
     @property
     def natural_phase(self) -> Array:
-        first, last = self._of("sharpness_init"), self._of("sharpness_below")
-        with np.errstate(divide="ignore", invalid="ignore"):
-            change = last / first - 1
-        return np.select(
-            [(self._of("below") < 2) | ~(first > 0), np.abs(change) <= regimes.TREND, change > 0],
-            ["unknown", "constant", "progressive_sharpening"],
-            "sharpness_reduction",
-        )  # fmt: skip
+        names = "below sharpness_init sharpness_below low low_at high high_at"
+        return regimes.phase_of(regimes.Evolution(*map(self._of, names.split())))
 
     @property
     def trainable(self) -> Array:
         reference = self.constant_loss if self.constant_loss else self.loss_init
         last = min(regimes.LAST_LOSSES, self.steps + 1)
-        low = self._of("low") + (self.loss_final < 0.9 * reference)
-        return ~self.diverged & (low > 0.5 * last)
+        below = self._of("trained") + (self.loss_final < regimes.target(reference))
+        return ~self.diverged & (below > regimes.MOST * last)
 
     @property
     def outcome(self) -> Array:
         late = _late(self.steps, self.sharpness_every)
-        hovering = self._of("hovering") > 0.5 * late.measurements
-        high, low = self._of("late_loss_max"), self._of("late_loss_min")
-        vanished = high <= regimes.VANISHED * self.loss_init
-        still = vanished | ((self.steps - late.first > 1) & (high == low))
-        crossing = (self._of("ratio_max") > 1) & ((self._of("late_ratio_max") > 1) | hovering)
-        return np.select(
-            [
-                self.diverged,
-                ~self.trainable,
-                np.full(len(high), self.sharpness_every == 0),
-                still & (self._of("ratio_last") > 1),
-                ~still & crossing,
-                self.n_catapults > 0,
-            ],
-            ["diverged", "stuck", "unknown", "stuck", "edge_of_stability", "catapult"],
-            "stable",
+        rows, high = self.steps - late.first, self._of("late_sharpness_max")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variation = (high - self._of("late_sharpness_min")) / high
+        seen = regimes.Ending(
+            mean_ratio=self._of("late_ratio_sum") / late.measurements,
+            entries=self._of("entries"),
+            rises=self._of("rises") / max(self.steps - max(late.first, 1), 1),
+            variation=np.where(high > 0, variation, 0.0),
+        )
+        edge = regimes.is_at_edge(seen, loss_tells=self.limit.memoryless)
+        return regimes.outcome_of(
+            diverged=self.diverged,
+            trained=self.trainable,
+            stuck=~self.trainable & (self.steps >= regimes.LAST_LOSSES),
+            measured=self.sharpness_every > 0,
+            still=regimes.is_still(
+                self._of("late_loss_max"), self._of("late_loss_min"), self.loss_init, rows
+            ),
+            ratio_last=self._of("ratio_last"),
+            edge=edge & (self._of("ratio_max") > 1),
+            n_catapults=self.n_catapults,
         )
 
     @property
@@ -212,7 +202,7 @@ class _Late:
 
 def _late(steps: int, every: int) -> _Late:
     measured = -(-steps // every) if every else 0
-    last = max(1, measured // 4)
+    last = regimes.late_measurements(measured)
     return _Late((measured - last) * every if every else steps, last)
 
 
@@ -271,11 +261,13 @@ def train_batched(
     assert then is not None
     assert limit.decay == 0.0
     late = _late(steps, sharpness_every)
-    thresholds = (1.0 / limit.over_eta, regimes.RISE, regimes.EDGE, constant_loss or 0.0)
+    thresholds = (
+        1.0 / limit.over_eta, regimes.RISE, regimes.TREND, regimes.GAIN, constant_loss or 0.0,
+    )  # fmt: skip
     found = np.zeros((begin.shape[0] + len(ROWS), runs))
     rows = -(-steps // stride) if stride else 0
     curves = np.full((2, rows, runs if stride else 0), np.nan)
-    buffers = kernels.buffers(begin.shape[0], batched.work_rows)
+    buffers = kernels.buffers()
     # One more: the state after the last update is looked at as if another were to come.
     padded = np.concatenate([weights, weights[:, -1:]], axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -294,18 +286,3 @@ def train_batched(
         weights=weights, limit=limit, sharpness_every=sharpness_every,
         constant_loss=constant_loss, metrics=np.full((3, runs), np.nan),
     )  # fmt: skip
-
-
-def largest_losses(batched: BatchedModes, begin: Array, eta_ends: Array, weights: Array) -> Array:
-    """Largest loss (runs,) of gradient descent on one example, infinite where it diverges.
-
-    The question of a search for the largest learning rate, and several times cheaper than all
-    that `train_batched` answers. Arguments as there.
-    """
-    _, target, per_residual = batched.problem.numbers
-    rows = empty_rows(one_example.SEARCH_ROWS, one_example.SEARCH_LANES)
-    out = np.empty(begin.shape[1])
-    ends = np.ascontiguousarray(eta_ends)
-    with np.errstate(over="ignore", invalid="ignore"):
-        one_example.largest_losses(begin, ends, weights, target, per_residual, rows, out)
-    return out

@@ -199,6 +199,8 @@ def train(
         products=record.products,
         forward_passes=probe.forward_passes,
         constant_loss=model.constant_loss(data),
+        updates_per_epoch=batches.per_epoch,
+        gradient_final=math.nan if diverged_step >= 0 else float(np.abs(record.gradient).max()),
         seconds=stopwatch.seconds(record.seconds),
     )
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from simulator.limits import StabilityLimit
 from simulator.models import Array
-from simulator.runs import Run
+from simulator.trajectory import Trajectory
 
 __all__ = ["Snapshot"]
 
@@ -34,11 +34,9 @@ class Snapshot(NamedTuple):
     limit: StabilityLimit
 
     @classmethod
-    def of(cls, run: Run) -> Snapshot:
+    def of(cls, run: Trajectory) -> Snapshot:
         """A run that is over."""
-        pre = run.preconditioned_sharpness
-        sharpness = run.sharpness if pre is None else pre
-        return cls(len(run.loss) - 1, run.loss, sharpness, run.eta, run.limit)
+        return cls(len(run.loss) - 1, run.loss, run.effective_sharpness, run.eta, run.limit)
 
     @property
     def threshold(self) -> Array:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
+from simulator.laws.pictures.marks import finish, measured, predicted
 from simulator.optimizers import Adam, GIAdam, Optimizer
 from simulator.theory import adaptive
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["hidden_warmup", "steps_of"]
-
-Array = NDArray[Any]
 
 
 def steps_of(optimizer: Optimizer, stream: Array) -> Array:
@@ -34,18 +33,11 @@ def hidden_warmup(ax: Axes, rng: np.random.Generator) -> None:
     shown = np.unique(np.geomspace(1, t.size, 45).astype(int)) - 1
     for optimizer, marker, colour in ((Adam(), "s", "#9ecae1"), (GIAdam(), "o", "#08519c")):
         size = np.median(np.abs(steps_of(optimizer, stream)), axis=1)
-        ax.plot(
-            t[shown], size[shown], ls="none", marker=marker, ms=5, color=colour,
-            label=f"measured: {optimizer.name}",
-        )  # fmt: skip
-    ax.plot(t, np.ones(t.size), color="#252525", lw=1.2, ls="--", label=r"$\eta$")
-    ax.plot(
-        t, adaptive.hidden_warmup(t, GIAdam().beta2), color="#a63603", lw=1.5,
-        label=r"$\eta \sqrt{1 - \beta_2^t}$",
+        label = f"measured: {optimizer.name}"
+        measured(ax, t[shown], size[shown], label, marker, colour, filled=True)
+    predicted(ax, t, np.ones(t.size), r"$\eta$", "--", color="#252525")
+    predicted(ax, t, adaptive.hidden_warmup(t, GIAdam().beta2), r"$\eta \sqrt{1 - \beta_2^t}$")
+    finish(
+        ax, "t (updates)", r"median $|\theta_{t+1} - \theta_t|$ / $\eta$",
+        "GI-Adam is Adam with a warmup", "lower right", xscale="log", yscale="log",
     )  # fmt: skip
-    ax.set(
-        xscale="log", yscale="log", xlabel="t (updates)",
-        ylabel=r"median $|\theta_{t+1} - \theta_t|$ / $\eta$",
-        title="GI-Adam is Adam with a warmup",
-    )  # fmt: skip
-    ax.legend(loc="lower right")

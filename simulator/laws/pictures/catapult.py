@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
 from simulator.data import Data
 from simulator.laws.one_example import Example, random_example
+from simulator.laws.pictures.marks import finish, measured, predicted
 from simulator.models import UV
 from simulator.theory import catapult
 
@@ -25,7 +26,7 @@ _STYLES = (
 )
 
 
-def peak_times(s0: float, widths: NDArray[Any], seeds: NDArray[Any]) -> NDArray[Any]:
+def peak_times(s0: float, widths: Array, seeds: Array) -> Array:
     """Update at which the loss of a simulated run peaks, the mean over seeds, for each width.
 
     From Gaussian weights in the NTK parameterisation, y = 0, at eta = s0 / lam_0.
@@ -50,15 +51,14 @@ def peak_time_against_width(ax: Axes, rng: np.random.Generator) -> None:
         times = peak_times(s0, widths, seeds)
         slope = catapult.peak_time_slope(s0)
         line = times.mean() + slope * (np.log(widths) - np.log(widths).mean())
-        ax.plot(
-            widths, times, ls="none", marker=marker, color=colour, ms=5, label=f"measured, {s0}"
-        )
-        ax.plot(widths, line, color=colour, lw=1.2, label=f"slope {slope:.2f} per e-fold")
-    ax.set(
-        xscale="log", xlabel="width n", ylabel="update of the largest loss", ylim=(0, None),
-        title=r"The catapult peaks later by $1 / (2 \ln(\eta\lambda_0 - 1))$ an e-fold of width",
+        label = rf"measured, $\eta\lambda_0$ = {s0}"
+        measured(ax, widths, times, label, marker, colour, filled=True)
+        predicted(ax, widths, line, f"slope {slope:.2f} per e-fold", color=colour)
+    title = r"The catapult peaks later by $1 / (2 \ln(\eta\lambda_0 - 1))$ an e-fold of width"
+    finish(
+        ax, "width n", "update of the largest loss", title, "upper left", xscale="log",
+        ylim=(0, None),
     )  # fmt: skip
-    ax.legend(title=r"$\eta\lambda_0$", fontsize="small", loc="upper left")
 
 
 def half_ellipses(ax: Axes, rng: np.random.Generator) -> None:
@@ -72,19 +72,15 @@ def half_ellipses(ax: Axes, rng: np.random.Generator) -> None:
         states = eta * np.array([example.state(at) for at in path])
         eps, over = example.kappa * states[:, 0], states[:, 1]
         over = catapult.midpoint_overshoot(eps, over, mu) / start
-        ax.plot(
-            over[::5], np.abs(eps[::5]) / start, ls="none", marker=marker, color=colour, ms=4,
-            label=rf"measured, $\mu$ = {mu:g}",
-        )  # fmt: skip
+        label = rf"measured, $\mu$ = {mu:g}"
+        shown = over[::5], np.abs(eps[::5]) / start
+        measured(ax, *shown, label, marker, colour, filled=True, ms=4)
         turn = np.linspace(0.0, np.pi, 200)
         peak = catapult.peak_excursion(2.0 + start, mu) / start
-        ax.plot(
-            np.cos(turn), peak * np.sin(turn), color="#a63603", lw=1.2,
-            label=None if mu else r"$o^2 / 2 + (1 - \mu^2)\,\varepsilon^2$ constant",
-        )  # fmt: skip
-    ax.set(
-        xlabel=r"overshoot $o / d$, $o = \eta\lambda - 2 - 2\mu\varepsilon$",
-        ylabel=r"$|\varepsilon| / d$", xlim=(1.25, -1.25), ylim=(0, 1.25),
-        title=r"Catapults from $\eta\lambda_0 = 2 + d$, left to right, $d = 0.02$",
+        label = r"$o^2 / 2 + (1 - \mu^2)\,\varepsilon^2$ constant"
+        predicted(ax, np.cos(turn), peak * np.sin(turn), None if mu else label)
+    finish(
+        ax, r"overshoot $o / d$, $o = \eta\lambda - 2 - 2\mu\varepsilon$", r"$|\varepsilon| / d$",
+        r"Catapults from $\eta\lambda_0 = 2 + d$, left to right, $d = 0.02$",
+        "upper right", xlim=(1.25, -1.25), ylim=(0, 1.25),
     )  # fmt: skip
-    ax.legend(fontsize="small", loc="upper right")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
+from simulator.laws.pictures.marks import PREDICTED, measured, predicted
 from simulator.theory import edge
 
 if TYPE_CHECKING:
@@ -14,16 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["bifurcations"]
 
-_PREDICTED, _MEASURED = "#a63603", "#08519c"
-
 
 def bifurcations(ax: Axes, rng: np.random.Generator) -> None:
     """Late eta lam of networks of width 16 against mu, and below it the Lyapunov exponent."""
     mu = np.linspace(0.8, 2.0, 600, endpoint=False)
     traces, exponents = _late(mu, rng)
-    ax.plot(
-        np.repeat(mu, traces.shape[1]), traces.ravel(), ls="none", marker=".", ms=0.7, alpha=0.6,
-        color=_MEASURED, rasterized=True, label="measured: 100 late updates, width 16",
+    measured(
+        ax, np.repeat(mu, traces.shape[1]), traces.ravel(), "measured: 100 late updates, width 16",
+        ".", filled=True, ms=0.7, alpha=0.6, rasterized=True,
     )  # fmt: skip
     _predictions(ax)
     ax.set(ylabel=r"$\eta\lambda$ (NTK trace)", title="One example beyond the edge of stability")
@@ -35,9 +34,9 @@ def bifurcations(ax: Axes, rng: np.random.Generator) -> None:
     ax.set_subplotspec(grid[0])
     below = ax.figure.add_subplot(grid[1], sharex=ax)
     ax.tick_params(labelbottom=False)
-    below.plot(mu, exponents, ls="none", marker=".", ms=3, color=_MEASURED, label="measured")
-    below.plot(mu, edge.lyapunov(mu, 4000), lw=0.8, color=_PREDICTED, label="cubic map")
-    below.plot(2.0, edge.CHAOS_EXPONENT, "D", color=_PREDICTED, ms=5, label="ln 3")
+    measured(below, mu, exponents, "measured", ".", filled=True, ms=3)
+    predicted(below, mu, edge.lyapunov(mu, 4000), "cubic map", lw=0.8)
+    below.plot(2.0, edge.CHAOS_EXPONENT, "D", color=PREDICTED, ms=5, label="ln 3")
     below.axhline(0.0, color="#252525", lw=0.6)
     below.set(
         xlabel=r"$\mu = \eta\kappa y$", ylabel="Lyapunov exponent\n(1 / update)", ylim=(-1.6, 1.3),
@@ -48,22 +47,16 @@ def bifurcations(ax: Axes, rng: np.random.Generator) -> None:
 
 def _predictions(ax: Axes) -> None:
     stable, two = np.linspace(0.8, 1.0, 2), np.linspace(1.0, np.sqrt(5.0) - 1.0, 100)
-    ax.plot(
-        stable,
-        2.0 * stable,
-        color=_PREDICTED,
-        lw=3.5,
-        zorder=1,
-        label=r"predicted: $2\mu$, then $R\mp\sqrt{R^2-4}$",
-    )
+    label = r"predicted: $2\mu$, then $R\mp\sqrt{R^2-4}$"
+    predicted(ax, stable, 2.0 * stable, label, lw=3.5, zorder=1)
     for branch in edge.cycle_traces(two):
-        ax.plot(two, branch, color=_PREDICTED, lw=3.5, zorder=1)
+        predicted(ax, two, branch, lw=3.5, zorder=1)
     for number, doubling in enumerate(edge.period_doublings(4)):
-        label = "predicted: period doublings" if number == 0 else None
-        ax.axvline(float(doubling), color="#252525", lw=0.8, ls="--", label=label)
+        named = "predicted: period doublings" if number == 0 else None
+        ax.axvline(float(doubling), color="#252525", lw=0.8, ls="--", label=named)
 
 
-def _late(mu: NDArray[Any], rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+def _late(mu: Array, rng: np.random.Generator) -> tuple[Array, Array]:
     """Late eta lam (mu, 100), and the exponents (mu,), of weights stepped one by one.
 
     With kappa = eta = 1, so that y is mu. An exponent is the mean log growth of a small difference
@@ -83,10 +76,10 @@ def _late(mu: NDArray[Any], rng: np.random.Generator) -> tuple[NDArray[Any], NDA
     return np.transpose(traces[-100:]), np.mean(np.log(growth[200:]), axis=0)
 
 
-def _trace(u: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+def _trace(u: Array, v: Array) -> Array:
     return np.sum(u**2 + v**2, axis=1)
 
 
-def _step(u: NDArray[Any], v: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _step(u: Array, v: Array, y: Array) -> tuple[Array, Array]:
     delta = (np.einsum("mn,mn->m", u, v) - y)[:, None]
     return u - delta * v, v - delta * u

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simulator.curvature import sharpness
 from simulator.data import Data
 from simulator.laws.linear_networks import Network, chain_edge
+from simulator.laws.pictures.marks import PREDICTED, finish, measured, predicted
 from simulator.models import UV
 from simulator.schedules import Warmup
 from simulator.theory import linear
@@ -20,8 +21,6 @@ __all__ = [
     "edges_of_chains", "initial_sharpness", "losses_in_gram_space", "spectrum_in_gram_space",
 ]  # fmt: skip
 
-_PREDICTED = "#a63603"
-_MEASURED: dict[str, Any] = {"ls": "none", "mfc": "none", "mec": "#08519c"}
 _SHAPES = "os^Dv"
 
 
@@ -35,15 +34,11 @@ def losses_in_gram_space(ax: Axes, rng: np.random.Generator) -> None:
         path = at.gram_path(run.eta)[:-1]
         residual = data.x @ linear.end_to_end(path, data.inputs, model.c).mT - data.targets
         loss = 0.5 * np.mean(residual**2, axis=(1, 2))
-        ax.plot(loss, color=_PREDICTED, lw=1.2, label="predicted" if width == 10 else None)
-        ax.plot(
-            run.loss, marker=shape, ms=5, markevery=2, label=f"measured, n = {width}", **_MEASURED
-        )
-    ax.set(
-        xlabel="update", ylabel="loss", yscale="log",
-        title=r"The weights, and the 5 x 5 matrix $K = W^\top W$ that stands for them",
-    )  # fmt: skip
-    ax.legend(fontsize="small")
+        update = np.arange(loss.size)
+        predicted(ax, update, loss, "predicted" if width == 10 else None)
+        measured(ax, update, run.loss, f"measured, n = {width}", shape, markevery=2)
+    title = r"The weights, and the 5 x 5 matrix $K = W^\top W$ that stands for them"
+    finish(ax, "update", "loss", title, yscale="log")
 
 
 def spectrum_in_gram_space(ax: Axes, rng: np.random.Generator) -> None:
@@ -51,30 +46,27 @@ def spectrum_in_gram_space(ax: Axes, rng: np.random.Generator) -> None:
     data = Data(rng.standard_normal((5, 3)), 3.0 * rng.standard_normal((5, 1)))
     model = UV(9, representation="parameters")
     at = Network(model, data, model.init(data, int(rng.integers(2**31))))
-    predicted = linear.hessian_spectrum(*at.setting, model.width)[::-1]
-    measured = np.linalg.eigvalsh(model.hessian(at.theta, data))[::-1]
-    rank = np.arange(1, predicted.size + 1)
-    ax.plot(rank, predicted, color=_PREDICTED, lw=1.2, drawstyle="steps-mid", label="from K alone")
-    ax.plot(rank, measured, marker="o", ms=5, label="dense Hessian of the weights", **_MEASURED)
+    spectrum = linear.hessian_spectrum(*at.setting, model.width)[::-1]
+    dense = np.linalg.eigvalsh(model.hessian(at.theta, data))[::-1]
+    rank = np.arange(1, spectrum.size + 1)
+    predicted(ax, rank, spectrum, "from K alone", drawstyle="steps-mid")
+    measured(ax, rank, dense, "dense Hessian of the weights")
     across = model.c * float(np.linalg.norm(at.gradient))
     for value in (across, -across):
         ax.axhline(value, color="#252525", lw=0.8, ls="--")
     ax.text(rank[-1], across, r"$\pm c\,\sigma_1(G)$, across the columns", ha="right", va="bottom")
-    ax.set(
-        xlabel="rank", ylabel="Hessian eigenvalue",
-        title="Nine units, three inputs, one output: every eigenvalue",
-    )  # fmt: skip
     ax.set_yscale("symlog", linthresh=1.0, linscale=2.0)
     ticks = [-1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.legend(fontsize="small", loc="upper right")
+    title = "Nine units, three inputs, one output: every eigenvalue"
+    finish(ax, "rank", "Hessian eigenvalue", title, "upper right")
 
 
 def initial_sharpness(ax: Axes, rng: np.random.Generator) -> None:
     """Sharpness at initialisation over the width, beside its limit."""
     data = Data(rng.standard_normal((20, 5)), rng.standard_normal((20, 2)))
     limit = linear.wide_initial_sharpness(data.x, data.outputs, 1.0)
-    ax.axhline(limit, color=_PREDICTED, lw=2, label=r"$2\sigma^2\lambda_{\max}(X^\top X) / (mk)$")
+    ax.axhline(limit, color=PREDICTED, lw=2, label=r"$2\sigma^2\lambda_{\max}(X^\top X) / (mk)$")
     for shape, s in (("o", 0.0), ("^", 0.5)):
         widths = np.repeat(10.0 ** np.arange(0.0, 8.5, 0.5), 8)
         widths *= 10.0 ** rng.uniform(-0.1, 0.1, widths.size)
@@ -82,27 +74,21 @@ def initial_sharpness(ax: Axes, rng: np.random.Generator) -> None:
         for width in widths:
             model = UV(max(1, round(width)), s)
             found.append(sharpness(model, model.init(data, int(rng.integers(2**31))), data))
-        ax.plot(widths, found, marker=shape, ms=4, label=f"measured, s = {s:g}", **_MEASURED)
-    ax.set(
-        xlabel="width n", ylabel="sharpness at initialisation", xscale="log", yscale="log",
-        title="Wide linear networks all start equally sharp",
+        measured(ax, widths, found, f"measured, s = {s:g}", shape, ms=4)
+    finish(
+        ax, "width n", "sharpness at initialisation",
+        "Wide linear networks all start equally sharp", xscale="log", yscale="log",
     )  # fmt: skip
-    ax.legend(fontsize="small")
 
 
 def edges_of_chains(ax: Axes, rng: np.random.Generator) -> None:
     """The largest stable learning rate of chains of 2 to 6 weights over their target."""
     line = np.geomspace(0.08, 12.0, 60)
     for shape, depth in zip(_SHAPES, range(2, 7), strict=True):
-        ax.plot(
-            line, linear.chain_edge_eta(line, depth), color=_PREDICTED, lw=1.2,
-            label=r"$2 / (L\,|y|^{2 - 2/L})$" if depth == 2 else None,
-        )  # fmt: skip
+        label = r"$2 / (L\,|y|^{2 - 2/L})$" if depth == 2 else None
+        predicted(ax, line, linear.chain_edge_eta(line, depth), label)
         y = np.geomspace(0.1, 10.0, 11) * np.exp(rng.uniform(-0.1, 0.1, 11))
         edges = [chain_edge(depth, float(target)) for target in y]
-        ax.plot(y, edges, marker=shape, ms=5, label=f"measured, L = {depth}", **_MEASURED)
-    ax.set(
-        xlabel="target y", ylabel=r"learning rate $\eta$", xscale="log", yscale="log",
-        title=r"Chains $f = w_1 \cdots w_L$: the largest $\eta$ with a stable minimum",
-    )  # fmt: skip
-    ax.legend(fontsize="small")
+        measured(ax, y, edges, f"measured, L = {depth}", shape)
+    title = r"Chains $f = w_1 \cdots w_L$: the largest $\eta$ with a stable minimum"
+    finish(ax, "target y", r"learning rate $\eta$", title, xscale="log", yscale="log")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.arrays import Array
 from simulator.laws.bisection import late_growth, measured_threshold
+from simulator.laws.pictures.marks import finish, measured, predicted
 from simulator.models import Quadratic
 from simulator.optimizers import Adam, Momentum, Nesterov, Optimizer, RMSProp
 from simulator.schedules import Warmup
@@ -15,8 +17,6 @@ from simulator.training import simulate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from simulator.models import Array
 
 __all__ = ["cycles", "growth", "thresholds", "warmup"]
 
@@ -40,50 +40,49 @@ def thresholds(ax: Axes, rng: np.random.Generator) -> None:
         ("heavy ball", quadratics.heavy_ball_limit(beta), "--", "s", Momentum),
         ("Nesterov", quadratics.nesterov_limit(beta), ":", "^", Nesterov),
     ):  # fmt: skip
-        (drawn,) = ax.plot(beta, limit, style, label=name)
+        predicted(ax, beta, limit, name, style)
         points = np.linspace(0.05, 0.9, 6)
         found = [measured_threshold(make(b), hessian) * hessian.max() for b in points]
-        ax.plot(points, found, marker, color=drawn.get_color(), markerfacecolor="white")
-    ax.set(yscale="log", xlabel=r"momentum $\beta$", ylabel=r"largest stable $\eta\lambda$")
+        measured(ax, points, found, f"bisection, {name}", marker)
+    ax.set_yscale("log")
     ax.set_yticks([1, 2, 4, 10, 20, 40], ["1", "2", "4", "10", "20", "40"])
     ax.minorticks_off()
-    ax.legend(title="line: theory, marks: bisection")
+    finish(ax, r"momentum $\beta$", r"largest stable $\eta\lambda$", "Momentum on a quadratic")
 
 
 def growth(ax: Axes, rng: np.random.Generator) -> None:
     """Growth of |theta| a step against eta lambda: heavy ball's plateau at sqrt(beta)."""
-    for beta, style, marker in ((0.0, "-", "o"), (0.5, "--", "s"), (0.9, ":", "^")):
+    for beta, style, marker in zip((0.0, 0.5, 0.9), ("-", "--", ":"), "os^", strict=True):
         z = np.linspace(0.0, 2.3 + 2.0 * beta, 600)
         factor = quadratics.heavy_ball_growth(z, beta)
-        (drawn,) = ax.plot(z, factor, style, label=rf"$\beta={beta}$")
+        predicted(ax, z, factor, rf"$\beta={beta}$", style)
         points = np.sort(rng.uniform(0.02, 2.2 + 2.0 * beta, 9))
         found = [
             np.exp(late_growth(Momentum(beta), np.eye(1), p, np.ones(1), 1.0, transients=8))
             for p in points
         ]
-        ax.plot(points, found, marker, color=drawn.get_color(), markerfacecolor="white")
+        measured(ax, points, found, rf"iterates, $\beta={beta}$", marker)
     ax.axhline(1.0, color="grey", linewidth=0.8)
-    ax.set(xlabel=r"$\eta\lambda$", ylabel=r"factor of $|\theta|$ in an update")
-    ax.legend(title="line: theory, marks: iterates")
+    title = "Heavy ball on a quadratic: late growth"
+    finish(ax, r"$\eta\lambda$", r"factor of $|\theta|$ in an update", title)
 
 
 def warmup(ax: Axes, rng: np.random.Generator) -> None:
     """ln|theta / theta_0| / tau along linear warmups of three lengths."""
     z = np.linspace(1e-3, 5.0, 500)
-    ax.plot(z, quadratics.warmup_decay(z), "k-", label=r"$(z-1)\,\ln|z-1|-z$")
+    predicted(ax, z, quadratics.warmup_decay(z), r"$(z-1)\,\ln|z-1|-z$")
     # Primes: no update meets the pole at 1.
     for t_wrm, marker in ((53, "^"), (167, "s"), (691, "o")):
         target = rng.uniform(4.9, 5.0)
         size = _sizes(Warmup(eta_trgt=target, t_wrm=t_wrm), t_wrm, Momentum(0.0), 1.0)
         picked = np.linspace(1, t_wrm - 1, 26).astype(int)
         # What stands before an update has seen the learning rates up to the one before it.
-        ax.plot(picked * target / t_wrm, np.log(size[picked]) * target / t_wrm, marker,
-                color="grey", markersize=4, markerfacecolor="white",
-                label=rf"$t_{{wrm}}={t_wrm}$")  # fmt: skip
+        shown = picked * target / t_wrm, np.log(size[picked]) * target / t_wrm
+        measured(ax, *shown, rf"measured, $t_{{wrm}}={t_wrm}$", marker, ms=4)
     ax.plot(quadratics.warmup_reach(0.0), 0.0, "k*", markersize=12, label="as large as at first")
     ax.axhline(0.0, color="grey", linewidth=0.8)
-    ax.set(xlabel=r"$z=\eta_t\lambda$", ylabel=r"$\ln|\theta_t/\theta_0|\,/\,\tau$")
-    ax.legend()
+    title = "Linear warmup on a quadratic"
+    finish(ax, r"$z=\eta_t\lambda$", r"$\ln|\theta_t/\theta_0|\,/\,\tau$", title)
 
 
 def cycles(ax: Axes, rng: np.random.Generator) -> None:
@@ -98,5 +97,5 @@ def cycles(ax: Axes, rng: np.random.Generator) -> None:
         ax.plot(size / quadratics.adam_cycle_amplitude(1.0, beta1), style, label=name)
     ax.axhline(1.0, color="grey", linewidth=0.8)
     critical = float(quadratics.adam_cycle_critical_beta1(0.9))
-    ax.set(xlabel="update", ylabel=r"$|\theta|$ over that of the cycle", ylim=(0.0, 4.0))
-    ax.legend(title=rf"$\beta_2=0.9$: critical $\beta_1={critical:.3f}$")
+    title = rf"Cycles at $\beta_2=0.9$, where the critical $\beta_1$ is {critical:.3f}"
+    finish(ax, "update", r"$|\theta|$ over that of the cycle", title, ylim=(0.0, 4.0))

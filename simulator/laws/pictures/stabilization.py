@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.arrays import Array
+from simulator.laws.pictures.marks import PREDICTED, finish, measured, predicted
 from simulator.theory import stabilization
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["cycle", "descend", "regimes"]
-
-Array = NDArray[Any]
 
 
 def descend(x: Any, y: float, g: Array, h: Array, etas: Array) -> tuple[Array, Array]:
@@ -39,28 +38,23 @@ def cycle(ax: Axes, rng: np.random.Generator) -> None:
     delta = stabilization.amplitude(alpha, beta)
     x, y = np.geomspace(1e-4, 8.0, 400)[None] * delta, np.linspace(-4.5, 4.5, 400)[:, None]
     energy = stabilization.cycle_energy(x, y * np.sqrt(alpha), alpha, beta)
-    for start, marker, colour in (
-        (0.5, "o", "#9ecae1"),
-        (0.1, "s", "#4292c6"),
-        (0.005, "^", "#08306b"),
-    ):
+    colours = "#9ecae1", "#4292c6", "#08306b"
+    for start, marker, colour in zip((0.5, 0.1, 0.005), "os^", colours, strict=True):
         level = stabilization.cycle_energy(start * delta, 0.0, alpha, beta)
         period = float(np.max(stabilization.cycle_period(alpha, eta)))
         xs, ys = descend(start * delta, 0.0, g, h, np.tile(eta, (round(3.0 * period), 1)))
-        ax.contour(x[0] / delta, y[:, 0], energy, levels=level, colors="#a63603", linewidths=1.0)
+        ax.contour(x[0] / delta, y[:, 0], energy, levels=level, colors=PREDICTED, linewidths=1.0)
         over = _once_around(ys[:, 0])
-        ax.plot(
-            np.abs(xs[:over:12, 0]) / delta, ys[:over:12, 0] / np.sqrt(alpha), ls="none",
-            marker=marker, ms=3.5, color=colour, label=rf"descent from $X_0 = {start}\,\delta$",
-        )  # fmt: skip
-    ax.plot([], [], color="#a63603", lw=1.0, label=r"$y^2 + \alpha(q - \ln q - 1)$ constant")
+        shown = np.abs(xs[:over:12, 0]) / delta, ys[:over:12, 0] / np.sqrt(alpha)
+        label = rf"descent from $X_0 = {start}\,\delta$"
+        measured(ax, *shown, label, marker, colour, filled=True, ms=3.5)
+    predicted(ax, [], [], r"$y^2 + \alpha(q - \ln q - 1)$ constant", lw=1.0)
     ax.plot(1.0, 0.0, "k+", ms=9, label="fixed point")
-    ax.set(
-        xscale="log", xlabel=r"displacement $X / \delta$ along the top eigenvector",
-        ylabel=r"excess sharpness $(S - 2/\eta) / \sqrt{\alpha}$",
-        title="Self-stabilisation: sharpening, blow-up, flattening, return",
+    finish(
+        ax, r"displacement $X / \delta$ along the top eigenvector",
+        r"excess sharpness $(S - 2/\eta) / \sqrt{\alpha}$",
+        "Self-stabilisation: sharpening, blow-up, flattening, return", "lower left", xscale="log",
     )  # fmt: skip
-    ax.legend(fontsize="small", loc="lower left")
 
 
 def _once_around(y: Array) -> int:
@@ -83,13 +77,10 @@ def regimes(ax: Axes, rng: np.random.Generator) -> None:
         etas = eta + ramp * np.arange(9000)[:, None]
         x, _ = descend(np.full(1, 1e-2), 0.0, g, alpha / g, etas)
         drive = stabilization.effective_drive(alpha, eta, ramp)
-        ax.plot(
-            np.abs(x[:, 0]), style, color=colour, lw=1.4,
-            label=rf"{label}, $\alpha_{{eff}} = {drive:+.2f}$",
-        )  # fmt: skip
-    ax.set(
-        yscale="log", ylim=(1e-6, 1e3), xlabel="update",
-        ylabel="displacement $X$ along the top eigenvector",
-        title="Catapults where $\\alpha + 2\\,(d\\eta/dt)/\\eta^3 > 0$",
+        named = rf"{label}, $\alpha_{{eff}} = {drive:+.2f}$"
+        ax.plot(np.abs(x[:, 0]), style, color=colour, lw=1.4, label=named)
+    finish(
+        ax, "update", "displacement $X$ along the top eigenvector",
+        r"Catapults where $\alpha + 2\,(d\eta/dt)/\eta^3 > 0$", "upper right", yscale="log",
+        ylim=(1e-6, 1e3),
     )  # fmt: skip
-    ax.legend(fontsize="small", loc="upper right")

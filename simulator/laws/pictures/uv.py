@@ -8,6 +8,7 @@ import numpy as np
 
 from simulator.data import Data
 from simulator.laws.one_example import Example, random_example
+from simulator.laws.pictures.marks import finish, measured, predicted
 from simulator.models import UV
 from simulator.theory import uv
 
@@ -35,13 +36,13 @@ def phases_of_one_example(ax: Axes, rng: np.random.Generator) -> None:
     for phase, style in _MARKERS.items():
         ax.plot(*np.transpose(found[phase]), ls="none", ms=4, label=f"measured: {phase}", **style)
     border = np.linspace(0.0, 2.0, 200)
-    ax.plot(border, 4.0 - border**2, color="#a63603", lw=2, label=r"$\eta\lambda_0 = 4 - \mu^2$")
-    ax.plot([1.0, 1.0], [0.0, 3.0], color="#a63603", ls="--", lw=2, label=r"$\mu = 1$")
-    ax.set(
-        xlabel=r"$\mu = \eta\kappa y$", ylabel=r"$\eta\lambda_0$ (NTK trace)", xlim=(0, 2.4),
-        ylim=(0, 4.6), title="One example from $f_0 = 0$: what a constant learning rate comes to",
+    predicted(ax, border, 4.0 - border**2, r"$\eta\lambda_0 = 4 - \mu^2$", lw=2)
+    predicted(ax, [1.0, 1.0], [0.0, 3.0], r"$\mu = 1$", "--", lw=2)
+    finish(
+        ax, r"$\mu = \eta\kappa y$", r"$\eta\lambda_0$ (NTK trace)",
+        "One example from $f_0 = 0$: what a constant learning rate comes to", "upper right",
+        xlim=(0, 2.4), ylim=(0, 4.6),
     )  # fmt: skip
-    ax.legend(loc="upper right", fontsize="small", framealpha=0.95)
 
 
 def _phase(mu: float, start: float, rng: np.random.Generator) -> str:
@@ -73,14 +74,8 @@ def trace_and_sharpness(ax: Axes, rng: np.random.Generator) -> None:
         (trace, states[shown, 1], "-", "o", r"NTK trace $\lambda$"),
         (top, run.sharpness[shown], "--", "D", r"Hessian sharpness $\lambda^H$"),
     ):
-        ax.plot(line, values / lam, color="#a63603", ls=style, label=f"predicted: {name}")
-        ax.plot(
-            reached, found / lam, ls="none", marker=marker, mfc="none", mec="#08519c", ms=5,
-            label=f"measured: {name}",
-        )  # fmt: skip
+        predicted(ax, line, values / lam, f"predicted: {name}", style)
+        measured(ax, reached, found / lam, f"measured: {name}", marker)
     ax.axvline(0.4, color="#252525", lw=0.8, ls=":", label="f = 2 y / 5")
-    ax.set(
-        xlabel="f / y", ylabel=r"in units of $\lambda_0$",
-        title=r"From $f_0 = 0$ the sharpness first falls, the trace only rises",
-    )  # fmt: skip
-    ax.legend(fontsize="small")
+    title = r"From $f_0 = 0$ the sharpness first falls, the trace only rises"
+    finish(ax, "f / y", r"in units of $\lambda_0$", title)

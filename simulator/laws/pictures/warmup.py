@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.laws.noisy_example import example, flowed_trace, noise_of, survived, train
+from simulator.laws.pictures.marks import PREDICTED, finish, measured, predicted
 from simulator.schedules import Warmup
 from simulator.theory import uv, warmup
 
@@ -72,16 +73,12 @@ def smallest_surviving_warmup(ax: Axes, rng: np.random.Generator) -> None:
     ax.figure.colorbar(mesh, ax=ax, label="measured: share of 5 noisy runs that survive")
     fine = np.linspace(1, times[-1], 400)
     line = warmup.boundary(fine, lam, floor, largest, ceiling)
-    ax.plot(
-        line * lam / 2.0, fine, color="#a63603", lw=2.5, label="predicted: no warmup, line, ceiling"
-    )
-    ax.set(
-        xlabel=r"$\eta_\mathrm{trgt} \lambda / 2$",
-        ylabel=r"$t_\mathrm{wrm}$ (updates)",
-        title=r"The shortest warmup that survives is $\eta_\mathrm{trgt}\lambda\,$"
-        r"$\ln(1/\mathrm{floor})\,/\,(3 \ln 3 - 2)$",
+    predicted(ax, line * lam / 2.0, fine, "predicted: no warmup, line, ceiling", lw=2.5)
+    shortest = r"$\eta_\mathrm{trgt}\lambda\,\ln(1/\mathrm{floor})\,/\,(3 \ln 3 - 2)$"
+    finish(
+        ax, r"$\eta_\mathrm{trgt} \lambda / 2$", r"$t_\mathrm{wrm}$ (updates)",
+        f"The shortest warmup that survives is {shortest}", "lower right",
     )  # fmt: skip
-    ax.legend(loc="lower right")
 
 
 def meeting_the_edge(ax: Axes, rng: np.random.Generator) -> None:
@@ -95,18 +92,14 @@ def meeting_the_edge(ax: Axes, rng: np.random.Generator) -> None:
         run = train(one, theta, schedule, 8000, noise_of(one, lam, 1e-4), rng, sharpness_every=2)
         found = np.flatnonzero(np.isfinite(run.sharpness))
         shown = found[np.searchsorted(run.eta[found], np.geomspace(5e-4, 0.89, 70) / k)]
-        ax.plot(
-            k * run.eta[shown], run.sharpness[shown] / k, ls="none", marker=marker, color=colour,
-            ms=4, label=rf"measured, $f_0 = {output:g}\,y$",
-        )  # fmt: skip
+        label = rf"measured, $f_0 = {output:g}\,y$"
+        points = k * run.eta[shown], run.sharpness[shown] / k
+        measured(ax, *points, label, marker, colour, filled=True, ms=4)
         ax.plot(
             k * expected, 2.0 / (k * expected), ls="none", marker="*", ms=15, mfc="none",
-            mec="#a63603", label=None if output else r"predicted crossing, $2 / \lambda_\infty$",
+            mec=PREDICTED, label=None if output else r"predicted crossing, $2 / \lambda_\infty$",
         )  # fmt: skip
     line = np.geomspace(0.22, 1.0, 50)
-    ax.plot(line, 2.0 / line, color="#a63603", lw=1.2, label=r"$2 / \eta$")
-    ax.set(
-        xlabel=r"$\eta\kappa |y|$", ylabel=r"sharpness / ($\kappa |y|$)", xscale="log",
-        title="Slow warmup: head on or from behind, and then along the edge",
-    )  # fmt: skip
-    ax.legend(fontsize="small")
+    predicted(ax, line, 2.0 / line, r"$2 / \eta$")
+    title = "Slow warmup: head on or from behind, and then along the edge"
+    finish(ax, r"$\eta\kappa |y|$", r"sharpness / ($\kappa |y|$)", title, xscale="log")

@@ -1,0 +1,175 @@
+"""From rows of a file to curves over steps: columns are chosen, rows of one step are merged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.checks import InputError, printable
+from simulator.logs.account import CALLED, Account
+from simulator.logs.names import candidates, mentioned
+from simulator.logs.rows import Column, Rows, part
+from simulator.logs.steps import numbered
+
+__all__ = ["Log", "merge"]
+
+Curve = NDArray[np.float64]
+
+_CURVES = ("loss", "eta", "sharpness", "preconditioned_sharpness")
+# Beyond it, ratios and the margins of a figure overflow: as good as infinite.
+_LARGEST = 1e300
+
+
+@dataclass(frozen=True, eq=False)
+class Log:
+    """Curves of a log: one entry for each step with a loss.
+
+    Attributes
+    ----------
+    step : array, shape (rows,)
+        Rising whole numbers; `Account.unit` says of what.
+    loss, eta, sharpness, preconditioned_sharpness : arrays, shape (rows,)
+        What was logged with it; NaN where nothing was. Only the last losses may be NaN or infinite:
+        those of a run that diverged.
+    account : Account
+        What was read, and how.
+    """
+
+    step: Curve
+    loss: Curve
+    eta: Curve
+    sharpness: Curve
+    preconditioned_sharpness: Curve
+    account: Account
+
+
+def merge(rows: Rows, chosen: dict[str, str]) -> Log:
+    """One entry for each step with a loss, from rows as they were logged.
+
+    Rows of one step are one entry. Where a run was resumed, the later piece replaces the earlier.
+    A loss that is not finite, with a finite one later, is a gap.
+
+    Parameters
+    ----------
+    rows : Rows
+    chosen : dict of str
+        Columns by quantity that ``--columns`` names.
+
+    Raises
+    ------
+    InputError
+        Where two columns may hold one quantity and differ, where none is a loss, and for steps that
+        make no sense; with the line.
+    """
+    named = candidates(rows.path, rows.names, chosen)
+    if "loss" not in named:
+        names = mentioned(rows.names) or "none"
+        remedy = f"has no training loss (columns: {names}); name it with --columns loss=NAME"
+        raise InputError("source", rows.path, remedy)
+    taken = _chosen(rows, named)
+    if "loss" not in taken:
+        raise InputError("source", rows.path, "has no row with a loss")
+    columns = {name: rows.columns[taken[name]] for name in _CURVES if name in taken}
+    # Rows that hold something of use: those of a validation do not.
+    at = np.flatnonzero(np.any([column.given for column in columns.values()], axis=0))
+    columns = {name: column.take(at) for name, column in columns.items()}
+    numbering = numbered(
+        rows, at, columns, *(rows.columns.get(taken.get(name, "")) for name in ("step", "epoch"))
+    )
+    step = part(numbering.step, numbering.kept)
+    columns = {name: column.take(numbering.kept) for name, column in columns.items()}
+    begins = np.flatnonzero(np.diff(step, prepend=np.nan))
+    known = np.logical_or.reduceat(columns["loss"].given, begins)
+    having = np.flatnonzero(known)
+    step = part(part(step, begins), having)
+    curves = {
+        name: _bounded(part(_last_given(column, begins), having))
+        for name, column in columns.items()
+    }
+    finite = np.isfinite(curves["loss"])
+    if not finite.any():
+        raise InputError("source", rows.path, "has no finite loss")
+    every = _spacing(step)
+    first, last = int(step[0]), int(step[-1])
+    gap = ~finite
+    gap[np.flatnonzero(finite)[-1] :] = False
+    gaps, whole = step[gap], np.flatnonzero(~gap)
+    step = part(step, whole)
+    curves = {name: part(curve, whole) for name, curve in curves.items()}
+    missing = np.full(len(step), np.nan)
+    notes = [*rows.notes, *numbering.notes]
+    for name in curves:
+        measured = int(np.isfinite(curves[name]).sum())
+        if name != "loss" and measured < len(step):
+            known_at = f"known at {measured} of {len(step)} {numbering.unit}s"
+            notes.append(f"The {CALLED[name]} is {known_at}.")
+    if (left := int((~known).sum())) and numbering.unit != "row":
+        notes.append(f"{left} {numbering.unit}{'s' * (left > 1)} without a loss left out.")
+    used = {name: taken[name] for name in (*numbering.columns, *columns)}
+    account = Account(
+        rows=len(rows), steps=len(step), columns=used,
+        skipped=tuple(name for name in rows.names if name and name not in used.values()),
+        unit=numbering.unit, first=first, last=last, every=every,
+        gaps=tuple(map(int, gaps)), resumed=numbering.resumed, notes=tuple(notes),
+    )  # fmt: skip
+    return Log(step, **{name: curves.get(name, missing) for name in _CURVES}, account=account)
+
+
+def _chosen(rows: Rows, named: dict[str, list[list[str]]]) -> dict[str, str]:
+    """The column of each quantity, of those that may hold it."""
+    taken = {}
+    for name, groups in named.items():
+        for group in groups:
+            filled = [c for c in group if c in rows.columns and rows.columns[c].given.any()]
+            if filled:
+                taken[name] = _agreed(rows, name, filled)
+                break
+    return taken
+
+
+def _agreed(rows: Rows, name: str, names: list[str]) -> str:
+    """The fullest of several columns, if the others say the same where they say anything."""
+    fullest = max(names, key=lambda column: int(rows.columns[column].given.sum()))
+    main = rows.columns[fullest]
+    for other in (column for column in names if column != fullest):
+        column = rows.columns[other]
+        same = main.given & (
+            (main.values == column.values) | (np.isnan(main.values) & np.isnan(column.values))
+        )
+        differs = np.flatnonzero(column.given & ~same)
+        if differs.size:
+            row = int(differs[0])
+            a, b = (f"{rows.shown(c, row)} in '{printable(c, 40)}'" for c in (fullest, other))
+            choice = f"choose with --columns {name}={printable(fullest, 40)}"
+            what = f"has {a} and {b}, and either may be the {CALLED[name]}; {choice}"
+            raise rows.error(row, what)
+    return fullest
+
+
+def _bounded(values: Curve) -> Curve:
+    with np.errstate(invalid="ignore"):
+        far = np.abs(values) > _LARGEST
+    return np.where(far, np.copysign(np.inf, values), values) if far.any() else values
+
+
+def _last_given(column: Column, begins: NDArray[np.int64]) -> Curve:
+    """The last number that is given of each run of rows; NaN where none is."""
+    if len(begins) == len(column.values):
+        return column.values
+    rows = np.where(column.given, np.arange(len(column.values)), -1)
+    last = np.maximum.reduceat(rows, begins)
+    return np.where(last >= 0, column.values[last], np.nan)
+
+
+def _spacing(step: Curve) -> int | None:
+    """The distance of steps, if there is one; the first and the last may be nearer.
+
+    Some logs have the first step, or the last, besides every tenth.
+    """
+    gaps = np.diff(step)
+    if not gaps.size:
+        return 1
+    most = gaps.max()
+    return int(most) if (gaps[1:-1] == most).all() else None

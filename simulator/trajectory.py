@@ -1,0 +1,202 @@
+"""A trajectory: the curves of one training run, and what they mean."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator import regimes
+from simulator.limits import StabilityLimit
+
+__all__ = ["Trajectory"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The curves of one training run, a row for each step that was logged.
+
+    Each row holds the values before one update. NaN marks what was not measured; a curve that was
+    never measured is all NaN. A run of this package is a `Run`, which has every step; the log of
+    another program may have gaps.
+
+    Attributes
+    ----------
+    step : array, shape (rows,)
+        Updates done before this row.
+    loss, eta, sharpness : arrays, shape (rows,)
+        Loss, learning rate, top Hessian eigenvalue.
+    preconditioned_sharpness : array, shape (rows,), or None
+        Top eigenvalue of P^-1 H, P the preconditioner of the next update; None where there is none.
+    limit : StabilityLimit
+        The largest stable sharpness of the optimizer (preconditioned, if that was measured).
+    converged : array of bool, shape (rows,), or None
+        False where the measured sharpness did not converge; None where that is not known.
+    loss_final : float
+        Loss after the last update; NaN where unknown.
+    constant_loss : float or None
+        Loss of the best constant output; None where unknown.
+    updates_per_epoch : int
+        Rows in which every sample is seen once; 1 where each loss is of all samples.
+    gradient_final : float
+        Largest entry, in absolute value, of the gradient of all samples after the last update; NaN
+        where unknown. It is 0 for a dead network.
+    """
+
+    step: Array
+    loss: Array
+    eta: Array
+    sharpness: Array
+    preconditioned_sharpness: Array | None
+    limit: StabilityLimit
+    converged: NDArray[np.bool_] | None = None
+    loss_final: float = math.nan
+    constant_loss: float | None = None
+    updates_per_epoch: int = 1
+    gradient_final: float = math.nan
+
+    @cached_property
+    def adaptive(self) -> bool:
+        """Whether the preconditioned sharpness is the one compared with the threshold."""
+        curve = self.preconditioned_sharpness
+        return curve is not None and bool(np.isfinite(curve).any())
+
+    @property
+    def effective_sharpness(self) -> Array:
+        """The sharpness (rows,) compared with the threshold: preconditioned, if measured."""
+        curve = self.preconditioned_sharpness
+        return curve if curve is not None and self.adaptive else self.sharpness
+
+    @property
+    def sharpness_name(self) -> str:
+        """What the effective sharpness is called."""
+        return "pre-conditioned sharpness" if self.adaptive else "sharpness"
+
+    @property
+    def threshold(self) -> Array:
+        """Sharpness (rows,) above which a quadratic would be unstable; infinite at eta = 0."""
+        return self.limit.sharpness(self.eta)
+
+    @property
+    def threshold_text(self) -> str:
+        """The threshold as a formula: 2 / eta, say."""
+        return f"{self.limit.over_eta:.3g} / eta"
+
+    @cached_property
+    def ratio(self) -> Array:
+        """Effective sharpness over threshold (rows,): above 1 a quadratic would be unstable."""
+        return self.limit.ratio(self.effective_sharpness, self.eta)
+
+    @property
+    def diverged_row(self) -> int:
+        """The first row whose loss is not finite; -1 if there is none.
+
+        As many as there are rows, where only the loss after the last update is not finite.
+        """
+        lost = np.flatnonzero(~np.isfinite(self.loss))
+        return int(lost[0]) if lost.size else -1
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being finite."""
+        return self.diverged_row >= 0
+
+    @property
+    def smooth_rows(self) -> int:
+        """Updates that `smooth_loss` averages: whole epochs, and 32 updates or more."""
+        epoch = self.updates_per_epoch
+        return 1 if epoch == 1 else epoch * -(-regimes.LAST_LOSSES // epoch)
+
+    @property
+    def loss_name(self) -> str:
+        """What the smooth loss is called."""
+        average = f", averaged over {self.smooth_rows} updates,"
+        return "loss" if self.smooth_rows == 1 else f"loss{average}"
+
+    @cached_property
+    def smooth_loss(self) -> Array:
+        """Mean loss (rows,) of the last ``smooth_rows`` updates, the first ones' mean before.
+
+        Of a minibatch run this is the loss without batch noise; a loss of all samples is itself.
+        """
+        rows = self.smooth_rows
+        if rows == 1:
+            return self.loss
+        mean, finite = np.full(len(self.loss), np.nan), self.loss[: self._end]
+        if finite.size:
+            total = np.concatenate([[0.0], np.cumsum(finite)])
+            last = np.maximum(np.arange(1, len(finite) + 1), min(rows, len(finite)))
+            first = np.maximum(last - rows, 0)
+            mean[: self._end] = (total[last] - total[first]) / (last - first)
+        return mean
+
+    @cached_property
+    def rise(self) -> float:
+        """How much higher than its minimum the smooth loss must be: 10 %, and 4 standard errors."""
+        if self.smooth_rows == 1 or self._end <= self.smooth_rows:
+            return regimes.RISE
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scatter = (self.loss / self.smooth_loss)[self.smooth_rows : self._end]
+        low, high = np.nanquantile(scatter, [0.16, 0.84])
+        error = 0.5 * (high - low) / math.sqrt(self.smooth_rows)
+        return max(regimes.RISE, 1.0 + 4.0 * float(error))
+
+    @property
+    def _end(self) -> int:
+        """How many rows there are before a divergence."""
+        return self.diverged_row if self.diverged else len(self.loss)
+
+    @cached_property
+    def catapults(self) -> list[regimes.Catapult]:
+        """See `simulator.regimes.catapults`."""
+        return regimes.catapults(self.smooth_loss, self.ratio, self.rise)
+
+    @property
+    def n_catapults(self) -> int:
+        """How many catapults there were."""
+        return len(self.catapults)
+
+    @property
+    def natural_phase(self) -> str:
+        """See `simulator.regimes.natural_phase`."""
+        return regimes.natural_phase(self.effective_sharpness, self.ratio, adaptive=self.adaptive)
+
+    @property
+    def trainable(self) -> bool:
+        """See `simulator.regimes.trainable`."""
+        return not self.diverged and regimes.trainable(self._losses, self.constant_loss)
+
+    @property
+    def stuck(self) -> bool:
+        """See `simulator.regimes.stuck`."""
+        return not self.diverged and regimes.stuck(self._losses, self.constant_loss)
+
+    @property
+    def _losses(self) -> Array:
+        """With that after the last update, if known."""
+        known = math.isfinite(self.loss_final)
+        return np.append(self.loss, self.loss_final) if known else self.loss
+
+    @property
+    def loss_tells(self) -> bool:
+        """Whether only instability raises the loss: no momentum, and all samples every update."""
+        return self.limit.memoryless and self.updates_per_epoch == 1
+
+    @property
+    def outcome(self) -> str:
+        """See `simulator.regimes.outcome`."""
+        return regimes.outcome(
+            self.loss, self.ratio, self.effective_sharpness, diverged=self.diverged,
+            trained=self.trainable, stuck=self.stuck, n_catapults=self.n_catapults,
+            loss_tells=self.loss_tells,
+        )  # fmt: skip
+
+    def at(self, row: int) -> int:
+        """The step of a row; after the last row, the step after it."""
+        return int(self.step[row]) if row < len(self.step) else int(self.step[-1]) + 1

@@ -1,0 +1,98 @@
+"""What is said of a log is true: of its steps, its gaps, its epochs, and of five rows."""
+
+import re
+
+import numpy as np
+import pytest
+from log_formats import FORMATS, write
+
+import simulator as sim
+
+waits = pytest.mark.xfail(strict=False, reason="the sentences count steps from 0, and updates only")
+
+
+class Trained:
+    """A warmup of 16 updates, and a loss that falls all the way."""
+
+    loss = 2.3 * np.exp(-np.arange(65) / 24)
+    eta = 0.1 * np.minimum(np.arange(1, 66) / 16, 1)
+
+
+def explained(folder, losses, columns="step,loss", name="log.csv"):
+    path = folder / name
+    path.write_text(f"{columns}\n" + "".join(f"{at},{loss}\n" for at, loss in enumerate(losses)))
+    return sim.explain(path)
+
+
+@pytest.mark.parametrize(
+    ("start", "every"),
+    [(0, 1), pytest.param(1000, 1, marks=waits), (0, 4), pytest.param(1000, 4, marks=waits)],
+)
+@pytest.mark.parametrize("form", ["csv", "savetxt", "wandb", "lightning", "json_lines"])
+def test_updates_are_counted_from_the_first_step(form, start, every, tmp_path):
+    story = sim.explain(write(Trained, form, tmp_path, start=start, every=every))
+    (updates,) = re.findall(r"in (\d+) updates", story.paragraph)
+    # The 16th update is the first of the full learning rate.
+    assert abs(int(updates) - 16) <= every
+
+
+@waits
+def test_epochs_are_not_updates(tmp_path):
+    story = sim.explain(write(Trained, "keras", tmp_path))
+    assert story.source.unit == "epoch"
+    assert "update" not in story.paragraph
+    assert "step" not in story.paragraph
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_log_of_a_run_that_trains_is_not_one_that_failed(form, tmp_path):
+    story = sim.explain(write(Trained, form, tmp_path))
+    for false in ("not trained", "diverged", "never comes back", "not come back", "nan", "failed"):
+        assert false not in story.paragraph
+    unknown = "The learning rate is not known." in story.paragraph
+    assert unknown == (form == "tensorboard")
+
+
+@pytest.mark.parametrize("gaps", [[0], [12], [12, 13, 40], [0, 1, 2, 63]])
+def test_a_nan_that_is_survived_is_no_divergence(gaps, tmp_path):
+    losses = Trained.loss.copy()
+    losses[gaps] = np.nan
+    story = explained(tmp_path, losses)
+    assert story.curves.outcome != "diverged"
+    for false in ("diverged", "never comes back", "no longer finite", "nan"):
+        assert false not in str(story)
+    assert "training went on" in str(story.source)
+
+
+def test_a_nan_that_stays_is_a_divergence(tmp_path):
+    losses = [*Trained.loss[:20], 5, 90, "inf", *["nan"] * 10]
+    story = explained(tmp_path, losses)
+    assert story.curves.outcome == "diverged"
+    assert "diverged" in story.paragraph
+    assert not story.source.gaps
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        pytest.param([2.3, 2.2, 2.1, 1.0, 0.5], marks=waits),
+        pytest.param([2.3, 2.25, 2.3, 2.28, 0.5], marks=waits),
+        [2.3, 1.8, 1.2, 0.8, 0.5],
+        pytest.param([*np.linspace(2.3, 2.1, 40), *np.linspace(2.1, 0.5, 10)], marks=waits),
+    ],
+)
+def test_from_230_to_05_is_never_said_not_to_have_trained(losses, tmp_path):
+    """The loss of the best constant output is not known of a log."""
+    story = explained(tmp_path, losses)
+    assert "not trained" not in story.paragraph
+    assert "failed" not in story.paragraph
+    assert story.curves.outcome != "stuck"
+
+
+@waits
+@pytest.mark.parametrize("losses", [[2.3], [2.3, 2.3], [2.3, 2.31, 2.29, 2.3, 2.3]])
+def test_five_rows_say_nothing_of_what_training_came_to(losses, tmp_path):
+    story = explained(tmp_path, losses)
+    assert "not trained" not in story.paragraph
+    assert "dead" not in story.paragraph
+    assert story.curves.outcome == "unknown"
