@@ -159,6 +159,22 @@ def stored(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def cluster():
+    """Dask with two workers, which are forks of the process that `warm.Warm` forks."""
+    distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
+    from warm import forks
+
+    forks()
+    with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+    ):
+        yield cluster
+
+
 @pytest.fixture
 def store(stored, folder):
     return shutil.copytree(stored, folder / "store.zarr")

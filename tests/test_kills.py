@@ -55,16 +55,6 @@ def whole(tmp_path_factory):
     return found
 
 
-@pytest.fixture(scope="module")
-def address():
-    """A Dask cluster of two processes."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
-    ) as cluster:
-        yield cluster.scheduler_address
-
-
 def kill_at_random(line, draw, seconds):
     """Start a sweep and kill it at some moment of its life; whether it lived to its end."""
     sweep = Warm(MAIN, *line.split())
@@ -102,7 +92,7 @@ def test_a_sweep_that_was_killed_goes_on_to_the_same_bytes(run, whole, request, 
     expected, values, seconds = whole[name]
     line = f"{SWEEPS[name]} -o killed.zarr --resume"
     if where == "cluster":
-        line += f" --scheduler {request.getfixturevalue('address')}"
+        line += f" --scheduler {request.getfixturevalue('cluster').scheduler_address}"
     for _ in range(draw.randint(1, 3)):
         lived = kill_at_random(line, draw, seconds)
         if Path("killed.zarr").exists():
@@ -233,7 +223,7 @@ def test_a_kill_while_a_store_is_replaced_or_shared_changes_no_file(run, parts, 
     (small, expected), before = parts, neighbours()
     line = f"{PARTS} --seeds 9 -o killed.zarr"
     if "cluster" in way:
-        line += f" --scheduler {request.getfixturevalue('address')}"
+        line += f" --scheduler {request.getfixturevalue('cluster').scheduler_address}"
     if way == "shards":
         lines = [f"{line} --shard {i}/3" for i in (1, 2, 3)]
     else:

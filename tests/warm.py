@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["MAIN", "Warm", "run", "warmup"]
+__all__ = ["MAIN", "Warm", "forks", "run", "warmup"]
 
 OUTPUTS = ("stdout", "stderr")
 MAIN = "from simulator.commands import main; main()"
@@ -33,7 +33,7 @@ class Warm:
         self._output = Path(tempfile.mkdtemp())
         weakref.finalize(self, shutil.rmtree, self._output, ignore_errors=True)
         given = (self.args, str(cwd or Path.cwd()), dict(os.environ), self._output)
-        self._process = _forks().Process(target=_program, args=given, daemon=True)
+        self._process = forks().Process(target=_program, args=given, daemon=True)
         self._process.start()
         self.pid = self._process.pid
 
@@ -64,14 +64,15 @@ class Warm:
 
 
 @cache
-def _forks():
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["warmed"])
+def forks():
+    """The context of `multiprocessing` whose processes are such forks."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["warmed"])
     # The server looks nowhere else for what it imports.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
         forkserver.ensure_running()
-    return forks
+    return context
 
 
 def run(code, *arguments, cwd=None):
