@@ -17,8 +17,8 @@ from simulator.commands import main
 from simulator.events import explain, read_curves
 
 # Inputs are cheap: more of them than of runs.
-often = hypothesis.settings(max_examples=max(300, hypothesis.settings.default.max_examples))
-seldom = hypothesis.settings(max_examples=max(10, hypothesis.settings.default.max_examples // 20))
+often = hypothesis.settings(max_examples=max(100, hypothesis.settings.default.max_examples))
+seldom = hypothesis.settings(max_examples=max(5, hypothesis.settings.default.max_examples // 20))
 
 NASTY = (
     "", " ", "nan", "-inf", "1e400", "-0.0", "9" * 400, "1" + "0" * 5000, "1e-320", "0x10", "1_0",

@@ -6,6 +6,6 @@ __all__ = ["fewer"]
 
 
 def fewer(fraction):
-    """Settings for a property whose examples are expensive: 40 and 10,000 become a fraction."""
+    """Settings for a property whose examples are expensive: 15, 40 and 10,000 become a fraction."""
     examples = hypothesis.settings.default.max_examples
     return hypothesis.settings(max_examples=max(4, round(fraction * examples)))

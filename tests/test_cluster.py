@@ -6,22 +6,31 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 import xarray as xr
-from program import GRID, PROGRAM, QUADRATIC, ROOT, await_a_chunk, chunks, opened, own_words
+from program import (
+    GRID,
+    QUADRATIC,
+    ROOT,
+    await_a_chunk,
+    await_that,
+    chunks,
+    opened,
+    own_words,
+)  # fmt: skip
+from warm import Warm, warmup
 
 from simulator import GD, MLP, Custom, InputError, Momentum, load_data, sweep
 from simulator.sweeps import Destination, Spec, execute
 
-pytestmark = pytest.mark.usefixtures("folder")
+pytestmark = pytest.mark.usefixtures("folder", "undrawn")
 
 distributed = pytest.importorskip("distributed")
 LINE = (
-    "sweep --width 8 --depth 2 --samples 32 --eta-trgt 0.5:8:10 --t-wrm 1,8 --seeds 8 --steps 400"
+    "sweep --width 8 --depth 2 --samples 32 --eta-trgt 0.5:8:10 --t-wrm 1,8 --seeds 4 --steps 400"
 )
 STORE = Path("store.zarr")
 # Without the second, Dask's HTTP server listens to every machine, with its dashboard or without.
@@ -30,16 +39,12 @@ LOOPBACK = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
 
 # A user is told after ten seconds that no scheduler answers; on a busy machine one may take longer.
 PATIENCE = 600.0
-PATIENT = [
-    sys.executable,
-    "-c",
-    f"""
+PATIENT = f"""
 import simulator.sweeps.cluster as cluster
 cluster._SECONDS_TO_CONNECT = {PATIENCE}
 from simulator.commands import main
 main()
-""",
-]
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -48,25 +53,15 @@ def _patience(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
-    ) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "store.zarr"
-    subprocess.run([*PROGRAM, *LINE.split(), "-o", str(path)], check=True, capture_output=True)
+    warmup(f"{LINE} -o {path}")
     return chunks(path)
 
 
 def begun(line):
     """The program, once its first chunk is written."""
-    sweep = subprocess.Popen(
-        [*PATIENT, *line.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    sweep = Warm(PATIENT, *line.split())
     await_a_chunk(sweep, STORE)
     return sweep
 
@@ -75,7 +70,7 @@ def begun(line):
 def test_workers_elsewhere_make_the_same_bytes(run, cluster, whole):
     result = run(f"{LINE} -o store.zarr --scheduler {cluster.scheduler_address}")
     assert result.code == 0
-    assert "160 runs in" in result.out
+    assert "80 runs in" in result.out
     assert chunks(STORE) == whole
 
 
@@ -140,8 +135,8 @@ def test_a_scheduler_that_dies_is_named_and_threads_go_on(run, whole):
         [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", *LOOPBACK,
          "--scheduler-file", "scheduler.json"], stderr=subprocess.DEVNULL,
     ) as scheduler:  # fmt: skip
-        while not Path("scheduler.json").exists() or not Path("scheduler.json").read_text():
-            time.sleep(0.05)
+        told = Path("scheduler.json")
+        await_that(lambda: told.exists() and told.read_text())
         where = json.loads(Path("scheduler.json").read_text())["address"]
         with subprocess.Popen(
             [sys.executable, "-m", "distributed.cli.dask_worker", where, "--nthreads", "1",

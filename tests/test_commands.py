@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +14,6 @@ import xarray as xr
 from program import (
     GRID,
     NETWORK,
-    PROGRAM,
     QUADRATIC,
     assert_refused,
     await_a_chunk,
@@ -25,6 +23,7 @@ from program import (
     own_words,
     strict_json,
 )
+from warm import MAIN, Warm
 
 from simulator import load_data, simulate
 from simulator.sweeps import Spec
@@ -55,7 +54,7 @@ def test_a_run_gives_one_json_document_and_nothing_else(run, line, eta_trgt):
     assert document["curves"]["loss"][0] == document["result"]["loss_init"]
 
 
-def test_a_run_is_kept_with_its_curves_where_o_says(run):
+def test_a_run_is_kept_with_its_curves_where_o_says(run, undrawn):
     for more in ("", " --overwrite"):
         assert run(f"run {QUADRATIC} --t-wrm 4 -o one.zarr{more}").code == 0
     dataset = opened("one.zarr")
@@ -64,7 +63,7 @@ def test_a_run_is_kept_with_its_curves_where_o_says(run):
     assert dataset.attrs["complete"] is True
 
 
-def test_a_run_in_other_words_is_the_library_s_run(run):
+def test_a_run_in_other_words_is_the_library_s_run(run, undrawn):
     line = f"run {NETWORK} --t-wrm 4 --eta-trgt 0.1 --eta-unit absolute --seed 3 --json"
     found = strict_json(run(line).out)["result"]
     from simulator import MLP, Warmup
@@ -83,7 +82,7 @@ def test_a_run_in_other_words_is_the_library_s_run(run):
     )
 
 
-def test_a_run_says_where_its_seconds_went(run):
+def test_a_run_says_where_its_seconds_went(run, undrawn):
     parts = ["compile", "step", "curvature"]
     told = strict_json(run(f"run {NETWORK} --t-wrm 4 --json").out)["seconds"]
     assert list(told) == parts
@@ -94,7 +93,7 @@ def test_a_run_says_where_its_seconds_went(run):
     )
 
 
-def test_a_sweep_says_where_the_seconds_of_all_threads_went(run):
+def test_a_sweep_says_where_the_seconds_of_all_threads_went(run, undrawn):
     began = time.monotonic()
     told = strict_json(run(f"sweep {NETWORK} {GRID} --workers 2 --json").out)["seconds"]
     assert set(told) == {"compile", "step", "curvature", "store", "total"}
@@ -129,7 +128,7 @@ def test_a_sweep_gives_one_json_document_and_nothing_else(run):
     assert [row["t_wrm"] for row in document["boundary"]] == [1, 4]
 
 
-def test_a_sweep_on_which_nothing_trains_is_told_without_a_warning(run):
+def test_a_sweep_on_which_nothing_trains_is_told_without_a_warning(run, undrawn):
     result = run(f"sweep {QUADRATIC} --eta-trgt 100,1000 --t-wrm 1,4 --seeds 2 --json")
     assert (result.code, result.err) == (0, "")
     assert {row["eta_trgt_max"] for row in strict_json(result.out)["boundary"]} == {0.0}
@@ -149,18 +148,18 @@ def test_a_sweep_without_a_name_replaces_nothing(run, folder):
     assert {path.name for path in folder.iterdir()} == names
 
 
-def test_a_store_is_replaced_when_that_is_asked(run, store):
+def test_a_store_is_replaced_when_that_is_asked(run, undrawn, store):
     assert run(f"sweep {QUADRATIC} {GRID} --steps 9 -o store.zarr --overwrite").code == 0
     assert json.loads(opened("store.zarr").attrs["spec"])["steps"] == 9
 
 
-def test_a_complete_store_is_resumed_to_itself(run, store):
+def test_a_complete_store_is_resumed_to_itself(run, undrawn, store):
     before = content(store / "loss_final")
     assert run(f"sweep {QUADRATIC} {GRID} --curves -o store.zarr --resume").code == 0
     assert content(store / "loss_final") == before
 
 
-def test_workers_change_no_value(run):
+def test_workers_change_no_value(run, undrawn):
     for workers in (1, 3):
         run(f"sweep {NETWORK} {GRID} -o {workers}.zarr --workers {workers}")
     xr.testing.assert_identical(opened("1.zarr"), opened("3.zarr"))
@@ -178,7 +177,7 @@ def test_a_run_that_fails_makes_the_exit_code_1_and_says_how_to_go_on(run, monke
 # --- config -------------------------------------------------------------------------------------
 
 
-def test_the_command_line_wins_over_the_config(run):
+def test_the_command_line_wins_over_the_config(run, undrawn):
     Path("mine.toml").write_text(
         'model = "quadratic"\nsteps = 8\neta_trgt = [0.25, 0.5]\nt_wrm = "1:4:2"\nseeds = 2\n'
         'curvatures = [1, 2.5]\njson = true\noutput = "mine.zarr"\n'
@@ -190,7 +189,7 @@ def test_the_command_line_wins_over_the_config(run):
     assert Path("mine.zarr").is_dir()
 
 
-def test_the_place_of_the_config_on_the_line_does_not_matter(run):
+def test_the_place_of_the_config_on_the_line_does_not_matter(run, undrawn):
     Path("mine.toml").write_text("steps = 9\nt_wrm = 2\nbias = true\nwidth = 4\nsamples = 16")
     for line in ("--config mine.toml --steps 8", "--steps 8 --config mine.toml"):
         spec = strict_json(run(f"run {line} --json").out)["spec"]
@@ -201,7 +200,7 @@ def test_the_place_of_the_config_on_the_line_does_not_matter(run):
 
 
 @pytest.mark.parametrize("line", [QUADRATIC, f"{NETWORK} --loss xent", f"{NETWORK} --batch-size 5"])
-def test_a_cell_is_replayed_bit_for_bit(run, line):
+def test_a_cell_is_replayed_bit_for_bit(run, undrawn, line):
     run(f"sweep {line} {GRID} --seeds 2 -o store.zarr")
     result = run("run --replay store.zarr --cell eta_trgt=0.5,t_wrm=4,seed=1 --json")
     document = strict_json(result.out)
@@ -211,7 +210,7 @@ def test_a_cell_is_replayed_bit_for_bit(run, line):
     assert document["result"]["loss_final"] == stored["loss_final"].item()
 
 
-def test_a_replay_may_measure_more_often(run):
+def test_a_replay_may_measure_more_often(run, undrawn):
     run(f"sweep {NETWORK} {GRID} -o store.zarr")
     line = "run --replay store.zarr --cell eta_trgt=0.5,t_wrm=4 --sharpness-every 1 --curves --json"
     document = strict_json(run(line).out)
@@ -219,7 +218,7 @@ def test_a_replay_may_measure_more_often(run):
     assert None not in document["curves"]["sharpness"]
 
 
-def test_a_replay_that_does_not_agree_says_so(run, store):
+def test_a_replay_that_does_not_agree_says_so(run, undrawn, store):
     import zarr
 
     zarr.open_group(store)["loss_final"][0, 0, 1, 1] = 0.125
@@ -245,7 +244,7 @@ def test_a_replay_on_a_file_needs_the_file_again_and_unchanged(run, folder):
     assert not Path("run.png").exists()
 
 
-def test_a_cell_that_was_not_run_is_not_replayed(run, store):
+def test_a_cell_that_was_not_run_is_not_replayed(run, undrawn, store):
     (store / "status/c/0/0/1/0").unlink()
     assert_refused(
         run("run --replay store.zarr --cell eta_trgt=0.5,t_wrm=1"), "--cell", "eta_trgt=0.5,t_wrm=1"
@@ -304,14 +303,12 @@ def test_info_tells_a_program_the_spec_that_made_it(run, store):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent to one process")
-def test_a_sweep_that_was_interrupted_resumes_to_the_same_bytes(run):
+def test_a_sweep_that_was_interrupted_resumes_to_the_same_bytes(run, undrawn):
     line = (
-        "sweep --data teacher --samples 16 --width 4 --depth 2 --steps 20000 --sharpness-every 0 "
+        "sweep --data teacher --samples 16 --width 4 --depth 2 --steps 10000 --sharpness-every 0 "
         "--eta-trgt 0.1,0.2,0.3,0.4 --t-wrm 1,2,4,8 --seeds 1 --workers 2"
     )
-    sweep = subprocess.Popen(
-        [*PROGRAM, *line.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    sweep = Warm(MAIN, *line.split())
     await_a_chunk(sweep, Path("sweep.zarr"))
     sweep.send_signal(signal.SIGINT)
     out, err = sweep.communicate()

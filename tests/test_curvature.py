@@ -278,7 +278,7 @@ def test_sharpness_along_a_run_is_that_of_dense_algebra(setting, digits):
         objective.gradient(theta, gradient)
         values = [tracker.measure(theta).values[0] for tracker in trackers]
         crossed |= values[1] * rate > 2
-        if step % 4 == 0:
+        if step % 8 == 0:
             exact = np.linalg.eigvalsh(objective.hessian())[-1]
             errors.append(np.abs(np.array(values) - exact) / abs(exact))
         theta -= rate * gradient

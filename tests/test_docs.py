@@ -1,12 +1,15 @@
 """What the documentation shows is what happens: every command and every snippet, typed in order."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from pages import blocks, close, first_difference, same, type_block, typed
+
+from simulator.laws import LAWS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "made" not in path.parts)
@@ -108,6 +111,10 @@ def test_a_line_that_fails_fails_the_page(tmp_path):
     assert type_block("$ cat > x <<'END'\n> a\n> END\n$ cat x\na\n", tmp_path) == ["", "a"]
 
 
+# A picture that takes no time; the laws' are drawn by `test_laws`.
+PLACEHOLDER, DRAWN = ROOT / "docs" / "pictures" / "tour.png", "warmup-decay"
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(tmp_path):
     """Links between pages, and to places in them; Sphinx itself follows those to names."""
@@ -115,10 +122,20 @@ def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(tmp_pa
 
     if importlib.util.find_spec("sphinx") is None:
         pytest.skip("needs Sphinx: pip install -e '.[docs]'")
+    for part in ("docs", "studies"):
+        leave = shutil.ignore_patterns("made", "__pycache__", "stores")
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=leave)
+    shutil.copy(ROOT / "README.md", tmp_path)
+    pictures = tmp_path / "docs" / "made" / "laws"
+    pictures.mkdir(parents=True)
+    for law in LAWS.values():
+        if law.picture is not None and law.name != DRAWN:
+            shutil.copy(PLACEHOLDER, pictures / f"{law.name}.png")
     site = tmp_path / "site"
     build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", tmp_path / "trees"]
-    ran = subprocess.run([*build, ROOT / "docs", site], capture_output=True, text=True)
+    ran = subprocess.run([*build, tmp_path / "docs", site], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+    assert (pictures / f"{DRAWN}.png").read_bytes() != PLACEHOLDER.read_bytes()
 
     class Page(HTMLParser):
         def __init__(self, path):

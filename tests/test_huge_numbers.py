@@ -14,7 +14,7 @@ QUADRATIC = "--model quadratic"
 HUGE = (2**63 - 1, 2**63 - 2, 2**62, 2**53 + 1, 10**30)
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("folder", "undrawn")
 @pytest.mark.parametrize("value", HUGE)
 @pytest.mark.parametrize(
     "option",
@@ -44,7 +44,7 @@ def test_a_ramp_of_more_steps_than_can_be_counted_is_refused(schedule):
             schedule(t_wrm=4).values(steps)
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("folder", "undrawn")
 @pytest.mark.parametrize("model", [UV, MLP, QUADRATIC])
 @pytest.mark.parametrize(
     "schedule",
@@ -65,7 +65,7 @@ def test_a_learning_rate_near_the_largest_float_diverges_at_a_step(run, model, s
     assert re.search(r"\"outcome\": \"(diverged|stuck)\"", result.out)
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("folder", "undrawn")
 @pytest.mark.parametrize("model", [UV, MLP, QUADRATIC])
 def test_a_sweep_and_a_search_near_the_largest_float_warn_of_nothing(run, model):
     grid = "--steps 8 --t-wrm 1,4 --eta-trgt 1,1.7e308 --eta-unit absolute --seeds 1"

@@ -12,11 +12,11 @@ import xarray as xr
 import zarr
 from program import QUADRATIC, chunks, content
 
-from simulator import GD, Quadratic, figures
+from simulator import GD, Quadratic
 from simulator.sweeps import Destination, Spec, execute, open_store
 from simulator.sweeps.store import ResultStore
 
-pytestmark = pytest.mark.usefixtures("folder")
+pytestmark = pytest.mark.usefixtures("folder", "undrawn")
 
 GRID = "--eta-trgt 0.25,2.5 --t-wrm 1,4 --seeds 3 --curves"
 LINE = f"sweep {QUADRATIC} {GRID} -o store.zarr"
@@ -27,14 +27,6 @@ READERS = (
     "info store.zarr", "plot store.zarr --figure a.png", "report store.zarr -o a.html",
     f"run --replay store.zarr {CELL} --figure a.png", f"explain store.zarr {CELL} --figure a.png",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _no_pictures(monkeypatch):
-    """Drawing takes most of the time, and says nothing here."""
-    monkeypatch.setattr(figures, "phase_diagram", lambda *arguments, **options: None)
-    monkeypatch.setattr(figures, "trajectory", lambda *arguments, **options: None)
-    monkeypatch.setattr(figures, "save", lambda *arguments: None)
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,16 @@ import logging
 import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
-from program import PROGRAM, QUADRATIC, STOP_AT_A_RENAME, chunks, content, files
+from program import QUADRATIC, STOP_AT_A_RENAME, await_that, chunks, content, files
+from warm import MAIN, Warm, warmup
+from warm import run as run_warm
 
 from simulator.commands import main
 
@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="nothing there is killed like this"),
-    pytest.mark.usefixtures("folder"),
+    pytest.mark.usefixtures("folder", "undrawn"),
 ]
 
 SWEEPS = {
     "uv": "sweep --model uv --data teacher --samples 1 --width 64 --eta-trgt 0.5:6:32 "
-    "--t-wrm 1,4,16 --seeds 300 --steps 2000 --sharpness-every 0",
-    "mlp": "sweep --width 8 --depth 2 --samples 32 --eta-trgt 0.5:8:10 --t-wrm 1,8 --seeds 12 "
-    "--steps 400 --sharpness-every 40 --curves",
+    "--t-wrm 1,4,16 --seeds 60 --steps 1000 --sharpness-every 0",
+    "mlp": "sweep --width 8 --depth 2 --samples 32 --eta-trgt 0.5:8:10 --t-wrm 1,8 --seeds 4 "
+    "--steps 200 --sharpness-every 40 --curves",
 }
 
 
@@ -50,36 +50,30 @@ def whole(tmp_path_factory):
     for name, line in SWEEPS.items():
         path = tmp_path_factory.mktemp("whole") / f"{name}.zarr"
         began = time.monotonic()
-        subprocess.run([*PROGRAM, *line.split(), "-o", str(path)], check=True, capture_output=True)
+        warmup(f"{line} -o {path}")
         found[name] = chunks(path), xr.open_zarr(path, chunks=None).load(), time.monotonic() - began
     return found
 
 
-@pytest.fixture(scope="module")
-def address():
-    """A Dask cluster of two processes."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
-    ) as cluster:
-        yield cluster.scheduler_address
-
-
 def kill_at_random(line, draw, seconds):
     """Start a sweep and kill it at some moment of its life; whether it lived to its end."""
-    with subprocess.Popen(
-        [*PROGRAM, *line.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as sweep:
-        if draw.random() < 0.8:
-            # Most of a short life is importing: wait for the first sign of a store.
-            while sweep.poll() is None and not list(Path().glob("*killed.zarr*")):
-                time.sleep(0.002)
-            seconds *= 0.5
-        try:
-            return sweep.wait(draw.uniform(0.0, seconds)) == 0
-        except subprocess.TimeoutExpired:
-            sweep.send_signal(signal.SIGKILL)
-    return False
+    sweep = Warm(MAIN, *line.split())
+    if draw.random() < 0.8:
+        # Wait for the first sign of a store.
+        signs = Path().glob
+        await_that(lambda: sweep.poll() is not None or any(signs("*killed.zarr*")))
+        seconds *= 0.5
+    return not killed_after(sweep, draw.uniform(0.0, seconds)) and sweep.returncode == 0
+
+
+def killed_after(sweep, seconds):
+    """Whether a sweep had to be killed after so many seconds."""
+    try:
+        sweep.wait(seconds)
+    except subprocess.TimeoutExpired:
+        sweep.kill()
+        sweep.communicate()
+    return sweep.returncode == -9
 
 
 def assert_whole_cells(store, expected):
@@ -98,12 +92,12 @@ def test_a_sweep_that_was_killed_goes_on_to_the_same_bytes(run, whole, request, 
     expected, values, seconds = whole[name]
     line = f"{SWEEPS[name]} -o killed.zarr --resume"
     if where == "cluster":
-        line += f" --scheduler {request.getfixturevalue('address')}"
+        line += f" --scheduler {request.getfixturevalue('cluster').scheduler_address}"
     for _ in range(draw.randint(1, 3)):
-        ended = kill_at_random(line, draw, seconds)
+        lived = kill_at_random(line, draw, seconds)
         if Path("killed.zarr").exists():
             assert_whole_cells("killed.zarr", values)
-        if ended:
+        if lived:
             break
     assert run(line).code == 0
     assert_as_if_never_killed(expected)
@@ -156,7 +150,7 @@ SMALL = f"sweep {QUADRATIC} --eta-trgt 0.25,0.5 --t-wrm 1,4 --seeds 2"
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     path = tmp_path_factory.mktemp("small") / "small.zarr"
-    subprocess.run([*PROGRAM, *SMALL.split(), "-o", str(path)], check=True, capture_output=True)
+    warmup(f"{SMALL} -o {path}")
     return chunks(path), xr.open_zarr(path, chunks=None).load()
 
 
@@ -169,8 +163,7 @@ def test_killed_inside_any_write_of_any_file(run, small, where, write):
     """
     expected, values = small
     line = f"{SMALL} -o killed.zarr --resume"
-    stop = [sys.executable, "-c", STOP, where, str(write), *line.split()]
-    assert subprocess.run(stop, stderr=subprocess.DEVNULL).returncode == 9
+    assert run_warm(STOP, where, str(write), *line.split()).returncode == 9
     if Path("killed.zarr").exists():
         assert_whole_cells("killed.zarr", values)
     assert run(line).code == 0
@@ -215,21 +208,14 @@ def names_in(place):
 def kill_somewhere(line, draw):
     """Kill a sweep at a chosen rename, or a moment after its first sign; whether it was."""
     if draw.random() < 0.5:
-        stop = [sys.executable, "-c", STOP_AT_A_RENAME, *draw.choice(RENAMES).split()]
-        return subprocess.run([*stop, *line.split()], capture_output=True).returncode == -9
+        moment = draw.choice(RENAMES).split()
+        return run_warm(STOP_AT_A_RENAME, *moment, *line.split()).returncode == -9
     # A new name, or a new chunk.
     place = draw.choice([".", "killed.zarr/status/c"])
     before = names_in(place)
-    with subprocess.Popen(
-        [*PROGRAM, *line.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as sweep:
-        while sweep.poll() is None and names_in(place) == before:
-            time.sleep(0.002)
-        try:
-            sweep.wait(draw.expovariate(2.0))
-        except subprocess.TimeoutExpired:
-            sweep.send_signal(signal.SIGKILL)
-    return sweep.returncode == -9
+    sweep = Warm(MAIN, *line.split())
+    await_that(lambda: sweep.poll() is not None or names_in(place) != before)
+    return killed_after(sweep, draw.expovariate(2.0))
 
 
 def test_a_kill_while_a_store_is_replaced_or_shared_changes_no_file(run, parts, request, moment):
@@ -237,7 +223,7 @@ def test_a_kill_while_a_store_is_replaced_or_shared_changes_no_file(run, parts, 
     (small, expected), before = parts, neighbours()
     line = f"{PARTS} --seeds 9 -o killed.zarr"
     if "cluster" in way:
-        line += f" --scheduler {request.getfixturevalue('address')}"
+        line += f" --scheduler {request.getfixturevalue('cluster').scheduler_address}"
     if way == "shards":
         lines = [f"{line} --shard {i}/3" for i in (1, 2, 3)]
     else:

@@ -16,10 +16,10 @@ from simulator.laws.law import Law, at_most, equal, law, match
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LAWS, ids=lambda name: f"{LAWS[name].topic}-{name}")
-def test_every_law_holds(name, request):
-    for seed in range(1, 1 + request.config.getoption("--seeds")):
-        finding = LAWS[name].check(seed)
-        assert finding.holds, (seed, finding)
+def test_every_law_holds(name, seeds):
+    for seed in seeds:
+        finding = LAWS[name].check(1 + seed)
+        assert finding.holds, (1 + seed, finding)
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ import subprocess
 import click
 import pytest
 from program import PROGRAM
+from warm import MAIN
+from warm import run as run_warm
 
 fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))
 
@@ -82,8 +84,7 @@ def test_it_follows_the_terminal_s_size_and_gives_it_back_when_stopped(name, cod
 
 
 def test_into_a_file_nothing_is_drawn(tmp_path):
-    done = subprocess.run(
-        [*PROGRAM, *f"{NETWORK} 16".split()], capture_output=True, text=True, check=True
-    )
+    done = run_warm(MAIN, *f"{NETWORK} 16".split())
+    assert done.returncode == 0
     assert "\x1b" not in done.stdout + done.stderr
     assert done.stderr.endswith("--live draws nothing: this is no terminal.\n")

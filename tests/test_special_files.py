@@ -1,7 +1,6 @@
 """Named pipes, sockets, devices and folders where a file belongs are refused in one line."""
 
 import os
-import signal
 import socket
 from pathlib import Path
 
@@ -61,21 +60,7 @@ def special(name, kind):
         Path(name).mkdir()
 
 
-@pytest.fixture
-def _no_wait():
-    """Whoever opens a pipe waits for its other end: a signal ends that."""
-
-    def give_up(number, frame):
-        pytest.fail("waits for a pipe")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
-@pytest.mark.usefixtures("_no_wait", "store")
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder"])
 @pytest.mark.parametrize(("line", "ending", "option"), READ + WRITTEN)
 def test_what_is_no_file_is_refused_in_one_line(run, folder, kind, line, ending, option):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from profiles import fewer
 
 from simulator import GD, Quadratic
 from simulator.sweeps import AXES, Destination, Spec, execute
@@ -137,5 +138,5 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=8, stateful_step_count=8)
+TestStore.settings = settings(fewer(0.2), stateful_step_count=8)
 TestStore = pytest.mark.slow(TestStore)

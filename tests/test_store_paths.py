@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from program import GRID, PROGRAM, QUADRATIC, STOP_AT_A_RENAME, assert_refused, content, files
+from program import GRID, QUADRATIC, STOP_AT_A_RENAME, assert_refused, content, files
+from warm import run as run_warm
+from warm import warmup
 
 from simulator import InputError
 from simulator.sweeps import placing
@@ -18,7 +19,7 @@ from simulator.sweeps.lock import Lock
 from simulator.sweeps.store import ResultStore
 
 pytestmark = [
-    pytest.mark.usefixtures("folder", "_undrawn"),
+    pytest.mark.usefixtures("folder", "undrawn"),
     pytest.mark.skipif(os.name == "nt", reason="links and locks are others there"),
 ]
 
@@ -29,19 +30,12 @@ WRITERS = [f"{SMALL} --resume", f"{SMALL} --overwrite", f"{LARGE} --grow", f"{SM
 ID = "0123456789abcdef" * 2
 
 
-@pytest.fixture
-def _undrawn(monkeypatch):
-    """Diagrams take longer than these sweeps."""
-    monkeypatch.setattr("simulator.figures.phase_diagram", lambda dataset: None)
-    monkeypatch.setattr("simulator.figures.save", lambda axes, path: None)
-
-
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     """The files of the larger sweep, undisturbed."""
     path = tmp_path_factory.mktemp("large") / "store.zarr"
     line = LARGE.replace("store.zarr", str(path))
-    subprocess.run([*PROGRAM, *line.split()], check=True, capture_output=True)
+    warmup(line)
     return files(path)
 
 
@@ -136,8 +130,7 @@ def test_a_link_to_itself_is_refused(run):
 
 
 def killed_at(moment, line):
-    stop = [sys.executable, "-c", STOP_AT_A_RENAME, *moment.split(), *line.split()]
-    assert subprocess.run(stop, capture_output=True, check=False).returncode == -9
+    assert run_warm(STOP_AT_A_RENAME, *moment.split(), *line.split()).returncode == -9
 
 
 def in_a_copy(monkeypatch, tmp_path_factory):

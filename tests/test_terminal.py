@@ -23,7 +23,7 @@ from simulator.commands.picture import LEAST, picture
 from simulator.limits import StabilityLimit
 from simulator.training import Snapshot
 
-pytestmark = pytest.mark.usefixtures("folder")
+pytestmark = pytest.mark.usefixtures("folder", "undrawn")
 
 RUN = f"run {NETWORK} --t-wrm 4"
 ESCAPE = "\x1b"
@@ -175,8 +175,8 @@ def test_errors_are_told_to_the_quiet_too(run):
     "name",
     [
         "run",
-        pytest.param("theory --law period-doubling", marks=pytest.mark.slow),
-        pytest.param("study run uv-catapult --quick", marks=pytest.mark.slow),
+        pytest.param("theory --law warmup-decay", marks=pytest.mark.slow),
+        pytest.param("study run uv-catapult --quick --seeds 1", marks=pytest.mark.slow),
     ],
 )
 def test_a_verdict_is_coloured_on_a_terminal_and_nowhere_else(monkeypatch, run, name):

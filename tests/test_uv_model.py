@@ -85,7 +85,7 @@ def test_parameter_space_hessian_is_that_of_autograd(width):
     data = _data(width, 2, 3, 2)
     model = sim.UV(width, 0.3, representation="parameters")
     theta = model.init(data, 1)
-    full = np.asarray(jax.hessian(of_model(model, data))(theta))
+    full = np.asarray(jax.jit(jax.hessian(of_model(model, data)))(theta))
     np.testing.assert_allclose(model.hessian(theta, data), full, rtol=1e-10, atol=1e-12)
 
 

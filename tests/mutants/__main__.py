@@ -46,9 +46,10 @@ def caught(mutant):
 def fails(copy, tests):
     """Whether a test does; a test file that cannot be run is an error."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider"]
+    command += ["--seeds", "2"]
     found = subprocess.run(
         [*command, *tests], cwd=copy, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(copy)}, check=False,
+        env={**os.environ, "PYTHONPATH": str(copy), "HYPOTHESIS_PROFILE": "usual"}, check=False,
     )  # fmt: skip
     if found.returncode not in (0, 1):
         raise SystemExit(f"{tests} did not run: {found.stdout[-2000:]}")
