@@ -17,7 +17,7 @@ from program import GRID, PROGRAM, QUADRATIC, assert_refused, content, forge
 from simulator import InputError
 from simulator.checks import at_least, fraction, nonnegative, positive, printable
 
-pytestmark = pytest.mark.usefixtures("folder", "undrawn")
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def claiming(shape, data=b"", packed=zipfile.ZIP_DEFLATED):
