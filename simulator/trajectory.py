@@ -133,10 +133,12 @@ class Trajectory:
             return self.loss
         mean, finite = np.full(len(self.loss), np.nan), self.loss[: self._end]
         if finite.size:
-            total = np.concatenate([[0.0], np.cumsum(finite)])
-            last = np.maximum(np.arange(1, len(finite) + 1), min(rows, len(finite)))
-            first = np.maximum(last - rows, 0)
-            mean[: self._end] = (total[last] - total[first]) / (last - first)
+            # No running sums: they would not forget the largest loss of a catapult.
+            windows = np.lib.stride_tricks.sliding_window_view(finite, min(rows, len(finite)))
+            with np.errstate(over="ignore"):
+                averages = windows.mean(axis=1)
+            mean[: self._end] = averages[0]
+            mean[self._end - len(averages) : self._end] = averages
         return mean
 
     @cached_property
@@ -146,7 +148,10 @@ class Trajectory:
             return regimes.RISE
         with np.errstate(divide="ignore", invalid="ignore"):
             scatter = (self.loss / self.smooth_loss)[self.smooth_rows : self._end]
-        low, high = np.nanquantile(scatter, [0.16, 0.84])
+        scatter = scatter[np.isfinite(scatter)]
+        if not scatter.size:
+            return regimes.RISE
+        low, high = np.quantile(scatter, [0.16, 0.84])
         error = 0.5 * (high - low) / math.sqrt(self.smooth_rows)
         return max(regimes.RISE, 1.0 + 4.0 * float(error))
 

@@ -18,6 +18,7 @@ from simulator.regimes import (
     stuck,
     trainable,
 )
+from simulator.trajectory import Trajectory
 
 decay = np.exp(-0.05 * np.arange(100))
 
@@ -277,3 +278,17 @@ def test_any_curve_has_a_story(loss, ratio):
     assert all(a.end <= b.start for a, b in pairwise(found))
     assert natural_phase(ratios, ratios) in NATURAL_PHASES
     assert _outcome(curve, ratios, trainable(curve, 0.1)) in OUTCOMES
+
+
+def test_the_smooth_loss_forgets_a_spike():
+    """A running sum would keep the rounding of the largest loss, or overflow."""
+    loss = np.ones(400)
+    loss[100:103] = 1e20, 1e300, 1.7e308
+    blank = np.full(400, np.nan)
+    run = Trajectory(
+        step=np.arange(400), loss=loss, eta=np.ones(400), sharpness=blank,
+        preconditioned_sharpness=None, limit=sim.StabilityLimit(2.0), updates_per_epoch=4,
+    )  # fmt: skip
+    assert (run.smooth_loss[:100] == 1.0).all()
+    assert (run.smooth_loss[134:] == 1.0).all()
+    assert np.isfinite(run.rise)
