@@ -35,8 +35,8 @@ DRIVERS = {
 _ALONE = 0.75
 # The approach is judged by its last doubling: far below the threshold nothing is decided.
 _NEAR = 0.5
-# At the edge: so many measurements, and never so many in a row below `regimes.EDGE`.
-_EDGE_LENGTH, _EDGE_PAUSE = 32, 16
+# At the edge: so many measurements, never so many in a row away from it, and no ratio above this.
+_EDGE_LENGTH, _EDGE_PAUSE, _EDGE_MOST = 32, 16, 2.0
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,9 @@ def edges(curves: Trajectory) -> list[Edge]:
     """The stretches at the edge of stability: the ratio stays near 1 or keeps crossing it.
 
     They have 32 measurements or more, start above 1 and end where 16 measurements in a row are
-    neither within `simulator.regimes.EDGE_MEAN` nor next to a crossing. As a whole each must pass
-    `simulator.regimes.is_at_edge`.
+    neither within `simulator.regimes.EDGE_MEAN` nor next to a crossing, or where a ratio exceeds 2:
+    so far above, a component triples with each update of gradient descent, and until the ratio is
+    below 1 again this is a catapult. As a whole each must pass `simulator.regimes.is_at_edge`.
     """
     ratio, found = curves.ratio, []
     rows = np.flatnonzero(np.isfinite(ratio) & np.isfinite(curves.loss))
@@ -133,8 +134,11 @@ def edges(curves: Trajectory) -> list[Edge]:
     near = (ratio[rows] >= low) & (ratio[rows] <= high)
     beside = np.union1d(crossing, crossing + 1)
     near[beside] |= above[beside]
-    marked = np.flatnonzero(near)
-    for group in np.split(marked, np.flatnonzero(np.diff(marked) > _EDGE_PAUSE) + 1):
+    leaps = np.cumsum(ratio[rows] > _EDGE_MOST)
+    calm = leaps == np.maximum.accumulate(np.where(above, 0, leaps))
+    marked = np.flatnonzero(near & calm)
+    parted = (np.diff(marked) > _EDGE_PAUSE) | (np.diff(leaps[marked]) > 0)
+    for group in np.split(marked, np.flatnonzero(parted) + 1):
         entered = group[above[group]]
         if not entered.size or group[-1] - entered[0] + 1 < _EDGE_LENGTH:
             continue

@@ -131,4 +131,5 @@ def _title(curves: Trajectory, events: Events) -> str:
     count = len(events.catapults)
     catapults = "no catapult" if not count else f"{count} catapult{'s' * (count > 1)} (grey)"
     edge = ", at the edge (blue)" if events.edges else ""
-    return f"{curves.outcome.replace('_', ' ')}, {catapults}{edge}"
+    known = curves.outcome != "unknown"
+    return f"{curves.outcome.replace('_', ' ')}, " * known + f"{catapults}{edge}"
