@@ -258,4 +258,6 @@ def _ticks(axis: Any, name: str, values: Array) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     few = list(values[:: len(values) // 14 + 1])
     is_eta = name.startswith("eta")
-    axis.set_major_locator(LogLocator(base=2, numticks=12) if is_eta else FixedLocator(few))
+    # Multiples of a unit are powers of two, absolute rates as small as these powers of ten.
+    base = 2 if values.min() >= 0.05 else 10
+    axis.set_major_locator(LogLocator(base=base, numticks=12) if is_eta else FixedLocator(few))
