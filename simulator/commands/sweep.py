@@ -142,7 +142,8 @@ def _hush_dask() -> None:
     with suppress(ImportError):
         import distributed
 
-        for name in (distributed.__name__, distributed.client.__name__):
+        # A signal may also meet a callback of Dask's event loop, which is tornado's.
+        for name in (distributed.__name__, distributed.client.__name__, "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
