@@ -277,6 +277,7 @@ BAD = [
     ("info missing.zarr", "store", "missing.zarr"),
     ("info folder.npz", "store", "folder.npz"),
     ("info text.npz", "store", "text.npz"),
+    ("sweep --steps 0", "--steps", "0"),
     # resume and overwrite
     (f"sweep {QUADRATIC} {GRID} --resume", "--resume", ""),
     (f"sweep {QUADRATIC} {GRID} --resume --overwrite --output store.zarr", "--resume", ""),

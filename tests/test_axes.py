@@ -299,6 +299,10 @@ def test_options_of_a_line_are_fields_of_what_they_describe():
     run = {field.name for field in fields(Spec)}
     varying = _options_that_vary()
     assert varying <= known | run
+    # Everything but flags, curvatures (a list is one model) and what the grid, or a run, has once.
+    once = {"bias", "ema", "layer_rates", "curvatures", "steps", "eta_unit", "seeds", "top_k"}
+    once |= {"curves", "over", *AXES}
+    assert varying == (known | run) - once
     for name in varying & run - kinds.keys():
         value = getattr(Spec(MLP(3), GD(), eta_trgt=(1.0,)), name)
         assert axes_of({name: [value]})[0].values == (value,)

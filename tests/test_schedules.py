@@ -1,5 +1,8 @@
 """Warmup counts updates from one, and ends exactly where it should."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -79,3 +82,20 @@ def test_schedules_that_cannot_be_are_refused_by_name(arguments, option):
     with pytest.raises(sim.InputError) as error:
         sim.Warmup(**arguments)
     assert error.value.option == option
+
+
+@dataclass(frozen=True)
+class Staged(sim.Schedule):
+    """Learning rates of every kind that a field may hold, and what is none."""
+
+    name: ClassVar[str] = "staged"
+
+    eta_trgt: float = 1.0
+    eta_stages: tuple[float, ...] = (0.5, 0.25)
+    eta_end: float | None = None
+    share: float = 0.5
+
+
+def test_a_unit_multiplies_every_learning_rate_and_nothing_else():
+    assert Staged().at(4.0, eta_trgt=3.0, t_wrm=8) == Staged(12.0, (2.0, 1.0), None, 0.5)
+    assert Staged(eta_end=0.1).at(2.0).eta_end == 0.2

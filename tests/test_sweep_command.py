@@ -39,6 +39,7 @@ def rows(*edges):
         ((256.0, 4.0), "From t_wrm 1 to 4 the boundary moves left by at least a factor 64."),
         ((8.0, 4.0), "From t_wrm 1 to 4 the boundary moves left by a factor 2."),
         ((8.0, 8.0), "From t_wrm 1 to 4 the boundary stays within one step of the grid."),
+        ((8.0, 64.0, 8.0), "The boundary at t_wrm 16 is that at 1; at 4 it is farther right."),
         (
             (8.0, 0.0),
             "At t_wrm 4 the smallest eta_trgt does not train: give smaller ones, or steps.",
@@ -89,6 +90,9 @@ def test_the_store_is_enough_to_resume(run):
     ):
         refused = run(f"sweep -o s.zarr --resume {line}")
         assert (refused.code, told in refused.err) == (2, True), refused.err
+    assert run("run --model quadratic --steps 8 --seed 3 -o run.zarr").code == 0
+    refused = run("sweep -o run.zarr --resume")
+    assert (refused.code, "was made by warmup run" in refused.err) == (2, True)
     x, y = np.random.default_rng(0).standard_normal((2, 8, 2))
     np.savez("mine.npz", x=x, y=y)
     line = "sweep --data mine.npz --width 2 --depth 2 --steps 4 --eta-trgt 0.1 --t-wrm 1 --seeds 1"

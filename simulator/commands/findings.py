@@ -146,6 +146,12 @@ def _sentence(rows: list[dict[str, Any]]) -> str:
     if after < before:
         least = "at least " * beyond[0]
         return f"From {spans} the boundary moves left by {least}a factor {before / after:.3g}."
+    most = max(rows, key=lambda row: row["eta_trgt_max"])
+    if most["eta_trgt_max"] > after:
+        return (
+            f"The boundary at t_wrm {last['t_wrm']} is that at {first['t_wrm']}; at {most['t_wrm']} "
+            f"it is farther right."
+        )
     return f"From {spans} the boundary stays within one step of the grid."
 
 

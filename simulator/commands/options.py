@@ -15,7 +15,7 @@ import click
 
 from simulator.checks import InputError, one_of
 from simulator.commands.completion import one_of_these
-from simulator.commands.defaults import T_WRM
+from simulator.commands.defaults import eta_trgt_text, t_wrm_text
 from simulator.commands.grids import BatchSize, Grid, Several
 from simulator.commands.terminal import set_quiet, without_color
 from simulator.files import open_file
@@ -149,19 +149,14 @@ optimizer_options = _together(
 
 def schedule_options(command: str, *, grid: bool) -> Callable[[Any], Any]:
     """The schedule group, for a run or for a sweep; with a ``grid`` its numbers may be several."""
-    rates = {
-        "run": "8; uv 2, quadratic 0.9; absolute 0.01",
-        "sweep": "1:256:13:log; uv 1.5:6:13:log, quadratic 0.25:4:13:log; absolute 0.001:4.096:13:log",
-    }[command]
-    lengths = ",".join(map(str, T_WRM[command]))
     real: Any = Grid() if grid else float
     whole: Any = Grid(whole=True) if grid else int
     shape = {"metavar": "GRID"} if grid else {}
     return _together(
         option("schedule", "--schedule", default="warmup", metavar="warmup|modified|persistent-catapult|threshold", varies=True, help="What the learning rate follows: a ramp, one that begins at eta_init with the slope of one from 0, searches for the next catapult, or the measured threshold."),
         option("schedule", "--eta-init", type=real, default="0", help="Learning rate before the first update.", **shape),
-        option("schedule", "--eta-trgt", type=real, default_text=rates, help="Learning rate at the end of warmup.", **shape),
-        option("schedule", "--t-wrm", type=whole, default_text=f"{lengths}; less where steps are few", help="Updates of warmup; 1 is none.", **shape),
+        option("schedule", "--eta-trgt", type=real, default_text=eta_trgt_text(command), help="Learning rate at the end of warmup.", **shape),
+        option("schedule", "--t-wrm", type=whole, default_text=t_wrm_text(command), help="Updates of warmup; 1 is none.", **shape),
         option("schedule", "--delta", type=float, default_text="0.1", varies=True, help="Rise of the loss in one update, as a fraction, at which a search stops; persistent-catapult."),
         option("schedule", "--factor", type=float, default_text="1", varies=True, help="eta_t as a multiple of the instability threshold (1 = at the edge); threshold."),
         option("schedule", "--steps", type=int, default=512, help="Updates in all."),

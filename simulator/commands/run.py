@@ -40,7 +40,14 @@ _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data",
 @options.curvature_options(every=1)
 @option("curvature", "--top-k", type=int, default=1, help="Eigenvalues to follow.")
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
-@option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
+@option(
+    "execution",
+    "--dtype",
+    default="float64",
+    metavar="float64|float32",
+    varies=True,
+    help="Precision.",
+)
 @option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Do a run of this store again, bit for bit.")  # fmt: skip
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of --replay.")
 @option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")

@@ -32,7 +32,9 @@ def fill_in_from(store: Path, given: dict[str, Any]) -> None:
         # A store may be somebody else's: the path that it names is not followed.
         raise InputError("resume", store, "was made from a file; name it with --data")
     context = click.get_current_context()
-    _, _, *words = shlex.split(command_line(spec, description, store))
+    _, command, *words = shlex.split(command_line(spec, description, store))
+    if command != "sweep":
+        raise InputError("resume", store, f"was made by warmup {command}; do that again")
     stored = context.command.make_context("sweep", words)
     typed = click.core.ParameterSource.COMMANDLINE
     # Options of another model have no place in the one that was typed.

@@ -7,9 +7,10 @@ To add one:
 3. Add it to ``SCHEDULES`` in ``simulator/schedules/__init__.py``, and a test.
 
 Everything else (training, sweeps, the command line's ``--schedule``) works on the contract alone.
-Fields whose names begin with ``eta_`` are learning rates: in a sweep with ``eta_unit="critical"``
-they are in that unit. The fields ``eta_init``, ``eta_trgt`` and ``t_wrm``, those of them that there
-are, are axes of every sweep. A user-defined schedule, in a file of one's own, needs 2 only.
+Fields whose names begin with ``eta_`` are learning rates, tuples of them, or None: in a sweep with
+``eta_unit="critical"`` they are in that unit. Of the fields ``eta_init``, ``eta_trgt`` and
+``t_wrm``, those that it has are axes of every sweep. A user-defined schedule, in a file of one's
+own, needs 2 only.
 """
 
 from __future__ import annotations
@@ -78,9 +79,10 @@ class Schedule(Named):
         """
         options = self.options()
         options |= {name: value for name, value in coordinates.items() if name in options}
-        for name in options:
-            if name.startswith("eta_"):
-                options[name] *= unit
+        for name, value in options.items():
+            if name.startswith("eta_") and value is not None:
+                many = isinstance(value, (tuple, list))
+                options[name] = tuple(one * unit for one in value) if many else value * unit
         return self.with_options(**options)
 
     def chooser(self) -> Chooser | None:
