@@ -236,7 +236,7 @@ def stuck(loss: Curve, baseline: float | None) -> bool:
 
 
 class Ending(NamedTuple):
-    """How a stretch of a run went, its last quarter say: what `is_at_edge` needs.
+    """How a stretch of a run went, such as its last quarter: what `is_at_edge` needs.
 
     Attributes
     ----------

@@ -88,7 +88,7 @@ class Trajectory:
 
     @property
     def threshold_text(self) -> str:
-        """The threshold as a formula: 2 / eta, say."""
+        """The threshold as a formula, such as 2 / eta."""
         return f"{self.limit.over_eta:.3g} / eta"
 
     @cached_property

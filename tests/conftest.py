@@ -97,6 +97,19 @@ def _figures_closed():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
+@pytest.fixture
+def log(tmp_path):
+    """Read what a log of this content says."""
+    from simulator.logs import read_log
+
+    def read(content, name="log.csv", columns=None):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_log(path, columns)
+
+    return read
+
+
 @pytest.fixture(scope="session")
 def seeds(request):
     return range(request.config.getoption("--seeds"))

@@ -12,7 +12,7 @@ import re
 import warnings
 
 import numpy as np
-from reader import Reader
+from reader_rules import Reader
 
 import simulator as sim
 

@@ -50,7 +50,7 @@ def drawing() -> Iterator[Callable[[Snapshot], None]]:
     # SIGTERM too leaves the terminal as it was.
     with interruptible(), ExitStack() as screen:
 
-        def show(sight: Snapshot) -> None:
+        def show(snapshot: Snapshot) -> None:
             nonlocal last
             now = time.monotonic()
             if now - last < _SECONDS_BETWEEN:
@@ -58,17 +58,17 @@ def drawing() -> Iterator[Callable[[Snapshot], None]]:
             if not last:
                 # Not before the first step: until then a compiler may have something to say.
                 screen.enter_context(live)
-            text = Text.from_ansi(picture(sight, console.width, console.height), no_wrap=True)
+            text = Text.from_ansi(picture(snapshot, console.width, console.height), no_wrap=True)
             live.update(text, refresh=True)
             last = time.monotonic()
 
         yield show
 
 
-def leave_picture(sight: Snapshot) -> None:
+def leave_picture(snapshot: Snapshot) -> None:
     """What stays of it, above the results."""
     from simulator.commands.picture import picture
 
     size = get_terminal_size()
-    click.echo(picture(sight, size.columns, min(size.lines - 1, _MOST_LINES)), err=True)
+    click.echo(picture(snapshot, size.columns, min(size.lines - 1, _MOST_LINES)), err=True)
     report()

@@ -335,7 +335,7 @@ def _first(kind: str) -> Any:
 
 
 def _made(kind: str) -> dict[str, Any]:
-    """What ``--model``, say, names, by name; each with those of the given options it takes."""
+    """What ``--model``, for example, names: by name, each with the given options that it takes."""
     from dataclasses import fields
 
     from simulator.sweeps import OURS, Spec, text_of

@@ -20,18 +20,18 @@ _MARGIN = 10
 _LOSS, _SHARPNESS, _THRESHOLD = "blue", "red", "bright_black"
 
 
-def picture(sight: Snapshot, width: int, height: int) -> str:
+def picture(snapshot: Snapshot, width: int, height: int) -> str:
     """The run up to where it is, in ``height`` lines of ``width`` columns at most, in colour."""
-    numbers = _numbers(sight)[:width]
+    numbers = _numbers(snapshot)[:width]
     if width < LEAST[0] or height < LEAST[1]:
         return numbers
     columns, rows = width - _MARGIN - 1, (height - 4) // 2
-    seen = slice(0, sight.step + 1)
+    seen = slice(0, snapshot.step + 1)
     loss, sharpness, threshold = (
         _logarithm(np.asarray(curve[seen], dtype=float))
-        for curve in (sight.loss, sight.sharpness, sight.threshold)
+        for curve in (snapshot.loss, snapshot.sharpness, snapshot.threshold)
     )
-    steps = len(sight.loss)
+    steps = len(snapshot.loss)
     pen = click.style("⠒", fg=_SHARPNESS), click.style("╌", fg=_THRESHOLD)
     lines = [_titled("loss")]
     lines += _panel(loss, steps, columns, rows)
@@ -41,14 +41,14 @@ def picture(sight: Snapshot, width: int, height: int) -> str:
     return "\n".join(lines)
 
 
-def _numbers(sight: Snapshot) -> str:
+def _numbers(snapshot: Snapshot) -> str:
     """Where it stands."""
-    at = sight.step
-    measured = sight.sharpness[: at + 1][np.isfinite(sight.sharpness[: at + 1])]
+    at = snapshot.step
+    measured = snapshot.sharpness[: at + 1][np.isfinite(snapshot.sharpness[: at + 1])]
     sharpness = f"{measured[-1]:.4g}" if measured.size else "unknown"
     return (
-        f"step {at + 1} of {len(sight.loss)}  loss {sight.loss[at]:.4g}  sharpness {sharpness}"
-        f"  threshold {float(sight.threshold[at]):.4g}  eta {sight.eta[at]:.4g}"
+        f"step {at + 1} of {len(snapshot.loss)}  loss {snapshot.loss[at]:.4g}  sharpness {sharpness}"
+        f"  threshold {float(snapshot.threshold[at]):.4g}  eta {snapshot.eta[at]:.4g}"
     )
 
 

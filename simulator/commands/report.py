@@ -102,23 +102,25 @@ def _check_known(spec: Spec, store: Path, *, curves: bool) -> None:
     """Refuse what only user-defined code could tell."""
     from simulator.sweeps import is_recorded
 
-    parts = [part for _, part in spec.parts()]
-    for kind, of_no_use in (("optimizer", True), ("model", curves and not spec.curves),
-                            ("schedule", curves and not spec.curves)):  # fmt: skip
-        own = next((o.name for o in (getattr(p, kind) for p in parts) if is_recorded(o)), None)
-        if own is None or not of_no_use:
-            continue
-        if kind == "optimizer":
-            raise InputError(
-                "store", store,
-                f"its optimizer {own} is user-defined, and its stability limit is not known here; "
-                "use warmup plot",
-            )  # fmt: skip
+    def user_defined(kind: str) -> str | None:
+        things = (getattr(part, kind) for _, part in spec.parts())
+        return next((thing.name for thing in things if is_recorded(thing)), None)
+
+    if name := user_defined("optimizer"):
         raise InputError(
-            "curves", "not in the store",
-            f"its {kind} {own} is user-defined, and cannot be run again here; give --no-curves, or "
-            "sweep with curves=True",
+            "store", store,
+            f"its optimizer {name} is user-defined, and its stability limit is not known here; use "
+            "warmup plot",
         )  # fmt: skip
+    if not curves or spec.curves:
+        return
+    for kind in ("model", "schedule"):
+        if name := user_defined(kind):
+            raise InputError(
+                "curves", "not in the store",
+                f"its {kind} {name} is user-defined, and cannot be run again here; give "
+                "--no-curves, or sweep with curves=True",
+            )  # fmt: skip
 
 
 def _check_color(dataset: xr.Dataset, color: str) -> None:

@@ -18,17 +18,8 @@ import click
 from simulator.checks import printable
 
 __all__ = [
-    "announce_compilation",
-    "drawing_obstacle",
-    "emit",
-    "marked",
-    "note",
-    "progress",
-    "report",
-    "set_quiet",
-    "shares",
-    "typed",
-    "without_color",
+    "announce_compilation", "drawing_obstacle", "emit", "marked", "note", "progress", "report",
+    "set_quiet", "shares", "typed", "without_color",
 ]  # fmt: skip
 
 _QUIET = "warmup.quiet"

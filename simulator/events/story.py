@@ -108,7 +108,7 @@ def explain(
         Of a log: what trained. Its stability limit is compared with the sharpness, if that was
         logged. Default: gradient descent.
     columns : sequence of str, optional
-        Of a log, where the names of its columns do not tell: ``["loss=train_loss", "eta=rate"]``,
+        Of a log with other names of columns: ``["loss=train_loss", "eta=rate"]``,
         or the columns of a table in order, such as ``["step", "loss", "-", "eta"]``, ``-`` for one
         to skip.
 

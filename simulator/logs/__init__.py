@@ -19,7 +19,7 @@ __all__ = ["QUANTITIES", "Account", "Log", "read_log"]
 
 
 def read_log(path: str | Path, columns: Sequence[str] | None = None) -> Log:
-    """Read a log; what it is, its beginning says.
+    """Read a log, in the format that its beginning shows.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def read_log(path: str | Path, columns: Sequence[str] | None = None) -> Log:
         A table with any of the usual separators, JSON lines, or a JSON list of records such as
         ``trainer_state.json`` of Hugging Face.
     columns : sequence of str, optional
-        Either ``QUANTITY=COLUMN``, of ``QUANTITIES``, for what the names of the columns do not
-        tell, or the quantities of a table's columns in order, ``-`` for one to skip.
+        Either ``QUANTITY=COLUMN``, of ``QUANTITIES``, for columns of other names, or the
+        quantities of a table's columns in order, ``-`` for one to skip.
 
     Raises
     ------

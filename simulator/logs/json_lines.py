@@ -37,7 +37,7 @@ def read_json_lines(path: Path, blocks: Iterator[Block], columns: Wanted) -> Row
             except RecursionError:
                 raise InputError("source", path, f"line {here} is nested too deeply") from None
             except ValueError as error:
-                if last:  # a line without an end: whoever wrote it was stopped
+                if last:  # a line without an end: its writer was stopped
                     unfinished = here
                     continue
                 reason = str(error).split(":")[0]

@@ -21,7 +21,7 @@ _SUMMARY = "train_runtime"
 
 
 class Records:
-    """What records say of each quantity, gathered one by one.
+    """The numbers of each quantity, gathered record by record.
 
     Parameters
     ----------

@@ -162,7 +162,7 @@ def _counted_on(
     rows: Rows, at: NDArray[np.int64], steps: Curve, epochs: Curve,
     again: NDArray[np.int64], columns: dict[str, Column],
 ) -> Numbering:  # fmt: skip
-    """Steps that begin again with each epoch: each epoch goes on where the last one ended."""
+    """Steps that begin again with each epoch: each epoch continues where the last one ended."""
     within = np.delete(np.diff(steps), again - 1)
     within = within[within > 0]
     odd = again[epochs[again] <= epochs[again - 1]]

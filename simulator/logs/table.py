@@ -1,7 +1,7 @@
 """Reading a table: csv, tsv, or any other of the usual separators, with a header or without.
 
 A block of lines that holds numbers only is read by NumPy; any other is read cell by cell, to the
-same values (``tests/test_logs.py`` compares them).
+same values (``tests/test_log_refusals.py`` compares them).
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class _Reader:
             return []
         header = self._header.fields
         if is_comment(line):
-            # It may be the header again, of whatever separator.
+            # It may be the header again, with any separator.
             if header and re.split(r"[\s,;|]+", uncommented(line)) == header:
                 self._pieces.append(self._count)
             return []

@@ -62,7 +62,7 @@ def _encoding(start: bytes) -> str:
 
 
 def _undecoded(path: Path) -> str:
-    """What is said of a file that cannot be decoded: the line, where lines can be told."""
+    """Why a file cannot be decoded, with the line where lines are known."""
     with path.open("rb") as content:
         if _encoding(content.read(4)) == "utf-8-sig":
             content.seek(0)

@@ -25,8 +25,8 @@ _TRACTABLE = 5.0
 class RMSProp(Optimizer):
     """v_t = beta2 v_{t-1} + (1 - beta2) g_t^2, u_t = g_t / (sqrt(v_t) + eps), v_0 = 0.
 
-    PyTorch's form: no bias correction, eps outside the root. (optax puts eps inside unless told
-    otherwise, and PyTorch's beta2 is 0.99.) With P = sqrt(v_t) + eps held fixed it is gradient
+    PyTorch's form: no bias correction, eps outside the root. (By default optax puts eps inside, and
+    PyTorch's beta2 is 0.99.) With P = sqrt(v_t) + eps held fixed it is gradient
     descent on P^-1 H: stable iff eta times the pre-conditioned sharpness is below 2.
 
     Parameters

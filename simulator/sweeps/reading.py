@@ -132,7 +132,7 @@ def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dic
 
 
 def recorded(path: Path, option: str) -> tuple[Spec, dict[str, Any]]:
-    """Spec and data of a store at a path that ``option`` named, whatever has become of its runs."""
+    """Spec and data of a store at a path that ``option`` named; its runs may be damaged."""
     return described(path, open_group(path, "r", option), option)
 
 

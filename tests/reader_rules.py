@@ -1,0 +1,330 @@
+"""What `reader.Reader` understands: each sentence of `sim.explain` with its check."""
+
+import re
+from itertools import pairwise
+
+import numpy as np
+from reader import CAUSE, NUMBER, PHASES, Reader, close, rule
+
+__all__ = ["Reader"]
+
+TIMES = r"(?:, # times the critical learning rate)?"
+
+
+def _times(r, times, top):
+    return times is None or close(times, top * r.ratio[0] / r.eta[0] if r.eta[0] else
+                                  top * r.sharpness[0] / r.over_eta)  # fmt: skip
+
+
+@rule("The learning rate is # throughout" + TIMES + r"\.")
+def _constant(r, eta, times):
+    return close(eta, r.eta[0]) and np.ptp(r.eta) <= 1e-6 * r.eta[0] and _times(r, times, r.eta[0])
+
+
+@rule("The learning rate is warmed up from # to # in # updates(?:( and stays there)| and falls to "
+      "# by the end)?" + TIMES + r"\.")  # fmt: skip
+def _warmup(r, first, top, updates, stays, last, times):
+    n, peak = int(updates), r.eta.max()
+    rises = (np.diff(r.eta[:n]) >= 0).all() and n - 1 == np.argmax(r.eta >= peak * (1 - 1e-8))
+    then = np.ptp(r.eta[n - 1 :]) < 1e-6 * peak if stays else last is None or (
+        close(last, r.eta[-1]) and r.eta[-1] < peak
+    )  # fmt: skip
+    ends = close(first, r.eta[0]) and close(top, peak) and r.eta[0] < peak
+    return ends and rises and then and _times(r, times, peak)
+
+
+@rule(r"The learning rate falls from # to #\.")
+def _falling(r, first, last):
+    return (
+        close(first, r.eta[0])
+        and close(last, r.eta[-1])
+        and (np.diff(r.eta) <= 1e-9 * r.eta[0]).all()
+    )
+
+
+@rule("The learning rate goes up and down, from # to #, at most #" + TIMES + r"\.")
+def _wandering(r, first, last, top, times):
+    steps = np.diff(r.eta)
+    ends = close(first, r.eta[0]) and close(last, r.eta[-1]) and close(top, r.eta.max())
+    return ends and (steps > 0).any() and (steps < 0).any() and _times(r, times, r.eta.max())
+
+
+@rule(r"The sharpness was not measured, so only the loss is described\.")
+def _unmeasured(r):
+    return not np.isfinite(r.sharpness).any()
+
+
+@rule(r"Until NAME crosses the threshold # / eta at step #, it (.*)\.")
+def _until(r, name, over, step, change):
+    return (
+        name == r.name and close(over, r.over_eta) and r.crossings[0] == int(step)
+        and _evolves(r, change)
+    )  # fmt: skip
+
+
+@rule(r"NAME ((?:stays|rises|falls|goes up|is ).*)\.")
+def _evolution(r, name, change):
+    if change.startswith("is ") and "but" in change:
+        return _quiet(r, name, change)
+    return name == r.name and not r.crossings.size and _evolves(r, change)
+
+
+@rule(r"It never exceeds the threshold # / eta: it is at most # times it\.")
+def _never(r, over, share):
+    top, at_most = r.ratio[r.rows].max(), float(share)
+    return close(over, r.over_eta) and top <= 1 and at_most <= 1.05 * top <= 1.05 * at_most + 0.003
+
+
+def _evolves(r, change):
+    values, rows = r.sharpness[r.before], r.before
+    if found := re.fullmatch(f"stays within 5 % of {NUMBER}", change):
+        return close(found[1], values[0]) and (np.abs(values / values[0] - 1) < 0.0501).all()
+    if found := re.fullmatch(f"is {NUMBER}: too few measurements to show a trend", change):
+        return close(found[1], values[0]) and (len(values) < 2 or values[0] <= 0)
+    if found := re.fullmatch(
+        f"goes up and down between {NUMBER} and {NUMBER}, from {NUMBER} to {NUMBER}: mostly (.*)",
+        change,
+    ):
+        seen = values.min(), values.max(), values[0], values[-1]
+        numbers = all(close(t, v) for t, v in zip(found.groups()[:4], seen, strict=True))
+        return numbers and PHASES[found[5]] in _longest(values)
+    if found := re.fullmatch(
+        f"falls from {NUMBER} to {NUMBER} by step {NUMBER}, a transient of the preconditioner, and "
+        f"is {NUMBER} at the end of this stretch", change,
+    ):  # fmt: skip
+        at = list(rows).index(int(found[3]))
+        seen = values[0], values[at], values[-1]
+        numbers = [close(found[i], v) for i, v in zip((1, 2, 4), seen, strict=True)]
+        return all(numbers) and values.min() >= 0.94 * values[at] and 2 * at < len(values) - 1
+    return _legs(change, values, rows)
+
+
+def _legs(change, values, rows):
+    """Rises or falls from A to B at step s, then ... to Z: each leg one way, within its ends."""
+    text, _, phase = change.partition(": ")
+    first = re.match(f"(rises|falls) from {NUMBER} ", text)
+    if first is None or not close(first[2], values[0]):
+        return False
+    parts, at, verb, good = text[first.end() :].split(", then "), 0, first[1], True
+    for number, part in enumerate(parts):
+        words = part.split(" ")
+        if number:
+            verb, words = words[0], words[1:]
+        last = number == len(parts) - 1
+        to = len(values) - 1 if last else list(rows).index(int(words[-1]))
+        leg = values[at : to + 1]
+        low, high = sorted((leg[0], leg[-1]))
+        good &= close(words[1], leg[-1]) and (leg[-1] > leg[0]) == (verb == "rises")
+        good &= leg.min() > low - 0.06 * abs(low) and leg.max() < high + 0.06 * abs(high)
+        at = to
+    named, _, after = phase.partition(" after a ")
+    if len(parts) == 1 or after:
+        good &= PHASES.get(named, 0) == (1 if verb == "rises" else -1)
+    return bool(good and (phase == "" or named in PHASES))
+
+
+def _longest(values):
+    """Directions of the longest stretches between start, extremes and end, by two readings."""
+    found = set()
+    for slack in (1.0, 1.06):
+        low = int(np.argmax(values <= slack * values.min()))
+        high = int(np.argmax(values >= values.max() / slack))
+        corners = sorted({0, low, high, len(values) - 1})
+        legs = [(b - a, np.sign(values[b] - values[a])) for a, b in pairwise(corners)
+                if abs(values[b] / values[a] - 1) > 0.0499]  # fmt: skip
+        found |= {sign for length, sign in legs if length >= 0.8 * max(legs)[0]}
+    return found
+
+
+@rule(r"The first update is already above the threshold: NAME is #, # times # / eta\.")
+def _above(r, name, value, share, over):
+    return (
+        name == r.name and close(value, r.sharpness[0]) and close(share, r.ratio[0])
+        and r.ratio[0] > 1 and close(over, r.over_eta)
+    )  # fmt: skip
+
+
+@rule(r"It is below the threshold at step #(, without a catapult)?\.")
+def _below(r, step, without):
+    first = r.rows[r.ratio[r.rows] <= 1][0]
+    loss = r.averaged(None)[: first + 1]
+    calm = r.noisy or (loss <= 1.1 * np.minimum.accumulate(loss)).all()
+    return int(step) == first and (not without or calm)
+
+
+LOSS = r"(?:loss|loss, averaged over # updates,)"
+
+
+@rule(f"A catapult follows: {CAUSE}" + r"\.")
+def _one(r, cause):
+    spoken = " ".join(r.spoken)
+    end = int(re.search(r"is back at step (\d+)", spoken)[1])
+    return r.caused(cause, r.crossings_by(end))
+
+
+@rule(f"The {LOSS} leaves its minimum at step #, peaks at # times it at step # and is back at "
+      r"step #\.")  # fmt: skip
+def _excursion(r, updates, start, times, peak, end):
+    loss, a, b, c = r.averaged(updates), int(start), int(peak), int(end)
+    return (
+        r.noisy == (updates is not None) and a < b < c and (a, b, c) in r.excursions(loss)
+        and close(times, loss[b] / loss[a]) and r.unstable(a, c)
+    )  # fmt: skip
+
+
+@rule(r"# catapults follow from step # to step #, the largest to # times the loss before it: "
+      r"(.*)\.")  # fmt: skip
+def _several(r, count, start, end, times, causes):
+    counts = [int(n) for n in re.findall(r"in (\d+), ", causes)] or [int(count)]
+    named = [re.sub(r"in \d+, ", "", cause) for cause in causes.split("; ")]
+    known = all(r.caused(c, r.crossings_by(int(end))) for c in named)
+    if r.noisy:
+        return known and sum(counts) == int(count)
+    loss = r.averaged(None)
+    found = [e for e in r.excursions(loss) if e[0] >= int(start) and e[2] <= int(end)]
+    heights = [loss[b] / loss[a] for a, b, c in found if r.unstable(a, c)]
+    return (
+        known and sum(counts) == int(count) and len(heights) >= int(count) > 1
+        and any(close(times, height) for height in heights)
+        and found[0][0] == int(start) and found[-1][2] == int(end)
+    )  # fmt: skip
+
+
+@rule(r"Meanwhile NAME (falls|goes) from # to #\.")
+def _meanwhile(r, name, verb, first, last):
+    values = r.sharpness[r.rows]
+    seen = any(close(first, v) for v in values) and any(close(last, v) for v in values)
+    return name == r.name and seen and (verb == "falls") <= (float(last) <= float(first))
+
+
+@rule(r"There is no catapult\.")
+def _no_catapult(r):
+    loss = r.averaged(None)
+    found = [(a, c) for a, _, c in r.excursions(loss) if r.unstable(a, c)]
+    return r.noisy or all((loss[c:] == loss[c]).all() for _, c in found)
+
+
+def _quiet(r, name, change):
+    found = re.fullmatch(
+        f"is at most {NUMBER} times the threshold, but the loss never rises by a tenth above its "
+        "running minimum: no catapult", change,
+    )  # fmt: skip
+    loss = r.averaged(None)
+    calm = (loss <= 1.1 * np.minimum.accumulate(loss)).all()
+    return bool(found) and name == r.name and calm and close(found[1], r.ratio[r.rows].max())
+
+
+def _at_edge(r, first, last, mean):
+    rows = r.rows[(r.rows >= int(first)) & (r.rows <= int(last))]
+    ratio, loss = r.ratio[rows], np.diff(r.loss[int(first) : int(last) + 1])
+    marked = ((ratio > 0.84) & (ratio < 1.51)) | np.r_[False, (ratio[1:] > 1) != (ratio[:-1] > 1)]
+    gaps = np.diff(np.flatnonzero(np.r_[True, marked, True]))
+    again = np.isin(r.crossings, rows).sum() > 1
+    shaken = (loss > 0).any() and (loss < 0).any()
+    return (
+        len(rows) >= 32 and abs(ratio.mean() - float(mean)) < 0.0051 and 0.84 < ratio.mean() < 1.51
+        and ratio[0] > 1 and gaps.max() < 20 and (again or shaken)
+        and np.ptp(r.sharpness[rows]) > 5e-4 * r.sharpness[rows].max()
+    )  # fmt: skip
+
+
+@rule("From step # to step # training is at the edge of stability(?: \\(" + CAUSE + "\\))?: NAME "
+      "stays near the threshold, on average at # times the threshold"
+      r"(?:, with # catapults?)?\.")  # fmt: skip
+def _edge(r, first, last, cause, name, mean, count):
+    peaks = [b for a, b, c in r.excursions(r.averaged(None)) if int(first) <= b <= int(last)]
+    return (
+        name == r.name and _at_edge(r, first, last, mean)
+        and (count is None or r.noisy or len(peaks) >= int(count) > 0)
+        and (cause is None or r.caused(cause, [int(first)]))
+    )  # fmt: skip
+
+
+@rule(r"It is there again from step # to step #, on average at # times the threshold\.")
+def _again(r, first, last, mean):
+    return _at_edge(r, first, last, mean)
+
+
+@rule(r"There are # such stretches; the last ends at step #\.")
+def _stretches(r, count, last):
+    return int(count) > 2 and int(last) in r.rows
+
+
+@rule(f"The {LOSS} rises from its minimum \\(# at step #\\) and has not recovered by the end\\.")
+def _unrecovered(r, updates, lowest, step):
+    loss = r.averaged(updates)
+    last = min(loss[-1], r.last_loss) if np.isfinite(r.last_loss) else loss[-1]
+    return (
+        r.noisy == (updates is not None) and close(lowest, loss.min())
+        and np.isclose(loss[int(step)], loss.min()) and last > 1.1 * loss.min()
+    )  # fmt: skip
+
+
+def _ends(r, first, last):
+    final = r.last_loss if np.isfinite(r.last_loss) else r.loss[-1]
+    return close(first, r.loss[0]) and close(last, final) and not r.lost.size
+
+
+@rule("The loss goes from # to #"
+      r"(?:, and NAME ends (at|above|below) the threshold \(# times it\))?\.")  # fmt: skip
+def _end(r, first, last, name, place, share):
+    if not _ends(r, first, last) or name is None:
+        return _ends(r, first, last) and not r.rows.size
+    near = r.ratio[r.rows[-1]]
+    where = "at" if 0.9 <= near <= 1.1 else "above" if near > 1 else "below"
+    return name == r.name and where == place and close(share, near)
+
+
+@rule(r"The loss goes from # to #(?: after a peak of # at step #)?(?:, (no better than|less than "
+      r"10 % better than) the best constant output \(#\)|, but most of the last 32 losses are less "
+      r"than 10 % better than the best constant output \(#\))?: (.*)\.")  # fmt: skip
+def _stuck(r, first, last, peak, step, better, constant, other, reason):
+    losses = np.append(r.loss, r.last_loss)[-32:]
+    bound = 0.9 * r.constant if r.constant else r.loss[0] * (1 if r.constant is None else 0.9)
+    good = _ends(r, first, last) and len(r.loss) >= 32 and np.mean(losses >= bound) >= 0.5
+    if peak is not None:
+        good &= close(peak, r.loss.max()) and r.loss[int(step)] == r.loss.max()
+        good &= r.loss.max() > max(float(first), float(last))
+    if constant or other:
+        good &= close(constant or other, r.constant)
+    if better:
+        good &= (r.last_loss >= r.constant) == (better == "no better than")
+    if reason == "the network is dead, its gradient is zero":
+        return good and r.gradient is not None and not np.any(r.gradient)
+    if found := re.fullmatch(r"the loss has not changed in the last (\d+) rows", reason):
+        return good and np.ptp(r.loss[-int(found[1]) :]) == 0
+    return good and reason in ("the run is stuck", "training has failed without diverging")
+
+
+@rule("The gradients at the peak inflated the second moment and the preconditioner, # times, which "
+      r"makes every later update smaller\.")  # fmt: skip
+def _inflated(r, times):
+    p, peak = r.plain / r.sharpness, int(np.argmax(r.loss))
+    rows = r.rows[p[r.rows] > 0]
+    before, after = rows[rows < max(peak, 1)], rows[rows > peak]
+    return close(times, p[after].max() / p[before[-1]], 2) and float(times) > 9
+
+
+@rule(r"The loss leaves its minimum of # at step # and never comes back\.")
+def _leaves(r, lowest, step):
+    loss = r.averaged(None)
+    return close(lowest, loss.min()) and loss[int(step)] == loss.min() and _gone(r)
+
+
+def _gone(r):
+    return bool(r.lost.size) or not np.isfinite(r.last_loss)
+
+
+@rule(r"At step # the loss is no longer finite: training has diverged\.")
+def _diverged(r, step):
+    return _gone(r) and int(step) == r.end
+
+
+@rule(r"The loss is not finite from the first step: training has diverged\.")
+def _lost(r):
+    return r.end == 0
+
+
+@rule(r"# of # measurements of NAME did not converge; the true values may differ\.")
+def _doubtful(r, count, every, name):
+    return int(count) == (~r.converged).sum() and int(every) == np.isfinite(r.sharpness).sum()
