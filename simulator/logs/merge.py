@@ -63,12 +63,7 @@ def merge(rows: Rows, chosen: dict[str, str]) -> Log:
         Where two columns may hold one quantity and differ, where none is a loss, and for steps that
         make no sense; with the line.
     """
-    named = candidates(rows.path, rows.names, chosen)
-    if "loss" not in named:
-        names = mentioned(rows.names) or "none"
-        remedy = f"has no training loss (columns: {names}); name it with --columns loss=NAME"
-        raise InputError("source", rows.path, remedy)
-    taken = _chosen(rows, named)
+    taken = _chosen(rows, _named(rows, chosen))
     if "loss" not in taken:
         raise InputError("source", rows.path, "has no row with a loss")
     columns = {name: rows.columns[taken[name]] for name in _CURVES if name in taken}
@@ -88,33 +83,54 @@ def merge(rows: Rows, chosen: dict[str, str]) -> Log:
         name: _bounded(part(_last_given(column, begins), having))
         for name, column in columns.items()
     }
-    finite = np.isfinite(curves["loss"])
-    if not finite.any():
+    gap = _gaps(curves["loss"])
+    if gap is None:
         raise InputError("source", rows.path, "has no finite loss")
-    every = _spacing(step)
-    first, last = int(step[0]), int(step[-1])
-    gap = ~finite
-    gap[np.flatnonzero(finite)[-1] :] = False
-    gaps, whole = step[gap], np.flatnonzero(~gap)
-    step = part(step, whole)
-    curves = {name: part(curve, whole) for name, curve in curves.items()}
-    missing = np.full(len(step), np.nan)
-    notes = [*rows.notes, *numbering.notes]
-    for name in curves:
-        measured = int(np.isfinite(curves[name]).sum())
-        if name != "loss" and measured < len(step):
-            known_at = f"known at {measured} of {len(step)} {numbering.unit}s"
-            notes.append(f"The {CALLED[name]} is {known_at}.")
-    if (left := int((~known).sum())) and numbering.unit != "row":
-        notes.append(f"{left} {numbering.unit}{'s' * (left > 1)} without a loss left out.")
+    whole = np.flatnonzero(~gap)
+    kept = {name: part(curve, whole) for name, curve in curves.items()}
     used = {name: taken[name] for name in (*numbering.columns, *columns)}
     account = Account(
-        rows=len(rows), steps=len(step), columns=used,
+        rows=len(rows), steps=len(whole), columns=used,
         skipped=tuple(name for name in rows.names if name and name not in used.values()),
-        unit=numbering.unit, first=first, last=last, every=every,
-        gaps=tuple(map(int, gaps)), resumed=numbering.resumed, notes=tuple(notes),
+        unit=numbering.unit, first=int(step[0]), last=int(step[-1]), every=_spacing(step),
+        gaps=tuple(map(int, step[gap])), resumed=numbering.resumed,
+        notes=(*rows.notes, *numbering.notes, *_doubts(kept, numbering.unit, int((~known).sum()))),
     )  # fmt: skip
-    return Log(step, **{name: curves.get(name, missing) for name in _CURVES}, account=account)
+    missing = np.full(len(whole), np.nan)
+    every_curve = {name: kept.get(name, missing) for name in _CURVES}
+    return Log(part(step, whole), **every_curve, account=account)
+
+
+def _named(rows: Rows, chosen: dict[str, str]) -> dict[str, list[list[str]]]:
+    """The columns that may hold each quantity; a loss is among them."""
+    named = candidates(rows.path, rows.names, chosen)
+    if "loss" not in named:
+        names = mentioned(rows.names) or "none"
+        remedy = f"has no training loss (columns: {names}); name it with --columns loss=NAME"
+        raise InputError("source", rows.path, remedy)
+    return named
+
+
+def _gaps(loss: Curve) -> NDArray[np.bool_] | None:
+    """Where a loss is not finite that has a finite one after it; None if none is finite."""
+    finite = np.isfinite(loss)
+    if not finite.any():
+        return None
+    gap = ~finite
+    gap[np.flatnonzero(finite)[-1] :] = False
+    return gap
+
+
+def _doubts(curves: dict[str, Curve], unit: str, without_loss: int) -> list[str]:
+    """Sentences on what is known at some steps only, and on steps that were left out."""
+    notes = []
+    for name, curve in curves.items():
+        measured = int(np.isfinite(curve).sum())
+        if name != "loss" and measured < len(curve):
+            notes.append(f"The {CALLED[name]} is known at {measured} of {len(curve)} {unit}s.")
+    if without_loss and unit != "row":
+        notes.append(f"{without_loss} {unit}{'s' * (without_loss > 1)} without a loss left out.")
+    return notes
 
 
 def _chosen(rows: Rows, named: dict[str, list[list[str]]]) -> dict[str, str]:
