@@ -53,7 +53,7 @@ def ours(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):  # type: ign
     batched, begin, ends = _in_lanes(delta0, lam0, kappa, y, eta_init, eta_trgt)
     weights = sim.Warmup(t_wrm=t_wrm).weights(steps)
     found = ensemble.train_batched(
-        batched, begin, ends, weights, sim.GD(), sharpness_every=1, constant_loss=None
+        batched, begin, ends, weights, sim.GD(), measured=True, constant_loss=None
     )
     # Of the steps alone: the peers do not look at the state after the last update.
     kept = {name: found.summary[row] for name, row in ROWS.items()}

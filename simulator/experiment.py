@@ -35,7 +35,8 @@ class Experiment:
         Each layer at the learning-rate factor of the model's parameterization: muP under an
         adaptive optimizer. The effective sharpness is then the pre-conditioned one.
     sharpness_every : int
-        Measure before every so many updates, and after the last; 0 is never.
+        Measure before every so many updates, where something happens in between, and after the
+        last; 0 is never.
     top_k : int
         Eigenvalues to follow.
     sharpness_tol : float

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 __all__ = [
     "AT_THRESHOLD", "EDGE_MEAN", "GAIN", "LAST_LOSSES", "MOST", "MOVED", "NATURAL_PHASES",
     "OUTCOMES", "RISE", "TREND", "Catapult", "Ending", "Evolution", "catapults", "ending",
-    "evolution", "is_at_edge", "is_still", "late_measurements", "natural_phase", "outcome",
-    "outcome_of", "phase_of", "stuck", "target", "trainable",
+    "evolution", "first_late", "is_at_edge", "is_still", "measured_within", "natural_phase",
+    "outcome", "outcome_of", "phase_of", "smooth_rows", "stuck", "target", "trainable",
 ]  # fmt: skip
 
 Curve = NDArray[np.float64]
@@ -73,9 +73,9 @@ class Catapult:
 def catapults(loss: Curve, ratio: Curve | None = None, rise: float = RISE) -> list[Catapult]:
     """Excursions of the loss by more than 10 % above its running minimum that come back to it.
 
-    In the measurements from the last one before the start to the end, or to the next one where none
-    lies between, the ratio must have exceeded 1: momentum makes the loss rise below the threshold
-    too, and that is no catapult. Where it was never measured, the loss alone must do. Nor is an
+    In the measurements from the start to the end, or in those before and after where none lies
+    between, the ratio must have exceeded 1: momentum makes the loss rise below the threshold too,
+    and that is no catapult. Where it was never measured, the loss alone must do. Nor is an
     excursion a catapult that has not come back by the last step, or that killed the network: a dead
     one comes back as well, to the loss of its constant output, and never moves again.
 
@@ -94,15 +94,25 @@ def catapults(loss: Curve, ratio: Curve | None = None, rise: float = RISE) -> li
             peak = step if peak == start or loss[step] > loss[peak] else peak
             continue
         if peak > start and loss[peak] > rise * loss[start]:
-            before = max(int(np.searchsorted(measured, start, "right")) - 1, 0)
-            within = int(np.searchsorted(measured, step, "right"))
-            unseen = not (within and measured[within - 1] > start)
-            around = measured[before : within + unseen]
+            around = measured[measured_within(measured, start, step)]
             dead = step + 1 < len(loss) and (loss[step:] == loss[step]).all()
             if not dead and (ratio is None or not around.size or ratio[around].max() > 1):
                 found.append(Catapult(start, peak, step))
         start = peak = step
     return found
+
+
+def smooth_rows(updates_per_epoch: int) -> int:
+    """Over how many losses batch noise averages out: whole epochs, and 32 updates or more."""
+    epoch = updates_per_epoch
+    return 1 if epoch == 1 else epoch * -(-LAST_LOSSES // epoch)
+
+
+def measured_within(measured: NDArray[np.intp], start: int, end: int) -> slice:
+    """The places, in the rows ``measured``, of those from start to end, or of the two around."""
+    first = int(np.searchsorted(measured, start))
+    last = int(np.searchsorted(measured, end, "right"))
+    return slice(first, last) if last > first else slice(max(first - 1, 0), last + 1)
 
 
 class Evolution(NamedTuple):
@@ -116,8 +126,8 @@ class Evolution(NamedTuple):
         The first and the last sharpness.
     low, high : float, or array
         Its turning points: the last value that was more than 5 % below, or above, all before.
-    low_at, high_at : int, or array
-        Which measurements they were.
+    low_at, high_at, last_at : int, or array
+        How many rows after the first measurement these lie.
     """
 
     measurements: Any
@@ -127,6 +137,7 @@ class Evolution(NamedTuple):
     low_at: Any
     high: Any
     high_at: Any
+    last_at: Any
 
 
 def evolution(sharpness: Curve, ratio: Curve) -> tuple[Evolution, NDArray[np.intp]]:
@@ -135,12 +146,13 @@ def evolution(sharpness: Curve, ratio: Curve) -> tuple[Evolution, NDArray[np.int
     above = ratio[rows] > 1
     rows = rows[: int(np.argmax(above))] if above.any() else rows
     if not rows.size:
-        return Evolution(0, math.nan, math.nan, math.nan, 0, math.nan, 0), rows
-    values = sharpness[rows]
-    low_at, high_at = _last_new_low(values), _last_new_low(-values)
+        return Evolution(0, math.nan, math.nan, math.nan, 0, math.nan, 0, 0), rows
+    values, since = sharpness[rows], rows - rows[0]
+    low, high = _last_new_low(values), _last_new_low(-values)
     return Evolution(
-        len(rows), values[0], values[-1], values[low_at], low_at, values[high_at], high_at
-    ), rows
+        len(rows), values[0], values[-1], values[low], since[low], values[high], since[high],
+        since[-1],
+    ), rows  # fmt: skip
 
 
 def _last_new_low(values: Curve) -> int:
@@ -160,15 +172,13 @@ def phase_of(seen: Evolution, *, adaptive: bool = False) -> Any:
     down = seen.low_at < seen.high_at
     first, last = np.where(down, seen.low, seen.high), np.where(down, seen.high, seen.low)
     corners = np.stack(np.broadcast_arrays(seen.first, first, last, seen.last))
-    lengths = np.stack(
-        np.broadcast_arrays(first_at, last_at - first_at, seen.measurements - 1 - last_at)
-    )
+    lengths = np.stack(np.broadcast_arrays(first_at, last_at - first_at, seen.last_at - last_at))
     change = np.diff(corners, axis=0)
     moved = np.abs(change) > TREND * np.abs(corners[:-1])
     lengths = np.where(moved, lengths, 0)
     if adaptive:
         opening = np.argmax(lengths > 0, axis=0)[None]
-        short = 2 * np.take_along_axis(lengths, opening, 0) < seen.measurements - 1
+        short = 2 * np.take_along_axis(lengths, opening, 0) < seen.last_at
         falls = np.take_along_axis(change, opening, 0) < 0
         skipped = np.take_along_axis(lengths, opening, 0) * ~(short & falls)
         np.put_along_axis(lengths, opening, skipped, 0)
@@ -241,6 +251,7 @@ class Ending(NamedTuple):
     Attributes
     ----------
     mean_ratio : float, or array
+        Over the rows, each of which counts the last measurement before it.
     entries : int, or array
         How often the ratio rises above 1.
     rises : float, or array
@@ -255,22 +266,24 @@ class Ending(NamedTuple):
     variation: Any
 
 
-def late_measurements(measured: int) -> int:
-    """How many of so many measurements are late: the last quarter."""
-    return max(1, measured // 4)
+def first_late(rows: int) -> int:
+    """The row with which the last quarter begins."""
+    return rows - max(1, rows // 4)
 
 
 def ending(loss: Curve, ratio: Curve, sharpness: Curve, first: int, last: int) -> Ending:
-    """The features of rows ``first`` to ``last``, of which ``first`` is measured."""
-    measured = np.flatnonzero(np.isfinite(ratio))
-    before, within = measured[measured < first][-1:], measured[measured >= first]
-    within = within[within <= last]
-    above = ratio[np.concatenate([before, within])] > 1
-    entries = np.count_nonzero(above[1:] & ~above[:-1]) + (not before.size and above[0])
+    """The features of rows ``first`` to ``last``; measured is one of them, or one before."""
+    measured = np.flatnonzero(np.isfinite(ratio[: last + 1]))
+    begin = int(np.searchsorted(measured, first, "right")) - 1
+    # What was measured before counts until the next measurement.
+    within = measured[max(begin, 0) :]
+    above = ratio[measured[max(begin - (within[0] == first), 0) :]] > 1
+    entries = np.count_nonzero(above[1:] & ~above[:-1]) + (begin < 0 and above[0])
+    rows = np.diff(np.append(np.maximum(within, first), last + 1))
     losses, values = loss[max(first - 1, 0) : last + 1], sharpness[within]
     rises = np.count_nonzero(losses[1:] > losses[:-1]) / max(len(losses) - 1, 1)
     variation = (values.max() - values.min()) / values.max() if values.max() > 0 else 0.0
-    return Ending(ratio[within].mean(), entries, rises, variation)
+    return Ending(np.average(ratio[within], weights=rows), entries, rises, variation)
 
 
 def is_at_edge(seen: Ending, *, loss_tells: bool) -> Any:
@@ -292,6 +305,7 @@ def outcome(
     ratio: Curve,
     sharpness: Curve,
     *,
+    ratio_final: float,
     diverged: bool,
     trained: bool,
     stuck: bool,
@@ -303,22 +317,23 @@ def outcome(
     Parameters
     ----------
     loss, ratio, sharpness : arrays, shape (steps,)
+    ratio_final : float
+        At the end.
     diverged, trained, stuck : bool
     n_catapults : int
     loss_tells : bool
         See `is_at_edge`.
     """
-    measured = np.flatnonzero(np.isfinite(ratio))
-    late = int(measured[-late_measurements(len(measured))]) if measured.size else len(loss)
+    late = first_late(len(loss))
     edge = still = False
-    if measured.size and not diverged:
+    measured = bool(np.isfinite(ratio).any())
+    if measured and not diverged:
         seen = ending(loss, ratio, sharpness, late, len(loss) - 1)
-        edge = is_at_edge(seen, loss_tells=loss_tells) and ratio[measured].max() > 1
+        edge = bool(is_at_edge(seen, loss_tells=loss_tells) and np.nanmax(ratio) > 1)
         still = is_still(loss[late:].max(), loss[late:].min(), loss[0], len(loss) - late)
     return str(outcome_of(
-        diverged=diverged, trained=trained, stuck=stuck, measured=measured.size > 0, still=still,
-        ratio_last=ratio[measured[-1]] if measured.size else math.nan, edge=edge,
-        n_catapults=n_catapults,
+        diverged=diverged, trained=trained, stuck=stuck, measured=measured, still=still,
+        ratio_final=ratio_final, edge=edge, n_catapults=n_catapults,
     ))  # fmt: skip
 
 
@@ -329,26 +344,26 @@ def outcome_of(
     stuck: Any,
     measured: Any,
     still: Any,
-    ratio_last: Any,
+    ratio_final: Any,
     edge: Any,
     n_catapults: Any,
 ) -> Any:
     """One of ``OUTCOMES``, elementwise.
 
-    Stability is judged by the last quarter of the measurements, never by a finite loss: a
+    Stability is judged by the last quarter of the run, never by a finite loss: a
     deterministic run whose residual has underflowed to nothing (``still``) sits at a minimum that
-    the slightest noise would leave. Such a run is stuck if its last ratio exceeds 1.
+    the slightest noise would leave. Such a run is stuck if its ratio at the end exceeds 1.
 
     Parameters
     ----------
     diverged, trained, stuck, measured, still, edge : bool, or arrays of it
         ``measured``: whether there is a ratio at all. ``still``: late losses that have vanished, or
         do not change. ``edge``: `is_at_edge` of the last quarter, of a run that has crossed 1.
-    ratio_last : float, or array
-        The last ratio.
+    ratio_final : float, or array
+        The ratio at the end.
     n_catapults : int, or array
     """
-    above = np.asarray(ratio_last) > 1
+    above = np.asarray(ratio_final) > 1
     return np.select(
         [
             np.asarray(diverged),

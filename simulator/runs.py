@@ -107,6 +107,14 @@ class Run(Trajectory):
         return self.diverged_step
 
     @property
+    def ratio_final(self) -> float:
+        """The ratio after the last update, at its learning rate; before it, where not finite."""
+        pre = self.preconditioned_sharpness_final
+        sharpness = pre if self.adaptive else self.sharpness_final
+        final = float(self.limit.ratio(np.array([sharpness]), self.eta[-1:])[0])
+        return final if math.isfinite(final) else super().ratio_final
+
+    @property
     def loss_max(self) -> float:
         """Largest finite loss on the way."""
         return _largest(np.append(self.loss, self.loss_final))

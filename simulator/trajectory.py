@@ -112,9 +112,8 @@ class Trajectory:
 
     @property
     def smooth_rows(self) -> int:
-        """Updates that `smooth_loss` averages: whole epochs, and 32 updates or more."""
-        epoch = self.updates_per_epoch
-        return 1 if epoch == 1 else epoch * -(-regimes.LAST_LOSSES // epoch)
+        """Updates that `smooth_loss` averages."""
+        return regimes.smooth_rows(self.updates_per_epoch)
 
     @property
     def loss_name(self) -> str:
@@ -197,12 +196,18 @@ class Trajectory:
         return self.limit.memoryless and self.updates_per_epoch == 1
 
     @property
+    def ratio_final(self) -> float:
+        """The ratio at the end: the last one measured; NaN where there is none."""
+        measured = self.ratio[np.isfinite(self.ratio)]
+        return float(measured[-1]) if measured.size else math.nan
+
+    @property
     def outcome(self) -> str:
         """See `simulator.regimes.outcome`."""
         return regimes.outcome(
-            self.loss, self.ratio, self.effective_sharpness, diverged=self.diverged,
-            trained=self.trainable, stuck=self.stuck, n_catapults=self.n_catapults,
-            loss_tells=self.loss_tells,
+            self.loss, self.ratio, self.effective_sharpness, ratio_final=self.ratio_final,
+            diverged=self.diverged, trained=self.trainable, stuck=self.stuck,
+            n_catapults=self.n_catapults, loss_tells=self.loss_tells,
         )  # fmt: skip
 
     def at(self, row: int) -> int:

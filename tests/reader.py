@@ -83,11 +83,10 @@ class Reader:
 
     def unstable(self, start, end):
         """Whether a ratio above 1 was measured around these rows, or nothing was."""
-        before, after = self.rows[self.rows <= start], self.rows[self.rows >= end]
-        first, last = (before[-1] if before.size else 0), end
-        if after.size and not ((self.rows > start) & (self.rows <= end)).any():
-            last = after[0]
-        near = self.rows[(self.rows >= first) & (self.rows <= last)]
+        near = self.rows[(self.rows >= start) & (self.rows <= end)]
+        if not near.size:
+            before, after = self.rows[self.rows <= start], self.rows[self.rows >= end]
+            near = np.concatenate([before[-1:], after[:1]])
         return not near.size or self.ratio[near].max() > 1
 
     @property

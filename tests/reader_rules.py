@@ -54,10 +54,12 @@ def _unmeasured(r):
     return not np.isfinite(r.sharpness).any()
 
 
-@rule(r"Until NAME crosses the threshold # / eta at step #, it (.*)\.")
-def _until(r, name, over, step, change):
+@rule(r"Until NAME crosses the threshold # / eta (?:at step|between steps # and) #, it (.*)\.")
+def _until(r, name, over, before, step, change):
+    seen = int(r.before[-1])
+    when = int(before) == seen < int(step) - 1 if before else seen == int(step) - 1
     return (
-        name == r.name and close(over, r.over_eta) and r.crossings[0] == int(step)
+        name == r.name and close(over, r.over_eta) and r.crossings[0] == int(step) and when
         and _evolves(r, change)
     )  # fmt: skip
 
@@ -87,7 +89,7 @@ def _evolves(r, change):
     ):
         seen = values.min(), values.max(), values[0], values[-1]
         numbers = all(close(t, v) for t, v in zip(found.groups()[:4], seen, strict=True))
-        return numbers and PHASES[found[5]] in _longest(values)
+        return numbers and PHASES[found[5]] in _longest(values, rows)
     if found := re.fullmatch(
         f"falls from {NUMBER} to {NUMBER} by step {NUMBER}, a transient of the preconditioner, and "
         f"is {NUMBER} at the end of this stretch", change,
@@ -95,7 +97,8 @@ def _evolves(r, change):
         at = list(rows).index(int(found[3]))
         seen = values[0], values[at], values[-1]
         numbers = [close(found[i], v) for i, v in zip((1, 2, 4), seen, strict=True)]
-        return all(numbers) and values.min() >= 0.94 * values[at] and 2 * at < len(values) - 1
+        half = 0.5 * (rows[-1] - rows[0])
+        return all(numbers) and values.min() >= 0.94 * values[at] and rows[at] - rows[0] < half
     return _legs(change, values, rows)
 
 
@@ -123,14 +126,14 @@ def _legs(change, values, rows):
     return bool(good and (phase == "" or named in PHASES))
 
 
-def _longest(values):
+def _longest(values, rows):
     """Directions of the longest stretches between start, extremes and end, by two readings."""
     found = set()
     for slack in (1.0, 1.06):
         low = int(np.argmax(values <= slack * values.min()))
         high = int(np.argmax(values >= values.max() / slack))
         corners = sorted({0, low, high, len(values) - 1})
-        legs = [(b - a, np.sign(values[b] - values[a])) for a, b in pairwise(corners)
+        legs = [(rows[b] - rows[a], np.sign(values[b] - values[a])) for a, b in pairwise(corners)
                 if abs(values[b] / values[a] - 1) > 0.0499]  # fmt: skip
         found |= {sign for length, sign in legs if length >= 0.8 * max(legs)[0]}
     return found

@@ -96,7 +96,7 @@ def test_a_runs_bits_do_not_depend_on_its_neighbours():
     def seen(runs):
         ensemble = train_batched(
             batched, begin[:, runs], ends[:, runs], sim.Warmup(t_wrm=30).weights(83), sim.GD(),
-            sharpness_every=1, constant_loss=model.constant_loss(data),
+            measured=True, constant_loss=model.constant_loss(data),
         )  # fmt: skip
         return ensemble.summary, ensemble.states
 

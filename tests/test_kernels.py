@@ -84,7 +84,7 @@ def _sparse_curves():
     rates = np.array([[0.0, 0.1, 0.1], [0.2, 0.3, 9.0]])
     weights = sim.Warmup().weights(9)
     curves = ensemble.train_batched(
-        batched, begin, rates, weights, sim.GD(), sharpness_every=1, constant_loss=None, stride=3
+        batched, begin, rates, weights, sim.GD(), measured=True, constant_loss=None, stride=3
     )
     return {"sharpness": curves.sharpness}
 

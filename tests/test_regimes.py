@@ -157,10 +157,16 @@ def test_where_a_constant_is_perfect_the_initial_loss_is_the_measure():
     assert not trainable(np.ones(100), baseline=0.0)
 
 
+def _last(ratio):
+    measured = ratio[np.isfinite(ratio)]
+    return measured[-1] if measured.size else np.nan
+
+
 def _outcome(loss, ratio, trained=True, diverged=False, loss_tells=True):
     n = len(catapults(loss, ratio))
     return outcome(
-        loss, ratio, ratio, diverged=diverged, trained=trained, stuck=not trained, n_catapults=n,
+        loss, ratio, ratio, ratio_final=_last(ratio), diverged=diverged, trained=trained,
+        stuck=not trained, n_catapults=n,
         loss_tells=loss_tells,
     )  # fmt: skip
 

@@ -36,7 +36,7 @@ _WITH_LOG = _ALWAYS | {
 @options.data_options
 @options.optimizer_options
 @options.schedule_options("run", grid=False)
-@options.curvature_options(every=1)
+@options.curvature_options(every=1, tol=1e-5)
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
 @option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of a store.")

@@ -207,11 +207,11 @@ def varied(given: dict[str, Any]) -> dict[str, Any]:
     return over
 
 
-def curvature_options(every: int) -> Callable[[Any], Any]:
-    """The curvature group; runs measure more often than sweeps."""
+def curvature_options(every: int, tol: float) -> Callable[[Any], Any]:
+    """The curvature group; runs measure more often than sweeps, and more precisely."""
     return _together(
-        option("curvature", "--sharpness-every", type=int, default=every, varies=True, help="Updates between measurements; 0 is never."),
-        option("curvature", "--sharpness-tol", type=float, default=1e-5, varies=True, help="Relative error of the eigenvalues.", old="--accuracy"),
+        option("curvature", "--sharpness-every", type=int, default=every, varies=True, help="Updates between measurements; between them where something happens. 0 is never."),
+        option("curvature", "--sharpness-tol", type=float, default=tol, varies=True, help="Relative error of the eigenvalues.", old="--accuracy"),
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data",
 @options.data_options
 @options.optimizer_options
 @options.schedule_options("run", grid=True)
-@options.curvature_options(every=1)
+@options.curvature_options(every=1, tol=1e-5)
 @option("curvature", "--top-k", type=int, default=1, help="Eigenvalues to follow.")
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
 @option(

@@ -42,7 +42,7 @@ _SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
 @options.data_options
 @options.optimizer_options
 @options.schedule_options("sweep", grid=True)
-@options.curvature_options(every=16)
+@options.curvature_options(every=16, tol=1e-3)
 @option("seeds", "--seeds", type=int, default=3, help="Runs each cell with seeds 0 to N - 1.")
 @option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
 @option(

@@ -35,7 +35,7 @@ DRIVERS = {
 _ALONE = 0.75
 # The approach is judged by its last doubling: far below the threshold nothing is decided.
 _NEAR = 0.5
-# At the edge: so many measurements, never so many in a row away from it, and no ratio above this.
+# At the edge: so many rows, never more than so many away from it, and no ratio above this.
 _EDGE_LENGTH, _EDGE_PAUSE, _EDGE_MOST = 32, 16, 2.0
 
 
@@ -121,8 +121,8 @@ def crossings(ratio: Curve) -> list[int]:
 def edges(curves: Trajectory) -> list[Edge]:
     """The stretches at the edge of stability: the ratio stays near 1 or keeps crossing it.
 
-    They have 32 measurements or more, start above 1 and end where 16 measurements in a row are
-    neither within `simulator.regimes.EDGE_MEAN` nor next to a crossing, or where a ratio exceeds 2:
+    They have 32 rows or more, start above 1 and end where for 16 rows no measurement is within
+    `simulator.regimes.EDGE_MEAN` or next to a crossing, or where a ratio exceeds 2:
     so far above, a component triples with each update of gradient descent, and until the ratio is
     below 1 again this is a catapult. As a whole each must pass `simulator.regimes.is_at_edge`.
     """
@@ -137,12 +137,14 @@ def edges(curves: Trajectory) -> list[Edge]:
     leaps = np.cumsum(ratio[rows] > _EDGE_MOST)
     calm = leaps == np.maximum.accumulate(np.where(above, 0, leaps))
     marked = np.flatnonzero(near & calm)
-    parted = (np.diff(marked) > _EDGE_PAUSE) | (np.diff(leaps[marked]) > 0)
+    parted = (np.diff(rows[marked]) > _EDGE_PAUSE) | (np.diff(leaps[marked]) > 0)
     for group in np.split(marked, np.flatnonzero(parted) + 1):
         entered = group[above[group]]
-        if not entered.size or group[-1] - entered[0] + 1 < _EDGE_LENGTH:
+        if not entered.size:
             continue
         first, last = int(rows[entered[0]]), int(rows[group[-1]])
+        if last - first + 1 < _EDGE_LENGTH:
+            continue
         seen = regimes.ending(curves.loss, ratio, curves.effective_sharpness, first, last)
         if regimes.is_at_edge(seen, loss_tells=curves.loss_tells):
             found.append(Edge(first, last, float(seen.mean_ratio)))
@@ -200,10 +202,7 @@ def _catapult(curves: Trajectory, found: regimes.Catapult) -> Catapult:
     """With its stages, from the measurements around it."""
     ratio, sharpness = curves.ratio, curves.effective_sharpness
     measured = np.flatnonzero(np.isfinite(ratio))
-    first = max(int(np.searchsorted(measured, found.start, "right")) - 1, 0)
-    last = int(np.searchsorted(measured, found.end, "right"))
-    unseen = not (last and measured[last - 1] > found.start)
-    around = measured[first : last + unseen]
+    around = measured[regimes.measured_within(measured, found.start, found.end)]
     above = around[ratio[around] > 1]
     crossing = sharpest = calm = -1
     before = after = math.nan

@@ -114,8 +114,8 @@ def _approach(curves: Trajectory, events: Events) -> str:
     change = _evolution(curves)
     if crossed >= 0:
         return (
-            f"Until the {name} crosses the threshold {curves.threshold_text} at step "
-            f"{curves.at(crossed)}, it {change}."
+            f"Until the {name} crosses the threshold {curves.threshold_text} "
+            f"{_when(curves, crossed)}, it {change}."
         )
     nearest = float(np.nanmax(ratio))
     # Rounded down: never more than it is.
@@ -124,6 +124,15 @@ def _approach(curves: Trajectory, events: Events) -> str:
         f"The {name} {change}. It never exceeds the threshold {curves.threshold_text}: it is at "
         f"most {share} times it."
     )
+
+
+def _when(curves: Trajectory, row: int) -> str:
+    """The step of a measurement; both around what came between two of them."""
+    before = np.flatnonzero(np.isfinite(curves.ratio[:row]))
+    step = curves.at(row)
+    if before.size and curves.at(before[-1]) < step - 1:
+        return f"between steps {curves.at(before[-1])} and {step}"
+    return f"at step {step}"
 
 
 def _evolution(curves: Trajectory) -> str:

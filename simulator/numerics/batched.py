@@ -47,7 +47,7 @@ def train(
     weights: Any,
     first: Any,
     recurrence: Any,
-    every: int,
+    measured: bool,
     late: int,
     last: int,
     thresholds: Any,
@@ -66,7 +66,7 @@ def train(
 
     ``target`` and ``per_residual`` are those of `one_example`. Rates are eta_t = eta_ends[0]
     weights[0, t] + eta_ends[1] weights[1, t], eta_ends (2, runs), weights (2, steps + 1). ``first``
-    is the recurrence of the first update; the sharpness is measured before each ``every``-th.
+    is the recurrence of the first update; the sharpness is ``measured`` at every step, or never.
     ``late``, ``last`` and ``thresholds`` (per_sharpness, rise, trend, gain, baseline) are for
     `summaries`. Loss and sharpness before each ``stride``-th step go to ``curves``
     (2, steps, runs), if it has room.
@@ -87,10 +87,9 @@ def train(
             n = 1 if step < careful or step == steps else min(CHUNK, steps - step)
             held = _lay_out_rates(weights, step, n, held, eta_rows, eta)
             _copy(state, before)
-            measure = every > 0 and (step + n - 1) // every * every >= step
             advance(
                 state, eta, step, n, target, per_residual, first if step == 0 else recurrence,
-                measure or step == steps, loss, sharpness,
+                measured, loss, sharpness,
             )  # fmt: skip
             if step == steps:
                 break
@@ -107,19 +106,21 @@ def train(
                 if not alive:
                     break
             if step + n > min(late, last):
-                watch_late(summary, eta, step, n, every, late, last, per_sharpness, loss, sharpness)
-            if every == 1 and n == CHUNK:
+                watch_late(
+                    summary, eta, step, n, measured, late, last, per_sharpness, loss, sharpness
+                )
+            if measured and n == CHUNK:
                 watch_all(summary, eta, step, per_sharpness, rise, trend, loss, sharpness)
             else:
                 watch_each(
-                    summary, eta, step, n, every, per_sharpness, rise, trend, loss, sharpness
+                    summary, eta, step, n, measured, per_sharpness, rise, trend, loss, sharpness
                 )
             if curves.size:
-                _draw(step, n, every, summary, loss, sharpness, at, runs, curves, stride)
+                _draw(step, n, measured, summary, loss, sharpness, at, runs, curves, stride)
             step += n
         if not alive:
             continue
-        if every == 0:
+        if not measured:
             sharpness[:LANES] = np.nan
         watch_last(summary, loss, sharpness)
         _copy(before, state)
@@ -219,7 +220,7 @@ def _retire(
 def _draw(
     step: int,
     n: int,
-    every: int,
+    measured: bool,
     summary: Any,
     loss: Any,
     sharpness: Any,
@@ -232,7 +233,7 @@ def _draw(
     for k in range(n):
         if (step + k) % stride:
             continue
-        row, measured = (step + k) // stride, every > 0 and (step + k) % every == 0
+        row = (step + k) // stride
         for i in range(runs):
             if summary[_DIVERGED + i] < 0.0:
                 curves[0, row, at + i] = loss[k * LANES + i]

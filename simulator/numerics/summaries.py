@@ -30,15 +30,13 @@ ROWS = {
         "low", "low_at",  # the last of them that was 5 % below any before, and which it was
         "high", "high_at",  # the same above
         "catapults",
-        "ended",  # steps until the end of the last catapult; negative while that is pending
+        "ended",  # steps until the end of the last catapult
         "changed",  # last step whose loss was not that of the step before
         "loss_last",
         "lowest",  # the last loss that was as low as any before
         "peak",  # the highest since
-        "ratio_since",  # the highest since, and at the last measurement before
+        "ratio_since",  # the highest since and there
         "ratio_last",
-        "seen",  # whether anything was measured since
-        "pending",  # excursions that have ended, and wait for the next measurement
         "late_loss_max", "late_loss_min", "late_sharpness_max", "late_sharpness_min",
         "late_ratio_sum",
         "entries",  # late ratios above 1 after one that was not
@@ -54,8 +52,7 @@ _LOSS_INIT, _LOSS_MAX = _AT["loss_init"], _AT["loss_max"]
 _SHARPNESS_INIT, _SHARPNESS_MAX = _AT["sharpness_init"], _AT["sharpness_max"]
 _RATIO_MAX, _RATIO_SINCE, _RATIO_LAST = _AT["ratio_max"], _AT["ratio_since"], _AT["ratio_last"]
 _BELOW, _SHARPNESS_BELOW = _AT["below"], _AT["sharpness_below"]
-_CATAPULTS, _PENDING, _SEEN = _AT["catapults"], _AT["pending"], _AT["seen"]
-_ENDED = _AT["ended"]
+_CATAPULTS, _ENDED = _AT["catapults"], _AT["ended"]
 _CHANGED, _LOSS_LAST = _AT["changed"], _AT["loss_last"]
 _LOWEST, _PEAK = _AT["lowest"], _AT["peak"]
 _LATE_LOSS_MAX, _LATE_LOSS_MIN = _AT["late_loss_max"], _AT["late_loss_min"]
@@ -138,7 +135,7 @@ def watch_all(
     loss: Any,
     sharpness: Any,
 ) -> None:
-    """Take note of CHUNK updates from ``first`` on, each of which was measured."""
+    """Take note of CHUNK updates from ``first`` on, all of them measured."""
     for k in range(0, CHUNK, UNROLL):
         for i in range(LANES):
             loss_max, sharpness_max = summary[_LOSS_MAX + i], summary[_SHARPNESS_MAX + i]
@@ -190,28 +187,25 @@ def watch_each(
     eta: Any,
     first: int,
     n: int,
-    every: int,
+    measured: bool,
     per_sharpness: float,
     rise: float,
     trend: float,
     loss: Any,
     sharpness: Any,
 ) -> None:
-    """Take note of updates ``first`` to ``first + n - 1``; each ``every``-th was measured.
+    """The same of updates ``first`` to ``first + n - 1``.
 
-    An excursion that lies between two measurements is a catapult if the next one exceeds 1, and any
-    excursion is one where nothing is ever measured (``every`` 0).
+    Where nothing is ``measured``, any excursion is a catapult.
     """
-    never = 1.0 if every == 0 else 0.0
+    never = 0.0 if measured else 1.0
     for k in range(n):
-        due = every > 0 and (first + k) % every == 0
-        if due:
+        if measured:
             _note_measurement(summary, eta, k * LANES, per_sharpness, trend, sharpness)
-        waits, now = 0.0 if due else 1.0, float(first + k + 1)
+        now = float(first + k + 1)
         for i in range(LANES):
             x, loss_max = loss[k * LANES + i], summary[_LOSS_MAX + i]
-            catapults, pending = summary[_CATAPULTS + i], summary[_PENDING + i]
-            ended_at = summary[_ENDED + i]
+            catapults, ended_at = summary[_CATAPULTS + i], summary[_ENDED + i]
             changed, previous = summary[_CHANGED + i], summary[_LOSS_LAST + i]
             ratio_since, ratio_last = summary[_RATIO_SINCE + i], summary[_RATIO_LAST + i]
             hot = 1.0 if ratio_since > 1.0 else never
@@ -221,12 +215,7 @@ def watch_each(
             summary[_LOWEST + i], summary[_PEAK + i] = lowest, peak
             summary[_LOSS_MAX + i] = x if x > loss_max else loss_max
             summary[_CATAPULTS + i] = catapults + ended * hot
-            seen = summary[_SEEN + i]
-            later = ended * (1.0 - hot) * waits * (1.0 - seen)
-            summary[_SEEN + i] = 0.0 if back > 0.0 else seen
-            summary[_PENDING + i] = pending + later
-            ended_at = now if ended * hot > 0.0 else ended_at
-            summary[_ENDED + i] = -now if later > 0.0 else ended_at
+            summary[_ENDED + i] = now if ended * hot > 0.0 else ended_at
             summary[_CHANGED + i] = now if x != previous else changed
             summary[_LOSS_LAST + i] = x
             summary[_RATIO_SINCE + i] = ratio_last if back > 0.0 else ratio_since
@@ -240,9 +229,7 @@ def _note_measurement(
         s, sharpness_max = sharpness[at + i], summary[_SHARPNESS_MAX + i]
         ratio, ratio_max = s * (eta[at + i] * per_sharpness), summary[_RATIO_MAX + i]
         ratio_since, below = summary[_RATIO_SINCE + i], summary[_BELOW + i]
-        sharpness_below, catapults = summary[_SHARPNESS_BELOW + i], summary[_CATAPULTS + i]
-        pending, ended_at = summary[_PENDING + i], summary[_ENDED + i]
-        counted = pending if ratio > 1.0 else 0.0
+        sharpness_below = summary[_SHARPNESS_BELOW + i]
         ratio_max = ratio if ratio > ratio_max else ratio_max
         summary[_RATIO_MAX + i] = ratio_max
         below_1 = 1.0 if ratio_max <= 1.0 else 0.0
@@ -257,11 +244,6 @@ def _note_measurement(
         summary[_SHARPNESS_MAX + i] = s if s > sharpness_max else sharpness_max
         summary[_RATIO_SINCE + i] = ratio if ratio > ratio_since else ratio_since
         summary[_RATIO_LAST + i] = ratio
-        # What waits ended after whatever has been counted.
-        summary[_CATAPULTS + i] = catapults + counted
-        summary[_ENDED + i] = -ended_at if counted > 0.0 else ended_at
-        summary[_PENDING + i] = 0.0
-        summary[_SEEN + i] = 1.0
 
 
 @kernel
@@ -270,7 +252,7 @@ def watch_late(
     eta: Any,
     first: int,
     n: int,
-    every: int,
+    measured: bool,
     late: int,
     last: int,
     per_sharpness: float,
@@ -281,7 +263,7 @@ def watch_late(
 
     It goes before `watch_all` and `watch_each`: the loss and the ratio before are still known.
     """
-    whole = every == 1 and n == CHUNK and first >= late
+    whole = measured and n == CHUNK and first >= late
     if whole:
         _watch_late_chunk(summary, eta, per_sharpness, loss, sharpness)
     for k in range(n):
@@ -293,8 +275,8 @@ def watch_late(
         if whole or first + k < late:
             continue
         _note_late_loss(summary, (k - 1) * LANES, loss)
-        if every > 0 and (first + k) % every == 0:
-            _note_late_ratio(summary, eta, k, every, per_sharpness, sharpness)
+        if measured:
+            _note_late_ratio(summary, eta, k, per_sharpness, sharpness)
 
 
 @kernel
@@ -310,11 +292,9 @@ def _note_late_loss(summary: Any, before: int, loss: Any) -> None:
 
 
 @kernel
-def _note_late_ratio(
-    summary: Any, eta: Any, k: int, every: int, per_sharpness: float, sharpness: Any
-) -> None:
+def _note_late_ratio(summary: Any, eta: Any, k: int, per_sharpness: float, sharpness: Any) -> None:
     """Note the measurement before update ``k`` of the chunk."""
-    at, before = k * LANES, (k - every) * LANES
+    at, before = k * LANES, (k - 1) * LANES
     for i in range(LANES):
         s, entries = sharpness[at + i], summary[_ENTRIES + i]
         ratio, previous = s * (eta[at + i] * per_sharpness), summary[_RATIO_LAST + i]

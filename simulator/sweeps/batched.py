@@ -82,7 +82,7 @@ def _fill(job: Job, region: Region, at: tuple[NDArray[np.intp], ...], chunk: Chu
     ensemble = train_batched(
         batched, np.repeat(batched.begin(theta[None]), len(cells), axis=1), eta_ends,
         warmup.weights(spec.steps), spec.optimizer,
-        sharpness_every=spec.sharpness_every, constant_loss=spec.model.constant_loss(data),
+        measured=spec.sharpness_every > 0, constant_loss=spec.model.constant_loss(data),
         stride=1 if spec.curves else 0,
     )  # fmt: skip
     if data.classes or data.test:

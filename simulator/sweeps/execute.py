@@ -62,7 +62,7 @@ def sweep(
     batch_size: int | None = None,
     layer_rates: bool = False,
     sharpness_every: int = 16,
-    sharpness_tol: float = 1e-5,
+    sharpness_tol: float = 1e-3,
     curves: bool = False,
     dtype: str = "float64",
     workers: int | None = None,
@@ -101,7 +101,8 @@ def sweep(
         Each layer at the learning-rate factor of the model's parameterization: muP under an
         adaptive optimizer.
     sharpness_every : int
-        Measure before every so many updates and after the last; 0 is never.
+        Measure before every so many updates, where something happens in between, and after the
+        last; 0 is never.
     curves : bool
         Keep loss, sharpness, eta and threshold of every step.
     workers : int, optional

@@ -56,6 +56,7 @@ class Spec(Experiment):
     seeds: tuple[int, ...] = (0,)
     eta_unit: str = "absolute"
     sharpness_every: int = 16
+    sharpness_tol: float = 1e-3
     curves: bool = False
     over: tuple[Axis, ...] = ()
 

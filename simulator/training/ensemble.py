@@ -51,7 +51,7 @@ class Ensemble:
     eta_ends: Array
     weights: Array
     limit: StabilityLimit
-    sharpness_every: int
+    measured: bool
     constant_loss: float | None
     metrics: Array
 
@@ -120,8 +120,7 @@ class Ensemble:
         )
 
     def _measured(self, values: Array) -> Array:
-        known = self.sharpness_every > 0
-        return np.where(known & (self.diverged_step != 0), values, np.nan)
+        return np.where(self.measured & (self.diverged_step != 0), values, np.nan)
 
     @property
     def sharpness_init(self) -> Array:
@@ -149,8 +148,11 @@ class Ensemble:
 
     @property
     def natural_phase(self) -> Array:
-        names = "below sharpness_init sharpness_below low low_at high high_at"
-        return regimes.phase_of(regimes.Evolution(*map(self._of, names.split())))
+        below = self._of("below")
+        return regimes.phase_of(regimes.Evolution(
+            below, self._of("sharpness_init"), self._of("sharpness_below"), self._of("low"),
+            self._of("low_at"), self._of("high"), self._of("high_at"), below - 1,
+        ))  # fmt: skip
 
     @property
     def trainable(self) -> Array:
@@ -161,14 +163,14 @@ class Ensemble:
 
     @property
     def outcome(self) -> Array:
-        late = _late(self.steps, self.sharpness_every)
-        rows, high = self.steps - late.first, self._of("late_sharpness_max")
+        first, high = regimes.first_late(self.steps), self._of("late_sharpness_max")
+        rows = self.steps - first
         with np.errstate(divide="ignore", invalid="ignore"):
             variation = (high - self._of("late_sharpness_min")) / high
         seen = regimes.Ending(
-            mean_ratio=self._of("late_ratio_sum") / late.measurements,
+            mean_ratio=self._of("late_ratio_sum") / rows,
             entries=self._of("entries"),
-            rises=self._of("rises") / max(self.steps - max(late.first, 1), 1),
+            rises=self._of("rises") / max(self.steps - max(first, 1), 1),
             variation=np.where(high > 0, variation, 0.0),
         )
         edge = regimes.is_at_edge(seen, loss_tells=self.limit.memoryless)
@@ -176,34 +178,27 @@ class Ensemble:
             diverged=self.diverged,
             trained=self.trainable,
             stuck=~self.trainable & (self.steps >= regimes.LAST_LOSSES),
-            measured=self.sharpness_every > 0,
+            measured=self.measured,
             still=regimes.is_still(
                 self._of("late_loss_max"), self._of("late_loss_min"), self.loss_init, rows
             ),
-            ratio_last=self._of("ratio_last"),
+            ratio_final=self._ratio_final,
             edge=edge & (self._of("ratio_max") > 1),
             n_catapults=self.n_catapults,
         )
+
+    @property
+    def _ratio_final(self) -> Array:
+        of_init, of_trgt = self.weights[:, -1]
+        eta = self.eta_ends[0] * of_init + self.eta_ends[1] * of_trgt
+        final = self.limit.ratio(self.sharpness_final, eta)
+        return np.where(np.isfinite(final), final, self._of("ratio_last"))
 
     @property
     def unsettled(self) -> NDArray[np.intp]:
         """The runs that need their curves: a finite loss of a sharpness that is not."""
         known = self._of("sharpness_max") + self._of("sharpness_below")
         return np.flatnonzero(~np.isfinite(known))
-
-
-@dataclass(frozen=True)
-class _Late:
-    """The last quarter of the measurements: the step of its first, and their number."""
-
-    first: int
-    measurements: int
-
-
-def _late(steps: int, every: int) -> _Late:
-    measured = -(-steps // every) if every else 0
-    last = regimes.late_measurements(measured)
-    return _Late((measured - last) * every if every else steps, last)
 
 
 def batched_for(experiment: Experiment, data: Data | None) -> BatchedModel | None:
@@ -229,7 +224,7 @@ def train_batched(
     weights: Array,
     optimizer: Optimizer,
     *,
-    sharpness_every: int,
+    measured: bool,
     constant_loss: float | None,
     stride: int = 0,
 ) -> Ensemble:
@@ -247,8 +242,8 @@ def train_batched(
         What eta_t takes of each; see `Warmup.weights`.
     optimizer : Optimizer
         One with a `recurrence`.
-    sharpness_every : int
-        Measure before every so many updates, and after the last; 0 is never.
+    measured : bool
+        Whether the sharpness is, at every step: it is a closed form, which costs little.
     constant_loss : float or None
         Loss of the best constant output.
     stride : int
@@ -260,7 +255,6 @@ def train_batched(
     assert first is not None
     assert then is not None
     assert limit.decay == 0.0
-    late = _late(steps, sharpness_every)
     thresholds = (
         1.0 / limit.over_eta, regimes.RISE, regimes.TREND, regimes.GAIN, constant_loss or 0.0,
     )  # fmt: skip
@@ -273,8 +267,8 @@ def train_batched(
     with np.errstate(over="ignore", invalid="ignore"):
         kernels.train(
             *batched.problem, np.ascontiguousarray(eta_ends), padded, tuple(first), tuple(then),
-            sharpness_every, late.first, steps + 1 - regimes.LAST_LOSSES, thresholds, begin, found,
-            curves, max(stride, 1), *buffers,
+            measured, regimes.first_late(steps), steps + 1 - regimes.LAST_LOSSES, thresholds, begin,
+            found, curves, max(stride, 1), *buffers,
         )  # fmt: skip
     split = begin.shape[0]
     lost = (found[split + ROWS["diverged"]] < 0) & ~np.isfinite(found[split + ROWS["loss_final"]])
@@ -283,6 +277,6 @@ def train_batched(
     found[split + ROWS["sharpness_final"], lost] = np.nan
     return Ensemble(
         states=found[:split], summary=found[split:], curves=curves, eta_ends=eta_ends,
-        weights=weights, limit=limit, sharpness_every=sharpness_every,
+        weights=weights, limit=limit, measured=measured,
         constant_loss=constant_loss, metrics=np.full((3, runs), np.nan),
     )  # fmt: skip

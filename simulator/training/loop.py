@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from simulator import regimes
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError
 from simulator.data import Data
@@ -81,7 +82,9 @@ def simulate(
     rates : array, shape (P,), optional
         The factor of each parameter instead.
     sharpness_every : int
-        Measure before every so many updates, and after the last; 0 is never.
+        Measure before every so many updates, where something happens in between (see
+        `simulator.training.due`), and after the last; 0 is never. `UV` on one example, whose
+        sharpness is a closed form, is measured before every update, or never.
     top_k : int
         Eigenvalues to follow.
     sharpness_tol : float
@@ -161,7 +164,10 @@ def train(
     rates = experiment.rates(data) if rates is None else rates
     rule = UpdateRule(experiment.optimizer, model, objective, rates, seed)
     eta = _planned(schedule, steps)
-    record = Record(objective, rule, steps, experiment.top_k, every, experiment.sharpness_tol, seed)
+    record = Record(
+        objective, rule, steps, experiment.top_k, every, experiment.sharpness_tol, seed,
+        regimes.smooth_rows(batches.per_epoch),
+    )  # fmt: skip
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss_init = objective.loss(theta)
         choose, probe = schedule.chooser(), Probe(objective, rule)
@@ -260,7 +266,7 @@ def _train(
             return step
         if step == 0:
             rule.start(theta, record.gradient)
-        record.curvature_at(step)
+        record.curvature_at(step, float(eta[step]))
         if choose is not None:
             probe.at(step, theta, record.gradient, loss, record.decisive)
             eta[step:] = choose(probe)

@@ -9,6 +9,7 @@ import numpy as np
 from simulator.curvature import Estimate, SharpnessTracker
 from simulator.models import Array, Objective
 from simulator.timing import timer
+from simulator.training.due import Due
 from simulator.training.rule import UpdateRule
 
 __all__ = ["Record"]
@@ -26,8 +27,10 @@ class Record:
         every: int,
         sharpness_tol: float,
         seed: int,
+        smooth_rows: int = 1,
     ) -> None:
         self._objective, self._rule, self._every = objective, rule, every
+        self._due = Due(every, steps, rule.optimizer.limit, smooth_rows)
         self._tracker = SharpnessTracker(objective, top_k, sharpness_tol, seed) if every else None
         self._preconditioned_tracker = None
         self.preconditioned: Array | None = None
@@ -50,10 +53,11 @@ class Record:
         loss = self.loss[step] = self._objective.gradient(theta, self.gradient)
         return float(loss)
 
-    def curvature_at(self, step: int) -> None:
+    def curvature_at(self, step: int, eta: float) -> None:
         """Where it is due, the curvature that this update meets."""
-        if self._every and step % self._every == 0:
+        if self._due.at(step, float(self.loss[step]), eta):
             self._measure_at(step)
+            self._due.saw(step, self.decisive, eta)
 
     def repeat(self, step: int) -> None:
         """Fill the curves as theta will stay where it is from this step on."""

