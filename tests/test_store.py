@@ -164,10 +164,8 @@ def test_curves_hold_the_values_before_each_update(kept, data):
     assert dataset["loss"].dims == (*AXES, "step")
     np.testing.assert_array_equal(dataset["loss"][..., 0], dataset["loss_init"])
     np.testing.assert_array_equal(dataset["sharpness"][..., 0], dataset["sharpness_init"])
-    np.testing.assert_array_equal(
-        np.isfinite(dataset["sharpness"].sel(eta_trgt=0.25)).any(AXES[:2] + AXES[3:]),
-        np.arange(12) % 4 == 0,
-    )
+    measured = np.isfinite(dataset["sharpness"].sel(eta_trgt=0.25))
+    assert measured[..., ::4].all()
     for cell in product(*map(range, CURVES.shape)):
         unit = float(dataset["eta_critical"][cell])
         assert unit == eta_critical(MODEL, data, GD(), seed=CURVES.seeds[cell[0]])

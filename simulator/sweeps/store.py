@@ -9,9 +9,10 @@ too: what is there is whole, whenever its writer dies.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,13 +153,29 @@ class ResultStore:
         if files is not None:
             with self._in_place():
                 files.revoke(place)
-        for variable in self.layout:
+        *results, status = (variable.name for variable in self.layout)
+        for names in (results, [status]):
             with self._in_place():
-                self._array_of(variable.name)[region] = values[variable.name]
+                self._put(names, region, values)
         if files is not None:
             with self._in_place():
                 files.commit(place, [v.name for v in self.layout if v.is_missing(values[v.name])])
         self.seconds["store"] += time.perf_counter() - began
+
+    def _put(self, names: Sequence[str], region: Region, values: Chunk) -> None:
+        """Write these variables of a chunk side by side: most of the time of each is waiting."""
+        from zarr.core.sync import sync
+
+        arrays = [self._array_of(name).async_array for name in names]
+
+        async def put() -> None:
+            writes = (a.setitem(region, values[n]) for a, n in zip(arrays, names, strict=True))
+            done = await asyncio.gather(*writes, return_exceptions=True)
+            for failure in done:
+                if failure is not None:
+                    raise failure
+
+        sync(put())
 
     @contextmanager
     def _in_place(self) -> Iterator[None]:

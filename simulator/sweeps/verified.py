@@ -124,7 +124,8 @@ class VerifiedStore(LocalStore):
         digests = self._written.pop(place)
         for name in missing:
             digests[name].append(None)
-        replace_file(self.root / FOLDER / place, json.dumps(digests).encode())
+        # In one order, whichever was written first.
+        replace_file(self.root / FOLDER / place, json.dumps(digests, sort_keys=True).encode())
 
     def check_files(self, place: str) -> None:
         """Raise `DamageError` if a file of a chunk is lost."""

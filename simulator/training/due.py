@@ -14,6 +14,8 @@ __all__ = ["Due"]
 _LEAVES = 1.03
 # At first the sharpness moves fastest.
 _FIRST_STEPS = 4
+# The last quarter has so many measurements or more, if it has as many steps.
+_LATE_MEASUREMENTS = 8
 # Below the threshold its trend counts from the first steps on: measurements an eighth apart.
 _SHARE = 8
 
@@ -27,8 +29,9 @@ class Due:
     - the first four, and until the first ratio above 1 those an eighth of the way apart;
     - where the learning rate has lifted the last sharpness above the threshold;
     - where the loss leaves its running minimum, until a ratio above 1 has been seen since;
-    - in the last quarter the update after a ratio near 1: at the edge of stability the ratio is
-      above 1 at every other update, and even numbers alone would see one side of it.
+    - in the last quarter, of which eight are measured at least, also the update after a ratio near
+      1: at the edge of stability the ratio is above 1 at every other update, and even numbers alone
+      would see one side of it.
 
     On twelve sweeps of 910 runs, 16 apart, all three are the same in 97.5 % of runs, where 72 % are
     by the plain cadence, for 1.55 times the measurements.
@@ -45,6 +48,8 @@ class Due:
 
     def __init__(self, every: int, steps: int, limit: StabilityLimit, smooth_rows: int = 1) -> None:
         self._every, self._late, self._limit = every, regimes.first_late(steps), limit
+        often = max(1, (steps - self._late) // _LATE_MEASUREMENTS)
+        self._late_every = min(every, often)
         self._losses: deque[float] = deque(maxlen=smooth_rows)
         self._lowest, self._crossed, self._seen_above = math.inf, False, False
         self._last, self._sharpness, self._ratio, self._again = 0, math.nan, 0.0, False
@@ -58,7 +63,7 @@ class Due:
         if loss <= self._lowest:
             self._lowest, self._seen_above = loss, False
         again, self._again = self._again, False
-        if step % self._every == 0:
+        if step % self._due_every(step) == 0:
             return True
         return (
             again
@@ -75,8 +80,11 @@ class Due:
         if ratio > 1:
             self._crossed = self._seen_above = True
         low, high = regimes.EDGE_MEAN
-        on_time = step % self._every == 0 and step + 1 >= self._late
+        on_time = step % self._due_every(step) == 0 and step + 1 >= self._late
         self._again = on_time and low <= ratio <= high
+
+    def _due_every(self, step: int) -> int:
+        return self._every if step < self._late else self._late_every
 
     def _ratio_at(self, eta: float) -> float:
         # `StabilityLimit.ratio`, of numbers: it is asked before every update.
