@@ -63,7 +63,7 @@ class Due:
         if loss <= self._lowest:
             self._lowest, self._seen_above = loss, False
         again, self._again = self._again, False
-        if step % self._due_every(step) == 0:
+        if self._is_planned(step):
             return True
         return (
             again
@@ -80,11 +80,12 @@ class Due:
         if ratio > 1:
             self._crossed = self._seen_above = True
         low, high = regimes.EDGE_MEAN
-        on_time = step % self._due_every(step) == 0 and step + 1 >= self._late
-        self._again = on_time and low <= ratio <= high
+        late = step + 1 >= self._late and self._is_planned(step)
+        self._again = late and low <= ratio <= high
 
-    def _due_every(self, step: int) -> int:
-        return self._every if step < self._late else self._late_every
+    def _is_planned(self, step: int) -> bool:
+        since = step - self._late
+        return step % self._every == 0 or (since >= 0 and since % self._late_every == 0)
 
     def _ratio_at(self, eta: float) -> float:
         # `StabilityLimit.ratio`, of numbers: it is asked before every update.
