@@ -85,20 +85,23 @@ def catapults(loss: Curve, ratio: Curve | None = None, rise: float = RISE) -> li
     rise : float
         How much higher than the minimum is an excursion, where 10 % could be noise.
     """
-    found = []
-    start = peak = 0
     measured = np.flatnonzero(np.isfinite(ratio)) if ratio is not None else np.empty(0, dtype=int)
     lost = np.flatnonzero(~np.isfinite(loss))
-    for step in range(1, int(lost[0]) if lost.size else len(loss)):
-        if loss[step] > loss[start]:
-            peak = step if peak == start or loss[step] > loss[peak] else peak
-            continue
-        if peak > start and loss[peak] > rise * loss[start]:
-            around = measured[measured_within(measured, start, step)]
-            dead = step + 1 < len(loss) and (loss[step:] == loss[step]).all()
-            if not dead and (ratio is None or not around.size or ratio[around].max() > 1):
-                found.append(Catapult(start, peak, step))
-        start = peak = step
+    finite = loss[: lost[0]] if lost.size else loss
+    if len(finite) < 2:
+        return []
+    # From one minimum to the next that is as low: between them the loss is higher.
+    minima = np.append(0, 1 + np.flatnonzero(finite[1:] <= np.minimum.accumulate(finite)[:-1]))
+    heights = np.maximum.reduceat(finite, minima)[:-1]
+    left = np.flatnonzero((np.diff(minima) > 1) & (heights > rise * finite[minima[:-1]]))
+    changes = np.flatnonzero(loss[1:] != loss[:-1])
+    killed = int(changes[-1]) + 1 if changes.size and not lost.size else len(loss)
+    found = []
+    for start, end in zip(minima[left].tolist(), minima[left + 1].tolist(), strict=True):
+        around = measured[measured_within(measured, start, end)]
+        dead = killed <= end < len(loss) - 1
+        if not dead and (ratio is None or not around.size or ratio[around].max() > 1):
+            found.append(Catapult(start, start + int(np.argmax(finite[start:end])), end))
     return found
 
 
