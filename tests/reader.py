@@ -81,6 +81,13 @@ class Reader:
                 start = t
         return found
 
+    @staticmethod
+    def height(loss, start, peak, zero):
+        """The loss at the peak over that at the start, or as it is where that is said to be 0."""
+        if zero:
+            return loss[peak] if loss[start] == 0 else np.nan
+        return loss[peak] / loss[start]
+
     def unstable(self, start, end):
         """Whether a ratio above 1 was measured around these rows, or nothing was."""
         near = self.rows[(self.rows >= start) & (self.rows <= end)]

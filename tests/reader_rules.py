@@ -33,6 +33,11 @@ def _warmup(r, first, top, updates, stays, last, times):
     return ends and rises and then and _times(r, times, peak)
 
 
+@rule(r"The learning rate is not known\.")
+def _unknown_rate(r):
+    return not np.isfinite(r.eta).any()
+
+
 @rule(r"The learning rate falls from # to #\.")
 def _falling(r, first, last):
     return (
@@ -165,19 +170,19 @@ def _one(r, cause):
     return r.caused(cause, r.crossings_by(end))
 
 
-@rule(f"The {LOSS} leaves its minimum at step #, peaks at # times it at step # and is back at "
-      r"step #\.")  # fmt: skip
-def _excursion(r, updates, start, times, peak, end):
+@rule(f"The {LOSS} leaves its minimum at step #, peaks at #( times it|, from 0,) at step # and is "
+      r"back at step #\.")  # fmt: skip
+def _excursion(r, updates, start, times, zero, peak, end):
     loss, a, b, c = r.averaged(updates), int(start), int(peak), int(end)
     return (
         r.noisy == (updates is not None) and a < b < c and (a, b, c) in r.excursions(loss)
-        and close(times, loss[b] / loss[a]) and r.unstable(a, c)
+        and close(times, r.height(loss, a, b, "0" in zero)) and r.unstable(a, c)
     )  # fmt: skip
 
 
-@rule(r"# catapults follow from step # to step #, the largest to # times the loss before it: "
-      r"(.*)\.")  # fmt: skip
-def _several(r, count, start, end, times, causes):
+@rule(r"# catapults follow from step # to step #, the largest to #( times the loss before it|, "
+      r"from 0,): (.*)\.")  # fmt: skip
+def _several(r, count, start, end, times, zero, causes):
     counts = [int(n) for n in re.findall(r"in (\d+), ", causes)] or [int(count)]
     named = [re.sub(r"in \d+, ", "", cause) for cause in causes.split("; ")]
     known = all(r.caused(c, r.crossings_by(int(end))) for c in named)
@@ -185,7 +190,7 @@ def _several(r, count, start, end, times, causes):
         return known and sum(counts) == int(count)
     loss = r.averaged(None)
     found = [e for e in r.excursions(loss) if e[0] >= int(start) and e[2] <= int(end)]
-    heights = [loss[b] / loss[a] for a, b, c in found if r.unstable(a, c)]
+    heights = [r.height(loss, a, b, "0" in zero) for a, b, c in found if r.unstable(a, c)]
     return (
         known and sum(counts) == int(count) and len(heights) >= int(count) > 1
         and any(close(times, height) for height in heights)
@@ -221,11 +226,14 @@ def _at_edge(r, first, last, mean):
     rows = r.rows[(r.rows >= int(first)) & (r.rows <= int(last))]
     ratio, loss = r.ratio[rows], np.diff(r.loss[int(first) : int(last) + 1])
     marked = ((ratio > 0.84) & (ratio < 1.51)) | np.r_[False, (ratio[1:] > 1) != (ratio[:-1] > 1)]
-    gaps = np.diff(np.flatnonzero(np.r_[True, marked, True]))
+    gaps = np.diff(np.r_[int(first), rows[marked], int(last)])
+    # Each step counts the last measurement before it.
+    average = np.repeat(ratio, np.diff(np.r_[rows, int(last) + 1])).mean()
+    long = int(last) - int(first) >= 31
     again = np.isin(r.crossings, rows).sum() > 1
     shaken = (loss > 0).any() and (loss < 0).any()
     return (
-        len(rows) >= 32 and abs(ratio.mean() - float(mean)) < 0.0051 and 0.84 < ratio.mean() < 1.51
+        long and abs(average - float(mean)) < 0.0051 and 0.84 < average < 1.51
         and ratio[0] > 1 and gaps.max() < 20 and (again or shaken)
         and np.ptp(r.sharpness[rows]) > 5e-4 * r.sharpness[rows].max()
     )  # fmt: skip

@@ -12,6 +12,7 @@ import re
 import warnings
 
 import numpy as np
+from log_formats import FORMATS, write
 from reader_rules import Reader
 
 import simulator as sim
@@ -88,6 +89,37 @@ def test_every_sentence_of_random_runs_is_true(request):
         if found := reader.faults(sim.explain(run).paragraph):
             faults[seed] = found
     assert not faults, "\n".join(f"{seed}: {found}" for seed, found in faults.items())
+
+
+def in_rows(text, curves):
+    """With rows of the log for steps: the reader counts rows."""
+    row = {int(step): str(at) for at, step in enumerate(curves.step)}
+    text = re.sub(rf"\b{curves.unit}(s?)\b", r"step\1", text)
+    text = re.sub(r"(steps?) (\d+)( and )?(?(3)(\d+))", lambda m: _steps(m, row), text)
+    first = int(curves.step[0])
+    return re.sub(
+        r"in (\d+) (?:update|step)s?",
+        lambda m: f"in {int(row.get(first + int(m[1]) - 1, -9)) + 1} updates", text,
+    )  # fmt: skip
+
+
+def _steps(found, row):
+    named = [row.get(int(step), "-9") for step in (found[2], found[4]) if step]
+    return f"{found[1]} {' and '.join(named)}"
+
+
+def test_every_sentence_of_logs_of_random_runs_is_true(request, tmp_path):
+    faults, forms = {}, list(FORMATS)
+    for seed in range(request.config.getoption("--readings")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            run, _ = random_run(seed)
+            path = write(run, forms[seed % len(forms)], tmp_path, every=(1, 1, 4)[seed % 3])
+        story = sim.explain(path)
+        text = in_rows(story.paragraph, story.curves)
+        if found := Reader(story.curves).faults(text):
+            faults[seed, path.name] = found
+    assert not faults, "\n".join(f"{which}: {found}" for which, found in faults.items())
 
 
 def test_the_reader_notices_a_wrong_number_or_verb():

@@ -225,19 +225,26 @@ def _catapults(curves: Trajectory, events: Events) -> str:
     if len(apart) == 1:
         return (
             f"A catapult follows: {cause(first)}. The {loss} leaves its minimum at step "
-            f"{curves.at(first.start)}, peaks at {first.loss_ratio:.3g} times it at step "
+            f"{curves.at(first.start)}, peaks at {_height(curves, first, 'it')} at step "
             f"{curves.at(first.peak)} and is back at step {curves.at(first.end)}.{flattened}"
         )
     causes = Counter(cause(catapult) for catapult in apart).most_common()
     text = "; ".join(
         reason if number == len(apart) else f"in {number}, {reason}" for reason, number in causes
     )
-    highest = max(catapult.loss_ratio for catapult in apart)
+    highest = max(apart, key=lambda catapult: catapult.loss_ratio)
     return (
         f"{len(apart)} catapults follow from step {curves.at(first.start)} to step "
-        f"{curves.at(last.end)}, the largest to {highest:.3g} times the loss before "
-        f"it: {text}.{flattened}"
+        f"{curves.at(last.end)}, the largest to {_height(curves, highest, 'the loss before it')}: "
+        f"{text}.{flattened}"
     )
+
+
+def _height(curves: Trajectory, catapult: Catapult, before: str) -> str:
+    """How high the loss rises; a log in few digits may have a minimum of 0."""
+    if np.isfinite(catapult.loss_ratio):
+        return f"{catapult.loss_ratio:.3g} times {before}"
+    return f"{curves.smooth_loss[catapult.peak]:.3g}, from 0,"
 
 
 def _flattened(curves: Trajectory, first: Catapult, last: Catapult) -> str:
