@@ -23,6 +23,7 @@ from simulator.sweeps.cost import cells_in_a_chunk, refuse_large
 from simulator.sweeps.destination import Destination
 from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
+from simulator.sweeps.memory import Memory
 from simulator.sweeps.over import axes_of
 from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore
@@ -214,7 +215,7 @@ def execute(
 
 def _open(
     spec: Spec, data: Data | None, where: Destination, chunk_cells: int | None, command: str | None
-) -> ResultStore:
+) -> ResultStore | Memory:
     shape = spec.chunk_shape(chunk_cells or cells_in_a_chunk(spec, data))
     return where.open(spec, data, shape, command)
 
@@ -259,7 +260,7 @@ def _rehearse(spec: Spec, data: Data | None) -> None:
 
 
 def _missing(
-    store: ResultStore, share: tuple[int, int], on_progress: Progress
+    store: ResultStore | Memory, share: tuple[int, int], on_progress: Progress
 ) -> Iterator[tuple[Region, Chunk]]:
     """The chunks of a share in which something is left to do, with what is done of them."""
     for region in store.regions(share):
@@ -271,7 +272,7 @@ def _missing(
 
 
 def _run_all(
-    todo: Iterator[tuple[Region, Chunk]], store: ResultStore, crew: Threads | Cluster
+    todo: Iterator[tuple[Region, Chunk]], store: ResultStore | Memory, crew: Threads | Cluster
 ) -> None:
     """Keep every worker busy, with a bounded number of chunks on the way."""
     running: dict[Future[Done], Region] = {}

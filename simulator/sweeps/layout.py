@@ -166,12 +166,10 @@ class Layout:
             chunk[variable.name] = np.full(full, variable.missing, dtype)
         return chunk
 
-    def fill(
-        self, chunk: Chunk, at: tuple[Any, ...], run: Run | Ensemble, known: Mapping[str, float]
-    ) -> None:
+    def fill(self, chunk: Chunk, at: Any, run: Run | Ensemble, known: Mapping[str, Any]) -> None:
         """Put one run into its place in a chunk, and beside it what was known before.
 
-        Or many runs at once: an index is an array then.
+        Or many runs at once: an index, and what was known, is an array then.
         """
         for variable in (*self.variables, *self.curves):
             of = variable.of
