@@ -14,7 +14,7 @@ GRID = {"eta_trgt": [0.5, 1.9, 4.0], "t_wrm": [1, 3, 9], "seeds": 2, "eta_unit":
 SWEEPS = {
     "UV": (sim.UV(width=8), {}),
     "with curves": (sim.UV(width=8), {"curves": True}),
-    "over options": (sim.UV(), {"over": {"width": [4, 8], "optimizer": [sim.GD(), sim.Momentum()]}}),
+    "over options": (sim.UV(), {"over": {"width": [4, 8], "optimizer": [sim.GD(), sim.Nesterov()]}}),
     "run by run": (sim.MLP(width=4, depth=2), {"sharpness_every": 0}),
 }  # fmt: skip
 
