@@ -14,7 +14,9 @@ GRID = {"eta_trgt": [0.5, 1.9, 4.0], "t_wrm": [1, 3, 9], "seeds": 2, "eta_unit":
 SWEEPS = {
     "UV": (sim.UV(width=8), {}),
     "with curves": (sim.UV(width=8), {"curves": True}),
-    "over options": (sim.UV(), {"over": {"width": [4, 8], "optimizer": [sim.GD(), sim.Nesterov()]}}),
+    "over options": (
+        sim.UV(), {"over": {"width": [4, 8], "optimizer": [sim.GD(), sim.Momentum()]}},
+    ),
     "run by run": (sim.MLP(width=4, depth=2), {"sharpness_every": 0}),
 }  # fmt: skip
 
@@ -24,7 +26,17 @@ def test_a_dataset_is_that_of_a_store(name, tmp_path):
     """Values, bit for bit, types, order, units, and what the sweep says of itself."""
     model, options = SWEEPS[name]
     ours = sim.sweep(model, DATA, steps=20, **GRID, **options)
-    stored = sim.sweep(model, DATA, steps=20, output=tmp_path / "s.zarr", **GRID, **options)
+    path = tmp_path / "s.zarr"
+    found = [
+        sim.sweep(
+            model, DATA, steps=20, output=tmp_path / "s.zarr", resume=again, **GRID, **options
+        )
+        for again in (False, True)
+    ]
+    stored = xr.open_zarr(path, chunks=None).load()
+    for one in found:
+        xr.testing.assert_identical(one, stored)
+        assert list(one.variables) == list(stored.variables)
     xr.testing.assert_identical(ours, stored)
     assert list(ours.variables) == list(stored.variables)
     for variable, theirs in stored.variables.items():

@@ -25,8 +25,8 @@ __all__ = ["run_batched"]
 
 log = logging.getLogger(__name__)
 
-# A call of the kernel cannot be interrupted: it lasts a tenth of a second or so.
-_MOST_UPDATES = 50_000_000
+# A call of the kernel cannot be interrupted: it lasts a twentieth of a second or so.
+_MOST_UPDATES = 16_000_000
 # Schedules of a call, times their updates: 32 MB.
 _MOST_WEIGHTS = 2_000_000
 

@@ -225,6 +225,11 @@ class ResultStore:
             remove_partial_files(self.lock.root)
             clear(self._path)
 
+    def attributes(self) -> dict[str, Any]:
+        """What the store says of itself, as it is on disk."""
+        self._check_place()
+        return dict(open_group(self._path, "r", "output").attrs)
+
     def dataset(self) -> xr.Dataset:
         """The store as xarray sees it."""
         import xarray as xr
