@@ -51,9 +51,10 @@ def _in_lanes(delta: Any, lam: Any, kappa: float, y: float, eta_init: float, eta
 def ours(delta0, lam0, kappa, y, eta_init, eta_trgt, t_wrm, steps):  # type: ignore[no-untyped-def]
     """What a sweep keeps of a run."""
     batched, begin, ends = _in_lanes(delta0, lam0, kappa, y, eta_init, eta_trgt)
-    weights = sim.Warmup(t_wrm=t_wrm).weights(steps)
+    weights = sim.Warmup(t_wrm=t_wrm).weights(steps)[None]
+    schedule = np.zeros(begin.shape[1], dtype=np.intp)
     found = ensemble.train_batched(
-        batched, begin, ends, weights, sim.GD(), measured=True, constant_loss=None
+        batched, begin, ends, weights, schedule, sim.GD(), measured=True, constant_loss=None
     )
     # Of the steps alone: the peers do not look at the state after the last update.
     kept = {name: found.summary[row] for name, row in ROWS.items()}

@@ -12,6 +12,7 @@ train, and `simulator.training.ensemble` passes them to the same verdicts, which
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -170,7 +171,7 @@ def _last_new_low(values: Curve) -> int:
 
 
 def phase_of(seen: Evolution, *, adaptive: bool = False) -> Any:
-    """The verdict of `natural_phase`, elementwise."""
+    """The verdict of `natural_phase`, elementwise: its place among ``NATURAL_PHASES``."""
     first_at, last_at = np.minimum(seen.low_at, seen.high_at), np.maximum(seen.low_at, seen.high_at)
     down = seen.low_at < seen.high_at
     first, last = np.where(down, seen.low, seen.high), np.where(down, seen.high, seen.low)
@@ -188,12 +189,18 @@ def phase_of(seen: Evolution, *, adaptive: bool = False) -> Any:
     # The longest, and of two the later one.
     longest = 2 - np.argmax(lengths[::-1], axis=0)[None]
     rises = np.take_along_axis(change, longest, 0)[0] > 0
-    return np.select(
-        [(np.asarray(seen.measurements) < 2) | ~(np.asarray(seen.first) > 0),
-         lengths.max(axis=0) == 0, rises],
-        ["unknown", "constant", "progressive_sharpening"],
+    return _verdict(
+        NATURAL_PHASES,
+        [("unknown", (np.asarray(seen.measurements) < 2) | ~(np.asarray(seen.first) > 0)),
+         ("constant", lengths.max(axis=0) == 0), ("progressive_sharpening", rises)],
         "sharpness_reduction",
     )  # fmt: skip
+
+
+def _verdict(words: Mapping[str, str], tests: list[tuple[str, Any]], otherwise: str) -> Any:
+    """Of the first test that is passed, its word's place among ``words``, elementwise."""
+    place = {word: np.int8(i) for i, word in enumerate(words)}
+    return np.select([test for _, test in tests], [place[w] for w, _ in tests], place[otherwise])
 
 
 def natural_phase(sharpness: Curve, ratio: Curve, *, adaptive: bool = False) -> str:
@@ -217,7 +224,7 @@ def natural_phase(sharpness: Curve, ratio: Curve, *, adaptive: bool = False) -> 
         One of ``NATURAL_PHASES``. It describes the steps that this run spent below the threshold,
         however few: a fast warmup leaves only the first ones.
     """
-    return str(phase_of(evolution(sharpness, ratio)[0], adaptive=adaptive))
+    return [*NATURAL_PHASES][phase_of(evolution(sharpness, ratio)[0], adaptive=adaptive)]
 
 
 def target(reference: Any) -> Any:
@@ -334,10 +341,10 @@ def outcome(
         seen = ending(loss, ratio, sharpness, late, len(loss) - 1)
         edge = bool(is_at_edge(seen, loss_tells=loss_tells) and np.nanmax(ratio) > 1)
         still = is_still(loss[late:].max(), loss[late:].min(), loss[0], len(loss) - late)
-    return str(outcome_of(
+    return [*OUTCOMES][outcome_of(
         diverged=diverged, trained=trained, stuck=stuck, measured=measured, still=still,
         ratio_final=ratio_final, edge=edge, n_catapults=n_catapults,
-    ))  # fmt: skip
+    )]  # fmt: skip
 
 
 def outcome_of(
@@ -351,7 +358,7 @@ def outcome_of(
     edge: Any,
     n_catapults: Any,
 ) -> Any:
-    """One of ``OUTCOMES``, elementwise.
+    """The place among ``OUTCOMES`` of how runs ended, elementwise.
 
     Stability is judged by the last quarter of the run, never by a finite loss: a
     deterministic run whose residual has underflowed to nothing (``still``) sits at a minimum that
@@ -367,17 +374,17 @@ def outcome_of(
     n_catapults : int, or array
     """
     above = np.asarray(ratio_final) > 1
-    return np.select(
+    return _verdict(
+        OUTCOMES,
         [
-            np.asarray(diverged),
-            np.asarray(stuck),
-            ~(np.asarray(trained) & measured),
-            still & above,
-            ~np.asarray(still) & edge,
-            above,
-            np.asarray(n_catapults) > 0,
+            ("diverged", np.asarray(diverged)),
+            ("stuck", np.asarray(stuck)),
+            ("unknown", ~(np.asarray(trained) & measured)),
+            ("stuck", still & above),
+            ("edge_of_stability", ~np.asarray(still) & edge),
+            ("unknown", above),
+            ("catapult", np.asarray(n_catapults) > 0),
         ],
-        ["diverged", "stuck", "unknown", "stuck", "edge_of_stability", "unknown", "catapult"],
         "stable",
     )
 

@@ -84,7 +84,7 @@ def test_lanes_train_as_the_loop_does(name, optimizer):
 
 @pytest.mark.slow
 def test_a_runs_bits_do_not_depend_on_its_neighbours():
-    """Alone, among others, behind ones that diverge, in another order."""
+    """Alone, among others, behind ones that diverge, in another order, with other schedules."""
     model, data = PROBLEMS["one example"]
     batched, rng = model.batched(data), np.random.default_rng(0)
     eta = sim.eta_critical(model, data, sim.GD())
@@ -92,10 +92,12 @@ def test_a_runs_bits_do_not_depend_on_its_neighbours():
         [batched.begin(model.init(data, seed)[None]) for seed in range(100)], axis=1
     )
     ends = eta * np.stack([rng.uniform(0, 1, 100), rng.uniform(0.1, 9, 100)])
+    weights = np.stack([sim.Warmup(t_wrm=t_wrm).weights(83) for t_wrm in (1, 5, 30, 83)])
+    schedule = rng.integers(0, 4, 100)
 
     def seen(runs):
         ensemble = train_batched(
-            batched, begin[:, runs], ends[:, runs], sim.Warmup(t_wrm=30).weights(83), sim.GD(),
+            batched, begin[:, runs], ends[:, runs], weights, schedule[runs], sim.GD(),
             measured=True, constant_loss=model.constant_loss(data),
         )  # fmt: skip
         return ensemble.summary, ensemble.states

@@ -82,11 +82,12 @@ def _sparse_curves():
     batched = model.batched(ONE)
     begin = batched.begin(np.array([model.init(ONE, seed) for seed in range(3)]))
     rates = np.array([[0.0, 0.1, 0.1], [0.2, 0.3, 9.0]])
-    weights = sim.Warmup().weights(9)
+    weights = np.stack([sim.Warmup(t_wrm=t_wrm).weights(9) for t_wrm in (1, 4)])
     curves = ensemble.train_batched(
-        batched, begin, rates, weights, sim.GD(), measured=True, constant_loss=None, stride=3
-    )
-    return {"sharpness": curves.sharpness}
+        batched, begin, rates, weights, np.array([0, 1, 1]), sim.GD(),
+        measured=True, constant_loss=None, stride=3,
+    )  # fmt: skip
+    return {"sharpness": curves.sharpness, "eta": curves.eta}
 
 
 def _owned(value):

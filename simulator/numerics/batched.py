@@ -45,6 +45,7 @@ def train(
     per_residual: float,
     eta_ends: Any,
     weights: Any,
+    schedule: Any,
     first: Any,
     recurrence: Any,
     measured: bool,
@@ -65,18 +66,19 @@ def train(
     """Train from each column of ``begin`` (state rows, runs); memories go to ``out``.
 
     ``target`` and ``per_residual`` are those of `one_example`. Rates are eta_t = eta_ends[0]
-    weights[0, t] + eta_ends[1] weights[1, t], eta_ends (2, runs), weights (2, steps + 1). ``first``
-    is the recurrence of the first update; the sharpness is ``measured`` at every step, or never.
-    ``late``, ``last`` and ``thresholds`` (per_sharpness, rise, trend, gain, baseline) are for
-    `summaries`. Loss and sharpness before each ``stride``-th step go to ``curves``
-    (2, steps, runs), if it has room.
+    weights[s, 0, t] + eta_ends[1] weights[s, 1, t], eta_ends (2, runs), weights (schedules, 2,
+    steps + 1), s = ``schedule`` of the run, (runs,). ``first`` is the recurrence of the first
+    update; the sharpness is ``measured`` at every step, or never. ``late``, ``last`` and
+    ``thresholds`` (per_sharpness, rise, trend, gain, baseline) are for `summaries`. Loss and
+    sharpness before each ``stride``-th step go to ``curves`` (2, steps, runs), if it has room.
     """
     per_sharpness, rise, trend, gain, baseline = thresholds
-    steps = weights.shape[1] - 1
+    steps = weights.shape[2] - 1
     state, summary = memory[: STATE_ROWS * LANES], memory[STATE_ROWS * LANES :]
     for at in range(0, begin.shape[1], LANES):
         runs = min(LANES, begin.shape[1] - at)
         _load(begin, eta_ends, at, runs, state, eta_rows)
+        alike = _are_alike(schedule[at : at + runs])
         reset(summary)
         # A literal 0 or False would be a type of its own, and every kernel compiled for it too.
         step: Any = np.int64(0)
@@ -85,7 +87,9 @@ def train(
         while True:
             # One update at a time at the start, at the end, and where a lane is about to diverge.
             n = 1 if step < careful or step == steps else min(CHUNK, steps - step)
-            held = _lay_out_rates(weights, step, n, held, eta_rows, eta)
+            held = _lay_out_rates(
+                weights, schedule[at : at + runs], alike, step, n, held, eta_rows, eta
+            )
             _copy(state, before)
             advance(
                 state, eta, step, n, target, per_residual, first if step == 0 else recurrence,
@@ -160,23 +164,54 @@ def _load(begin: Any, eta_ends: Any, at: int, runs: int, state: Any, eta_rows: A
 
 
 @kernel
-def _lay_out_rates(weights: Any, step: int, n: int, held: bool, eta_rows: Any, eta: Any) -> bool:
+def _are_alike(schedule: Any) -> bool:
+    """Whether all runs of a block follow one schedule."""
+    other = 0
+    for i in range(schedule.size):
+        other += 1 if schedule[i] != schedule[0] else 0
+    return other == 0
+
+
+@kernel
+def _lay_out_rates(
+    weights: Any,
+    schedule: Any,
+    alike: bool,
+    step: int,
+    n: int,
+    held: bool,
+    eta_rows: Any,
+    eta: Any,
+) -> bool:
     """Eta of ``n`` updates; whether all of its CHUNK rows hold the rate of the last of them.
 
-    ``held`` says that they did before: where eta stands still nothing is to be done.
+    ``held`` says that they did before: where eta stands still nothing is to be done. ``alike`` says
+    that all runs follow one schedule.
     """
-    still = n == CHUNK
-    for k in range(n):
-        a, b = weights[0, step + k], weights[1, step + k]
-        still = still and a == weights[0, step] and b == weights[1, step]
-        held = held and a == weights[0, step - 1] and b == weights[1, step - 1]
+    still, runs = n == CHUNK, schedule.size
+    # The last schedule, the slowest in a sweep, is mostly the only one that has to be compared.
+    for i in range(runs - 1, runs - 2 if alike else -1, -1):
+        s = schedule[i]
+        for k in range(n):
+            a, b = weights[s, 0, step + k], weights[s, 1, step + k]
+            still = still and a == weights[s, 0, step] and b == weights[s, 1, step]
+            held = held and a == weights[s, 0, step - 1] and b == weights[s, 1, step - 1]
+        if not still and not held:
+            break
     if held:
         return True
     rows = eta.reshape(-1, LANES)
-    for k in range(n):
-        a, b = weights[0, step + k], weights[1, step + k]
-        for i in range(LANES):
-            rows[k, i] = eta_rows[i] * a + eta_rows[LANES + i] * b
+    if alike:
+        for k in range(n):
+            a, b = weights[schedule[0], 0, step + k], weights[schedule[0], 1, step + k]
+            for i in range(LANES):
+                rows[k, i] = eta_rows[i] * a + eta_rows[LANES + i] * b
+        return still
+    for i in range(LANES):
+        s = schedule[min(i, runs - 1)]
+        eta_init, eta_trgt = eta_rows[i], eta_rows[LANES + i]
+        for k in range(n):
+            rows[k, i] = eta_init * weights[s, 0, step + k] + eta_trgt * weights[s, 1, step + k]
     return still
 
 

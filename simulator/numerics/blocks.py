@@ -20,8 +20,8 @@ from numba.core import config
 
 __all__ = ["CHUNK", "LANES", "UNROLL", "empty_rows"]
 
-# In Python lanes are a loop like any other: tests without the JIT need not run it 64 times.
-LANES = 1 if config.DISABLE_JIT else 32  # type: ignore[attr-defined]
+# In Python lanes are a loop like any other: tests without the JIT need not run it so many times.
+LANES = 2 if config.DISABLE_JIT else 32  # type: ignore[attr-defined]
 CHUNK = 32
 UNROLL = 4
 

@@ -22,7 +22,7 @@ _SECONDS_A_RUN, _SECONDS_AN_UPDATE = 5e-3, 1e-5
 # until then; and a chunk is what is lost when its worker is killed.
 _WANTED_SECONDS, _WANTED_CHUNKS = 2.0, 24
 _LEAST_SECONDS, _LEAST_CHUNKS = 0.5, 4
-_LEAST_SECONDS_BATCHED, _LEAST_CELLS_BATCHED = 0.15, 1024
+_LEAST_SECONDS_BATCHED, _LEAST_CHUNKS_BATCHED, _LEAST_CELLS_BATCHED = 0.15, 2, 1024
 # Each leaves a file for every variable.
 _MOST_CHUNKS = 4096
 _MOST_CELLS = 65536
@@ -49,11 +49,12 @@ def cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
 
 def _cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
     seconds = core_seconds(spec, data)
-    least = _LEAST_SECONDS / seconds
+    least, chunks = _LEAST_SECONDS / seconds, _LEAST_CHUNKS
     if batched_for(spec, data):
         least = max(_LEAST_SECONDS_BATCHED / seconds, _LEAST_CELLS_BATCHED)
+        chunks = _LEAST_CHUNKS_BATCHED
     cells = max(
-        min(int(least), spec.cells // _LEAST_CHUNKS),
+        min(int(least), spec.cells // chunks),
         min(int(_WANTED_SECONDS / seconds), spec.cells // _WANTED_CHUNKS),
         spec.cells // _MOST_CHUNKS,
         1,

@@ -20,25 +20,25 @@ from simulator.sweeps.spec import CONVENTIONS, Spec
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["FORMAT", "coordinates", "declare", "describe"]
+__all__ = [
+    "FORMAT", "attributes", "coordinate_attributes", "coordinates", "declare", "describe",
+]  # fmt: skip
 
 FORMAT = 4
 
 
 def declare(
-    path: Path | None,
+    path: Path,
     spec: Spec,
     data: Data | None,
     chunk_shape: tuple[int, ...],
     command: str | None,
 ) -> zarr.Group:
-    """Make a group with every array, in an empty folder or in memory."""
+    """Make a group with every array, in an empty folder."""
     import zarr
-    from zarr.storage import MemoryStore
 
-    target = MemoryStore() if path is None else str(path)
-    attributes = _attributes(spec, data, chunk_shape, command)
-    group = zarr.create_group(target, zarr_format=3, attributes=attributes)
+    about = attributes(spec, data, chunk_shape, command)
+    group = zarr.create_group(str(path), zarr_format=3, attributes=about)
     for name, values in coordinates(spec).items():
         _coordinate(group, spec, name, values)
     layout = Layout(spec, data)
@@ -52,9 +52,8 @@ def declare(
         warnings.simplefilter("ignore")
         group = zarr.consolidate_metadata(group.store)
     arrays = group.metadata.to_dict()["consolidated_metadata"]["metadata"]  # type: ignore[index,call-overload]
-    group.create_group(ORIGIN, attributes=sealed(attributes, arrays))
-    if path is not None:
-        (path / FOLDER).mkdir()
+    group.create_group(ORIGIN, attributes=sealed(about, arrays))
+    (path / FOLDER).mkdir()
     return group
 
 
@@ -74,12 +73,13 @@ def _coordinate(group: zarr.Group, spec: Spec, name: str, values: NDArray[Any]) 
     array = group.create_array(
         name, shape=values.shape, dtype="str" if values.dtype == object else values.dtype,
         dimension_names=(name,),
-        compressors=[Crc32cCodec()], attributes=_coordinate_attributes(spec, name),
+        compressors=[Crc32cCodec()], attributes=coordinate_attributes(spec, name),
     )  # fmt: skip
     array.with_config({"write_empty_chunks": True})[:] = values
 
 
-def _coordinate_attributes(spec: Spec, name: str) -> dict[str, Any]:
+def coordinate_attributes(spec: Spec, name: str) -> dict[str, Any]:
+    """Unit and meaning of a dimension."""
     unit = "eta_critical" if spec.eta_unit == "critical" else "1"
     texts = {
         "seed": ("1", "seed of initial parameters and batches"),
@@ -114,9 +114,10 @@ def _array(
     )
 
 
-def _attributes(
+def attributes(
     spec: Spec, data: Data | None, chunk_shape: tuple[int, ...], command: str | None
 ) -> dict[str, Any]:
+    """What a store says of itself before anything is in it."""
     return {
         "spec": json.dumps(spec.as_dict()),
         "data": json.dumps(describe(data)),

@@ -21,6 +21,7 @@ from simulator.sweeps.declare import coordinates, describe
 from simulator.sweeps.difference import difference
 from simulator.sweeps.growth import carry_over
 from simulator.sweeps.layout import Layout
+from simulator.sweeps.memory import Memory
 from simulator.sweeps.origin import machine, numerics
 from simulator.sweeps.placing import bring_back, clear, resolved
 from simulator.sweeps.reading import check_layout, described, open_group
@@ -96,10 +97,10 @@ class Destination:
 
     def open(
         self, spec: Spec, data: Data | None, chunk_shape: tuple[int, ...], command: str | None
-    ) -> ResultStore:
+    ) -> ResultStore | Memory:
         """The store, locked, and ready to be written to."""
         if self.path is None:
-            return ResultStore.create(None, spec, data, chunk_shape)
+            return Memory(spec, data, chunk_shape)
         path = resolved(self.path)
         bring_back(path)
         clear(path)

@@ -23,6 +23,7 @@ from simulator.sweeps.cost import cells_in_a_chunk, refuse_large
 from simulator.sweeps.destination import Destination
 from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk
+from simulator.sweeps.memory import Memory, Values
 from simulator.sweeps.over import axes_of
 from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore
@@ -156,7 +157,9 @@ def sweep(
     )
     path = None if output is None else Path(output)
     where = Destination(path, resume=resume, overwrite=overwrite, grow=grow)
-    return execute(spec, data, where, workers=workers, scheduler=scheduler, large=large).load()
+    return execute(
+        spec, data, where, workers=workers, scheduler=scheduler, large=large, in_memory=True
+    )
 
 
 def _template(schedule: str | Schedule, **given: Any) -> Schedule:
@@ -186,8 +189,12 @@ def execute(
     chunk_cells: int | None = None,
     progress: Progress | None = None,
     seconds: dict[str, float] | None = None,
+    in_memory: bool = False,
 ) -> xr.Dataset:
     """Run what a spec asks for and is not in the store yet; the results as a lazy dataset.
+
+    ``in_memory``: as one that is loaded. What this process writes is not read again for it, so it
+    is of no use to a share.
 
     ``chunk_cells``: about how many cells a task computes and writes at once; by default
     `cells_in_a_chunk`. ``progress`` is told, from any thread, how many more runs are done or found
@@ -205,16 +212,18 @@ def execute(
     else:
         crew = Cluster(scheduler, job, on_progress)
     with crew, closing(_open(spec, data, where, chunk_cells, command)) as store:
-        _run_all(_missing(store, where.share, on_progress), store, crew)
+        on_disk = isinstance(store, ResultStore)
+        kept = Values(store.spec, store.layout) if in_memory and on_disk else None
+        _run_all(_missing(store, where.share, on_progress, kept), store, crew, kept)
         store.finish()
         if seconds is not None:
             seconds.update(store.seconds)
-        return store.dataset()
+        return kept.as_dataset(store.attributes()) if kept else store.dataset()
 
 
 def _open(
     spec: Spec, data: Data | None, where: Destination, chunk_cells: int | None, command: str | None
-) -> ResultStore:
+) -> ResultStore | Memory:
     shape = spec.chunk_shape(chunk_cells or cells_in_a_chunk(spec, data))
     return where.open(spec, data, shape, command)
 
@@ -259,7 +268,10 @@ def _rehearse(spec: Spec, data: Data | None) -> None:
 
 
 def _missing(
-    store: ResultStore, share: tuple[int, int], on_progress: Progress
+    store: ResultStore | Memory,
+    share: tuple[int, int],
+    on_progress: Progress,
+    kept: Values | None,
 ) -> Iterator[tuple[Region, Chunk]]:
     """The chunks of a share in which something is left to do, with what is done of them."""
     for region in store.regions(share):
@@ -268,17 +280,25 @@ def _missing(
         on_progress(int(done.sum()))
         if not done.all():
             yield region, chunk
+        elif kept is not None:
+            kept.put(region, chunk)
 
 
 def _run_all(
-    todo: Iterator[tuple[Region, Chunk]], store: ResultStore, crew: Threads | Cluster
+    todo: Iterator[tuple[Region, Chunk]],
+    store: ResultStore | Memory,
+    crew: Threads | Cluster,
+    kept: Values | None,
 ) -> None:
     """Keep every worker busy, with a bounded number of chunks on the way."""
     running: dict[Future[Done], Region] = {}
 
     def keep(future: Future[Done]) -> None:
         chunk, seconds, failures = crew.collect(future)
-        store.write(running.pop(future), chunk)
+        region = running.pop(future)
+        store.write(region, chunk)
+        if kept is not None:
+            kept.put(region, chunk)
         for name, more in seconds.items():
             store.seconds[name] += more
         for failure in failures:

@@ -113,11 +113,12 @@ def curves(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
 
 def _possible(wanted: tuple[Variable, ...], spec: Spec, data: Data | None) -> tuple[Variable, ...]:
     """Those that some part of the sweep can fill."""
-    possible = {v for _, part in spec.parts() for v in wanted if _fills(part, data, v)}
-    return tuple(v for v in wanted if v in possible)
+    parts = [_has(part, data) for _, part in spec.parts()]
+    return tuple(v for v in wanted if any(has.issuperset(v.needs.split()) for has in parts))
 
 
-def _fills(spec: Spec, data: Data | None, variable: Variable) -> bool:
+def _has(spec: Spec, data: Data | None) -> set[str]:
+    """Of what variables need, what the runs of this spec have."""
     has = {
         "classes": bool(data and data.classes),
         "test": bool(data and data.test),
@@ -126,7 +127,7 @@ def _fills(spec: Spec, data: Data | None, variable: Variable) -> bool:
         "closed_form": is_linear(spec) or is_one_example(spec, data),
         "one_example": is_one_example(spec, data),
     }
-    return all(has[need] for need in variable.needs.split())
+    return {need for need, there in has.items() if there}
 
 
 def same_value(ours: Any, stored: Any) -> bool:
@@ -166,12 +167,10 @@ class Layout:
             chunk[variable.name] = np.full(full, variable.missing, dtype)
         return chunk
 
-    def fill(
-        self, chunk: Chunk, at: tuple[Any, ...], run: Run | Ensemble, known: Mapping[str, float]
-    ) -> None:
+    def fill(self, chunk: Chunk, at: Any, run: Run | Ensemble, known: Mapping[str, Any]) -> None:
         """Put one run into its place in a chunk, and beside it what was known before.
 
-        Or many runs at once: an index is an array then.
+        Or many runs at once: an index, and what was known, is an array then.
         """
         for variable in (*self.variables, *self.curves):
             of = variable.of

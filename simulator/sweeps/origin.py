@@ -23,6 +23,7 @@ _ROOMS = (
 )  # fmt: skip
 
 
+@cache
 def versions() -> dict[str, str]:
     """The packages that make a store."""
     found = {}

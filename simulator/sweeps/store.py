@@ -47,18 +47,18 @@ class StoreMovedError(OSError):
 
 
 class ResultStore:
-    """A sweep's results, on disk or in memory.
+    """A sweep's results on disk; in memory they are a `Memory`.
 
-    On disk it is locked: exclusively, or beside others that write other chunks. `close` lets go.
+    It is locked: exclusively, or beside others that write other chunks. `close` lets go.
     """
 
     def __init__(
         self,
         group: zarr.Group,
-        path: Path | None,
+        path: Path,
         spec: Spec,
         data: Data | None,
-        lock: Lock | None = None,
+        lock: Lock,
     ) -> None:
         self._group, self._path, self.lock, self.spec = group, path, lock, spec
         self._open: dict[str, Any] = {}
@@ -69,7 +69,7 @@ class ResultStore:
     @classmethod
     def create(
         cls,
-        path: Path | None,
+        path: Path,
         spec: Spec,
         data: Data | None,
         chunk_shape: tuple[int, ...],
@@ -79,7 +79,7 @@ class ResultStore:
         replace: Lock | None = None,
         fill: Callable[[ResultStore], None] = lambda store: None,
     ) -> ResultStore:
-        """A new store at ``path``, or in memory, with every array declared.
+        """A new store at ``path``, with every array declared.
 
         Parameters
         ----------
@@ -92,8 +92,6 @@ class ResultStore:
         fill : callable
             Given the store before it is in its place.
         """
-        if path is None:
-            return cls(declare(None, spec, data, chunk_shape, command), None, spec, data)
         with ExitStack() as unless_settled:
             try:
                 beside, lock = begin(path, shared=shared)
@@ -130,8 +128,7 @@ class ResultStore:
 
     def close(self) -> None:
         """Let others write."""
-        if self.lock is not None:
-            self.lock.close()
+        self.lock.close()
 
     @property
     def chunk_shape(self) -> list[int]:
@@ -188,8 +185,6 @@ class ResultStore:
             raise
 
     def _check_place(self) -> None:
-        if self._path is None or self.lock is None:
-            return
         # Who removes a folder may have begun with any of its files.
         if not (self.lock.is_at(self._path) and (self.lock.root / "zarr.json").is_file()):
             raise StoreMovedError(self._path)
@@ -203,12 +198,12 @@ class ResultStore:
 
     def others(self) -> list[str]:
         """The names of arrays and groups on disk that somebody else put beside the results."""
-        return [] if self._files is None else self._files.others()
+        return self._files.others()
 
     @property
-    def _files(self) -> VerifiedStore | None:
-        """Where chunks are written; None in memory."""
-        return None if self._path is None else self._group.store  # type: ignore[return-value]
+    def _files(self) -> VerifiedStore:
+        """Where chunks are written."""
+        return self._group.store  # type: ignore[return-value]
 
     def read(self, region: Region) -> Chunk:
         """One chunk as it was written; blank if any part of it is lost, cut short or changed.
@@ -219,7 +214,7 @@ class ResultStore:
         chunk = self.layout.blank(shape)
         try:
             place = place_of(region, self.chunk_shape)
-            if self._files is not None and self._files.digests(place) is None:
+            if self._files.digests(place) is None:
                 return chunk
             there = {name: np.asarray(self._array_of(name)[region]) for name in chunk}
         except DAMAGE:
@@ -237,18 +232,20 @@ class ResultStore:
         )
         with self._in_place():
             if whole and not self._group.attrs["complete"]:
-                if self._files is None:
-                    self._group.attrs["complete"] = True
-                else:
-                    self._files.set_complete()
+                self._files.set_complete()
         self._clear()
         return whole
 
     def _clear(self) -> None:
         """As the last of several writers, remove what dead ones left. Nothing is written after."""
-        if self._path is not None and self.lock is not None and self.lock.become_only():
+        if self.lock.become_only():
             remove_partial_files(self.lock.root)
             clear(self._path)
+
+    def attributes(self) -> dict[str, Any]:
+        """What the store says of itself, as it is on disk."""
+        self._check_place()
+        return dict(open_group(self._path, "r", "output").attrs)
 
     def dataset(self) -> xr.Dataset:
         """The store as xarray sees it."""
@@ -256,8 +253,7 @@ class ResultStore:
 
         self._check_place()
         # By its public path: the lock's is gone when the store is closed.
-        group = self._group if self._path is None else open_group(self._path, "r", "output")
-        return xr.open_zarr(group.store, chunks=None)
+        return xr.open_zarr(open_group(self._path, "r", "output").store, chunks=None)
 
 
 def hold(path: Path, *, shared: bool = False) -> Lock:

@@ -26,6 +26,11 @@ from simulator.shipped import is_shipped
 
 __all__ = ["Ensemble", "batched_for", "train_batched"]
 
+# The words once: runs refer to them.
+_PHASES, _OUTCOMES = (
+    np.array([*words], dtype=object) for words in (regimes.NATURAL_PHASES, regimes.OUTCOMES)
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
@@ -39,7 +44,7 @@ class Ensemble:
         What was kept, by the names in `simulator.numerics.summaries.ROWS`.
     curves : array, shape (2, steps, runs)
         Loss and sharpness before each ``stride``-th update, or (2, 0, 0).
-    eta_ends, weights : arrays, shapes (2, runs) and (2, steps)
+    eta_ends, weights, schedule : arrays, shapes (2, runs), (schedules, 2, steps) and (runs,)
         What eta_t is made of.
     worth : array, shape (3, runs)
         Training accuracy, test loss, test accuracy; NaN where not asked for.
@@ -50,6 +55,7 @@ class Ensemble:
     curves: Array
     eta_ends: Array
     weights: Array
+    schedule: NDArray[np.intp]
     limit: StabilityLimit
     measured: bool
     constant_loss: float | None
@@ -63,7 +69,7 @@ class Ensemble:
     @property
     def steps(self) -> int:
         """Updates of each."""
-        return self.weights.shape[1]
+        return self.weights.shape[2]
 
     @property
     def loss(self) -> Array:
@@ -75,7 +81,8 @@ class Ensemble:
 
     @property
     def eta(self) -> Array:
-        (eta_init, eta_trgt), (of_init, of_trgt) = self.eta_ends, self.weights
+        eta_init, eta_trgt = self.eta_ends
+        of_init, of_trgt = self.weights[self.schedule].swapaxes(0, 1)
         return eta_init[:, None] * of_init + eta_trgt[:, None] * of_trgt
 
     @property
@@ -149,10 +156,10 @@ class Ensemble:
     @property
     def natural_phase(self) -> Array:
         below = self._of("below")
-        return regimes.phase_of(regimes.Evolution(
+        return _PHASES[regimes.phase_of(regimes.Evolution(
             below, self._of("sharpness_init"), self._of("sharpness_below"), self._of("low"),
             self._of("low_at"), self._of("high"), self._of("high_at"), below - 1,
-        ))  # fmt: skip
+        ))]  # fmt: skip
 
     @property
     def trainable(self) -> Array:
@@ -174,7 +181,7 @@ class Ensemble:
             variation=np.where(high > 0, variation, 0.0),
         )
         edge = regimes.is_at_edge(seen, loss_tells=self.limit.memoryless)
-        return regimes.outcome_of(
+        outcome = regimes.outcome_of(
             diverged=self.diverged,
             trained=self.trainable,
             stuck=~self.trainable & (self.steps >= regimes.LAST_LOSSES),
@@ -186,10 +193,11 @@ class Ensemble:
             edge=edge & (self._of("ratio_max") > 1),
             n_catapults=self.n_catapults,
         )
+        return _OUTCOMES[outcome]
 
     @property
     def _ratio_final(self) -> Array:
-        of_init, of_trgt = self.weights[:, -1]
+        of_init, of_trgt = self.weights[self.schedule, :, -1].T
         eta = self.eta_ends[0] * of_init + self.eta_ends[1] * of_trgt
         final = self.limit.ratio(self.sharpness_final, eta)
         return np.where(np.isfinite(final), final, self._of("ratio_last"))
@@ -222,6 +230,7 @@ def train_batched(
     begin: Array,
     eta_ends: Array,
     weights: Array,
+    schedule: NDArray[np.intp],
     optimizer: Optimizer,
     *,
     measured: bool,
@@ -238,8 +247,11 @@ def train_batched(
         Its states before the first update.
     eta_ends : array, shape (2, runs)
         eta_init and eta_trgt.
-    weights : array, shape (2, steps)
-        What eta_t takes of each; see `Warmup.weights`.
+    weights : array, shape (schedules, 2, steps)
+        What eta_t takes of each, by schedule; see `Warmup.weights`.
+    schedule : array, shape (runs,)
+        Which of them each run follows. Neighbours that follow one, and diverge at about the same
+        time, train fastest.
     optimizer : Optimizer
         One with a `recurrence`.
     measured : bool
@@ -249,7 +261,7 @@ def train_batched(
     stride : int
         Keep loss and sharpness of every so manieth step; 0 is of none.
     """
-    steps, runs = weights.shape[1], begin.shape[1]
+    steps, runs = weights.shape[2], begin.shape[1]
     first, then = optimizer.recurrence(1), optimizer.recurrence(2)
     limit = optimizer.limit
     assert first is not None
@@ -263,12 +275,12 @@ def train_batched(
     curves = np.full((2, rows, runs if stride else 0), np.nan)
     buffers = kernels.buffers()
     # One more: the state after the last update is looked at as if another were to come.
-    padded = np.concatenate([weights, weights[:, -1:]], axis=1)
+    padded = np.concatenate([weights, weights[:, :, -1:]], axis=2)
     with np.errstate(over="ignore", invalid="ignore"):
         kernels.train(
-            *batched.problem, np.ascontiguousarray(eta_ends), padded, tuple(first), tuple(then),
-            measured, regimes.first_late(steps), steps + 1 - regimes.LAST_LOSSES, thresholds, begin,
-            found, curves, max(stride, 1), *buffers,
+            *batched.problem, np.ascontiguousarray(eta_ends), padded, schedule, tuple(first),
+            tuple(then), measured, regimes.first_late(steps), steps + 1 - regimes.LAST_LOSSES,
+            thresholds, begin, found, curves, max(stride, 1), *buffers,
         )  # fmt: skip
     split = begin.shape[0]
     lost = (found[split + ROWS["diverged"]] < 0) & ~np.isfinite(found[split + ROWS["loss_final"]])
@@ -277,6 +289,6 @@ def train_batched(
     found[split + ROWS["sharpness_final"], lost] = np.nan
     return Ensemble(
         states=found[:split], summary=found[split:], curves=curves, eta_ends=eta_ends,
-        weights=weights, limit=limit, measured=measured,
+        weights=weights, schedule=schedule, limit=limit, measured=measured,
         constant_loss=constant_loss, metrics=np.full((3, runs), np.nan),
     )  # fmt: skip

@@ -28,7 +28,7 @@ def batched_run(
     constant_loss = model.constant_loss(data)
     ensemble = train_batched(
         batched, batched.begin(theta[None]), np.array([[schedule.eta_init], [schedule.eta_trgt]]),
-        schedule.weights(steps), experiment.optimizer,
+        schedule.weights(steps)[None], np.zeros(1, np.intp), experiment.optimizer,
         measured=experiment.sharpness_every > 0, constant_loss=constant_loss, stride=1,
     )  # fmt: skip
     ended = batched.end(theta[None], ensemble.states)[0]
