@@ -37,7 +37,7 @@ def measure(lab: Lab) -> xr.Dataset:
     parts = []
     for optimizer in OPTIMIZERS.values():
         grid = sim.sweep(
-            MODEL, data, optimizer=optimizer, eta_trgt=eta, t_wrm=[1, 128], seeds=lab.count,
+            MODEL, data, optimizer=optimizer, eta_trgt=eta, t_wrm=[1, 128], seeds=lab.seeds,
             steps=512, sharpness_every=0, workers=lab.workers,
         )  # fmt: skip
         part = {

@@ -24,12 +24,12 @@ MU, STEPS, LATE, EDGE = 0.802 + 0.004 * np.arange(325), 3000, 2000, sim.theory.e
 def measure(lab: Lab) -> xr.Dataset:
     """Late traces in units of 1 / eta, and Lyapunov exponents, of each mu."""
     parts = np.array_split(MU[:: 3 if lab.quick else 1], 8)
-    return xr.concat([late(mu, lab.count) for mu in parts], "mu").assign_coords(
+    return xr.concat([late(mu, lab.seeds) for mu in parts], "mu").assign_coords(
         seed=list(lab.seeds)
     )
 
 
-def late(mu: np.ndarray, seeds: int) -> xr.Dataset:
+def late(mu: np.ndarray, seeds: range) -> xr.Dataset:
     """What loss and sharpness of the late steps tell; eps and a of `simulator.theory.edge`.
 
     The loss is (eps / mu)^2 / 2. The sharpness tells the sign of eps: eta times it exceeds 2 mu

@@ -40,7 +40,7 @@ def measure(lab: Lab) -> xr.Dataset:
         low = -2 if "xent" in case else 1
         eta_trgt = 2.0 ** np.arange(low, 8.1, 1.0 if lab.quick else 0.5)
         found = sim.sweep(
-            model, data, eta_trgt=eta_trgt, t_wrm=[t], seeds=lab.count, steps=t + 256,
+            model, data, eta_trgt=eta_trgt, t_wrm=[t], seeds=lab.seeds, steps=t + 256,
             eta_unit="critical", sharpness_every=0, workers=lab.workers,
         )  # fmt: skip
         return boundary(found).values.ravel()

@@ -29,7 +29,7 @@ def measure(lab: Lab) -> xr.Dataset:
     found = sim.sweep(
         MODEL, data, eta_trgt=2.0 ** np.arange(-1, 5.5, 1.0 if lab.quick else 0.5),
         t_wrm=[1, 4, 16, 64, 256] if lab.quick else [1, 2, 4, 8, 16, 32, 64, 128, 192, 256],
-        seeds=groups * (4 if lab.quick else 16), steps=300, eta_unit="critical",
+        seeds=lab.networks(4 if lab.quick else 16), steps=300, eta_unit="critical",
         sharpness_every=20, workers=lab.workers,
     )  # fmt: skip
     found = found.assign(edge=(found["outcome"] == "edge_of_stability").astype(float))
