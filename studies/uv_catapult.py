@@ -2,10 +2,11 @@
 
 Lewkowycz et al. 2020, to leading order in width; exact here, with lambda_0 the NTK trace of a UV
 model on x = 1, y = 0 at widths 10^2 to 10^12. A first update raises the loss from
-theory.uv.eta_loss on, a little above 2; training diverges from 4 on, at every width. The largest
-loss on the way is lambda_0^2 / (8 kappa^2), which grows as the width, and its update comes later by
-1 / (2 ln(eta lambda_0 - 1)) an e-fold of width. With y != 0 the window ends earlier or later: see
-theory.uv.eta_max.
+theory.uv.eta_loss on, a little above 2; training diverges from 4 on, at every width; the largest
+loss on the way is at most lambda_0^2 / (8 kappa^2), which grows as the width. These are theorems,
+checked by `warmup theory`. What is measured here: how near the largest loss comes to its bound, and
+its update, which comes later by 1 / (2 ln(eta lambda_0 - 1)) an e-fold of width. With y != 0 the
+window ends earlier or later: see theory.uv.eta_max.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 New, of UV models of width 10^2 to 10^12 in the NTK parameterisation on one example, y = 1, whose
 labels carry noise of size sigma = 0.01: phase diagrams of eta_trgt and t_wrm. Without warmup they
-diverge beyond theory.uv.eta_max, about 4 / lambda. With it they survive up to the ceiling
-2 / (kappa |y|), kappa = width^(-1/2), if t_wrm exceeds eta_trgt lambda ln(lambda / (2 kappa sigma))
-/ (3 ln 3 - 2) (simulator.theory.warmup). It is noise that keeps the residual alive below the edge:
-without it no catapult comes in time to flatten the network, however long the warmup. Near the
-ceiling (width 100) it must be longer. The data of the lab play no part; its slice draws the noise.
+diverge beyond theory.uv.eta_max, about 4 / lambda. With it they survive up to the ceiling 2 /
+(kappa |y|), kappa = width^(-1/2) (both are theorems, checked by `warmup theory`), if t_wrm exceeds
+eta_trgt lambda ln(lambda / (2 kappa sigma)) / (3 ln 3 - 2) (simulator.theory.warmup). It is noise
+that keeps the residual alive below the edge: without it no catapult comes in time to flatten the
+network, however long the warmup. Near the ceiling (width 100) it must be longer. The data of the
+lab play no part; its slice draws the noise.
 """
 
 from __future__ import annotations

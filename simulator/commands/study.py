@@ -105,7 +105,7 @@ def run_studies(**given: Any) -> None:
                 report(f"{one.name} cannot use this data: {error}.")
             on_progress(1)
     for page in given["page"]:
-        write_page(page, results)
+        write_page(page, results, lab)
     if given["as_json"]:
         emit(_document(results, lab))
     else:

@@ -21,7 +21,10 @@ from simulator.sweeps.origin import numerics
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Lab"]
+__all__ = ["SET_ON_SEEDS", "SET_ON_SLICES", "Lab"]
+
+# Seeds and slices of the digits on which the tolerances of claims were set. The pages show others.
+SET_ON_SEEDS, SET_ON_SLICES = range(5), (0, 1, 2, 3, 4, 11)
 
 
 @dataclass(frozen=True)
