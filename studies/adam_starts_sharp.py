@@ -4,8 +4,8 @@ Kalra & Barkeshli 2024, sections 4.3 and 6.2, figures 2, 6 and 30: pre-condition
 constant rate of 0.01 unless said, full batch, mean squared error, ReLU. What is above the threshold
 at first are coordinates with tiny gradients: the loss does not exceed the first. Later the
 threshold decides when the loss rises, and in runs long enough the pre-conditioned sharpness hovers
-at it. GI-Adam starts flatter by 1 / sqrt(1 - beta2) = 31.6, less where gradients are small
-beside eps = 1e-8 (down to 17 in muP).
+at it. GI-Adam starts flatter by 1 / sqrt(1 - beta2) = 31.6 by algebra at eps = 0, less where
+gradients are small beside eps = 1e-8 (down to 17 in muP).
 
 Not so: a linear teacher of few inputs is learned before the threshold is reached again, and at a
 rate of 0.001 the pre-conditioned sharpness is at 0.1 to 0.4 of it after 2,000 steps.

@@ -1,10 +1,11 @@
 """Warmup from eta_c ends where warmup from 0 does, and saves its first updates.
 
 Kalra & Barkeshli 2024, figure 5 and section 6.1: the modified warmup from the eta_c of a catapult
-search saves t_wrm eta_c / eta_trgt updates, on digits in standard parameterization with mean
-squared error and minibatches of 64. That is little where warmup matters most. With cross-entropy
-one update raises the loss only about where training has already failed: eta_c is of no use in some
-seeds of SP and in all of muP, and the search says so. Needs data with classes.
+search saves t_wrm eta_c / eta_trgt updates (`warmup theory --law updates-saved`), on digits in
+standard parameterization with mean squared error and minibatches of 64. That is little where warmup
+matters most. With cross-entropy one update raises the loss only about where training has already
+failed: eta_c is of no use in some seeds of SP and in all of muP, and the search says so. Needs data
+with classes.
 """
 
 from __future__ import annotations
