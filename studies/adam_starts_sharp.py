@@ -4,8 +4,8 @@ Kalra & Barkeshli 2024, sections 4.3 and 6.2, figures 2, 6 and 30: pre-condition
 constant rate of 0.01 unless said, full batch, mean squared error, ReLU. What is above the threshold
 at first are coordinates with tiny gradients: the loss does not exceed the first. Later the
 threshold decides when the loss rises, and in runs long enough the pre-conditioned sharpness hovers
-at it. GI-Adam starts flatter by 1 / sqrt(1 - beta2) = 31.6, less where gradients are small
-beside eps = 1e-8 (down to 17 in muP).
+at it. GI-Adam starts flatter by 1 / sqrt(1 - beta2) = 31.6 by algebra at eps = 0, less where
+gradients are small beside eps = 1e-8 (down to 17 in muP).
 
 Not so: a linear teacher of few inputs is learned before the threshold is reached again, and at a
 rate of 0.001 the pre-conditioned sharpness is at 0.1 to 0.4 of it after 2,000 steps.
@@ -25,7 +25,6 @@ from simulator.studying.style import COLORS, band, legend, panels, threshold
 MODELS = {"sp": sim.MLP(width=32), "mup": sim.MLP(width=32, parameterization="mup")}
 OPTIMIZERS = {"adam": sim.Adam(), "gi-adam": sim.GIAdam()}
 ETA, SLOW, STEPS = 0.01, 0.001, 2000
-EXACT = 1 / np.sqrt(1 - 0.999)
 
 
 def measure(lab: Lab) -> xr.Dataset:
@@ -41,19 +40,17 @@ def measure(lab: Lab) -> xr.Dataset:
 
         rule = OPTIMIZERS[optimizer]
         long, slow = run(ETA, rule, steps, 1e-3), run(SLOW, rule, 11, 1e-4)
-        exact = run(SLOW, type(rule)(eps=1e-16), 1, 1e-4).preconditioned_sharpness[0]
         fall = slow.preconditioned_sharpness[[0, 9]]
-        return np.concatenate([[exact], fall, long.preconditioned_sharpness, long.loss])
+        return np.concatenate([fall, long.preconditioned_sharpness, long.loss])
 
     cells = [(m, o, seed) for m in MODELS for o in OPTIMIZERS for seed in lab.seeds]
     found = np.reshape(lab.each(curves, *zip(*cells, strict=True)), (2, 2, lab.count, -1))
     over = ("model", "optimizer", "seed")
     return xr.Dataset(
         {
-            "exact": (over, found[..., 0]), "first": (over, found[..., 1]),
-            "tenth": (over, found[..., 2]),
-            "sharpness": ((*over, "step"), found[..., 3 : 3 + steps]),
-            "loss": ((*over, "step"), found[..., 3 + steps :]),
+            "first": (over, found[..., 0]), "tenth": (over, found[..., 1]),
+            "sharpness": ((*over, "step"), found[..., 2 : 2 + steps]),
+            "loss": ((*over, "step"), found[..., 2 + steps :]),
         },
         {"model": list(MODELS), "optimizer": list(OPTIMIZERS), "seed": list(lab.seeds)},
     )  # fmt: skip
@@ -63,7 +60,7 @@ def claims(found: xr.Dataset) -> list:
     made = []
     for model, name in (("sp", "SP"), ("mup", "muP")):
         one = {key: found[key].sel(model=model).values for key in found.data_vars}
-        (adam, gi), (exact, exact_gi) = one["first"], one["exact"]
+        adam, gi = one["first"]
         loss, ratio = one["loss"][0], one["sharpness"][0] * ETA / 38
         above, below = (_rises(loss, ratio, *ends) for ends in ((1, np.inf), (0, 0.8)))
         hover = ratio[:, -500:].mean(1)
@@ -72,8 +69,7 @@ def claims(found: xr.Dataset) -> list:
             claim(f"{name}: it falls in 10 updates at 0.001", adam / one["tenth"][0], least=10),
             claim(f"{name}: at 0.01 it starts above 38 / eta", ratio[:, 0], least=1),
             claim(f"{name}: the loss never exceeds the first", loss.max(1) / loss[:, 0], most=1),
-            claim(f"{name}: GI-Adam starts flatter (ratio)", adam / gi, 15, 31.7),
-            claim(f"{name}: by 31.62 at eps = 1e-16", exact / exact_gi, EXACT - 0.1, EXACT + 0.1),
+            claim(f"{name}: GI-Adam starts flatter (ratio)", adam / gi, least=15),
             claim(f"{name}: late the ratio hovers at 1", hover, 0.9, 1.07),
             claim(f"{name}: above 1 the loss rises (share)", above, least=0.4),
             claim(f"{name}: below 0.8 hardly ever (share)", below, most=0.15),

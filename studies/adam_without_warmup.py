@@ -5,11 +5,12 @@ batch, mean squared error, ReLU in SP, 512 steps. The largest trainable learning
 is several times Adam's for GI-Adam, for RI-Adam (the size of v_0 matters, not its direction), and
 here for RAdam. Far past failure nothing diverges to infinity: networks die, and stay.
 
-Not so: GI-Adam's best final loss is not lower than Adam's by more than seeds differ.
-With a warmup of 128 updates Adam rarely peaks up to 0.5 (one seed in five at width 48, none at 32);
-at 1 three seeds in five did on slice 3 of the digits, none on slices 0 and 4. On a linear teacher
-with few inputs Adam recovers from its peak, RI-Adam and RAdam gain less than four times, and a run
-at 4 may diverge.
+Not so: GI-Adam does not end at a lower loss. Its best final loss over the learning rates is 1.9
+times Adam's in the median of 30 runs (seeds 0 to 4 of slices 0 to 4 and 11; 0.27 to 5.3 times), and
+0.8 to 2.4 times in the medians of slices. With a warmup of 128 updates Adam rarely peaks up to 0.5
+(one seed in five at width 48, none at 32); at 1 three seeds in five did on slice 3 of the digits,
+none on slices 0 and 4. On a linear teacher with few inputs Adam recovers from its peak, RI-Adam and
+RAdam gain less than four times, and a run at 4 may diverge.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def measure(lab: Lab) -> xr.Dataset:
     parts = []
     for optimizer in OPTIMIZERS.values():
         grid = sim.sweep(
-            MODEL, data, optimizer=optimizer, eta_trgt=eta, t_wrm=[1, 128], seeds=lab.count,
+            MODEL, data, optimizer=optimizer, eta_trgt=eta, t_wrm=[1, 128], seeds=lab.seeds,
             steps=512, sharpness_every=0, workers=lab.workers,
         )  # fmt: skip
         part = {
@@ -70,7 +71,7 @@ def claims(found: xr.Dataset) -> list:
         in_median("So does RAdam (ratio)", edge["radam"] / edge["adam"], 4),
         claim("No run of any of the four diverges up to 4", ever, most=0),
         in_median("Adam with a warmup of 128 updates: no peak up to 0.5", calm, most=1.05),
-        in_median("GI-Adam's best final loss over Adam's", best, 0.1, 5),
+        in_median("GI-Adam ends no better: its best final loss over Adam's", best, least=0.7),
     ]  # fmt: skip
 
 

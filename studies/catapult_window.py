@@ -4,11 +4,12 @@ Lewkowycz et al. 2020 and the eta_c, eta_max of Kalra & Barkeshli 2024, section 
 for odd and even digits), NTK parameterisation, width 512, depth 2, 64 samples, 200 updates at a
 constant eta. Below 2 / lambda_0 the loss never rises. Above, it peaks within some 30 updates, and
 the run ends in a flatter place. The window closes at 4 / lambda_0 for linear and tanh networks (one
-of ten tanh networks failed at 3.9 already); ReLU trains to 16 / lambda_0 and beyond. On 96 samples
-ReLU at 8 / lambda_0 ends at 0.053 of the first loss, median, not below a twentieth. Not so on the
-teacher's data, 8 inputs and one constant target: there ReLU fails beyond 4 / lambda_0 too, linear
-networks may outlive 4.1 / lambda_0, the catapult leaves two fifths of the sharpness, and what a
-linear network cannot fit keeps its loss above a tenth.
+of ten tanh networks failed at 3.9 already); ReLU trains to 16 / lambda_0 and beyond: at that rate
+the last loss over the first was below 0.06 in 19 of 20 runs (slices 0 to 3), 0.27 and 0.56 in
+single runs of slices 0 and 11. On 96 samples ReLU at 8 / lambda_0 ends at 0.053 of the first loss,
+median, not below a twentieth. Not so on the teacher's data, 8 inputs and one constant target: there
+ReLU fails beyond 4 / lambda_0 too, linear networks may outlive 4.1 / lambda_0, the catapult leaves
+two fifths of the sharpness, and what a linear network cannot fit keeps its loss above a tenth.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def claims(found: xr.Dataset) -> list:
         claim("ReLU, 4: it trains", at("loss", "relu", 4), most=0.1),
         in_median("to a twentieth in most seeds", at("loss", "relu", 4), most=0.05),
         claim("and leaves a quarter of the sharpness", at("sharpness", "relu", 4), most=0.25),
-        claim("ReLU, 8: it still trains", at("loss", "relu", 8), most=0.5),
+        in_median("ReLU, 8: it still trains in most seeds", at("loss", "relu", 8), most=0.1),
+        claim("ReLU, 8: in each seed the loss falls", at("loss", "relu", 8), most=1),
         claim("tanh, 1.75: it trains", at("loss", "tanh", 1.75), most=0.1),
         claim("tanh, 2.2: it diverges", np.isnan(at("peak", "tanh", 2.2)), 1, 1),
     ]  # fmt: skip

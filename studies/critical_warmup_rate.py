@@ -45,7 +45,7 @@ def measure(lab: Lab) -> xr.Dataset:
         model, batch_size, (low, high) = CASES[case]
         found = sim.sweep(
             model, data, eta_trgt=2.0 ** np.arange(low, high + 0.1, 0.5 if lab.quick else 0.25),
-            t_wrm=[t_wrm], seeds=lab.count, steps=t_wrm + 64, eta_unit="critical",
+            t_wrm=[t_wrm], seeds=lab.seeds, steps=t_wrm + 64, eta_unit="critical",
             batch_size=batch_size, sharpness_every=0, workers=lab.workers,
         )  # fmt: skip
         return boundary(found).values.ravel()

@@ -3,9 +3,9 @@
 Kalra & Barkeshli 2024, figure 7 and algorithm 3, on digits in standard parameterization: it trains
 at 32 times eta_critical, where a constant rate fails, and gets there in about as many updates as
 the shortest linear warmup that survives, each forward pass counted as half an update. Farther out
-it fails where a long linear warmup still survives: at 64 in some seeds, at 128 in all. Not so at
-width 96, where one seed in five trains at 128, nor on the teacher's regression: there it trains at
-128 too, but takes forty times the shortest warmup.
+it fails where a long linear warmup still survives: at 64 in some seeds, at 128 in all but one of
+ten. Not so on the teacher's regression: there it trains at 128 too, but takes forty times the
+shortest warmup.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def claims(found: xr.Dataset) -> list:
     ]  # fmt: skip
     if 128 in found["times"]:
         far = found.sel(times=128)
-        told.append(claim("at 128 eta_critical it does not train", far["persistent"], most=0))
+        told.append(
+            in_median("at 128 eta_critical it fails in most seeds", far["persistent"], most=0)
+        )
     return told
 
 

@@ -106,7 +106,7 @@ def draw(found: xr.Dataset) -> object:
         x, y = (of[name].values.ravel() for name in ("drive", "highest"))
         drive.plot(x, y, mark, ms=4, color=color, label=regime)
         if regime in SHOWN:
-            one = of.sel(warmup=SHOWN[regime], seed=0)
+            one = of.sel(warmup=SHOWN[regime]).isel(seed=0)
             label = f"{regime}, driven by {'warmup' if SHOWN[regime] else 'sharpening'}"
             excess.plot(one["excess"], ls=line, color=color, label=label)
             for stage, shape in zip(STAGES, "osD^v", strict=True):

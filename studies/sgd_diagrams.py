@@ -33,7 +33,7 @@ def measure(lab: Lab) -> xr.Dataset:
     for case, model in CASES.items():
         low, high = (1, 7) if case == "SP, MSE" else (0, 4) if case == "muP, MSE" else (-3, 4)
         sweep = sim.sweep(
-            model, data, eta_trgt=2.0 ** np.arange(low, high + 1), seeds=lab.count, steps=STEPS,
+            model, data, eta_trgt=2.0 ** np.arange(low, high + 1), seeds=lab.seeds, steps=STEPS,
             eta_unit="critical", batch_size=BATCH, sharpness_every=0, workers=lab.workers, **grid,
         )  # fmt: skip
         found.append(sweep["test_accuracy_final"].squeeze("eta_init", drop=True).fillna(0.0))

@@ -3,9 +3,10 @@
 Kalra, He & Barkeshli 2023 (2311.02076), the universal route of UV models at the edge of stability;
 the numbers are derived in simulator.theory.edge. On x = y = 1 in muP (kappa = 1), from small
 weights, width 32. For mu < 1 training ends at the flattest minimum; at 1 it is left for a cycle of
-two traces with the geometric mean 2 / eta; cycles double at sqrt(5) - 1, 1.288, 1.299, ...; chaos
-follows, with windows of order, and ends in divergence at 2. Where weights start large it may
-diverge before: see theory.uv.is_bounded. The data of the lab play no part.
+two traces with the geometric mean 2 / eta; beyond 2 it diverges: theorems, checked by `warmup
+theory`. What is measured here: cycles double at sqrt(5) - 1, 1.288, 1.299, ...; chaos follows, with
+windows of order, up to 2. Where weights start large it may diverge before: see
+theory.uv.is_bounded. The data of the lab play no part.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ MU, STEPS, LATE, EDGE = 0.802 + 0.004 * np.arange(325), 3000, 2000, sim.theory.e
 def measure(lab: Lab) -> xr.Dataset:
     """Late traces in units of 1 / eta, and Lyapunov exponents, of each mu."""
     parts = np.array_split(MU[:: 3 if lab.quick else 1], 8)
-    return xr.concat([late(mu, lab.count) for mu in parts], "mu").assign_coords(
+    return xr.concat([late(mu, lab.seeds) for mu in parts], "mu").assign_coords(
         seed=list(lab.seeds)
     )
 
 
-def late(mu: np.ndarray, seeds: int) -> xr.Dataset:
+def late(mu: np.ndarray, seeds: range) -> xr.Dataset:
     """What loss and sharpness of the late steps tell; eps and a of `simulator.theory.edge`.
 
     The loss is (eps / mu)^2 / 2. The sharpness tells the sign of eps: eta times it exceeds 2 mu
@@ -50,7 +51,6 @@ def late(mu: np.ndarray, seeds: int) -> xr.Dataset:
     return xr.Dataset({
         "trace": trace.isel(step=slice(-64, None)).drop_vars("step"),
         "exponent": np.log(np.maximum(slope, 1e-300)).mean("step", skipna=False),
-        "loss": found["loss"].max("step", skipna=False), "diverged": found["diverged"],
     })  # fmt: skip
 
 
@@ -63,8 +63,6 @@ def first_beyond(found: xr.Dataset, period: int) -> np.ndarray:
 
 def claims(found: xr.Dataset) -> list:
     mu = found["mu"]
-    calm, edge = found.sel(mu=slice(None, 0.98)), found.sel(mu=slice(1.02, 1.99))
-    beyond, two = found.sel(mu=slice(2.05, None)), found.sel(mu=slice(1.02, 1.22))
     inside = found.sel(mu=slice(None, 1.99))
     off = np.abs(inside["exponent"] - EDGE.lyapunov(inside["mu"].values)[:, None])
     chaos = found["exponent"].sel(mu=slice(EDGE.ACCUMULATION, 1.99))
@@ -74,17 +72,7 @@ def claims(found: xr.Dataset) -> list:
               at - max(step, 0.01), at + max(step, 0.01))
         for n, at in enumerate(doublings)
     ]  # fmt: skip
-    low, high = EDGE.cycle_traces(two["mu"].values)
-    ends = np.sort(two["trace"].values, axis=-1)[..., [0, -1]] - np.stack([low, high], 1)[:, None]
-    ends = np.abs(ends).max((0, 2))
     return [
-        claim("Below mu = 1 the loss vanishes", calm["loss"].max("mu"), most=1e-12),
-        claim("at the flattest minimum, eta lambda = 2 mu", np.abs(
-            calm["trace"] / calm["mu"] - 2).max(("mu", "step")), most=1e-6),
-        claim("Between 1 and 2 nothing diverges", edge["diverged"].sum("mu"), 0, 0),
-        claim("nor comes to rest", edge["loss"].min("mu"), least=1e-3),
-        claim("Beyond 2 everything diverges", beyond["diverged"].mean("mu"), 1, 1),
-        claim("The cycle of two is 1 + mu -+ sqrt((1 + mu)^2 - 4)", ends, most=1e-3),
         *checks,
         claim("Lyapunov exponents are those of the cubic map, within 0.05 in nine of ten mu",
               off.quantile(0.9, "mu"), most=0.05),

@@ -2,10 +2,11 @@
 
 Lewkowycz et al. 2020, to leading order in width; exact here, with lambda_0 the NTK trace of a UV
 model on x = 1, y = 0 at widths 10^2 to 10^12. A first update raises the loss from
-theory.uv.eta_loss on, a little above 2; training diverges from 4 on, at every width. The largest
-loss on the way is lambda_0^2 / (8 kappa^2), which grows as the width, and its update comes later by
-1 / (2 ln(eta lambda_0 - 1)) an e-fold of width. With y != 0 the window ends earlier or later: see
-theory.uv.eta_max.
+theory.uv.eta_loss on, a little above 2; training diverges from 4 on, at every width; the largest
+loss on the way is at most lambda_0^2 / (8 kappa^2), which grows as the width. These are theorems,
+checked by `warmup theory`. What is measured here: how near the largest loss comes to its bound, and
+its update, which comes later by 1 / (2 ln(eta lambda_0 - 1)) an e-fold of width. With y != 0 the
+window ends earlier or later: see theory.uv.eta_max.
 """
 
 from __future__ import annotations
@@ -28,17 +29,16 @@ def measure(lab: Lab) -> xr.Dataset:
     A seed is a group of networks, of which the extremes and the means are kept.
     """
     each = 8 if lab.quick else 40
-    widths = [one_width(width, lab.count, each) for width in WIDTHS]
+    widths = [one_width(width, lab.networks(each), lab.count) for width in WIDTHS]
     found = xr.concat(widths, xr.Variable("width", list(WIDTHS)))
     return found.assign_coords(seed=list(lab.seeds), s0=list(S0))
 
 
-def one_width(width: int, seeds: int, each: int) -> xr.Dataset:
+def one_width(width: int, networks: range, seeds: int) -> xr.Dataset:
     """The same of one width."""
     model, data = sim.UV(width), sim.Data(np.ones((1, 1)), np.zeros((1, 1)))
-    networks = seeds * each
-    states = np.array([model.one_example(model.init(data, n), data) for n in range(networks)])
-    delta, lam, kappa, y = (states[:, i, None] for i in range(4))
+    states = np.array([model.one_example(model.init(data, n), data) for n in networks])
+    delta, lam, kappa = (states[:, i, None] for i in range(3))
 
     def sweep(rates: np.ndarray, steps: int, curves: bool = False) -> xr.Dataset:
         return sim.sweep(
@@ -49,13 +49,11 @@ def one_width(width: int, seeds: int, each: int) -> xr.Dataset:
     first, whole = sweep(RATES, 1), sweep(RATES, 1000)
     eta = whole["eta_critical"].values * RATES
     rises, gone = (first["loss_final"] > first["loss_init"]).values, whole["diverged"].values
-    expected = (eta > sim.theory.uv.eta_loss(delta, lam, kappa, y)) | (eta * lam > 4)
     largest = np.where(gone, 0, whole["loss_max"].values)
     late, s0 = sweep(np.divide(S0, 2), 200, curves=True), np.array(S0)
     peak = late["loss"].argmax("step").values
     theory = sim.theory.catapult.peak_time(late["eta_critical"].values * kappa * delta * s0 / 2, s0)
     found = {
-        "rises wrongly": (rises != expected, "sum"),
         "rises from": (np.where(rises, eta * lam, np.inf), "min"),
         "bounded to": (np.where(gone, 0, eta * lam), "max"),
         "diverges from": (np.where(gone, eta * lam, np.inf), "min"),
@@ -67,7 +65,8 @@ def one_width(width: int, seeds: int, each: int) -> xr.Dataset:
         for name, (each_run, kind) in found.items()
     }
     for name, times in (("peak time", peak), ("predicted time", theory)):
-        values[name] = (("seed", "s0"), times.reshape(seeds, each, -1).mean(axis=1))
+        each_time = times.reshape(seeds, len(networks) // seeds, -1)
+        values[name] = (("seed", "s0"), each_time.mean(axis=1))
     return xr.Dataset(values)
 
 
@@ -77,12 +76,7 @@ def claims(found: xr.Dataset) -> list:
     slope = slope / sim.theory.catapult.peak_time_slope(np.array(S0))
     late = found["peak time"] - found["predicted time"]
     return [
-        claim("No first update raises the loss but from eta_loss on, and all do from there",
-              found["rises wrongly"], 0, 0),
-        claim("Nothing beyond eta lambda_0 = 4 stays bounded", found["bounded to"], 3.8, 4),
-        claim("Nothing below it diverges", found["diverges from"], 4, 4.2),
-        claim("The largest loss is below lambda_0^2 / (8 kappa^2), and comes near",
-              found["cap"], 0.8, 1),
+        claim("The largest loss, over its bound lambda_0^2 / (8 kappa^2)", found["cap"], least=0.8),
         claim("It comes later by 1 / (2 ln(eta lambda_0 - 1)) updates an e-fold of width, "
               "within 15 %", slope, 0.85, 1.15),
         claim("And within one update of ln(2 peak / start) / ln(eta lambda_0 - 1)", late, -1, 1),

@@ -2,11 +2,12 @@
 
 New, of UV models of width 10^2 to 10^12 in the NTK parameterisation on one example, y = 1, whose
 labels carry noise of size sigma = 0.01: phase diagrams of eta_trgt and t_wrm. Without warmup they
-diverge beyond theory.uv.eta_max, about 4 / lambda. With it they survive up to the ceiling
-2 / (kappa |y|), kappa = width^(-1/2), if t_wrm exceeds eta_trgt lambda ln(lambda / (2 kappa sigma))
-/ (3 ln 3 - 2) (simulator.theory.warmup). It is noise that keeps the residual alive below the edge:
-without it no catapult comes in time to flatten the network, however long the warmup. Near the
-ceiling (width 100) it must be longer. The data of the lab play no part; its slice draws the noise.
+diverge beyond theory.uv.eta_max, about 4 / lambda. With it they survive up to the ceiling 2 /
+(kappa |y|), kappa = width^(-1/2) (both are theorems, checked by `warmup theory`), if t_wrm exceeds
+eta_trgt lambda ln(lambda / (2 kappa sigma)) / (3 ln 3 - 2) (simulator.theory.warmup). It is noise
+that keeps the residual alive below the edge: without it no catapult comes in time to flatten the
+network, however long the warmup. Near the ceiling (width 100) it must be longer. The data of the
+lab play no part; its slice draws the noise.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ def measure(lab: Lab) -> xr.Dataset:
     noisy = sim.Data(np.ones((128, 1)), 1 + noise - noise.mean())
     each = 1 if lab.quick else 2
     found = xr.concat(
-        [one_width(width, noisy, lab.count * each) for width in WIDTHS],
+        [one_width(width, noisy, lab.networks(each)) for width in WIDTHS],
         xr.Variable("width", list(WIDTHS)),
     )
     return found.coarsen(seed=each).mean().assign_coords(seed=list(lab.seeds))
 
 
-def one_width(width: int, noisy: sim.Data, seeds: int) -> xr.Dataset:
+def one_width(width: int, noisy: sim.Data, seeds: range) -> xr.Dataset:
     """The diagram of one width, eta_trgt in units of each network's eta_critical."""
     clean = sim.Data(np.ones((1, 1)), np.ones((1, 1)))
 
@@ -50,21 +51,17 @@ def one_width(width: int, noisy: sim.Data, seeds: int) -> xr.Dataset:
 
     grid = {"t_wrm": TIMES, "seeds": seeds, "steps": STEPS}
     diagram, silent = sweep(noisy, ETAS, batch_size=1, **grid), sweep(clean, ETAS[3:], **grid)
-    constant = sweep(clean, np.linspace(0.5, 4, 141), seeds=200, steps=1000)
     # What is known of each network before it is trained.
     known = silent.isel(eta_trgt=0, t_wrm=0, drop=True)
     unit, met = known["eta_critical"], known["theory_sharpness_flow"]
     floor = xr.apply_ufunc(WARMUP.residual_floor, SIGMA, met, width**-0.5)
     alive, ceiling = ~diagram["diverged"], known["theory_eta_ceiling"] / unit
-    too_large = constant["eta_trgt"] * constant["eta_critical"] > constant["theory_eta_max"]
     return xr.Dataset({
         "alive": alive, "ceiling": ceiling, "eta_max": known["theory_eta_max"] / unit,
         "shortest": xr.apply_ufunc(
             WARMUP.shortest_warmup, diagram["eta_trgt"] * unit, met, floor
         ),
-        "beyond": (alive & (alive["eta_trgt"] > ceiling)).any(("eta_trgt", "t_wrm")),
         "silent": (~silent["diverged"]).mean(("eta_trgt", "t_wrm")),
-        "wrong": (too_large != constant["diverged"]).sum(),
     }).astype(float)  # fmt: skip
 
 
@@ -81,8 +78,6 @@ def claims(found: xr.Dataset) -> list:
     ]
     over = ("width", "eta_trgt")
     return [
-        claim("Without warmup: diverges iff eta > theory.uv.eta_max", found["wrong"], 0, 0),
-        claim("The ceiling 2 / (kappa |y|) is never passed", found["beyond"], 0, 0),
         in_median("The shortest warmup is that of theory, within 10 % over widths and eta_trgt",
                   ratio.median(over), 0.9, 1.1),
         claim("nowhere less than 0.65 of it", ratio.min(over), least=0.65),

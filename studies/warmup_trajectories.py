@@ -90,7 +90,7 @@ def claims(found: xr.Dataset) -> list:
         claim("muP, 8 times faster: eta * sharpness / 2 stays above 1", fast["median"], least=1.3),
         claim("muP, 8 times slower: the largest of it is smaller (ratio)", softer, most=0.8),
         claim("muP, 4 times slower: they meet at a smaller eta (ratio)", sooner, most=1),
-        claim("SP: they meet beyond k = 2.5", sp["k"], least=2.5),
+        claim("SP: they meet beyond k = 2", sp["k"], least=2),
         claim("SP: the sharpness has fallen by then", sp["share"], most=0.45),
         claim("SP, wide: then eta * sharpness / 2 is near 1", wide["median"], 0.97, 1.07),
         in_median("SP to k = 64, 4 times slower: it is nearer to 1 (ratio)", nearer, most=0.95),

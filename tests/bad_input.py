@@ -137,6 +137,7 @@ BAD = [
     (f"critical --steps {2**63}", "--steps", str(2**63)),
     (f"theory --seed {2**70}", "--seed", str(2**70)),
     ("study run all --seeds 0", "--seeds", "0"),
+    ("study run all --first-seed -1", "--first-seed", "-1"),
     ("study run catapult", "study", "catapult"),
     ("study run catapult-window --data missing.npz", "--data", "missing.npz"),
     ("study run catapult-window --data-seed -1", "--data-seed", "-1"),

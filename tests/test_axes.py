@@ -48,6 +48,18 @@ def path(made, folder):
     return shutil.copytree(made[0], folder / "made.zarr")
 
 
+def test_seeds_may_be_named_one_by_one(data):
+    grid = {**GRID, "eta_unit": "critical"}
+    named = sim.sweep(MLP(3, 2), data, **{**grid, "seeds": [1, 3]})
+    assert_same(named, sim.sweep(MLP(3, 2), data, **{**grid, "seeds": range(4)}).sel(seed=[1, 3]))
+    assert_same(
+        sim.sweep(MLP(3, 2), data, **{**grid, "seeds": 2}).sel(seed=[1]), named.sel(seed=[1])
+    )
+    for wrong in ([3, 1], [-1, 2], "12", [], 0):
+        with pytest.raises(sim.InputError, match="seeds"):
+            sim.sweep(MLP(3, 2), data, **{**grid, "seeds": wrong})
+
+
 @pytest.mark.parametrize("parameterization", ["sp", "mup"])
 @pytest.mark.parametrize("batch_size", [4, None])
 @pytest.mark.parametrize(("label", "optimizer"), [("gd", GD()), ("adam", Adam(beta2=0.9))])

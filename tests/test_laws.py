@@ -1,7 +1,9 @@
 """Every law holds, on instances it has not seen; and one that is wrong is found out."""
 
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +16,35 @@ from simulator.laws import LAWS, TOPICS
 from simulator.laws.law import Law, at_most, equal, law, match
 
 
+@pytest.fixture(scope="session")
+def counted(tmp_path_factory):
+    """A folder that all workers share: one file a law, with its instances at seed 1."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "instances"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LAWS, ids=lambda name: f"{LAWS[name].topic}-{name}")
-def test_every_law_holds(name, seeds):
+def test_every_law_holds(name, seeds, counted):
+    """Also that README's number of instances is theirs, in the test that ends last."""
     for seed in seeds:
         finding = LAWS[name].check(1 + seed)
         assert finding.holds, (1 + seed, finding)
+        if seed == 0:
+            (counted / name).write_text(str(finding.instances))
+    texts = [path.read_text() for path in counted.iterdir()]
+    if len(texts) == len(LAWS) and all(texts):
+        assert _readme_counts() == (len(LAWS), sum(map(int, texts)))
+
+
+def _readme_counts():
+    """Closed forms and instances, of README's row for `warmup theory --seed 1`."""
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    row = next(line for line in text.splitlines() if "`warmup theory --seed 1`" in line)
+    laws, instances = re.search(r"(\d+) closed forms.* on ([\d,]+) random instances", row).groups()
+    return int(laws), int(instances.replace(",", ""))
 
 
 @pytest.mark.slow

@@ -255,6 +255,22 @@ def test_thresholds_are_two_over_eta_and_its_kin():
     np.testing.assert_allclose(sim.Adam().first_threshold(eta), [200, 40])
 
 
+def _rises(optimizer, step):
+    """Whether a quadratic's loss ever rises, from rest at eta * curvature = step."""
+    schedule = sim.Warmup(eta_trgt=step)
+    run = sim.simulate(sim.Quadratic([1.0]), optimizer=optimizer, schedule=schedule, steps=400)
+    return bool((np.diff(run.loss) > 1e-12 * run.loss[:-1]).any())
+
+
+@given(beta=st.floats(0.3, 0.95), share=st.floats(0.05, 0.95), step=st.floats(0.01, 1.99))
+def test_momentum_raises_a_quadratic_s_loss_far_below_its_threshold(beta, share, step):
+    """Iff the roots of its recursion are complex: from eta lambda = (1 - sqrt(beta))^2 on."""
+    turn = (1 - np.sqrt(beta)) ** 2
+    assert not _rises(sim.Momentum(beta), share * turn)
+    assert _rises(sim.Momentum(beta), turn + share * (1 - turn))
+    assert not _rises(sim.GD(), step)
+
+
 @pytest.mark.parametrize(
     ("make", "option"),
     [

@@ -1,6 +1,8 @@
 """Studies: what a claim is, what is measured once, what is written; and that each holds."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,9 +114,10 @@ def test_other_numerics_measure_again(study, tmp_path, monkeypatch, name):
 
 def test_other_seeds_and_data_are_measured_apart(study, tmp_path):
     load, counter = study
-    for lab in (Lab(2), Lab(3), Lab(2, quick=True), Lab(2, slice=1), Lab(2, dataset="teacher")):
+    for lab in (Lab(2), Lab(3), Lab(2, quick=True), Lab(2, slice=1), Lab(2, dataset="teacher"),
+                Lab(2, first=2)):  # fmt: skip
         load().found(Lab(**{**lab.__dict__, "stores": tmp_path / "stores"}))
-    assert len(counter) == 5
+    assert len(counter) == 6
 
 
 def test_a_study_says_what_it_is(study):
@@ -128,12 +131,12 @@ def test_a_page_is_written_whole_or_between_its_marks(study, tmp_path):
     one, lab = study[0](), Lab(2)
     results = [(one, one.claims(one.found(lab)), 1.0, tmp_path / "pictures" / "one-thing.png")]
     page = tmp_path / "README.md"
-    write_page(page, results)
+    write_page(page, results, lab)
     assert "## Nothing is measured twice" in page.read_text()
     assert "(pictures/one-thing.png)" in page.read_text()
-    write_page(page, results)
+    write_page(page, results, lab)
     page.write_text(f"before\n{BEGIN}\noutdated\n{END}\nafter\n")
-    write_page(page, results)
+    write_page(page, results, lab)
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
@@ -141,7 +144,49 @@ def test_a_page_is_written_whole_or_between_its_marks(study, tmp_path):
     assert "outdated" not in text
     page.write_text("something else")
     with pytest.raises(sim.InputError, match="has no place for it"):
-        write_page(page, results)
+        write_page(page, results, lab)
+
+
+@pytest.mark.parametrize(
+    ("lab", "line", "used"),
+    [(Lab(), "all`", "some"),
+     (Lab(first=10, slice=20), "all --first-seed 10 --data-seed 20`", "none"),
+     (Lab(first=10), "all --first-seed 10`", "some"),
+     (Lab(slice=20), "all --data-seed 20`", "some"),
+     (Lab(9, True, "teacher", 20, first=4), "--seeds 9 --first-seed 4 --data teacher", "some")],
+)  # fmt: skip
+def test_a_page_says_what_was_run_and_whether_tolerances_were_set_on_it(
+    study, tmp_path, lab, line, used
+):
+    one = study[0]()
+    page = tmp_path / "README.md"
+    write_page(page, [(one, one.claims(one.found(lab)), 1.0, tmp_path / "one-thing.png")], lab)
+    text = page.read_text()
+    assert line in text
+    assert f"seeds {lab.first} to {lab.first + lab.count - 1} and slice {lab.slice}" in text
+    assert f"this run uses {used} of them" in text
+    assert "tolerances were set on seeds 0 to 4 of slices 0, 1, 2, 3, 4 and 11" in text
+
+
+def test_the_pages_of_this_repository_use_seeds_and_data_that_no_tolerance_was_set_on():
+    page = (Path(__file__).parent.parent / "studies" / "README.md").read_text()
+    assert "this run uses none of them" in page.split("##")[0]
+
+
+@given(st.integers(0, 20), st.integers(1, 9), st.integers(1, 40))
+def test_other_seeds_have_other_networks(first, count, each):
+    lab, after = Lab(count, first=first), Lab(count, first=first + count)
+    assert list(lab.seeds) == list(range(first, first + count))
+    assert len(lab.networks(each)) == count * each
+    assert lab.networks(each)[-1] + 1 == after.networks(each)[0]
+
+
+@pytest.mark.parametrize("name", find_studies())
+def test_every_study_uses_the_seeds_of_its_lab(name):
+    """None counts from 0, and none has a seed of its own."""
+    source = load_study(name).source
+    assert not re.search(r"range\((lab\.)?count|(?<!isel\()\bseeds?=((lab\.)?count|\d)", source)
+    assert re.search(r"lab\.(seeds|networks|first)", source)
 
 
 def test_parity_has_one_output_of_plus_and_minus_one():

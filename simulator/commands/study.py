@@ -54,6 +54,7 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
 @click.argument("names", nargs=-1, required=True, metavar="NAME...|all", shell_complete=_offer)
 @option("seeds", "--seeds", type=int, default=5, help="Seeds of each measurement.")
 @option("seeds", "--quick", is_flag=True, help="Coarser grids: seconds instead of minutes.")
+@option("seeds", "--first-seed", type=int, default=0, help="The first of them.")
 @option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="Another dataset.")  # fmt: skip
 @option("data", "--data-seed", type=int, default=0, help="Other samples of it, or another teacher.")
 @option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
@@ -74,6 +75,7 @@ def run_studies(**given: Any) -> None:
     names = list(given["names"])
     chosen = [load_study(name) for name in (find_studies() if names == ["all"] else names)]
     at_least("seeds", given["seeds"], 1)
+    at_least("first_seed", given["first_seed"], 0)
     if given["workers"] is not None:
         at_least("workers", given["workers"], 1)
     output: Path = given["output"]
@@ -84,7 +86,7 @@ def run_studies(**given: Any) -> None:
         check_target("page", page)
     lab = Lab(
         given["seeds"], given["quick"], given["data"], given["data_seed"], output / "stores",
-        given["workers"],
+        given["workers"], given["first_seed"],
     )  # fmt: skip
     figures: Path = given["figures"] or output
     lab.data(2)  # refuses data that cannot be
@@ -103,7 +105,7 @@ def run_studies(**given: Any) -> None:
                 report(f"{one.name} cannot use this data: {error}.")
             on_progress(1)
     for page in given["page"]:
-        write_page(page, results)
+        write_page(page, results, lab)
     if given["as_json"]:
         emit(_document(results, lab))
     else:
@@ -151,6 +153,7 @@ def _document(results: list[Result], lab: Lab) -> dict[str, Any]:
     return {
         "command": "study",
         "seeds": lab.count,
+        "first_seed": lab.first,
         "quick": lab.quick,
         "data": lab.dataset,
         "data_seed": lab.slice,

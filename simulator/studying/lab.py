@@ -21,7 +21,10 @@ from simulator.sweeps.origin import numerics
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Lab"]
+__all__ = ["SET_ON_SEEDS", "SET_ON_SLICES", "Lab"]
+
+# Seeds and slices of the digits on which the tolerances of claims were set. The pages show others.
+SET_ON_SEEDS, SET_ON_SLICES = range(5), (0, 1, 2, 3, 4, 11)
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class Lab:
 
     Attributes
     ----------
-    count : int
-        Seeds of each measurement.
+    count, first : int
+        Seeds of each measurement, and the first of them.
     quick : bool
         Fewer seeds, coarser grids: minutes become seconds.
     dataset, slice : str, int
@@ -49,11 +52,16 @@ class Lab:
     slice: int = 0
     stores: Path | None = None
     workers: int | None = None
+    first: int = 0
 
     @property
     def seeds(self) -> range:
-        """0 ... count - 1."""
-        return range(self.count)
+        """first ... first + count - 1."""
+        return range(self.first, self.first + self.count)
+
+    def networks(self, each: int) -> range:
+        """So many seeds of networks for each of `seeds`; other seeds have others."""
+        return range(self.first * each, (self.first + self.count) * each)
 
     def data(self, samples: int) -> Data:
         """So many samples of the study's data."""
@@ -82,7 +90,7 @@ class Lab:
 
         if self.stores is None:
             return measure()
-        what = (source, numerics(), self.count, self.quick, self.dataset, self.slice)
+        what = (source, numerics(), self.count, self.quick, self.dataset, self.slice, self.first)
         digest = hashlib.sha256(repr(what).encode()).hexdigest()[:12]
         path = self.stores / f"{name}-{digest}.zarr"
         if path.exists():

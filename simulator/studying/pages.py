@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from simulator.checks import InputError
+from simulator.studying.lab import SET_ON_SEEDS, SET_ON_SLICES, Lab
 
 __all__ = ["BEGIN", "END", "write_page"]
 
 BEGIN, END = "<!-- studies: from here -->", "<!-- studies: to here -->"
 
 
-def write_page(path: Path, results: Sequence[Any]) -> None:
-    """Write the claims of (study, claims, seconds, figure) to ``path``.
+def write_page(path: Path, results: Sequence[Any], lab: Lab) -> None:
+    """Write the claims of (study, claims, seconds, figure), measured in ``lab``, to ``path``.
 
     A page with the two marks keeps all that is not between them, and gets a table with a row
     for each study; any other becomes one section a study, with its picture.
@@ -26,7 +27,7 @@ def write_page(path: Path, results: Sequence[Any]) -> None:
     elif old and not old.startswith("# Studies"):
         raise InputError("page", path, f"has no place for it: put {BEGIN} and {END} there")
     else:
-        text = _sections(path, results)
+        text = _sections(path, results, lab)
     path.write_text(text, encoding="utf-8")
 
 
@@ -53,14 +54,37 @@ def _table_of_all(results: Sequence[Any]) -> str:
     return "\n".join(lines)
 
 
-def _sections(path: Path, results: Sequence[Any]) -> str:
+def _tolerances(lab: Lab) -> str:
+    """Which seeds and slices the tolerances come from, and whether this run uses them."""
+    seen = set(lab.seeds) & set(SET_ON_SEEDS) or lab.slice in SET_ON_SLICES
+    *slices, last = SET_ON_SLICES
+    used = "some of them" if seen else "none of them"
+    return (
+        f"It uses seeds {lab.seeds[0]} to {lab.seeds[-1]} and slice {lab.slice} of the data. The "
+        f"tolerances were set on seeds {SET_ON_SEEDS[0]} to {SET_ON_SEEDS[-1]} of slices "
+        f"{', '.join(map(str, slices))} and {last} of the digits: this run uses {used}."
+    )
+
+
+def _options(lab: Lab) -> str:
+    """Of the line that measures this, those that are not the default."""
+    default = Lab()
+    given = {
+        "--seeds": (lab.count, default.count), "--first-seed": (lab.first, default.first),
+        "--data": (lab.dataset, default.dataset), "--data-seed": (lab.slice, default.slice),
+    }  # fmt: skip
+    words = [f" {name} {value}" for name, (value, usual) in given.items() if value != usual]
+    return "".join(words) + " --quick" * lab.quick
+
+
+def _sections(path: Path, results: Sequence[Any], lab: Lab) -> str:
     count = sum(len(claims) for _, claims, _, _ in results)
     seconds = sum(seconds for _, _, seconds, _ in results)
     lines = [
         "# Studies",
         "",
-        f"{count} claims, measured by `warmup study run all` in {seconds / 60:.1f} minutes. This "
-        "page is written by it.",
+        f"{count} claims, measured by `warmup study run all{_options(lab)}` in "
+        f"{seconds / 60:.1f} minutes, which writes this page. {_tolerances(lab)}",
     ]
     for study, claims, seconds, figure in results:
         picture = figure.resolve()
@@ -76,5 +100,5 @@ def _sections(path: Path, results: Sequence[Any]) -> str:
             lines.append(
                 f"| {_cell(claim.sentence)} | {claim.expected} | {_spread(claim)} | {verdict} |"
             )
-        lines += ["", f"`warmup study run {study.name}`: {seconds:.0f} s."]
+        lines += ["", f"`warmup study run {study.name}{_options(lab)}`: {seconds:.0f} s."]
     return "\n".join(lines) + "\n"

@@ -52,7 +52,7 @@ def sweep(
     eta_trgt: Sequence[float],
     eta_init: Sequence[float] = (0.0,),
     t_wrm: Sequence[int] = (1,),
-    seeds: int = 1,
+    seeds: int | Sequence[int] = 1,
     steps: int = 512,
     eta_unit: str = "absolute",
     schedule: str | Schedule = "warmup",
@@ -86,8 +86,8 @@ def sweep(
         As in `simulate`.
     eta_trgt, eta_init, t_wrm : sequences of numbers
         The grid, each rising.
-    seeds : int
-        Seeds 0 ... seeds - 1.
+    seeds : int or sequence of int
+        Seeds 0 ... seeds - 1, or the seeds themselves, rising.
     eta_unit : {"absolute", "critical"}
         ``critical``: learning rates are multiples of the optimizer's instability threshold at
         initialisation, per seed (GD: 2 / sharpness).
@@ -141,7 +141,7 @@ def sweep(
         eta_trgt=tuple(np.atleast_1d(eta_trgt)),
         eta_init=tuple(np.atleast_1d(eta_init)),
         t_wrm=tuple(np.atleast_1d(t_wrm)),
-        seeds=first_seeds(seeds),
+        seeds=tuple(seeds) if isinstance(seeds, Sequence) else first_seeds(seeds),
         steps=steps,
         eta_unit=eta_unit,
         schedule=_template(
