@@ -147,16 +147,14 @@ class ResultStore:
         """Commit one chunk: its variables, its status, and their digests."""
         began = time.perf_counter()
         place, files = place_of(region, self.chunk_shape), self._files
-        if files is not None:
-            with self._in_place():
-                files.revoke(place)
+        with self._in_place():
+            files.revoke(place)
         *results, status = (variable.name for variable in self.layout)
         for names in (results, [status]):
             with self._in_place():
                 self._put(names, region, values)
-        if files is not None:
-            with self._in_place():
-                files.commit(place, [v.name for v in self.layout if v.is_missing(values[v.name])])
+        with self._in_place():
+            files.commit(place, [v.name for v in self.layout if v.is_missing(values[v.name])])
         self.seconds["store"] += time.perf_counter() - began
 
     def _put(self, names: Sequence[str], region: Region, values: Chunk) -> None:
