@@ -11,6 +11,8 @@ one; at 32 the number of catapults does, and the final sharpness says little.
 Not so: which of the two is the stronger at 8 and 16 eta_critical depends on the data. On slices 0
 and 1 of the digits it is the final sharpness in 12 of 20 cells (9 of 10 at 8), on slice 20 in none
 of 12. This is a correlation; nothing says that catapults or flatness lower the loss.
+
+What is said within cells was worded after slice 20, on which it is shown.
 """
 
 from __future__ import annotations

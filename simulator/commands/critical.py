@@ -104,7 +104,7 @@ _REPEATED = ("model", "data", "loss", "optimizer", "execution")
 @option(
     "execution", "--workers", type=int, default_text="every core", help="Threads, one seed on each."
 )
-@option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
+@options.dtype_option(varies=False)
 @options.report_options
 def critical(**given: Any) -> None:
     """Find eta_c, where one update raises the loss, and eta_max, the largest that trains.

@@ -38,7 +38,7 @@ _WITH_LOG = _ALWAYS | {
 @options.schedule_options("run", grid=False)
 @options.curvature_options(every=1, tol=1e-5)
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
-@option("execution", "--dtype", default="float64", metavar="float64|float32", help="Precision.")
+@options.dtype_option(varies=False)
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of a store.")
 @option("execution", "--columns", metavar="NAME=COLUMN,…", default_text="by their names", help="Columns of a log by name, such as loss=objective,eta=rate, or those of a table in order, such as step,loss,-,eta (- skips one). Names: step, epoch, loss, eta, sharpness, preconditioned_sharpness.")  # fmt: skip
 @options.output_options("explain.png")

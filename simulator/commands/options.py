@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from simulator.schedules import Schedule
 
 __all__ = [
-    "KINDS", "GroupedCommand", "argument", "curvature_options", "data_of", "data_options", "model_of", "model_options",
-    "optimizer_of", "optimizer_options", "option", "option_name", "output_options", "report_options",
+    "KINDS", "GroupedCommand", "argument", "curvature_options", "data_of", "data_options", "dtype_option", "model_of",
+    "model_options", "optimizer_of", "optimizer_options", "option", "option_name", "output_options", "report_options",
     "schedule_of", "schedule_options", "several", "terminal_options", "varied", "was_given",
 ]  # fmt: skip
 
@@ -212,6 +212,14 @@ def curvature_options(every: int, tol: float) -> Callable[[Any], Any]:
     return _together(
         option("curvature", "--sharpness-every", type=int, default=every, varies=True, help="Updates between measurements; between them where something happens. 0 is never."),
         option("curvature", "--sharpness-tol", type=float, default=tol, varies=True, help="Relative error of the eigenvalues.", old="--accuracy"),
+    )  # fmt: skip
+
+
+def dtype_option(*, varies: bool) -> Callable[[Any], Any]:
+    """The precision."""
+    return option(
+        "execution", "--dtype", default="float64", metavar="float64|float32", varies=varies,
+        help="Precision.",
     )  # fmt: skip
 
 

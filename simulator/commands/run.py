@@ -40,14 +40,7 @@ _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data",
 @options.curvature_options(every=1, tol=1e-5)
 @option("curvature", "--top-k", type=int, default=1, help="Eigenvalues to follow.")
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
-@option(
-    "execution",
-    "--dtype",
-    default="float64",
-    metavar="float64|float32",
-    varies=True,
-    help="Precision.",
-)
+@options.dtype_option(varies=True)
 @option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Do a run of this store again, bit for bit.")  # fmt: skip
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of --replay.")
 @option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")

@@ -45,14 +45,7 @@ _SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
 @options.curvature_options(every=16, tol=1e-3)
 @option("seeds", "--seeds", type=int, default=3, help="Runs each cell with seeds 0 to N - 1.")
 @option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
-@option(
-    "execution",
-    "--dtype",
-    default="float64",
-    metavar="float64|float32",
-    varies=True,
-    help="Precision.",
-)
+@options.dtype_option(varies=True)
 @option("execution", "--scheduler", metavar="ADDRESS", default_text="threads here", help="Dask scheduler whose workers do the runs, as tcp://host:8786.")  # fmt: skip
 @option("execution", "--shard", metavar="I/N", default_text="1/1", help="Do the I-th of N shares of the store named by -o; others do theirs, now or later.")  # fmt: skip
 @option("execution", "--resume", is_flag=True, help="Continue the store named by -o, or begin it. Options that are not given are the store's.")  # fmt: skip
