@@ -1,0 +1,131 @@
+"""The smaller the batch, the lower the full sharpness; batch sharpness stays near 2 / eta.
+
+Andreyev & Beneventano 2412.20553, after warmup to a large learning rate. Two networks on 256
+digits: tanh at 6 times eta_critical and ReLU at 24 times it. "Full" is the top eigenvalue of the
+Hessian on all samples, batch sharpness the mean of g.Hg / g.g with g and H of one batch, both times
+eta / 2. The top eigenvalue of a single batch, which a minibatch run shows as its sharpness, is
+neither: it lies above both. The curvature of the updates that SGD takes has batch sharpness as its
+mean, so it comes for nothing.
+
+Not so: batch sharpness is not at 2 / eta but at 0.7 to 1.05 of it, and lower at middle batches than
+at large ones. It stays far below 2 / eta where eta is small, where the network is linear and cannot
+fit the data, and with cross-entropy, whose curvature vanishes once the data are fitted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+import simulator as sim
+from simulator.studying import Lab, claim, in_median
+from simulator.studying.style import COLORS, band, legend, panels, threshold
+
+SAMPLES, STEPS, T_WRM = 256, 3000, 1000
+TANH = sim.MLP(width=32, activation="tanh", var_w=1.0)
+RELU = sim.MLP(width=32)
+# The network and its eta_trgt, in units of eta_critical; what is said to be so, and what not.
+SETTINGS = {"tanh": (TANH, 6), "relu": (RELU, 24)}
+BATCHES = (4, 8, 16, 64, 256)
+ELSEWHERE = {
+    "small eta": (RELU, 4), "linear": (sim.MLP(width=32, activation="linear", var_w=1.0), 6),
+    "cross-entropy": (sim.MLP(width=32, loss="xent"), 4),
+}  # fmt: skip
+NAMES = ("full", "batch", "own", "one batch")
+
+
+def late(curve: np.ndarray, eta: np.ndarray, mean: object = np.nanmedian) -> float:
+    """Over the last half, in units of 2 / eta."""
+    half = len(eta) // 2
+    with np.errstate(all="ignore"):
+        return float(mean((curve * eta / 2)[half:]))
+
+
+def measure(lab: Lab) -> xr.Dataset:
+    data, every = lab.data(SAMPLES), STEPS // 24
+
+    def one(model: sim.MLP, multiple: float, batch: int, seed: int) -> list[float]:
+        eta = multiple * sim.eta_critical(model, data, sim.GD(), seed)
+        run = sim.simulate(
+            model, data, schedule=sim.Warmup(eta_trgt=eta, t_wrm=T_WRM), steps=STEPS, seed=seed,
+            batch_size=batch, measure=("sharpness", "directional", "batch", "full"),
+            sharpness_every=every, batch_every=every,
+        )  # fmt: skip
+        if run.diverged:
+            return [np.nan] * len(NAMES)
+        own = late(run.directional_sharpness, run.eta, np.nanmean)
+        curves = run.full_sharpness, run.batch_sharpness, run.sharpness
+        full, mean, single = (late(curve, run.eta) for curve in curves)
+        return [full, mean, own, single]
+
+    def table(settings: dict, batches: tuple[int, ...]) -> np.ndarray:
+        cells = [(*s, b, seed) for s in settings.values() for b in batches for seed in lab.seeds]
+        found = lab.each(one, *zip(*cells, strict=True))
+        return np.reshape(found, (len(settings), len(batches), lab.count, len(NAMES)))
+
+    main, other = table(SETTINGS, BATCHES), table(ELSEWHERE, (64,))[:, 0]
+    over = ("setting", "batch", "seed")
+    return xr.Dataset(
+        {name: (over, main[..., i]) for i, name in enumerate(NAMES)}
+        | {f"{name} elsewhere": (("where", "seed"), other[..., i]) for i, name in enumerate(NAMES)},
+        {
+            "setting": list(SETTINGS), "batch": list(BATCHES), "seed": list(lab.seeds),
+            "where": list(ELSEWHERE),
+        },
+    )  # fmt: skip
+
+
+def claims(found: xr.Dataset) -> list:
+    tanh, relu = found.sel(setting="tanh"), found.sel(setting="relu")
+    rise = tanh["full"].sel(batch=[4, 8, 16, 64]).diff("batch").min("batch")
+    other = found["batch elsewhere"]
+    return [
+        claim("tanh: the full sharpness rises with the batch from 4 to 64", rise, least=0),
+        claim("tanh, 4 samples: full sharpness, in 2 / eta", tanh["full"].sel(batch=4), 0.4, 0.65),
+        claim("tanh, 64 samples: full sharpness", tanh["full"].sel(batch=64), 0.93, 1.1),
+        claim(
+            "tanh, all batches: batch sharpness, in 2 / eta", tanh["batch"].min("batch"), 0.65, 1.1
+        ),
+        claim("and at most", tanh["batch"].max("batch"), most=1.1),
+        claim(
+            "tanh, 4 and 8 samples: batch sharpness less full sharpness",
+            (tanh["batch"] - tanh["full"]).sel(batch=[4, 8]).min("batch"), least=0,
+        ),
+        in_median("ReLU, 8 samples: full sharpness", relu["full"].sel(batch=8), most=0.75),
+        in_median("ReLU, 64 samples: full sharpness", relu["full"].sel(batch=64), least=0.95),
+        in_median("ReLU, 8 samples: batch sharpness", relu["batch"].sel(batch=8), 0.7, 1.1),
+        claim(
+            "tanh, 4 to 16 samples: the sharpness of one batch over the full one",
+            (tanh["one batch"] / tanh["full"]).sel(batch=[4, 8, 16]).min("batch"), least=1.1,
+        ),
+        claim(
+            "tanh: the mean curvature of SGD's own updates over batch sharpness, 4 to 16 samples",
+            (tanh["own"] / tanh["batch"]).sel(batch=[4, 8, 16]).mean("batch"), 0.85, 1.15,
+        ),
+        in_median("Not at a small eta: batch sharpness", other.sel(where="small eta"), most=0.7),
+        in_median("Not in linear networks", other.sel(where="linear"), most=0.5),
+        in_median("Not with cross-entropy", other.sel(where="cross-entropy"), most=0.2),
+    ]  # fmt: skip
+
+
+def draw(found: xr.Dataset) -> object:
+    axes = panels(2, sharey=True)
+    looks = {"full": ("sharpness", "-", "full"), "batch": ("loss", "-.", "batch sharpness")}
+    for ax, setting in zip(axes, found["setting"].values, strict=True):
+        of = found.sel(setting=setting).transpose("seed", "batch")
+        for name, (color, line, label) in looks.items():
+            band(
+                ax, of.coords["batch"], of[name], color=COLORS[color], ls=line, marker="o", ms=4,
+                label=label,
+            )  # fmt: skip
+        band(
+            ax, of.coords["batch"], of["one batch"], color=COLORS["momentum, 0.9"], ls=":",
+            marker="s", ms=4, label="of one batch",
+        )  # fmt: skip
+        threshold(ax, [4, 256], [1, 1], r"$2 / \eta$")
+        ax.set(xscale="log", xlabel="samples in a batch", title=str(setting))
+        ax.set_xticks(BATCHES, map(str, BATCHES))
+        ax.minorticks_off()
+    axes[0].set_ylabel(r"sharpness $\times \, \eta / 2$")
+    legend(axes[0])
+    return axes
