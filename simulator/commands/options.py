@@ -212,6 +212,10 @@ def curvature_options(every: int, tol: float) -> Callable[[Any], Any]:
     return _together(
         option("curvature", "--sharpness-every", type=int, default=every, varies=True, help="Updates between measurements; between them where something happens. 0 is never."),
         option("curvature", "--sharpness-tol", type=float, default=tol, varies=True, help="Relative error of the eigenvalues.", old="--accuracy"),
+        option("curvature", "--measure", default="sharpness", metavar="NAME,…", help="Curvatures to follow: sharpness, directional and critical where the sharpness is due; batch, full and interaction every --batch-every updates."),
+        option("curvature", "--batches", type=int, default=32, help="Random batches in a measurement of batch or interaction."),
+        option("curvature", "--batch-accuracy", type=float, default_text="none", help="Relative standard error of the batch sharpness to reach, with 16 to 512 batches instead."),
+        option("curvature", "--batch-every", type=int, default_text="steps / 64", help="Updates between measurements of batch, full and interaction."),
     )  # fmt: skip
 
 
