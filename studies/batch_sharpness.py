@@ -31,14 +31,15 @@ ELSEWHERE = {
     "small eta": (RELU, 4), "linear": (sim.MLP(width=32, activation="linear", var_w=1.0), 6),
     "cross-entropy": (sim.MLP(width=32, loss="xent"), 4),
 }  # fmt: skip
-NAMES = ("full", "batch", "own", "one batch")
+TITLES = {"tanh": "tanh", "relu": "ReLU"}
+NAMES = ("full", "mean", "own", "single")
 
 
 def late(curve: np.ndarray, eta: np.ndarray, mean: object = np.nanmedian) -> float:
     """Over the last half, in units of 2 / eta."""
     half = len(eta) // 2
-    with np.errstate(all="ignore"):
-        return float(mean((curve * eta / 2)[half:]))
+    values = (curve * eta / 2)[half:]
+    return float(mean(values)) if np.isfinite(values).any() else np.nan
 
 
 def measure(lab: Lab) -> xr.Dataset:
@@ -56,7 +57,8 @@ def measure(lab: Lab) -> xr.Dataset:
         own = late(run.directional_sharpness, run.eta, np.nanmean)
         curves = run.full_sharpness, run.batch_sharpness, run.sharpness
         full, mean, single = (late(curve, run.eta) for curve in curves)
-        return [full, mean, own, single]
+        # A ReLU network that died has no curvature.
+        return [full, mean, own, single] if full > 0 else [np.nan] * len(NAMES)
 
     def table(settings: dict, batches: tuple[int, ...]) -> np.ndarray:
         cells = [(*s, b, seed) for s in settings.values() for b in batches for seed in lab.seeds]
@@ -78,29 +80,29 @@ def measure(lab: Lab) -> xr.Dataset:
 def claims(found: xr.Dataset) -> list:
     tanh, relu = found.sel(setting="tanh"), found.sel(setting="relu")
     rise = tanh["full"].sel(batch=[4, 8, 16, 64]).diff("batch").min("batch")
-    other = found["batch elsewhere"]
+    other = found["mean elsewhere"]
     return [
         claim("tanh: the full sharpness rises with the batch from 4 to 64", rise, least=0),
         claim("tanh, 4 samples: full sharpness, in 2 / eta", tanh["full"].sel(batch=4), 0.4, 0.65),
         claim("tanh, 64 samples: full sharpness", tanh["full"].sel(batch=64), 0.93, 1.1),
         claim(
-            "tanh, all batches: batch sharpness, in 2 / eta", tanh["batch"].min("batch"), 0.65, 1.1
+            "tanh, all batches: batch sharpness, in 2 / eta", tanh["mean"].min("batch"), 0.65, 1.1
         ),
-        claim("and at most", tanh["batch"].max("batch"), most=1.1),
+        claim("and at most", tanh["mean"].max("batch"), most=1.1),
         claim(
             "tanh, 4 and 8 samples: batch sharpness less full sharpness",
-            (tanh["batch"] - tanh["full"]).sel(batch=[4, 8]).min("batch"), least=0,
+            (tanh["mean"] - tanh["full"]).sel(batch=[4, 8]).min("batch"), least=0,
         ),
         in_median("ReLU, 8 samples: full sharpness", relu["full"].sel(batch=8), most=0.75),
         in_median("ReLU, 64 samples: full sharpness", relu["full"].sel(batch=64), least=0.95),
-        in_median("ReLU, 8 samples: batch sharpness", relu["batch"].sel(batch=8), 0.7, 1.1),
+        in_median("ReLU, 8 samples: batch sharpness", relu["mean"].sel(batch=8), 0.7, 1.1),
         claim(
             "tanh, 4 to 16 samples: the sharpness of one batch over the full one",
-            (tanh["one batch"] / tanh["full"]).sel(batch=[4, 8, 16]).min("batch"), least=1.1,
+            (tanh["single"] / tanh["full"]).sel(batch=[4, 8, 16]).min("batch"), least=1.1,
         ),
         claim(
             "tanh: the mean curvature of SGD's own updates over batch sharpness, 4 to 16 samples",
-            (tanh["own"] / tanh["batch"]).sel(batch=[4, 8, 16]).mean("batch"), 0.85, 1.15,
+            (tanh["own"] / tanh["mean"]).sel(batch=[4, 8, 16]).mean("batch"), 0.85, 1.15,
         ),
         in_median("Not at a small eta: batch sharpness", other.sel(where="small eta"), most=0.7),
         in_median("Not in linear networks", other.sel(where="linear"), most=0.5),
@@ -110,20 +112,24 @@ def claims(found: xr.Dataset) -> list:
 
 def draw(found: xr.Dataset) -> object:
     axes = panels(2, sharey=True)
-    looks = {"full": ("sharpness", "-", "full"), "batch": ("loss", "-.", "batch sharpness")}
+    looks = {"full": ("sharpness", "-", "full"), "mean": ("loss", "-.", "batch sharpness")}
     for ax, setting in zip(axes, found["setting"].values, strict=True):
-        of = found.sel(setting=setting).transpose("seed", "batch")
+        of = found.sel(setting=setting).transpose("seed", "batch", ...)
         for name, (color, line, label) in looks.items():
             band(
                 ax, of.coords["batch"], of[name], color=COLORS[color], ls=line, marker="o", ms=4,
                 label=label,
             )  # fmt: skip
         band(
-            ax, of.coords["batch"], of["one batch"], color=COLORS["momentum, 0.9"], ls=":",
+            ax, of.coords["batch"], of["single"], color=COLORS["momentum, 0.9"], ls=":",
             marker="s", ms=4, label="of one batch",
         )  # fmt: skip
         threshold(ax, [4, 256], [1, 1], r"$2 / \eta$")
-        ax.set(xscale="log", xlabel="samples in a batch", title=str(setting))
+        ax.set(
+            xscale="log",
+            xlabel="samples in a batch",
+            title=TITLES[setting],
+        )
         ax.set_xticks(BATCHES, map(str, BATCHES))
         ax.minorticks_off()
     axes[0].set_ylabel(r"sharpness $\times \, \eta / 2$")

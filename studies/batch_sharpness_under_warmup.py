@@ -20,7 +20,7 @@ from simulator.studying import Lab, claim
 from simulator.studying.style import COLORS, band, legend, panels, threshold
 
 MODEL, SAMPLES, STEPS, TIMES = sim.MLP(width=32, activation="tanh", var_w=1.0), 256, 3000, 8
-BATCHES, EVERY = (16, 64, 256), 30
+BATCHES, EVERY = (16, 64, 256), 25
 
 
 def measure(lab: Lab) -> xr.Dataset:

@@ -90,10 +90,14 @@ def claims(found: xr.Dataset) -> list:
               most=-0.1),
         claim("ReLU, batches of 16: the same", change("relu, 64: batch / 4"), most=-0.05),
         in_median("ReLU, eta / 2: the same", change("relu, 64: eta / 2"), least=0),
-        claim("None of these diverges",
-              diverged.sel(fork=["relu, 64: eta x 1.5", "relu, 64: batch / 4"]).max("fork"), most=0),
-        claim("tanh, batches of 4, then 16: full sharpness changes by", change("tanh, 4: batch x 4"),
-              least=0.05),
+        claim(
+            "None of these diverges",
+            diverged.sel(fork=["relu, 64: eta x 1.5", "relu, 64: batch / 4"]).max("fork"), most=0,
+        ),
+        claim(
+            "tanh, batches of 4, then 16: full sharpness changes by",
+            change("tanh, 4: batch x 4"), least=0.05,
+        ),
         claim("tanh, batches of 4 from the start: diverges",
               diverged.sel(fork="tanh, 4: unchanged"), most=0),
         claim("tanh, batches of 16, then 4: share of seeds that diverge",
