@@ -62,6 +62,11 @@ class Probe:
         """u.g, with u the update at eta = 1 and g the gradient: above 0 it begins downhill."""
         return float(self._gradient @ self._rule.at_rates(self._direction()))
 
+    def length_squared(self) -> float:
+        """u.u."""
+        along = self._rule.at_rates(self._direction())
+        return float(along @ along)
+
     def slope_and_bend(self) -> tuple[float, float]:
         """u.g and u.Hu: one Hessian product.
 
