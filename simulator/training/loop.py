@@ -250,10 +250,11 @@ def _shown_to(
     pre = record.preconditioned
     sharpness = record.eigenvalues[:, 0] if pre is None else pre
     loss, sharpness, eta = (read_only(curve) for curve in (record.loss, sharpness, eta))
+    measured = {name: read_only(curve) for name, curve in record.measured.items()}
 
     def show(step: int) -> None:
         with refusing_writes("callback"):
-            callback(Snapshot(step, loss, sharpness, eta, rule.optimizer.limit))
+            callback(Snapshot(step, loss, sharpness, eta, rule.optimizer.limit, measured))
 
     return show
 

@@ -68,10 +68,14 @@ class Record:
         """Eigenvalues that did not converge."""
         return self._unconverged + self._batch_curvature.n_unconverged
 
+    @property
+    def measured(self) -> dict[str, Any]:
+        """The curves beside the sharpness as they come, by the names of `Run`'s attributes."""
+        return self._step_curvature.curves | self._batch_curvature.curves
+
     def curves(self, loss_final: float) -> dict[str, Any]:
-        """What was measured beside the sharpness, by the names of `Run`'s attributes."""
-        of_the_step = self._step_curvature
-        found: dict[str, Any] = of_the_step.curves | self._batch_curvature.curves
+        """Them, and which updates raised the loss."""
+        of_the_step, found = self._step_curvature, self.measured
         if of_the_step.curves:
             rises = of_the_step.rises
             if self._full_batch:
