@@ -31,6 +31,9 @@ class Probe:
         Calls of ``loss_after`` so far, at all points.
     """
 
+    # See `simulator.training.checkpoints`.
+    MEMORY = ("forward_passes",)
+
     def __init__(self, objective: Objective, rule: UpdateRule) -> None:
         self._objective, self._rule = objective, rule
         self._update, self._moved = np.empty((2, objective.size), dtype=objective.dtype)

@@ -30,6 +30,10 @@ class StepCurvature:
         What was spent.
     """
 
+    # See `simulator.training.checkpoints`.
+    CURVES = ("curves", "rises")
+    MEMORY = ("products", "_factors", "_probe")
+
     def __init__(
         self, objective: Objective, rule: UpdateRule, steps: int, measure: Collection[str]
     ) -> None:
@@ -42,7 +46,7 @@ class StepCurvature:
         self.rises = np.full(steps, np.nan)
         self.products = 0
         # eta_c over what was expected, at the last search: by whether u.Hu was known.
-        self._factors: dict[bool, float] = {}
+        self._factors = np.full(2, np.nan)
 
     @property
     def forward_passes(self) -> int:
@@ -77,7 +81,8 @@ class StepCurvature:
             return math.inf if slope < 0 else math.nan
         measured = bend > 0
         expected = 2.0 * slope / (bend if measured else self._probe.length_squared())
-        guess = expected * self._factors.get(measured, 1.0 if measured else math.nan)
+        factor = self._factors[int(measured)]
+        guess = expected * (1.0 if measured and math.isnan(factor) else factor)
         if math.isnan(guess):
             guess = self._probe.quadratic_guess()
             self.products += 1
@@ -85,7 +90,6 @@ class StepCurvature:
             guess = eta if eta > 0 else 1.0
         sharpness = sharpness_at(critical_bracket(self._probe.loss_after, loss, guess))
         # Where it found none, the next one begins anew.
-        self._factors.pop(measured, None)
-        if sharpness:
-            self._factors[measured] = 2.0 / sharpness / expected
+        found = 2.0 / sharpness / expected if sharpness else math.nan
+        self._factors[int(measured)] = found
         return sharpness
