@@ -40,7 +40,15 @@ if TYPE_CHECKING:
         Warmup,
     )
     from simulator.sweeps import sweep
-    from simulator.training import eta_critical, natural_phase, simulate, train
+    from simulator.training import (
+        Checkpoint,
+        checkpoint,
+        eta_critical,
+        fork,
+        natural_phase,
+        simulate,
+        train,
+    )
 
 __version__ = "0.1.0"
 
@@ -80,10 +88,18 @@ _HOMES = {
     "explain": "events",
     "Experiment": "experiment",
     "Run": "runs",
-    "eta_critical": "training",
-    "natural_phase": "training",
-    "simulate": "training",
-    "train": "training",
+    **dict.fromkeys(
+        (
+            "Checkpoint",
+            "checkpoint",
+            "eta_critical",
+            "fork",
+            "natural_phase",
+            "simulate",
+            "train",
+        ),
+        "training",
+    ),
 }
 
 # Names of version 0.1, which still work.
@@ -93,12 +109,13 @@ _OLD = {"Limit": "StabilityLimit", "critical_eta": "eta_critical"}
 _MODULES = ("figures", "testing", "theory")
 
 __all__ = [
-    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Critical", "Custom", "Data",
-    "Experiment", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum", "Nesterov",
-    "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam", "RMSProp",
-    "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness", "check_model",
-    "critical_learning_rate", "directional_sharpness", "eta_critical", "explain", "figures",
-    "from_jax", "load_data", "natural_phase", "sharpness", "simulate", "sweep", "testing", "theory",
+    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
+    "Data", "Experiment", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum",
+    "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam",
+    "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness", "check_model",
+    "checkpoint", "critical_learning_rate", "directional_sharpness", "eta_critical", "explain",
+    "figures", "fork", "from_jax", "load_data", "natural_phase", "sharpness", "simulate", "sweep",
+    "testing", "theory",
     "train",
 ]  # fmt: skip
 

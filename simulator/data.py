@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import math
-import struct
-import tokenize
-import warnings
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
 
 from simulator.arrays import Array
 from simulator.checks import InputError
-from simulator.files import open_file
+from simulator.npz import MOST_NUMBERS, read_arrays
 from simulator.seeding import generator
 
 __all__ = ["LOADERS", "Data", "load_data"]
 
 Floats = NDArray[np.float64]
-
-# 0.8 GB as float64: MNIST twice over.
-_MOST_NUMBERS = 100_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +177,7 @@ def _targets(name: str, value: ArrayLike, samples: int) -> Array:
     if least < 0 or most >= 1_000_000:
         wrong = least if least < 0 else most
         raise InputError(name, f"with label {wrong}", "labels are 0, 1, ... below a million")
-    if (most + 1) * samples > _MOST_NUMBERS:
+    if (most + 1) * samples > MOST_NUMBERS:
         raise InputError(
             name, f"with label {most}",
             f"takes too much memory for {samples} samples; number the classes from 0, without gaps",
@@ -264,8 +254,8 @@ def gaussian_teacher(samples: int, data_seed: int, inputs: int = 8) -> Data:
 
     The test split is as large as the training set.
     """
-    if 2 * samples * inputs > _MOST_NUMBERS:
-        most = _MOST_NUMBERS // (2 * inputs)
+    if 2 * samples * inputs > MOST_NUMBERS:
+        most = MOST_NUMBERS // (2 * inputs)
         raise InputError("samples", samples, f"takes too much memory; give at most {most}")
     draw = generator(data_seed, "teacher")
     teacher = draw.standard_normal(inputs)
@@ -279,94 +269,10 @@ def gaussian_teacher(samples: int, data_seed: int, inputs: int = 8) -> Data:
 LOADERS = {"digits": load_digits, "mnist1d": load_mnist1d, "teacher": gaussian_teacher}
 
 
-# Of numbers it has a hundred characters, and what is long takes long to parse.
-_LONGEST_HEADER = 1000
-_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What NumPy and zipfile raise at bytes that make no sense to them.
-_BROKEN = (
-    EOFError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, SyntaxError,
-    AttributeError, IndexError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-
-
-def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
-    """The arrays of these names in a file that may be anybody's: bounded, and not unpickled."""
-    # Opened here: zipfile leaves a file open that turns out to be no archive.
-    try:
-        with open_file("data", path) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the Python that wrote the file
-            if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
-                raise InputError("data", path, "is a single array; save x and y with numpy.savez")
-            if _has_large_directory(file):
-                raise InputError("data", path, "holds thousands of arrays; save only x and y")
-            with zipfile.ZipFile(file) as archive:
-                return _members(path, archive, names)
-    except FileNotFoundError:
-        raise InputError("data", path, "does not exist; name a .npz file") from None
-    except InputError:
-        raise
-    except OSError as error:
-        said = f"cannot be read: {error.strerror}" if error.strerror else "is not a whole .npz file"
-        raise InputError("data", path, said) from None
-    except _BROKEN:
-        raise InputError("data", path, "is not a whole .npz file") from None
-
-
-def _has_large_directory(file: IO[bytes]) -> bool:
-    """Whether an archive lists far more than anyone saves: zipfile would read the whole list."""
-    file.seek(max(0, file.seek(0, 2) - 2**16 - 22))
-    tail = file.read()
-    at = tail[:-18].rfind(b"PK\5\6")
-    size = int.from_bytes(tail[at + 12 : at + 16], "little")
-    return at >= 0 and (size > 1_000_000 or tail[max(0, at - 20) :].startswith(b"PK\6\7"))
-
-
-def _members(path: Path, archive: zipfile.ZipFile, names: Sequence[str]) -> dict[str, Array]:
-    """Arrays whose sizes, of all together, are known to be bearable before any is read."""
-    present = {name: f"{name}.npy" for name in names if f"{name}.npy" in archive.namelist()}
-    numbers = 0
-    for name, member in present.items():
-        shape, dtype = _header(path, archive, member)
-        if dtype.hasobject:
-            raise InputError("data", path, "holds Python objects; save plain numbers")
-        if dtype.kind not in "fiub":
-            raise InputError("data", path, f"its {name} of type {dtype}: give numbers")
-        numbers += math.prod(shape)
-        if numbers > _MOST_NUMBERS:
-            raise InputError("data", path, f"holds more than {_MOST_NUMBERS} numbers; save fewer")
-    arrays = {}
-    for name, member in present.items():
-        with archive.open(member) as file:
-            arrays[name] = npy.read_array(file, allow_pickle=False, max_header_size=_LONGEST_HEADER)
-            if file.read(1):  # at the end, zipfile compares the checksum
-                raise ValueError
-    return arrays
-
-
-def _header(
-    path: Path, archive: zipfile.ZipFile, member: str
-) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of an array as its file claims, which must agree with the file's length."""
-    entry = archive.getinfo(member)
-    if entry.compress_type not in _PACKED:
-        raise InputError("data", path, "is packed otherwise than numpy.savez_compressed does")
-    with archive.open(entry) as file:
-        try:
-            shape, _, dtype = _HEADERS[npy.read_magic(file)](file, _LONGEST_HEADER)
-        except MemoryError:  # so does Python's parser call what is nested too deeply
-            raise ValueError from None
-        length = entry.file_size - file.tell()
-    claimed = math.prod(shape) * dtype.itemsize
-    if not dtype.hasobject and claimed <= 8 * _MOST_NUMBERS and claimed != length:
-        raise ValueError
-    return shape, dtype
-
-
 def load_npz(path: Path, samples: int | None, data_seed: int) -> Data:
     """A user's arrays: x and y, optional x_test and y_test. Objects are refused, not unpickled."""
     name = str(path)
-    arrays = _read_arrays(path, ("x", "y", "x_test", "y_test"))
+    arrays = read_arrays("data", path, ("x", "y", "x_test", "y_test"))
     missing = [key for key in ("x", "y") if key not in arrays]
     if missing:
         raise InputError("data", name, f"has no array {missing[0]!r}; it needs x and y")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,30 @@ from simulator.limits import STEP_LIMIT
 from simulator.trajectory import Trajectory
 
 if TYPE_CHECKING:
+    from simulator.data import Data
     from simulator.experiment import Experiment
+    from simulator.training.checkpoints import Checkpoint
 
-__all__ = ["Run"]
+__all__ = ["Given", "Run"]
 
 Array = NDArray[Any]
+
+
+class Given(NamedTuple):
+    """What a run was given beside its experiment and seed: enough to do it again.
+
+    Attributes
+    ----------
+    data : Data or None
+    theta0, rates : array, shape (P,), or None
+    start : Checkpoint or None
+        Where it was forked from another run.
+    """
+
+    data: Data | None = None
+    theta0: Array | None = None
+    rates: Array | None = None
+    start: Checkpoint | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -89,6 +108,8 @@ class Run(Trajectory):
     seconds : mapping
         What it took: ``compile`` (or load kernels from the cache), ``curvature``, and ``step``, all
         else. Runs that go side by side measure and step in one pass, which counts as ``step``.
+    given : Given
+        Its data, theta0 and rates, which `fork` needs; a pickled run leaves the data out.
     """
 
     experiment: Experiment
@@ -110,10 +131,19 @@ class Run(Trajectory):
     forward_passes: int
     seconds: Mapping[str, float]
     rises: Array | None = None
+    given: Given = field(default=Given(), repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "step", np.arange(len(self.loss)))
         object.__setattr__(self, "sharpness", self.eigenvalues[:, 0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"given": self.given._replace(data=None)}
+
+    @property
+    def forked_at(self) -> int:
+        """The step from which on it is a fork of another run; -1 if it is none."""
+        return -1 if self.given.start is None else self.given.start.step
 
     @property
     def diverged_row(self) -> int:

@@ -131,6 +131,11 @@ class Trajectory:
         return int(lost[0]) if lost.size else -1
 
     @property
+    def forked_at(self) -> int:
+        """The step from which on it is a fork of another run; -1 if it is none."""
+        return -1
+
+    @property
     def diverged(self) -> bool:
         """Whether the loss stopped being finite."""
         return self.diverged_row >= 0

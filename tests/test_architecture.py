@@ -23,6 +23,7 @@ FLOORS = [
     {"checks", "blas", "timing", "arrays"},
     {"seeding", "catapult_search", "named", "limits", "regimes", "parameterizations", "numerics"}
     | {"files", "shipped", "lending", "measures"},
+    {"npz"},
     {"schedules", "theory", "data", "trajectory", "logs"},
     {"models", "optimizers", "events", "runs"},
     {"curvature", "testing", "derivatives", "experiment"},

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from simulator.schedules import Schedule
 
 __all__ = [
-    "KINDS", "GroupedCommand", "argument", "curvature_options", "data_of", "data_options", "dtype_option", "model_of",
+    "KINDS", "GroupedCommand", "argument", "curvature_axis_option", "curvature_options", "data_of", "data_options", "dtype_option", "model_of",
     "model_options", "optimizer_of", "optimizer_options", "option", "option_name", "output_options", "report_options",
     "schedule_of", "schedule_options", "several", "terminal_options", "varied", "was_given",
 ]  # fmt: skip
@@ -224,6 +224,14 @@ def dtype_option(*, varies: bool) -> Callable[[Any], Any]:
     return option(
         "execution", "--dtype", default="float64", metavar="float64|float32", varies=varies,
         help="Precision.",
+    )  # fmt: skip
+
+
+def curvature_axis_option() -> Callable[[Any], Any]:
+    """How the figure of a run shows curvatures."""
+    return option(
+        "output", "--curvature-axis", default="ratio", metavar="ratio|absolute",
+        help="Curvatures in the figure: each over its own threshold, or as they are.",
     )  # fmt: skip
 
 

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError, at_least, printable
+from simulator.checks import InputError, at_least, one_of, printable
 from simulator.commands import options
+from simulator.commands.grids import BatchSize
 from simulator.commands.live import drawing, leave_picture, obstacle
 from simulator.commands.options import option
 from simulator.commands.replay import refuse_others, replay
+from simulator.commands.results import curves_of, results_of
+from simulator.commands.run_forked import CHANGES, run_forked
 from simulator.commands.run_several import run_several
 from simulator.commands.specs import spec_of
 from simulator.commands.terminal import announce_compilation, emit, marked, note, shares, typed
 
 if TYPE_CHECKING:
-    from simulator.data import Data
     from simulator.runs import Run
     from simulator.sweeps import Spec
     from simulator.training import Snapshot
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["one_run", "run"]
 
 # What may be given together with --replay; everything else comes from the store.
-_WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data", "sharpness_every"}
+_WITH_REPLAY = {
+    "replay", "cell", "figure", "as_json", "curves", "live", "data", "sharpness_every",
+    "curvature_axis",
+}  # fmt: skip
 
 
 @options.several
@@ -43,10 +48,32 @@ _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data",
 @options.dtype_option(varies=True)
 @option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Do a run of this store again, bit for bit.")  # fmt: skip
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of --replay.")
+@option(
+    "execution",
+    "--fork-at",
+    type=int,
+    metavar="STEP",
+    help="Do the run again with something changed from this step on, and draw both.",
+)
+@option(
+    "execution",
+    "--fork-eta",
+    type=float,
+    metavar="FACTOR",
+    help="Factor on every learning rate of the fork.",
+)
+@option(
+    "execution",
+    "--fork-batch-size",
+    type=BatchSize(),
+    metavar="INTEGER|full",
+    help="Samples that an update of the fork sees.",
+)
 @option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
 @option("output", "--live", is_flag=True, help="Draw loss and sharpness in the terminal while it trains.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="none", help="Keep the run and its curves in a store.")  # fmt: skip
 @option("output", "--curves/--no-curves", default=False, help="Curves in the JSON document too.")
+@options.curvature_axis_option()
 @options.output_options("run.png")
 def run(**given: Any) -> None:
     """Train once and follow loss, sharpness and its threshold.
@@ -64,6 +91,7 @@ def run(**given: Any) -> None:
 
     figure: Path = given["figure"] or Path("run.png")
     figures.check_format(figure)
+    style = one_of("curvature_axis", given["curvature_axis"], figures.STYLES)
     if given["replay"] is not None:
         refuse_others(given, _WITH_REPLAY, "the store")
         spec, data, cell, stored = replay(
@@ -75,6 +103,12 @@ def run(**given: Any) -> None:
         raise InputError("cell", given["cell"], "belongs to --replay; name a store with it")
     else:
         spec, data, cell, stored = one_run(given), options.data_of(), (0, 0, 0, 0), None
+        if given["fork_at"] is not None:
+            run_forked(spec, data, figure, given)
+            return
+        for name in filter(options.was_given, CHANGES):
+            value = "full" if given[name] is None else given[name]
+            raise InputError(name, value, "belongs to --fork-at; give the step with it")
         if spec.cells > 1:
             run_several(spec, data, figure, given)
             return
@@ -94,16 +128,17 @@ def run(**given: Any) -> None:
         began = time.perf_counter()
         save_run(where, spec, data, result, known, typed())
         seconds["store"] = time.perf_counter() - began
-    figures.save(figures.trajectory(result), figure)
+    figures.save(figures.trajectory(result, style=style), figure)
 
-    found = _results(spec, data, result, known)
+    found = results_of(spec, data, result, known)
+    found["hessian_vector_products"] = result.products
     if stored is not None:
         found["identical"] = all(same_value(found[name], stored[name]) for name in stored)
     if given["as_json"]:
         document = {"command": "run", "spec": spec.as_dict(), "cell": spec.coordinates_of(cell)}
         document |= {"result": found, "seconds": seconds, "figure": str(figure)}
         if given["curves"]:
-            document["curves"] = _curves(spec, data, result)
+            document["curves"] = curves_of(spec, data, result)
         emit(document)
     else:
         _report(spec, cell, result, found)
@@ -127,22 +162,6 @@ def _watched(live: bool) -> AbstractContextManager[Callable[[Snapshot], None] | 
 def one_run(given: dict[str, Any]) -> Spec:
     """The one cell that the current command's options describe, or the few."""
     return spec_of(given, seeds=(at_least("seed", given["seed"], 0),), curves=True)
-
-
-def _results(spec: Spec, data: Data | None, result: Run, known: dict[str, float]) -> dict[str, Any]:
-    from simulator.sweeps.layout import variables
-
-    found = known | {v.name: v.of(result) for v in variables(spec, data) if v.of is not None}
-    return found | {"hessian_vector_products": result.products}
-
-
-def _curves(spec: Spec, data: Data | None, result: Run) -> dict[str, Any]:
-    from simulator.sweeps.layout import curves
-
-    found = {v.name: v.of(result) for v in curves(spec, data) if v.of is not None}
-    if result.eigenvalues.shape[1] > 1:
-        found["eigenvalues"] = result.eigenvalues
-    return found
 
 
 def _from_to(result: Run, name: str, of_no_consequence: bool) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simulator.checks import InputError, printable
+from simulator.commands.options import was_given
+from simulator.commands.results import results_of
 from simulator.commands.terminal import announce_compilation, emit, marked, progress
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from simulator.runs import Run
     from simulator.sweeps import Spec
 
-__all__ = ["run_several"]
+__all__ = ["refuse_keeping", "report_runs", "run_several"]
 
 _MOST = 12
 _SHOWN = ("outcome", "n_catapults", "loss_final", "sharpness_final")
@@ -24,15 +26,11 @@ _SHOWN = ("outcome", "n_catapults", "loss_final", "sharpness_final")
 
 def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, Any]) -> None:
     """Do every run of the spec, draw them over one another, and tell how they ended."""
-    from simulator import figures
     from simulator.sweeps import rehearse, run_cell, seed_constants, text_of
-    from simulator.sweeps.layout import variables
 
     if spec.cells > _MOST:
         raise InputError("run", f"of {spec.cells} runs", f"give at most {_MOST}, or use sweep")
-    for option, instead in (("output", "warmup sweep --curves"), ("live", "one run")):
-        if given[option]:
-            raise InputError(option, printable(given[option]), f"keeps one run; use {instead}")
+    refuse_keeping(given)
     rehearse(spec, data)
     announce_compilation()
     runs, labels, found = list["Run"](), list[str](), list[dict[str, Any]]()
@@ -48,11 +46,39 @@ def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, An
                 if len(spec.coordinates()[name]) > 1
             }
             labels.append(", ".join(f"{name} {text_of(value)}" for name, value in at.items()))
-            values = {v.name: v.of(runs[-1]) for v in variables(part, data) if v.of is not None}
-            found.append({"at": at, "result": known | values})
+            found.append({"at": at, "result": results_of(part, data, runs[-1], known)})
             on_progress(1)
+    report_runs(spec, runs, labels, found, figure, as_json=given["as_json"])
+
+
+def refuse_keeping(given: dict[str, Any]) -> None:
+    """Refuse the options that are for one run."""
+    if given["output"]:
+        remedy = "keeps one run; use warmup sweep --curves"
+        raise InputError("output", printable(given["output"]), remedy)
+    if given["live"]:
+        raise InputError("live", "with several runs", "shows one run; leave it out")
+    if was_given("curvature_axis"):
+        raise InputError(
+            "curvature_axis", given["curvature_axis"],
+            "several runs are drawn with their thresholds; leave it out",
+        )  # fmt: skip
+
+
+def report_runs(
+    spec: Spec,
+    runs: list[Run],
+    labels: list[str],
+    found: list[dict[str, Any]],
+    figure: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Draw the runs over one another, and say what was ``found`` of each."""
+    from simulator import figures
+
     figures.save(figures.compare(runs, labels), figure)
-    if given["as_json"]:
+    if as_json:
         emit({"command": "run", "spec": spec.as_dict(), "runs": found, "figure": str(figure)})
         return
     width = max(map(len, labels))

@@ -76,9 +76,11 @@ class Estimate:
 class _Nearby:
     """A model of the operator (`numerics.eigen`), and the place where it was made."""
 
+    MEMORY = ("place", "frame", "values", "rows")
+
     def __init__(self, rows: int, size: int, dtype: np.dtype[Any]) -> None:
         self.place = np.zeros(size, dtype=dtype)
-        self.frame, self.values = np.empty((rows, size), dtype=dtype), np.empty(rows)
+        self.frame, self.values = np.zeros((rows, size), dtype=dtype), np.zeros(rows)
         self.rows = 0
 
 
@@ -105,6 +107,9 @@ class RitzSolver:
         Operators larger than this, or smaller than its inverse, end a measurement at once, not
         converged.
     """
+
+    # The models: all else is made anew in each measurement.
+    MEMORY = ("_models",)
 
     def __init__(
         self,

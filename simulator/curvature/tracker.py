@@ -55,6 +55,9 @@ class SharpnessTracker:
         P^-1/2 H P^-1/2. May be changed between measurements.
     """
 
+    # See `simulator.training.checkpoints`.
+    MEMORY = ("_rng", "_measured", "_distrusted_until", "_gradient_norm", "_single", "_double")
+
     def __init__(
         self,
         objective: Objective,

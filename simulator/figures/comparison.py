@@ -31,6 +31,8 @@ def compare(
 ) -> Sequence[Axes]:
     """Loss, sharpness and eta of several runs over their steps, each with its threshold dashed.
 
+    Of a fork, the steps from ``forked_at`` on are drawn, where a dotted line is.
+
     Parameters
     ----------
     runs : sequence of Run, Trajectory or Story
@@ -67,15 +69,21 @@ def compare(
     highest = max((top for _, top in tops), default=np.inf)
     for curves, name, color in zip(every, names, colors, strict=True):
         step, measured = curves.step, np.isfinite(curves.effective_sharpness)
-        loss.plot(step, curves.loss, color=color, lw=1.4, label=name)
         apart = np.diff(np.flatnonzero(measured)).max(initial=1) > 1
+        # Of a fork, what is its own: before, it is the other run.
+        if curves.forked_at > 0:
+            measured &= step >= curves.forked_at
+            for panel in ax:
+                panel.axvline(curves.forked_at, color=color, lw=1, ls=":")
+        own = step >= curves.forked_at
+        loss.plot(step[own], curves.loss[own], color=color, lw=1.4, label=name)
         sharpness.plot(
             step[measured], curves.effective_sharpness[measured], color=color, lw=1.4,
             marker="." if apart else "",
         )  # fmt: skip
         shown = np.where(curves.threshold <= highest, curves.threshold, np.nan)
-        sharpness.plot(step, shown, color=color, lw=1, ls="--")
-        eta.plot(step, np.minimum(curves.eta, HIGHEST), color=color, lw=1.4)
+        sharpness.plot(step[own], shown[own], color=color, lw=1, ls="--")
+        eta.plot(step[own], np.minimum(curves.eta, HIGHEST)[own], color=color, lw=1.4)
     _limits(loss, [e for c in every if (e := loss_extent(c)) is not None])
     _limits(sharpness, tops)
     sharpness.plot([], [], color=THRESHOLD, lw=1, ls="--", label="thresholds")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
+from simulator.data import Data
 from simulator.laws.batches import measured_limit, moment_growth, of_batches
-from simulator.laws.law import Reading, equal, law
+from simulator.laws.law import Reading, equal, law, match
 from simulator.laws.pictures import noise as pictures
+from simulator.models import MLP
 from simulator.theory import noise
 
 
@@ -108,3 +111,107 @@ def epochs_of_single_samples(rng: np.random.Generator) -> Iterator[Reading]:
         for sample in rng.permutation(curvatures.size):
             theta *= 1.0 - eta * curvatures[sample]
         yield equal(noise.typical_growth(eta, curvatures) ** curvatures.size, abs(theta))
+
+
+@law(1e-9)
+def curvature_of_batches(rng: np.random.Generator) -> Iterator[Reading]:
+    """E g_B.H_B g_B, E g_B.g_B and E g_B.H g_B follow from the g_i and H_i of single samples.
+
+    Derived here, for batches with and without replacement. Against gradient and Hessian-vector
+    product on every batch of six samples, of small tanh networks.
+    """
+    model = MLP(width=2, depth=2, activation="tanh", bias=True)
+    for batch, replacement in ((1, False), (2, False), (3, False), (2, True)):
+        data = Data(rng.standard_normal((6, 2)), rng.standard_normal((6, 1)))
+        theta = model.init(data, int(rng.integers(2**32)))
+        ones = [Data(data.x[i : i + 1], data.y[i : i + 1]) for i in range(6)]
+        g = np.array([model.gradient(theta, one) for one in ones])
+        h = np.array([model.hessian(theta, one) for one in ones])
+        objective, full = model.bind(data), model.hessian(theta, data)
+        own, product, measured = np.empty_like(theta), np.empty_like(theta), []
+        chosen = itertools.product if replacement else itertools.combinations
+        repeat = {"repeat": batch} if replacement else {"r": batch}
+        for rows in chosen(range(6), **repeat):
+            objective.select(np.array(rows))
+            objective.gradient(theta, own)
+            objective.hvp(own, product)
+            measured.append((own @ product, own @ own, own @ full @ own))
+        moments = noise.batch_moments(g, h, batch, replacement)
+        yield equal(moments, np.mean(measured, axis=0), scale=np.abs(moments).max())
+
+
+@law(1e-6)
+def interaction_of_stationary_momentum(rng: np.random.Generator) -> Iterator[Reading]:
+    """Once heavy ball is stationary, GNI = 2 (1 - b) / eta + 2 b / (1 + b) E[G.HG] / E[G.G].
+
+    2 / eta for SGD, at every eta. Samples in two dimensions with minima of their own; the second
+    moments of (theta, eta m, 1) iterated over all batches until they stand still.
+    """
+    for beta in (0.0, 0.5, 0.9):
+        root, offsets = rng.standard_normal((3, 2, 2)), rng.standard_normal((3, 2))
+        h, eye = root @ root.mT + 0.3 * np.eye(2), np.eye(2)
+        eta = rng.uniform(0.1, 0.5) * (1.0 - beta) / np.linalg.eigvalsh(h).max()
+        # Each sample's gradient, and then its update, from (theta, eta m, 1).
+        gradients = np.concatenate([h, 0.0 * h, -offsets[:, :, None]], axis=2)
+        kept, moved = np.hstack([0.0 * eye, beta * eye, np.zeros((2, 1))]), np.eye(2, 5)
+        m = kept + eta * gradients
+        last = np.broadcast_to(np.eye(5)[-1:], (3, 1, 5))
+        maps = of_batches(np.concatenate([moved - m, m, last], axis=1), 2, replacement=False)
+        moment, before = np.diag(np.eye(5)[-1]), np.zeros((5, 5))
+        while np.abs(moment - before).max() > 1e-12 * np.abs(moment).max():
+            before, moment = moment, np.mean(maps @ moment @ maps.mT, axis=0)
+        of_batch = of_batches(gradients, 2, replacement=False)
+        g, full = gradients.mean(axis=0), h.mean(axis=0)
+        squared = np.trace(g @ moment @ g.T)
+        curvature = np.trace(full @ g @ moment @ g.T) / squared
+        interaction = np.mean(np.trace(full @ of_batch @ moment @ of_batch.mT, axis1=1, axis2=2))
+        yield equal(noise.gradient_noise_interaction(eta, beta, curvature), interaction / squared)
+
+
+@law(1e-9)
+def batch_sharpness_of_regression(rng: np.random.Generator) -> Iterator[Reading]:
+    """One sample a batch in linear regression: batch sharpness is mean |x_i|^2, at every theta.
+
+    So it is the trace of the Hessian, and neither noise nor training changes it. By the quotient
+    g.Hg / g.g of every sample.
+    """
+    for size in (1, 3, 6):
+        x, y = rng.standard_normal((8, size)), rng.standard_normal(8)
+        theta, quotients = 3.0 * rng.standard_normal(size), []
+        for row, target in zip(x, y, strict=True):
+            g = (row @ theta - target) * row
+            quotients.append(g @ np.outer(row, row) @ g / (g @ g))
+        yield equal(noise.regression_batch_sharpness(x), np.mean(quotients))
+
+
+@law(3e-2)
+def batch_sharpness_of_gaussian_inputs(rng: np.random.Generator) -> Iterator[Reading]:
+    """On b Gaussian inputs in d dimensions the GNI is l (1 + (d + 1) / b), the ratio of means more.
+
+    l (b^2 + 3 b (d + 1) + d^2 + 3 d + 4) / (b (b + d + 1)), l the variance of an input. The mean
+    over 200,000 batches.
+    """
+    for dimensions, batch in ((3, 1), (5, 3), (8, 4)):
+        variance, theta = rng.uniform(0.5, 2.0), rng.standard_normal(dimensions)
+        x = np.sqrt(variance) * rng.standard_normal((200_000, batch, dimensions))
+        g = np.einsum("rbd,rb->rd", x, x @ theta) / batch
+        curvature = np.mean(np.einsum("rbd,rd->rb", x, g) ** 2)
+        squared = np.mean(np.sum(g**2, axis=1))
+        measured = (curvature / squared, squared / (variance * theta @ theta))
+        yield equal(noise.gaussian_batch_sharpness(variance, dimensions, batch), measured)
+
+
+@law(0.5, picture=pictures.one_dimension)
+def typical_runs_outlive_their_mean_square(rng: np.random.Generator) -> Iterator[Reading]:
+    """One sample a batch, one dimension: a typical run grows from where mean ln |1 - eta a| = 0 on.
+
+    That is beyond where E theta^2 does. Whether most of 500 runs of 3,000 updates are larger than
+    at first, at 0.95 and at 1.05 of that eta.
+    """
+    for _ in range(6):
+        curvatures = np.exp(rng.normal(0.0, 1.0, 4))
+        for factor in (0.95, 1.05):
+            eta = factor * noise.typical_limit(curvatures)
+            logs = np.log(np.abs(1.0 - eta * curvatures))
+            drawn = rng.multinomial(3000, np.full(4, 0.25), size=500)
+            yield match(factor > 1.0, np.median(drawn @ logs) > 0.0)

@@ -61,18 +61,23 @@ class BatchedModel:
 
     def end(self, thetas: Array, states: Array) -> Array:
         """Thetas (runs, P) of the states that training from these thetas led to."""
+        return thetas + self._in_weights(thetas, states[:2] - self.begin(thetas)[:2])
+
+    def momentum(self, thetas: Array, states: Array) -> Array:
+        """The momentum (runs, P) of these states as an optimizer of the weights would have it."""
+        return self._in_weights(thetas, states[3:])
+
+    def _in_weights(self, thetas: Array, lengths: Array) -> Array:
+        """Changes of thetas (runs, P) that change the lengths of the two modes by (2, runs)."""
         changes = []
-        for mode, before, after in zip(
-            self._modes(thetas), self.begin(thetas)[:2], states[:2], strict=True
+        for mode, before, change in zip(
+            self._modes(thetas), self.begin(thetas)[:2], lengths, strict=True
         ):
             # A mode that is 0 at first stays 0.
-            factor = np.divide(after - before, before, out=np.zeros_like(after), where=before > 0)
+            factor = np.divide(change, before, out=np.zeros_like(change), where=before > 0)
             changes.append(factor[:, None] * mode)
-        ended = thetas.copy()
-        inputs = self._along.size
         u = 0.5 * (changes[0] + changes[1])
-        ended[:, : inputs * self._rows] += (self._along[:, None] * u[:, None, :]).reshape(
-            len(thetas), -1
+        v = 0.5 * (changes[0] - changes[1])
+        return np.concatenate(
+            [(self._along[:, None] * u[:, None, :]).reshape(len(thetas), -1), v], axis=1
         )
-        ended[:, inputs * self._rows :] += 0.5 * (changes[0] - changes[1])
-        return ended

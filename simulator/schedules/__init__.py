@@ -6,11 +6,12 @@ from simulator.schedules.at_threshold import AtThreshold
 from simulator.schedules.base import GRID, Chooser, Probe, Schedule
 from simulator.schedules.modified import ModifiedWarmup
 from simulator.schedules.persistent_catapult import PersistentCatapult
+from simulator.schedules.scaled import Scaled, ScaledChooser
 from simulator.schedules.warmup import DECAYS, Warmup
 
 __all__ = [
     "DECAYS", "GRID", "SCHEDULES", "AtThreshold", "Chooser", "ModifiedWarmup", "PersistentCatapult",
-    "Probe", "Schedule", "Warmup",
+    "Probe", "Scaled", "ScaledChooser", "Schedule", "Warmup",
 ]  # fmt: skip
 
 SCHEDULES: dict[str, type[Schedule]] = {

@@ -43,7 +43,16 @@ class AtThreshold(Schedule):
         positive("factor", self.factor)
 
     def chooser(self) -> Chooser:
-        def choose(probe: Probe) -> float:
-            return min(self.factor * probe.eta_critical(), self.eta_trgt)
+        return _Fraction(self)
 
-        return choose
+
+class _Fraction:
+    """Depends on the sharpness only."""
+
+    MEMORY = ()
+
+    def __init__(self, schedule: AtThreshold) -> None:
+        self._schedule = schedule
+
+    def __call__(self, probe: Probe) -> float:
+        return min(self._schedule.factor * probe.eta_critical(), self._schedule.eta_trgt)

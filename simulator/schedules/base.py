@@ -56,6 +56,8 @@ class Probe(Protocol):
         ...
 
 
+# One that remembers something is an object with ``MEMORY``: the names of its attributes, numbers or
+# arrays, on which its next choice depends. A fork of its run continues from these.
 Chooser = Callable[[Probe], float]
 
 

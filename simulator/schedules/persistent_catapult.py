@@ -56,18 +56,26 @@ class PersistentCatapult(Schedule):
         positive("delta", self.delta)
 
     def chooser(self) -> Chooser:
-        eta, lowest = min(self.eta_init or _FIRST * self.eta_trgt, self.eta_trgt), math.inf
+        return _Searches(self)
 
-        def choose(probe: Probe) -> float:
-            nonlocal eta, lowest
-            if eta < self.eta_trgt and probe.loss < lowest:
-                lowest = probe.loss
-                if probe.loss_after(eta) < probe.loss:
-                    found = paper_search(
-                        probe.loss_after, probe.loss, eta_0=2.0 * eta, lower=eta,
-                        delta=self.delta, eta_most=self.eta_trgt,
-                    )  # fmt: skip
-                    eta = found.upper if found.found else self.eta_trgt
-            return eta
 
-        return choose
+class _Searches:
+    """From one search to the next: the learning rate, and the loss where it was found."""
+
+    MEMORY = ("eta", "lowest")
+
+    def __init__(self, schedule: PersistentCatapult) -> None:
+        self._delta, self._most = schedule.delta, float(schedule.eta_trgt)
+        self.eta = min(float(schedule.eta_init) or _FIRST * self._most, self._most)
+        self.lowest = math.inf
+
+    def __call__(self, probe: Probe) -> float:
+        if self.eta < self._most and probe.loss < self.lowest:
+            self.lowest = probe.loss
+            if probe.loss_after(self.eta) < probe.loss:
+                found = paper_search(
+                    probe.loss_after, probe.loss, eta_0=2.0 * self.eta, lower=self.eta,
+                    delta=self._delta, eta_most=self._most,
+                )  # fmt: skip
+                self.eta = found.upper if found.found else self._most
+        return self.eta

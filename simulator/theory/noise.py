@@ -9,18 +9,30 @@ global minima"). The mean is stable where gradient descent is; the mean square n
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from simulator.arrays import Array, Real
+from simulator.theory.batch_sharpness import (
+    BatchMoments,
+    GaussianSharpness,
+    batch_moments,
+    gaussian_batch_sharpness,
+    gradient_noise_interaction,
+    regression_batch_sharpness,
+)
 from simulator.theory.domain import domain
 
 __all__ = [
-    "gaussian_curvature_variance", "gaussian_growth", "gradient_maps", "heavy_ball_gain",
-    "heavy_ball_maps", "mean_square_growth", "mean_square_limit", "mean_square_operator",
-    "nesterov_gain", "nesterov_maps", "share_of_variance", "stationary_variance",
-    "typical_growth",
+    "BatchMoments", "GaussianSharpness", "batch_moments", "gaussian_batch_sharpness",
+    "gaussian_curvature_variance", "gaussian_growth", "gradient_maps",
+    "gradient_noise_interaction", "heavy_ball_gain", "heavy_ball_maps", "mean_square_growth",
+    "mean_square_limit", "mean_square_operator", "nesterov_gain", "nesterov_maps",
+    "regression_batch_sharpness", "share_of_variance", "stationary_variance", "typical_growth",
+    "typical_limit",
 ]  # fmt: skip
 
 ETA, SHARPNESS, BETA = "0 <= eta", "0 <= sharpness", "0 <= beta < 1"
@@ -191,3 +203,34 @@ def typical_growth(eta: Real, curvatures: Array) -> Array:
     """
     factors = np.abs(1.0 - np.multiply.outer(eta, curvatures))
     return np.exp(np.mean(np.log(factors), axis=-1))
+
+
+@domain("1e-150 <= curvatures(N) <= 1e150", gives="0 < result <= inf")
+def typical_limit(curvatures: Array) -> float:
+    """Smallest eta above 0 at which `typical_growth` is 1: there a typical run begins to grow.
+
+    From curvatures a (N,), where mean ln |1 - eta a_i| = 0. Between two neighbouring 1 / a_i that
+    mean is concave in eta and starts and ends at -inf, and beyond the last one it rises. So in each
+    stretch its maximum, and the crossing before it, are found by bisection (derived here). For
+    larger batches give the mean curvature of each batch that can be drawn.
+    """
+
+    def grows(eta: float) -> bool:
+        return bool(np.mean(np.log(np.abs(1.0 - eta * curvatures))) >= 0.0)
+
+    def past_maximum(eta: float) -> bool:
+        return bool(np.sum(curvatures / (1.0 - eta * curvatures)) >= 0.0)
+
+    ends = np.unique(1.0 / curvatures)
+    for low, high in itertools.pairwise(ends):
+        top = _bisect(past_maximum, low, high)
+        if grows(top):
+            return _bisect(grows, low, top)
+    return _bisect(grows, ends[-1], 2.0 * ends[-1])
+
+
+def _bisect(after: Callable[[float], bool], low: float, high: float) -> float:
+    """Where a condition begins to hold between two positive numbers."""
+    while low < (middle := float(np.sqrt(low) * np.sqrt(high))) < high:
+        low, high = (low, middle) if after(middle) else (middle, high)
+    return high

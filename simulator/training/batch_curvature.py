@@ -66,12 +66,17 @@ class BatchCurvature:
         For batches of a model that has no samples.
     """
 
+    # See `simulator.training.checkpoints`.
+    CURVES = ("curves",)
+    MEMORY = ("products", "n_unconverged", "_tracker")
+
     def __init__(self, experiment: Experiment, data: Data | None, seed: int) -> None:
         asked = [name for name in OF_BATCHES if name in experiment.measure]
         self.curves = {
             curve: np.full(experiment.steps, np.nan) for name in asked for curve in CURVES[name]
         }
         self.products = self.n_unconverged = 0
+        self._tracker: SharpnessTracker | None = None
         self._every, self._seed = experiment.updates_between_batches, seed
         if not asked:
             return
@@ -97,6 +102,7 @@ class BatchCurvature:
         if "full_sharpness" in curves or "gradient_noise_interaction" in curves:
             self._of_all.gradient(theta, self._mean_gradient)
         if "full_sharpness" in curves:
+            assert self._tracker is not None
             estimate = self._tracker.measure(theta, self._mean_gradient)
             self.products += estimate.products
             self.n_unconverged += not estimate.converged
@@ -104,14 +110,14 @@ class BatchCurvature:
         if "batch_sharpness" in curves or "gradient_noise_interaction" in curves:
             self._measure_batches(step, theta)
 
-    def repeat(self, step: int, theta: Array) -> None:
-        """Fill the curves as theta (P,) will stay where it is from this step on."""
-        first = -(-step // self._every) * self._every
-        for curve in self.curves.values():
-            if first < len(curve):
-                if first > step:
-                    self.measure_at(first, theta)
-                curve[first :: self._every] = curve[first]
+    def repeat(self, since: int, step: int, until: int, theta: Array) -> None:
+        """Fill the curves from this step up to another, as theta (P,) stays since ``since``."""
+        first = -(-since // self._every) * self._every
+        if self.curves and first < until:
+            if first > since and first >= step:
+                self.measure_at(first, theta)
+            for curve in self.curves.values():
+                curve[first : until : self._every] = curve[first]
 
     def _measure_batches(self, step: int, theta: Array) -> None:
         curves, objective, gradient = self.curves, self._of_a_batch, self._gradient

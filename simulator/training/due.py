@@ -46,6 +46,10 @@ class Due:
         Losses whose mean is judged: see `Trajectory.smooth_loss`.
     """
 
+    MEMORY = (
+        "_losses", "_lowest", "_crossed", "_seen_above", "_last", "_sharpness", "_ratio", "_again",
+    )  # fmt: skip
+
     def __init__(self, every: int, steps: int, limit: StabilityLimit, smooth_rows: int = 1) -> None:
         self._every, self._late, self._limit = every, regimes.first_late(steps), limit
         often = max(1, (steps - self._late) // _LATE_MEASUREMENTS)

@@ -9,30 +9,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simulator.blas import one_blas_thread
-from simulator.checks import InputError
 from simulator.data import Data
 from simulator.experiment import Experiment
 from simulator.lending import read_only, refusing_writes
 from simulator.measures import chosen_measures
-from simulator.models import Array, Model, Objective
+from simulator.models import Array, Model
 from simulator.optimizers import GD, Optimizer
-from simulator.runs import Run
-from simulator.schedules import Chooser, Schedule, Warmup
+from simulator.runs import Given, Run
+from simulator.schedules import Schedule, Warmup
 from simulator.timing import Stopwatch
-from simulator.training.batches import Batches
-from simulator.training.ensemble import batched_for
+from simulator.training.checkpoints import Checkpoint
+from simulator.training.in_progress import Interrupted, RunInProgress, first_theta
 from simulator.training.metrics import test_metrics
-from simulator.training.probe import Probe
-from simulator.training.record import Record
-from simulator.training.rule import UpdateRule
-from simulator.training.single import batched_run
+from simulator.training.single import batched_run, batched_single
 from simulator.training.snapshot import Snapshot
 
 __all__ = ["Interrupted", "simulate", "train"]
-
-
-class Interrupted(Exception):  # noqa: N818
-    """The run was told to stop before its last step."""
 
 
 def simulate(
@@ -146,6 +138,7 @@ def train(
     rates: ArrayLike | None = None,
     stop: Callable[[], bool] | None = None,
     callback: Callable[[Snapshot], None] | None = None,
+    start: Checkpoint | None = None,
 ) -> Run:
     """Do an experiment once.
 
@@ -154,6 +147,9 @@ def train(
     experiment : Experiment
     data, seed, theta0, rates, stop, callback
         As in `simulate`; theta0 and rates of shape (P,).
+    start : Checkpoint, optional
+        Continue from there, with the curves so far, instead of from the beginning. Of an experiment
+        with another optimizer or schedule, see `fork`.
 
     Returns
     -------
@@ -165,52 +161,52 @@ def train(
         For input that cannot be used.
     """
     stopwatch = Stopwatch()
-    model, dtype, steps = experiment.model, experiment.dtype, experiment.steps
-    # A copy: a user's model may keep what it gives.
-    drawn = model.init(data, seed, dtype) if theta0 is None else _start(theta0, dtype)
-    theta = np.array(drawn, dtype=dtype)
-    objective = model.bind(data, dtype)
-    if theta.shape != (objective.size,):
-        raise InputError("theta0", f"of shape {theta.shape}", f"give shape ({objective.size},)")
-    batches = Batches(objective.samples, experiment.batch_size, seed)
-    batched = batched_for(experiment, data) if rates is None else None
+    given = Given(data, _copied(theta0), _copied(rates), start)
+    batched = batched_single(experiment, given)
     if batched is not None:
-        assert data is not None
         if stop is not None and stop():
             raise Interrupted
-        return batched_run(experiment, data, seed, batched, theta)
-    schedule = experiment.schedule
-    rates = experiment.rates(data) if rates is None else rates
-    rule = UpdateRule(experiment.optimizer, model, objective, rates, seed)
-    eta = _planned(schedule, steps)
-    record = Record(experiment, data, objective, rule, seed, batches.per_epoch)
+        assert data is not None
+        theta = first_theta(experiment, seed, given)
+        return batched_run(experiment, data, seed, batched, theta, given)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-        loss_init = objective.loss(theta)
-        choose, probe = schedule.chooser(), Probe(objective, rule)
-        look = None if callback is None else _shown_to(callback, record, eta, rule)
-        diverged_step = _train(
-            theta, eta, choose, probe, objective, rule, batches, record, stop, look
+        going = RunInProgress(experiment, seed, given)
+        going.advance(
+            experiment.steps, stop, None if callback is None else _shown_to(callback, going)
         )
-        objective.select(None)
-        loss_final = record.finish(theta) if diverged_step < 0 else math.nan
-        if diverged_step < 0 and not math.isfinite(loss_final):
-            diverged_step, loss_final = steps, math.nan
-        metrics = (
-            (math.nan,) * 3 if diverged_step >= 0 else test_metrics(model, objective, theta, data)
-        )
+        return _finished(going, stopwatch)
+
+
+def _copied(array: ArrayLike | None) -> Array | None:
+    return None if array is None else np.array(array)
+
+
+def _finished(going: RunInProgress, stopwatch: Stopwatch) -> Run:
+    """What a run that has been trained to its end leaves behind."""
+    experiment, record, objective = going.experiment, going.record, going.objective
+    data, diverged_step = going.given.data, going.diverged_step
+    objective.select(None)
+    loss_final = record.finish(going.theta) if diverged_step < 0 else math.nan
+    if diverged_step < 0 and not math.isfinite(loss_final):
+        diverged_step, loss_final = experiment.steps, math.nan
+    metrics = (
+        (math.nan,) * 3
+        if diverged_step >= 0
+        else test_metrics(experiment.model, objective, going.theta, data)
+    )
     return Run(
         experiment=experiment,
-        seed=seed,
+        seed=going.seed,
         loss=record.loss,
         eigenvalues=record.eigenvalues,
         preconditioned_sharpness=record.preconditioned,
-        eta=eta,
-        limit=rule.optimizer.limit,
+        eta=going.eta,
+        limit=going.rule.optimizer.limit,
         residual=record.residual,
         converged=record.converged,
         n_unconverged=record.n_unconverged,
-        theta=theta,
-        loss_init=loss_init,
+        theta=going.theta,
+        loss_init=going.loss_init,
         loss_final=loss_final,
         sharpness_final=record.sharpness_final,
         preconditioned_sharpness_final=record.preconditioned_final,
@@ -219,82 +215,26 @@ def train(
         test_loss_final=metrics[1],
         test_accuracy_final=metrics[2],
         products=record.products,
-        forward_passes=probe.forward_passes,
-        constant_loss=model.constant_loss(data),
-        updates_per_epoch=batches.per_epoch,
+        forward_passes=going.probe.forward_passes,
+        constant_loss=experiment.model.constant_loss(data),
+        updates_per_epoch=going.updates_per_epoch,
         gradient_final=math.nan if diverged_step >= 0 else float(np.abs(record.gradient).max()),
         seconds=stopwatch.seconds(record.seconds),
         **record.curves(loss_final),
+        given=going.given,
     )
 
 
-def _start(theta0: ArrayLike, dtype: str) -> Array:
-    theta = np.array(theta0, dtype=dtype)
-    if not np.isfinite(theta).all():
-        raise InputError("theta0", "with NaN or infinite values", "give finite parameters")
-    return theta
-
-
-def _planned(schedule: Schedule, steps: int) -> Array:
-    """A schedule's values (steps,), in an array of the run's own."""
-    eta = np.array(schedule.values(steps), dtype=float)
-    if eta.shape != (steps,):
-        raise InputError("schedule", f"with values of shape {eta.shape}", f"give shape ({steps},)")
-    return eta
-
-
-def _shown_to(
-    callback: Callable[[Snapshot], None], record: Record, eta: Array, rule: UpdateRule
-) -> Callable[[int], None]:
+def _shown_to(callback: Callable[[Snapshot], None], going: RunInProgress) -> Callable[[int], None]:
     """What shows a run, at the step that it is given."""
+    record, limit = going.record, going.rule.optimizer.limit
     pre = record.preconditioned
     sharpness = record.eigenvalues[:, 0] if pre is None else pre
-    loss, sharpness, eta = (read_only(curve) for curve in (record.loss, sharpness, eta))
+    loss, sharpness, eta = (read_only(curve) for curve in (record.loss, sharpness, going.eta))
+    measured = {name: read_only(curve) for name, curve in record.measured.items()}
 
     def show(step: int) -> None:
         with refusing_writes("callback"):
-            callback(Snapshot(step, loss, sharpness, eta, rule.optimizer.limit))
+            callback(Snapshot(step, loss, sharpness, eta, limit, measured))
 
     return show
-
-
-def _train(
-    theta: Array,
-    eta: Array,
-    choose: Chooser | None,
-    probe: Probe,
-    objective: Objective,
-    rule: UpdateRule,
-    batches: Batches,
-    record: Record,
-    stop: Callable[[], bool] | None,
-    look: Callable[[int], None] | None,
-) -> int:
-    """Update theta in place, once for every eta; returns the step of a divergence, or -1.
-
-    Where there is a choice of eta, it is filled in.
-    """
-    for step in range(len(eta)):
-        if stop is not None and stop():
-            raise Interrupted
-        batches.select(objective, step)
-        loss = record.loss_at(step, theta)
-        if not math.isfinite(loss):
-            return step
-        if step == 0:
-            rule.start(theta, record.gradient)
-        record.curvature_at(step, float(eta[step]))
-        if choose is not None:
-            probe.at(step, theta, record.gradient, loss, record.decisive)
-            eta[step:] = choose(probe)
-        record.of_the_step_at(step, float(eta[step]))
-        if look is not None:
-            look(step)
-        alone = batches.full and choose is None and look is None
-        if alone and rule.is_stationary(record.gradient):
-            # A dead network: no update will ever move it, so every step left repeats this one.
-            record.repeat(step)
-            break
-        rule.step(theta, record.gradient, eta[step], step + 1)
-        record.saw_after(step, theta)
-    return -1

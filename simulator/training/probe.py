@@ -31,6 +31,9 @@ class Probe:
         Calls of ``loss_after`` so far, at all points.
     """
 
+    # See `simulator.training.checkpoints`.
+    MEMORY = ("forward_passes",)
+
     def __init__(self, objective: Objective, rule: UpdateRule) -> None:
         self._objective, self._rule = objective, rule
         self._update, self._moved = np.empty((2, objective.size), dtype=objective.dtype)
@@ -61,6 +64,11 @@ class Probe:
     def slope(self) -> float:
         """u.g, with u the update at eta = 1 and g the gradient: above 0 it begins downhill."""
         return float(self._gradient @ self._rule.at_rates(self._direction()))
+
+    def length_squared(self) -> float:
+        """u.u."""
+        along = self._rule.at_rates(self._direction())
+        return float(along @ along)
 
     def slope_and_bend(self) -> tuple[float, float]:
         """u.g and u.Hu: one Hessian product.

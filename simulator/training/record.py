@@ -24,6 +24,13 @@ __all__ = ["Record"]
 class Record:
     """Loss, gradient and curvature at each step, and the curves that they make."""
 
+    # See `simulator.training.checkpoints`.
+    CURVES = ("loss", "eigenvalues", "preconditioned", "residual", "converged")
+    MEMORY = (
+        "_unconverged", "_products", "decisive", "still_since", "_due", "_tracker",
+        "_preconditioned_tracker", "_step_curvature", "_batch_curvature",
+    )  # fmt: skip
+
     def __init__(
         self,
         experiment: Experiment,
@@ -57,6 +64,7 @@ class Record:
         self.decisive = math.nan  # of sharpness and pre-conditioned sharpness, the last measured
         self._products, self.seconds = 0, 0.0
         self._is_due = False
+        self.still_since = -1  # the step from which on theta stays where it is
 
     @property
     def products(self) -> int:
@@ -68,10 +76,14 @@ class Record:
         """Eigenvalues that did not converge."""
         return self._unconverged + self._batch_curvature.n_unconverged
 
+    @property
+    def measured(self) -> dict[str, Any]:
+        """The curves beside the sharpness as they come, by the names of `Run`'s attributes."""
+        return self._step_curvature.curves | self._batch_curvature.curves
+
     def curves(self, loss_final: float) -> dict[str, Any]:
-        """What was measured beside the sharpness, by the names of `Run`'s attributes."""
-        of_the_step = self._step_curvature
-        found: dict[str, Any] = of_the_step.curves | self._batch_curvature.curves
+        """Them, and which updates raised the loss."""
+        of_the_step, found = self._step_curvature, self.measured
         if of_the_step.curves:
             rises = of_the_step.rises
             if self._full_batch:
@@ -110,19 +122,23 @@ class Record:
         if not self._full_batch:
             self._step_curvature.saw_after(step, theta)
 
-    def repeat(self, step: int) -> None:
-        """Fill the curves as theta will stay where it is from this step on."""
-        self.loss[step:] = self.loss[step]
-        self._batch_curvature.repeat(step, self._theta)
-        due = -(-step // self._every) * self._every if self._tracker else len(self.loss)
-        if due < len(self.loss):
-            if due > step:
+    def repeat(self, step: int, until: int) -> None:
+        """Fill the curves from this step up to another, as theta stays where it is."""
+        if self.still_since < 0:
+            self.still_since = step
+        since = self.still_since
+        self.loss[step:until] = self.loss[step]
+        self._batch_curvature.repeat(since, step, until, self._theta)
+        due = -(-since // self._every) * self._every if self._tracker else until
+        if due < until:
+            if due > since and due >= step:
                 self._measure_at(due)
-            self.eigenvalues[due :: self._every] = self.eigenvalues[due]
-            self.residual[due :: self._every] = self.residual[due]
-            self.converged[due :: self._every] = self.converged[due]
+            rows = slice(due, until, self._every)
+            self.eigenvalues[rows] = self.eigenvalues[due]
+            self.residual[rows] = self.residual[due]
+            self.converged[rows] = self.converged[due]
             if self.preconditioned is not None:
-                self.preconditioned[due :: self._every] = self.preconditioned[due]
+                self.preconditioned[rows] = self.preconditioned[due]
 
     def finish(self, theta: Array) -> float:
         """Gradient, loss and curvature after the last update; returns the loss."""

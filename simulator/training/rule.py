@@ -20,7 +20,11 @@ __all__ = ["UpdateRule", "eta_critical"]
 
 
 class UpdateRule:
-    """The update rule of one run: an optimizer, its state, and each parameter's own rate."""
+    """The update rule of one run: an optimizer, its state, and each parameter's own rate.
+
+    ``t`` is the number of an update in the run, from 1. The optimizer is given its number since the
+    state began: with the first update, except in a fork with another optimizer.
+    """
 
     def __init__(
         self,
@@ -42,17 +46,39 @@ class UpdateRule:
             raise InputError("rates", self._rates.min(), "give finite numbers of at least 0")
         self._update = np.empty(objective.size, dtype=objective.dtype)
         self._state = np.empty((0, objective.size))
+        self.started, self._began = False, 0
 
-    def start(self, theta: Array, gradient: Array) -> None:
-        """Make the state before the first update, whose gradient this is."""
+    @property
+    def state(self) -> Array | None:
+        """A copy of the optimizer's vectors (vectors, P); None before its start."""
+        return self._state.copy() if self.started else None
+
+    def start(self, theta: Array, gradient: Array, step: int = 0) -> None:
+        """Make the state before the update that follows this step, whose gradient this is."""
         started = self.optimizer.start(self._lent(theta), self._lent(gradient), self._seed)
         self._state = self._lent(started)
+        self.started, self._began = True, step
+
+    def resume(self, state: Array, step: int, t: int) -> None:
+        """Go on from a state (vectors, P) in which, before this step, ``t`` updates were done."""
+        shape = (self.optimizer.vectors, self._update.size)
+        if state.shape != shape:
+            raise InputError(
+                "checkpoint", f"with a state of shape {state.shape}",
+                f"{self.optimizer.name} has one of shape {shape}; give one of the same optimizer",
+            )  # fmt: skip
+        self._state = state.copy()
+        self.started, self._began = True, step - t
+
+    def updates_done(self, step: int) -> int:
+        """By the optimizer, since its state began."""
+        return step - self._began if self.started else 0
 
     def preconditioner(self, gradient: Array, t: int) -> Array:
         """P (P,) of the update about to be taken, infinite where nothing moves."""
         if self.optimizer.adaptive:
             lent = self._lent(gradient), self._lent(self._state)
-            p = self.optimizer.preconditioner(*lent, t)
+            p = self.optimizer.preconditioner(*lent, t - self._began)
         else:
             p = np.ones_like(gradient)
         if self._rates is None:
@@ -77,7 +103,7 @@ class UpdateRule:
         self._direct(theta, gradient, self._state.copy(), t, out)
 
     def _direct(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
-        lent = self._lent(theta), self._lent(gradient)
+        lent, t = (self._lent(theta), self._lent(gradient)), t - self._began
         returned = self.optimizer.direction(*lent, state, t, out)  # type: ignore[func-returns-value]
         if returned is not None:
             raise InputError("direction", "returned a value", "let it fill out (P,) instead")

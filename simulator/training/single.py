@@ -3,34 +3,64 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
+from simulator.checks import InputError
 from simulator.data import Data
 from simulator.experiment import Experiment
 from simulator.models import Array, BatchedModel
-from simulator.runs import Run
+from simulator.runs import Given, Run
 from simulator.schedules import Warmup
 from simulator.timing import Stopwatch
-from simulator.training.ensemble import train_batched
+from simulator.training.checkpoints import Checkpoint
+from simulator.training.ensemble import Ensemble, batched_for, train_batched
+from simulator.training.in_progress import check_start, planned
 from simulator.training.metrics import test_metrics
 
-__all__ = ["batched_run"]
+__all__ = ["batched_checkpoint", "batched_run", "batched_single"]
+
+# In the memory of a checkpoint: where the run began. It goes on by training from there again, at
+# the same learning rates: the lengths that the kernels step are known to the last bit only so.
+_BEGAN = "theta0"
+
+
+def batched_single(experiment: Experiment, given: Given) -> BatchedModel | None:
+    """What trains one such run, or its fork; None where the general loop does."""
+    start = given.start
+    if given.rates is not None:
+        return None
+    if start is None:
+        return batched_for(experiment, given.data)
+    # The kernels take any learning rates that are known before, but not another optimizer midway.
+    same = start.state is not None or start.step == 0
+    if not same or _BEGAN not in start.memory or experiment.schedule.chooser() is not None:
+        return None
+    return batched_for(replace(experiment, schedule=Warmup()), given.data)
 
 
 def batched_run(
-    experiment: Experiment, data: Data, seed: int, batched: BatchedModel, theta: Array
+    experiment: Experiment,
+    data: Data,
+    seed: int,
+    batched: BatchedModel,
+    theta: Array,
+    given: Given | None = None,
 ) -> Run:
-    """Train from theta (P,), which stays as it is."""
+    """Train from theta (P,), which stays as it is, or continue from the ``given`` checkpoint."""
     watch = Stopwatch()
-    model, schedule, steps = experiment.model, experiment.schedule, experiment.steps
-    assert isinstance(schedule, Warmup)
+    model, steps = experiment.model, experiment.steps
+    given = Given(data) if given is None else given
+    eta = planned(experiment.schedule, steps)
+    if given.start is not None:
+        check_start(given.start, experiment, seed, given)
+        theta, before = given.start.memory[_BEGAN], theta
+        if theta.shape != before.shape:
+            raise InputError("checkpoint", f"of shape {theta.shape}", f"give shape {before.shape}")
+        eta[: given.start.step] = given.start.memory["eta"]
     constant_loss = model.constant_loss(data)
-    ensemble = train_batched(
-        batched, batched.begin(theta[None]), np.array([[schedule.eta_init], [schedule.eta_trgt]]),
-        schedule.weights(steps)[None], np.zeros(1, np.intp), experiment.optimizer,
-        measured=experiment.follows_sharpness, constant_loss=constant_loss, stride=1,
-    )  # fmt: skip
+    ensemble = _train(experiment, batched, theta, eta, constant_loss)
     ended = batched.end(theta[None], ensemble.states)[0]
     diverged = bool(ensemble.diverged[0])
     loss, sharpness = ensemble.curves[:, :, 0]
@@ -43,7 +73,7 @@ def batched_run(
         loss=loss,
         eigenvalues=sharpness[:, None],
         preconditioned_sharpness=None,
-        eta=schedule.values(steps),
+        eta=eta,
         limit=experiment.optimizer.limit,
         # The eigenvalues are closed forms, or of dense matrices.
         residual=np.where(np.isfinite(sharpness), 0.0, np.nan),
@@ -62,4 +92,59 @@ def batched_run(
         forward_passes=0,
         constant_loss=constant_loss,
         seconds=watch.seconds(),
+        given=given,
     )
+
+
+def batched_checkpoint(
+    experiment: Experiment, seed: int, given: Given, batched: BatchedModel, theta: Array, at: int
+) -> Checkpoint:
+    """The run from theta (P,), or from the ``given`` checkpoint, after ``at`` updates.
+
+    The general loop can go on from it too.
+    """
+    eta = planned(experiment.schedule, experiment.steps)
+    if given.start is not None:
+        theta = given.start.memory[_BEGAN]
+        eta[: given.start.step] = given.start.memory["eta"]
+    states, curves = batched.begin(theta[None]), np.empty((2, 0))
+    if at:
+        ensemble = _train(experiment, batched, theta, eta[:at], None)
+        states, curves = ensemble.states, ensemble.curves[:, :, 0]
+    loss, sharpness = curves
+    state = np.zeros((experiment.optimizer.vectors, theta.size))
+    state[:] = batched.momentum(theta[None], states)
+    measured = np.isfinite(sharpness)
+    memory = {
+        "eta": eta[:at],
+        "loss_init": np.array(experiment.model.loss(theta, given.data)),
+        "forward_passes": np.array(0),
+        "updates_per_epoch": np.array(1),
+        _BEGAN: theta.copy(),
+        "record.loss": loss,
+        "record.eigenvalues": sharpness[:, None],
+        "record.residual": np.where(measured, 0.0, np.nan),
+        "record.converged": np.full(at, True),
+    }
+    if measured.any():
+        memory["record.decisive"] = sharpness[-1]
+    assert given.data is not None
+    return Checkpoint(
+        step=at, t=at, theta=batched.end(theta[None], states)[0], state=state if at else None,
+        seed=seed, data=given.data.digest, memory=memory,
+    )  # fmt: skip
+
+
+def _train(
+    experiment: Experiment,
+    batched: BatchedModel,
+    theta: Array,
+    eta: Array,
+    constant_loss: float | None,
+) -> Ensemble:
+    """From theta (P,) at these learning rates (steps,)."""
+    return train_batched(
+        batched, batched.begin(theta[None]), np.array([[0.0], [1.0]]),
+        np.stack([np.zeros_like(eta), eta])[None], np.zeros(1, np.intp), experiment.optimizer,
+        measured=experiment.follows_sharpness, constant_loss=constant_loss, stride=1,
+    )  # fmt: skip

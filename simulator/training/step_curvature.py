@@ -30,6 +30,10 @@ class StepCurvature:
         What was spent.
     """
 
+    # See `simulator.training.checkpoints`.
+    CURVES = ("curves", "rises")
+    MEMORY = ("products", "_factors", "_probe")
+
     def __init__(
         self, objective: Objective, rule: UpdateRule, steps: int, measure: Collection[str]
     ) -> None:
@@ -41,7 +45,8 @@ class StepCurvature:
         }
         self.rises = np.full(steps, np.nan)
         self.products = 0
-        self._eta_c = math.nan  # where the last search found one
+        # eta_c over what was expected, at the last search: by whether u.Hu was known.
+        self._factors = np.full(2, np.nan)
 
     @property
     def forward_passes(self) -> int:
@@ -51,14 +56,13 @@ class StepCurvature:
         """Measure the update that comes next, from theta (P,) with this gradient (P,) and loss."""
         probe, curves = self._probe, self.curves
         probe.at(step, theta, gradient, loss)
-        guess = math.nan
+        bend = math.nan
         if "directional_sharpness" in curves:
             slope, bend = probe.slope_and_bend()
             curves["directional_sharpness"][step] = quotient(slope, bend)
-            guess = 2.0 * slope / bend if bend else math.nan
             self.products += 1
         if "critical_sharpness" in curves:
-            curves["critical_sharpness"][step] = self._critical(guess, loss, eta)
+            curves["critical_sharpness"][step] = self._critical(bend, loss, eta)
 
     def saw_after(self, step: int, theta: Array) -> None:
         """Note whether the update raised the loss of its samples, which are still selected."""
@@ -66,19 +70,26 @@ class StepCurvature:
             after = self._objective.loss(theta)
             self.rises[step] = not after <= self._probe.loss
 
-    def _critical(self, guess: float, loss: float, eta: float) -> float:
-        """2 / eta_c; infinite where the update begins uphill, NaN where the loss is level."""
+    def _critical(self, bend: float, loss: float, eta: float) -> float:
+        """2 / eta_c; infinite where the update begins uphill, NaN where the loss is level.
+
+        The search begins at 2 u.g / u.Hu, times what eta_c was of that at the last one. Without
+        u.Hu, |u|^2 is in its place.
+        """
         slope = self._probe.slope()
         if not slope > 0:
             return math.inf if slope < 0 else math.nan
-        if not guess > 0:
-            guess = self._eta_c
-        if not guess > 0:
+        measured = bend > 0
+        expected = 2.0 * slope / (bend if measured else self._probe.length_squared())
+        factor = self._factors[int(measured)]
+        guess = expected * (1.0 if measured and math.isnan(factor) else factor)
+        if math.isnan(guess):
             guess = self._probe.quadratic_guess()
             self.products += 1
         if not 0 < guess < math.inf:
             guess = eta if eta > 0 else 1.0
         sharpness = sharpness_at(critical_bracket(self._probe.loss_after, loss, guess))
-        if sharpness:
-            self._eta_c = 2.0 / sharpness
+        # Where it found none, the next one begins anew.
+        found = 2.0 / sharpness / expected if sharpness else math.nan
+        self._factors[int(measured)] = found
         return sharpness

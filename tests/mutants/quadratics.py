@@ -58,4 +58,23 @@ MUTANTS = [
          "z**2 * (dimensions + 2.0)"),
         ("np.exp(np.mean(np.log(factors)", "np.exp(0.5 * np.mean(np.log(factors)"),
     ),
+    *of(
+        "simulator/theory/noise.py", "tests/theory/test_noise_batch_sharpness.py",
+        ("1.0 - eta * curvatures))) >= 0.0)", "1.0 - eta * curvatures))) >= 0.1)"),
+        ("        if grows(top):\n", "        if grows(top) and False:\n"),
+    ),
+    *of(
+        "simulator/theory/batch_sharpness.py", "tests/theory/test_noise_batch_sharpness.py",
+        ("(n - b) / (n - 1.0) / b if", "(n - b) / n / b if"),
+        ("(n - 2.0 * b) / (n - 2.0)", "(n - b) / (n - 2.0)"),
+        ("more + more.mT", "more"),
+        ("third * skew", "second * skew"),
+        ("squared_gradient=float(g @ g) + second", "squared_gradient=float(g @ g) + third"),
+        ("full_curvature=of_mean + second * spread", "full_curvature=of_mean"),
+        ("2.0 * (1.0 - beta) / eta", "2.0 / eta"),
+        ("2.0 * beta / (1.0 + beta)", "2.0 * beta"),
+        ("np.sum(inputs**2, axis=1)", "np.mean(inputs**2, axis=1)"),
+        ("(n + 2.0) / batch / both", "n / batch / both"),
+        ("variance * (1.0 + n / batch)", "variance * (1.0 + dimensions / batch)"),
+    ),
 ]

@@ -111,6 +111,29 @@ def test_adamw_s_own_critical_eta_is_this_one(beta1, decay, sharpness):
     assert optimizer.eta_critical(sharpness) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("eta", "decay", "beta1", "limit"),
+    [(0.1, 0.5, 0.9, 370.5), (0.01, 0.1, 0.9, 3798.1), (0.2, 1.0, 0.5, 27.0)],
+)
+def test_weight_decay_lowers_adamw_s_threshold_by_what_momentum_makes_of_it(
+    eta, decay, beta1, limit
+):
+    """(1 + b1) / (1 - b1) (2 / eta - kappa), not 2 (1 + b1) / ((1 - b1) eta) - kappa.
+
+    By bisection on the spectral radius of the update of (theta, m) on one eigenvalue, P held.
+    """
+    assert sim.AdamW(beta1=beta1, weight_decay=decay).threshold(eta) == pytest.approx(limit)
+
+    def radius(sharpness):
+        m = np.array([(1 - beta1) * sharpness, beta1])
+        return _radius(np.array([[1 - eta * decay, 0.0] - eta * m, m]))
+
+    low, high = 0.5 * limit, 2.0 * limit
+    while low < (middle := 0.5 * (low + high)) < high:
+        low, high = (low, middle) if radius(middle) > 1 else (middle, high)
+    assert high == pytest.approx(limit, rel=1e-12)
+
+
 @pytest.mark.parametrize("optimizer", [sim.Momentum(0.5), sim.Momentum(0.9)])
 def test_the_loss_may_rise_at_once_and_training_be_stable_all_the_same(optimizer):
     """Between eta lambda = 2 and 2 + 2 beta (Kalra & Barkeshli, section 4.2)."""

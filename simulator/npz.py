@@ -1,0 +1,117 @@
+"""Arrays from .npz files that may be anybody's: bounded, and never unpickled."""
+
+from __future__ import annotations
+
+import math
+import struct
+import tokenize
+import warnings
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from simulator.arrays import Array
+from simulator.checks import InputError
+from simulator.files import open_file
+
+__all__ = ["MOST_NUMBERS", "read_arrays"]
+
+# 0.8 GB as float64: MNIST twice over.
+MOST_NUMBERS = 100_000_000
+# Of numbers it has a hundred characters, and what is long takes long to parse.
+_LONGEST_HEADER = 1000
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What NumPy and zipfile raise at bytes that make no sense to them.
+_BROKEN = (
+    EOFError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, SyntaxError,
+    AttributeError, IndexError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+
+def read_arrays(option: str, path: Path, names: Sequence[str] | None = None) -> dict[str, Array]:
+    """The arrays of these names, or all, that a file has.
+
+    Raises
+    ------
+    InputError
+        For a file that is missing or broken, that holds objects, or more than ``MOST_NUMBERS``;
+        ``option`` is what named it.
+    """
+    # Opened here: zipfile leaves a file open that turns out to be no archive.
+    try:
+        with open_file(option, path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the Python that wrote the file
+            if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
+                raise InputError(option, path, "is a single array; save it with numpy.savez")
+            if _has_large_directory(file):
+                raise InputError(option, path, "holds thousands of arrays; save fewer")
+            with zipfile.ZipFile(file) as archive:
+                return _members(option, path, archive, names)
+    except FileNotFoundError:
+        raise InputError(option, path, "does not exist; name a .npz file") from None
+    except InputError:
+        raise
+    except OSError as error:
+        said = f"cannot be read: {error.strerror}" if error.strerror else "is not a whole .npz file"
+        raise InputError(option, path, said) from None
+    except _BROKEN:
+        raise InputError(option, path, "is not a whole .npz file") from None
+
+
+def _has_large_directory(file: IO[bytes]) -> bool:
+    """Whether an archive lists far more than anyone saves: zipfile would read the whole list."""
+    file.seek(max(0, file.seek(0, 2) - 2**16 - 22))
+    tail = file.read()
+    at = tail[:-18].rfind(b"PK\5\6")
+    size = int.from_bytes(tail[at + 12 : at + 16], "little")
+    return at >= 0 and (size > 1_000_000 or tail[max(0, at - 20) :].startswith(b"PK\6\7"))
+
+
+def _members(
+    option: str, path: Path, archive: zipfile.ZipFile, names: Sequence[str] | None
+) -> dict[str, Array]:
+    """Arrays whose sizes, of all together, are known to be bearable before any is read."""
+    held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    present = {name: f"{name}.npy" for name in (held if names is None else names) if name in held}
+    numbers = 0
+    for name, member in present.items():
+        shape, dtype = _header(option, path, archive, member)
+        if dtype.hasobject:
+            raise InputError(option, path, "holds Python objects; save plain numbers")
+        if dtype.kind not in "fiub":
+            raise InputError(option, path, f"its {name} of type {dtype}: give numbers")
+        numbers += math.prod(shape)
+        if numbers > MOST_NUMBERS:
+            raise InputError(option, path, f"holds more than {MOST_NUMBERS} numbers; save fewer")
+    arrays = {}
+    for name, member in present.items():
+        with archive.open(member) as file:
+            arrays[name] = npy.read_array(file, allow_pickle=False, max_header_size=_LONGEST_HEADER)
+            if file.read(1):  # at the end, zipfile compares the checksum
+                raise ValueError
+    return arrays
+
+
+def _header(
+    option: str, path: Path, archive: zipfile.ZipFile, member: str
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of an array as its file claims, which must agree with the file's length."""
+    entry = archive.getinfo(member)
+    if entry.compress_type not in _PACKED:
+        raise InputError(option, path, "is packed otherwise than numpy.savez_compressed does")
+    with archive.open(entry) as file:
+        try:
+            shape, _, dtype = _HEADERS[npy.read_magic(file)](file, _LONGEST_HEADER)
+        except MemoryError:  # so does Python's parser call what is nested too deeply
+            raise ValueError from None
+        length = entry.file_size - file.tell()
+    claimed = math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and claimed <= 8 * MOST_NUMBERS and claimed != length:
+        raise ValueError
+    return shape, dtype

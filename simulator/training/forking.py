@@ -1,0 +1,144 @@
+"""Runs continued from a step of another run, with one thing changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from simulator.blas import one_blas_thread
+from simulator.checks import InputError, at_least, positive
+from simulator.data import Data
+from simulator.optimizers import Optimizer
+from simulator.runs import Given, Run
+from simulator.schedules import Scaled, Schedule
+from simulator.training.checkpoints import Checkpoint
+from simulator.training.in_progress import RunInProgress, first_theta
+from simulator.training.loop import train
+from simulator.training.single import batched_checkpoint, batched_single
+
+__all__ = ["checkpoint", "fork"]
+
+
+def checkpoint(run: Run, at: int, *, data: Data | None = None) -> Checkpoint:
+    """A run before an update, as a value to fork from, to save or to load.
+
+    The run is trained again up to there, with the same bits.
+
+    Parameters
+    ----------
+    run : Run
+    at : int
+        Updates done before: from 0, or from where the run was forked itself, to steps - 1.
+    data : Data, optional
+        What the run trained on; for a run that was pickled, which leaves it out.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    InputError
+        For a step that the run does not have, or at which it had diverged; for other data; for a
+        user-defined schedule that chooses and does not say what it remembers.
+    """
+    given = _given(run, data)
+    first = 0 if given.start is None else given.start.step
+    steps = len(run.loss)
+    if not first <= at_least("at", at, 0) < steps:
+        raise InputError("at", at, f"give a step from {first} to {steps - 1}")
+    if 0 <= run.diverged_step <= at:
+        raise InputError(
+            "at", at, f"the run diverged at step {run.diverged_step}; give an earlier one"
+        )
+    if given.start is not None and at == first:
+        return given.start
+    batched = batched_single(run.experiment, given)
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+        if batched is not None:
+            theta = first_theta(run.experiment, run.seed, given)
+            return batched_checkpoint(run.experiment, run.seed, given, batched, theta, at)
+        going = RunInProgress(run.experiment, run.seed, given)
+        going.advance(at)
+        return going.checkpoint()
+
+
+def fork(
+    run: Run,
+    *,
+    at: int | Checkpoint,
+    eta: float | None = None,
+    batch_size: int | None = None,
+    optimizer: Optimizer | None = None,
+    schedule: Schedule | None = None,
+    data: Data | None = None,
+) -> Run:
+    """Continue a run from one of its steps, with something changed.
+
+    If nothing is, the result is the run itself, bit for bit.
+
+    Parameters
+    ----------
+    run : Run
+    at : int or Checkpoint
+        The first update that is changed: 0 is all of them. A `Checkpoint` of the run saves training
+        it again up to there.
+    eta : float, optional
+        A factor on every learning rate from there on.
+    batch_size : int, optional
+        Samples an update sees; all of them, if there are no more. The batches are those that a run
+        of this batch size would see at the same steps: the shuffle of epoch step // (updates an
+        epoch), from the batch that is due there.
+    optimizer : Optimizer, optional
+        Its state starts anew: momentum and averages at 0, and bias corrections count from there.
+        The limit and the threshold of the result are those of this optimizer.
+    schedule : Schedule, optional
+        Evaluated at the run's own step numbers; one that chooses begins anew. ``eta`` is a factor
+        on it.
+    data : Data, optional
+        What the run trained on; for a run that was pickled, which leaves it out.
+
+    Returns
+    -------
+    Run
+        Of all steps: its curves are those of ``run`` up to ``forked_at``, and its own from there.
+
+    Raises
+    ------
+    InputError
+        As `checkpoint` does, and for values that cannot be used.
+    """
+    given = _given(run, data)
+    start = at if isinstance(at, Checkpoint) else checkpoint(run, at, data=data)
+    before = run.experiment
+    changes: dict[str, Any] = {}
+    if optimizer is not None and optimizer != before.optimizer:
+        changes["optimizer"] = optimizer
+        start = replace(start, state=None, t=0)
+    if schedule is not None and schedule != before.schedule:
+        changes["schedule"] = schedule
+        start = replace(start, memory=_without(start, "chooser"))
+    if eta is not None and positive("eta", eta) != 1.0:
+        changes["schedule"] = _scaled(changes.get("schedule", before.schedule), eta)
+    if batch_size is not None:
+        changes["batch_size"] = batch_size
+    experiment = replace(before, **changes)
+    return train(
+        experiment, given.data, run.seed, theta0=given.theta0, rates=given.rates, start=start
+    )
+
+
+def _given(run: Run, data: Data | None) -> Given:
+    return run.given if data is None else run.given._replace(data=data)
+
+
+def _scaled(schedule: Schedule, factor: float) -> Scaled:
+    if isinstance(schedule, Scaled):
+        return Scaled(schedule.schedule, schedule.factor * factor)
+    return Scaled(schedule, factor)
+
+
+def _without(start: Checkpoint, name: str) -> dict[str, Any]:
+    return {key: v for key, v in start.memory.items() if not key.startswith(f"{name}.")}
