@@ -52,8 +52,8 @@ def measure(lab: Lab) -> xr.Dataset:
             smooth = np.convolve(fork.loss, np.ones(4) / 4, "same")
             found.append(
                 [
-                    np.where(fork.diverged, np.inf, np.nanmax(smooth[AT : AT + 100])) / before,
-                    np.nanmedian(fork.full_sharpness[-500:]) * eta / 2,
+                    np.inf if fork.diverged else smooth[AT : AT + 100].max() / before,
+                    np.nan if fork.diverged else np.nanmedian(fork.full_sharpness[-500:]) * eta / 2,
                     float(fork.diverged),
                     *(fork.full_sharpness[::EVERY] * eta / 2),
                 ]
