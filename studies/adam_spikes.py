@@ -111,7 +111,7 @@ def measure(lab: Lab) -> xr.Dataset:
 def claims(found: xr.Dataset) -> list:
     delay, step, p = found["delay"], found["step"], found["preconditioned"]
     told = [
-        claim(
+        in_median(
             f"beta2 = {way}: updates from the crossing to the first spike", delay.sel(way=way), *b
         )
         for way, b in {"0.9": (0, 15), "0.99": (20, 55), "0.999": (70, 130)}.items()

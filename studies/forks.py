@@ -118,7 +118,7 @@ def draw(found: xr.Dataset) -> object:
             of = found["full"].sel(fork=f"{origin}: {change}")
             band(ax, found["update"], of, color=COLORS[color], ls=line, label=change)
         ax.axvline(AT, color=COLORS["theory"], lw=0.8)
-        ax.set(xlabel="update", title=title, xlim=(1500, STEPS))
+        ax.set(xlabel="update", title=title, xlim=(1500, STEPS), ylim=(0.2, 1.4))
     axes[0].set_ylabel(r"full sharpness $\times \, \eta_\mathrm{before} / 2$")
     for ax in axes:
         legend(ax)

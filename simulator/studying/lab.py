@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SET_ON_SEEDS", "SET_ON_SLICES", "Lab"]
 
 # Seeds and slices of the digits on which the tolerances of claims were set. The pages show others.
-SET_ON_SEEDS, SET_ON_SLICES = range(5), (0, 1, 2, 3, 4, 11)
+SET_ON_SEEDS, SET_ON_SLICES = range(10), (0, 1, 2, 3, 4, 5, 11)
 
 
 @dataclass(frozen=True)
