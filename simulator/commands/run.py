@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +22,7 @@ from simulator.commands.run_forked import CHANGES, run_forked
 from simulator.commands.run_several import run_several
 from simulator.commands.specs import spec_of
 from simulator.commands.terminal import announce_compilation, emit, marked, note, shares, typed
+from simulator.measures import CURVES
 
 if TYPE_CHECKING:
     from simulator.runs import Run
@@ -196,6 +198,11 @@ def _report(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any
     click.echo(f"Sharpness      {_from_to(result, 'sharpness', spec.preconditions)}")
     if spec.preconditions:
         click.echo(f"  of P^-1 H    {_from_to(result, 'preconditioned_sharpness', False)}")
+    for name in CURVES:
+        if (late := found.get(f"{CURVES[name][0]}_late")) is not None:
+            click.echo(f"{f'  {name}':14} {late:.3g} times 2 / eta, median over the last quarter")
+    if (rises := found.get("rises", math.nan)) == rises:
+        click.echo(f"Rises          {rises:.1%} of the updates raised the loss that they saw")
     if result.n_unconverged:
         note(
             f"{result.n_unconverged} measurements of the sharpness did not converge: the true "
