@@ -45,7 +45,7 @@ def jax_loss(model: sim.MLP, widths: Sequence[int]) -> Callable[..., Any]:
         for factor, w in zip(m[:-1], weights[:-1], strict=True):
             h = activation(h @ w if factor == 1 else factor * (h @ w))
         z = h @ weights[-1] if m[-1] == 1 else m[-1] * (h @ weights[-1])
-        if model.criterion == "mse":
+        if model.loss == "mse":
             return 0.5 * jnp.mean((z - y) ** 2)
         return -jnp.sum(y * jax.nn.log_softmax(z)) / x.shape[0]
 
@@ -64,7 +64,7 @@ def torch_loss(model: sim.MLP, widths: Sequence[int]) -> Callable[..., Any]:
         for factor, w in zip(m[:-1], weights[:-1], strict=True):
             h = activation(h @ w if factor == 1 else factor * (h @ w))
         z = h @ weights[-1] if m[-1] == 1 else m[-1] * (h @ weights[-1])
-        if model.criterion == "mse":
+        if model.loss == "mse":
             return 0.5 * torch.mean((z - y) ** 2)
         return -torch.sum(y * torch.log_softmax(z, dim=1)) / x.shape[0]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from simulator import figures, testing, theory
     from simulator.checks import InputError
     from simulator.critical import Critical, critical_learning_rate
-    from simulator.curvature import sharpness
+    from simulator.curvature import batch_sharpness, directional_sharpness, sharpness
     from simulator.data import Data, load_data
     from simulator.derivatives import check_model
     from simulator.events import explain
@@ -48,6 +48,8 @@ _HOMES = {
     "InputError": "checks",
     "Critical": "critical",
     "critical_learning_rate": "critical",
+    "batch_sharpness": "curvature",
+    "directional_sharpness": "curvature",
     "sharpness": "curvature",
     "Data": "data",
     "load_data": "data",
@@ -94,9 +96,10 @@ __all__ = [
     "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Critical", "Custom", "Data",
     "Experiment", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum", "Nesterov",
     "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam", "RMSProp",
-    "Run", "Schedule", "StabilityLimit", "Warmup", "check_model", "critical_learning_rate",
-    "eta_critical", "explain", "figures", "from_jax", "load_data", "natural_phase", "sharpness",
-    "simulate", "sweep", "testing", "theory", "train",
+    "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness", "check_model",
+    "critical_learning_rate", "directional_sharpness", "eta_critical", "explain", "figures",
+    "from_jax", "load_data", "natural_phase", "sharpness", "simulate", "sweep", "testing", "theory",
+    "train",
 ]  # fmt: skip
 
 

@@ -13,7 +13,10 @@ from typing import NamedTuple
 
 from simulator.checks import positive
 
-__all__ = ["DELTA", "ETA_0", "TOLERANCE", "Bracket", "bisect", "paper_search", "two_way_search"]
+__all__ = [
+    "DELTA", "ETA_0", "TOLERANCE", "Bracket", "bisect", "near_search", "paper_search",
+    "two_way_search",
+]  # fmt: skip
 
 # Kalra & Barkeshli 2024, algorithms 1 and 2: their defaults.
 ETA_0, DELTA = 1e-4, 0.1
@@ -21,6 +24,8 @@ ETA_0, DELTA = 1e-4, 0.1
 TOLERANCE = 1.0 / 16.0
 # Beyond so many doublings no update raises the loss.
 _DOUBLINGS = 200
+# Factors on a good guess: beyond them no update raises the loss, or every one does.
+_NEAR = (2.0**-20, 64.0)
 
 
 class Bracket(NamedTuple):
@@ -138,6 +143,41 @@ def two_way_search(
             return bisect(rises, Bracket(lower, eta), tolerance)
         lower = eta
     return Bracket(lower, math.inf)
+
+
+def near_search(
+    rises: Callable[[float], bool], guess: float, *, tolerance: float = TOLERANCE
+) -> Bracket:
+    """Open a bracket around a good guess, then bisect in log eta.
+
+    The factors from one learning rate to the next are 1 + tolerance, its square, its fourth power
+    and so on, at most 2: two calls, if the guess is as good as the tolerance.
+
+    Parameters
+    ----------
+    rises : callable
+        Of a learning rate.
+    guess : float
+        Where to begin.
+    tolerance : float
+        Stop once upper / lower is at most 1 + tolerance.
+
+    Returns
+    -------
+    Bracket
+        Without an upper end where nothing up to 64 times the guess rises; with the lower end 0
+        where all does down to 2^-20 times the guess.
+    """
+    eta, factor = positive("guess", guess), 1.0 + positive("tolerance", tolerance)
+    least, most = (factor * eta for factor in _NEAR)
+    upwards = not rises(eta)
+    while True:
+        before, eta = eta, eta * factor if upwards else eta / factor
+        if not least <= eta <= most or not 0.0 < eta < math.inf:
+            return Bracket(before, math.inf) if upwards else Bracket(0.0, before)
+        if rises(eta) == upwards:
+            return bisect(rises, Bracket(*sorted((before, eta))), tolerance)
+        factor = min(factor * factor, 2.0)
 
 
 def bisect(rises: Callable[[float], bool], bracket: Bracket, tolerance: float) -> Bracket:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
-    "InputError", "at_least", "count", "finite", "fraction", "nonnegative", "one_of", "positive",
-    "printable",
+    "InputError", "at_least", "check_batch_size", "count", "finite", "fraction",
+    "nonnegative", "one_of", "positive", "printable",
 ]  # fmt: skip
 
 
@@ -88,6 +88,15 @@ def at_least(option: str, value: Any, least: int, bits: int = 63) -> int:
 def count(option: str, value: Any, least: int) -> int:
     """A number of updates, samples or units, at least ``least``: exact as a float, too."""
     return at_least(option, value, least, bits=53)
+
+
+def check_batch_size(size: Any, samples: int) -> None:
+    """Refuse a batch that so many samples cannot fill."""
+    count("batch_size", size, 1)
+    if not samples:
+        raise InputError("batch_size", size, "this model has no samples; leave it out")
+    if size > samples:
+        raise InputError("batch_size", size, f"there are {samples} samples; give at most those")
 
 
 def positive(option: str, value: object) -> float:

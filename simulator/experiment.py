@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from simulator.checks import InputError, at_least, count, one_of, positive
 from simulator.data import Data
+from simulator.measures import OF_THE_STEP, chosen_measures
 from simulator.models import DTYPES, Array, Model
 from simulator.optimizers import GD, Optimizer
 from simulator.schedules import Schedule, Warmup
@@ -43,6 +44,19 @@ class Experiment:
         Relative error of the eigenvalues.
     dtype : {"float64", "float32"}
         Precision of everything.
+    measure : sequence of str, or str with commas
+        Of ``sharpness``, ``directional``, ``critical``, ``batch``, ``full``, ``interaction``.
+        Default ``("sharpness",)``. The first three are measured as ``sharpness_every`` says, the
+        others as ``batch_every`` says.
+    batches : int
+        Random batches in one measurement of ``batch`` or ``interaction``. Where there are at most
+        64 different ones, each is taken once instead.
+    batch_accuracy : float, optional
+        Relative standard error of the batch sharpness at which a measurement stops, after 16 to
+        512 batches. Default: always after ``batches``.
+    batch_every : int, optional
+        Updates between measurements of ``batch``, ``full`` and ``interaction``. Default
+        max(1, steps // 64).
 
     Raises
     ------
@@ -60,6 +74,10 @@ class Experiment:
     top_k: int = 1
     sharpness_tol: float = 1e-5
     dtype: str = "float64"
+    measure: tuple[str, ...] = ("sharpness",)
+    batches: int = 32
+    batch_accuracy: float | None = None
+    batch_every: int | None = None
 
     def __post_init__(self) -> None:
         count("steps", self.steps, 1)
@@ -69,10 +87,45 @@ class Experiment:
         count("top_k", self.top_k, 1)
         positive("sharpness_tol", self.sharpness_tol)
         one_of("dtype", self.dtype, DTYPES)
-        if self.schedule.needs_sharpness and not self.sharpness_every:
+        object.__setattr__(self, "measure", chosen_measures(self.measure))
+        count("batches", self.batches, 1)
+        if self.batch_accuracy is not None:
+            positive("batch_accuracy", self.batch_accuracy)
+        if self.batch_every is not None:
+            count("batch_every", self.batch_every, 1)
+        self._check_cadence()
+
+    def _check_cadence(self) -> None:
+        """Refuse to leave out what the schedule needs, or to measure never what is asked for."""
+        if self.schedule.needs_sharpness and "sharpness" not in self.measure:
+            names = ",".join(self.measure) or "nothing"
+            raise InputError(
+                "measure", names, f"the schedule {self.schedule.name} needs sharpness; add it"
+            )
+        if self.sharpness_every:
+            return
+        if self.schedule.needs_sharpness:
             raise InputError(
                 "sharpness_every", 0, f"the schedule {self.schedule.name} needs it; give 1"
             )
+        for name in self.measure:
+            if name in OF_THE_STEP:
+                raise InputError("sharpness_every", 0, f"{name} is measured by it; give 1")
+
+    @property
+    def follows_sharpness(self) -> bool:
+        """Whether the top eigenvalues are measured."""
+        return "sharpness" in self.measure and self.sharpness_every > 0
+
+    @property
+    def only_sharpness(self) -> bool:
+        """Whether nothing else is measured."""
+        return not {*self.measure} - {"sharpness"}
+
+    @property
+    def updates_between_batches(self) -> int:
+        """``batch_every``, or its default."""
+        return self.batch_every or max(1, self.steps // 64)
 
     @property
     def preconditions(self) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from simulator.arrays import Array
 
-__all__ = ["StabilityLimit"]
+__all__ = ["STEP_LIMIT", "StabilityLimit"]
 
 
 class StabilityLimit(NamedTuple):
@@ -50,3 +50,7 @@ class StabilityLimit(NamedTuple):
         per_sharpness = np.multiply(eta, 1.0 / self.over_eta)
         with np.errstate(over="ignore"):
             return np.add(sharpness, self.decay) * per_sharpness
+
+
+# Of the curvature along one update, directional, critical or of batches, for every optimizer.
+STEP_LIMIT = StabilityLimit(2.0)

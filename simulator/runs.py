@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator import regimes
+from simulator.limits import STEP_LIMIT
 from simulator.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Run(Trajectory):
     accuracy_final, test_loss_final, test_accuracy_final : float
         NaN where the data has no classes or no test split.
     products : int
-        Hessian-vector products spent on the eigenvalues.
+        Hessian-vector products spent on what was measured.
     forward_passes : int
         Losses that the schedule asked for, besides those of the updates.
     constant_loss : float or None
@@ -73,6 +75,17 @@ class Run(Trajectory):
     gradient_final : float
         Largest entry, in absolute value, of the gradient of all samples after the last update; NaN
         after a divergence, and where small `UV` models train as a whole. 0 for a dead network.
+    rises : array, shape (steps,), or None
+        1 where the update raised the loss of the samples that it saw, else 0; NaN where not
+        known. None without ``directional`` and ``critical`` in ``measure``. In a minibatch run it
+        takes a forward pass, which is spent with ``critical`` only.
+    directional_sharpness, critical_sharpness : array, shape (steps,), or None
+    batch_sharpness, batch_sharpness_error : array, shape (steps,), or None
+    full_sharpness, gradient_noise_interaction : array, shape (steps,), or None
+        See `Trajectory`; NaN where not measured, None where not asked for.
+    step_threshold : array, shape (steps,)
+        2 / eta, which directional, critical and batch sharpness are compared with, whatever the
+        optimizer.
     seconds : mapping
         What it took: ``compile`` (or load kernels from the cache), ``curvature``, and ``step``, all
         else. Runs that go side by side measure and step in one pass, which counts as ``step``.
@@ -96,6 +109,7 @@ class Run(Trajectory):
     products: int
     forward_passes: int
     seconds: Mapping[str, float]
+    rises: Array | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "step", np.arange(len(self.loss)))
@@ -113,6 +127,21 @@ class Run(Trajectory):
         sharpness = pre if self.adaptive else self.sharpness_final
         final = float(self.limit.ratio(np.array([sharpness]), self.eta[-1:])[0])
         return final if math.isfinite(final) else super().ratio_final
+
+    def late_ratio(self, curve: Array | None) -> float:
+        """Median of a curve (steps,) times eta / 2 in the last quarter; NaN where not measured."""
+        if curve is None:
+            return math.nan
+        late = slice(regimes.first_late(len(self.loss)), None)
+        ratio = STEP_LIMIT.ratio(curve[late], self.eta[late])
+        measured = ratio[~np.isnan(ratio)]
+        return float(np.median(measured)) if measured.size else math.nan
+
+    @property
+    def rises_share(self) -> float:
+        """Share of the updates, of those known, that raised the loss; NaN where none is known."""
+        known = np.array([]) if self.rises is None else self.rises[~np.isnan(self.rises)]
+        return float(known.mean()) if known.size else math.nan
 
     @property
     def loss_max(self) -> float:

@@ -9,7 +9,9 @@ from simulator.checks import InputError, at_least
 __all__ = ["generator"]
 
 # The position of a name is part of every published result: append, never reorder.
-_STREAMS = ("split", "teacher", "init", "batches", "curvature", "frame", "second_moment")
+_STREAMS = (
+    "split", "teacher", "init", "batches", "curvature", "frame", "second_moment", "measured",
+)  # fmt: skip
 
 
 def generator(seed: int, stream: str, *indices: int) -> np.random.Generator:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator import regimes
-from simulator.limits import StabilityLimit
+from simulator.limits import STEP_LIMIT, StabilityLimit
 
 __all__ = ["Trajectory"]
 
@@ -49,6 +49,20 @@ class Trajectory:
     gradient_final : float
         Largest entry, in absolute value, of the gradient of all samples after the last update; NaN
         where unknown. It is 0 for a dead network.
+    directional_sharpness : array, shape (rows,), or None
+        u.Hu / u.g, with u the update about to be taken (theta moves by -eta u), g and H gradient
+        and Hessian of the loss that it sees. Where u.g is positive, to second order the update
+        raises that loss if this exceeds 2 / eta. NaN where u.g is 0.
+    critical_sharpness : array, shape (rows,), or None
+        2 / eta_c, with eta_c the least learning rate at which the update raises that loss, to 1/16;
+        0 where none does up to 64 times the expected one, infinite where u.g is negative.
+    batch_sharpness, batch_sharpness_error : array, shape (rows,), or None
+        Mean of g_B.H_B g_B / g_B.g_B over random batches B, and its standard error; 0 where every
+        batch was taken.
+    full_sharpness : array, shape (rows,), or None
+        Top eigenvalue of the Hessian of the loss on all samples.
+    gradient_noise_interaction : array, shape (rows,), or None
+        Mean of g_B.H g_B over batches, over G.G, with G and H those of all samples.
     """
 
     step: Array
@@ -63,6 +77,12 @@ class Trajectory:
     unit: str = "step"
     updates_per_epoch: int = 1
     gradient_final: float = math.nan
+    directional_sharpness: Array | None = None
+    critical_sharpness: Array | None = None
+    batch_sharpness: Array | None = None
+    batch_sharpness_error: Array | None = None
+    full_sharpness: Array | None = None
+    gradient_noise_interaction: Array | None = None
 
     @cached_property
     def adaptive(self) -> bool:
@@ -85,6 +105,11 @@ class Trajectory:
     def threshold(self) -> Array:
         """Sharpness (rows,) above which a quadratic would be unstable; infinite at eta = 0."""
         return self.limit.sharpness(self.eta)
+
+    @property
+    def step_threshold(self) -> Array:
+        """2 / eta (rows,): the threshold of all curvatures along the step; infinite at eta = 0."""
+        return STEP_LIMIT.sharpness(self.eta)
 
     @property
     def threshold_text(self) -> str:

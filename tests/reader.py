@@ -58,6 +58,8 @@ class Reader:
         self.rows = np.flatnonzero(np.isfinite(self.ratio))
         self.lost = np.flatnonzero(~np.isfinite(self.loss))
         self.end = self.lost[0] if self.lost.size else len(self.loss)
+        names = ("directional", "critical", "batch", "full")
+        self.curvature = {name: getattr(run, f"{name}_sharpness", None) for name in names}
         self.noisy = batch is not None and samples is not None and batch < samples
 
     def averaged(self, updates):

@@ -69,7 +69,67 @@ def _until(r, name, over, before, step, change):
     )  # fmt: skip
 
 
-@rule(r"NAME ((?:stays|rises|falls|goes up|is ).*)\.")
+KIND = r"(directional|critical|batch)"
+TOP = r"the (sharpness|pre-conditioned sharpness|full sharpness)"
+
+
+@rule(r"NAME is that of the batch of each update, not of all samples\.")
+def _of_the_batch(r, name):
+    return r.noisy and name == r.name and np.isfinite(r.sharpness).any()
+
+
+def _step_ratio(r, kind):
+    """The curve over 2 / eta: of minibatches the mean over batches comes first."""
+    order = (
+        ["batch", "directional", "critical"] if r.noisy else ["directional", "critical", "batch"]
+    )
+    with np.errstate(invalid="ignore"):
+        known = {k: r.curvature[k] * r.eta / 2 for k in order if r.curvature[k] is not None}
+    first = next((k for k in order if k in known and not np.isnan(known[k]).all()), None)
+    return known[kind] if kind == first else None
+
+
+def _top_ratio(r, name):
+    """The top eigenvalue that stands beside it, over the optimizer's limit."""
+    full = r.curvature["full"]
+    of_all = r.noisy and full is not None and r.name == "sharpness"
+    if (name == "full sharpness") != of_all or (not of_all and name != r.name):
+        return None
+    return full * r.eta / r.over_eta if of_all else r.ratio
+
+
+@rule("The " + KIND + r" sharpness first reaches 2 / eta at step #(?:, where " + TOP + " is # "
+      r"times # / eta)?\.")  # fmt: skip
+def _reaches(r, kind, step, top, times, over):
+    ratio, at = _step_ratio(r, kind), int(step)
+    if ratio is None or (r.noisy and kind != "batch"):
+        return False
+    if not ratio[at] >= 1 or (ratio[:at] >= 1).any():
+        return False
+    if top is None:
+        return True
+    beside = _top_ratio(r, top)[: at + 1]
+    return close(times, beside[np.isfinite(beside)][-1]) and close(over, r.over_eta)
+
+
+@rule("The " + KIND + r" sharpness stays below 2 / eta: it is at most # times it\.")
+def _stays_below(r, kind, most):
+    ratio = _step_ratio(r, kind)
+    return close(most, np.nanmax(ratio)) and np.nanmax(ratio) < 1
+
+
+@rule("In the median over the last quarter, the " + KIND + r" sharpness is # times 2 / eta(?:, and "
+      + TOP + r" # times # / eta)?\.")  # fmt: skip
+def _late(r, kind, times, top, top_times, over):
+    last = slice(len(r.loss) - max(1, len(r.loss) // 4), None)
+    if not close(times, np.nanmedian(_step_ratio(r, kind)[last])):
+        return False
+    return top is None or (
+        close(top_times, np.nanmedian(_top_ratio(r, top)[last])) and close(over, r.over_eta)
+    )
+
+
+@rule(r"NAME ((?:stays|rises|falls|goes up|is (?!that of)).*)\.")
 def _evolution(r, name, change):
     if change.startswith("is ") and "but" in change:
         return _quiet(r, name, change)

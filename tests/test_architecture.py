@@ -22,7 +22,7 @@ PACKAGE = Path(simulator.__file__).parent
 FLOORS = [
     {"checks", "blas", "timing", "arrays"},
     {"seeding", "catapult_search", "named", "limits", "regimes", "parameterizations", "numerics"}
-    | {"files", "shipped", "lending"},
+    | {"files", "shipped", "lending", "measures"},
     {"schedules", "theory", "data", "trajectory", "logs"},
     {"models", "optimizers", "events", "runs"},
     {"curvature", "testing", "derivatives", "experiment"},

@@ -71,9 +71,15 @@ def random_run(seed):
         int(rng.choice([1, min(8, steps), -(-steps // 4), -(-steps // 2), steps])),
         float(rng.choice([0.5, 1, 1, 2])), str(rng.choice(["none", "none", "cosine"])),
     )  # fmt: skip
+    every = int(rng.choice([1, 1, 1, 2, 7, 0]))
+    measure = ["sharpness"]
+    if rng.random() < 0.5:
+        measure += ["directional", "critical"][: int(rng.integers(0, 3))] if every else []
+        measure += rng.permutation(["full", "batch"])[: int(rng.integers(0, 3))].tolist()
     run = sim.simulate(
         model, data, optimizer=optimizer, schedule=schedule, steps=steps, seed=seed,
-        batch_size=batch, sharpness_every=int(rng.choice([1, 1, 1, 2, 7, 0])),
+        batch_size=batch, sharpness_every=every, batches=4,
+        measure=[name for name in measure if data or name != "batch"],
     )  # fmt: skip
     finite = np.isfinite(run.theta).all()
     gradient = model.gradient(run.theta, data) if finite else None

@@ -262,7 +262,8 @@ OTHER = {
     "eta_init": (0.0,), "t_wrm": (1,), "seeds": (0,), "steps": 9, "eta_unit": "critical",
     "batch_size": 1, "layer_rates": True, "sharpness_every": 3, "top_k": 2, "sharpness_tol": 1e-6,
     "curves": True, "dtype": "float32", "schedule": Warmup(decay="cosine"),
-    "over": {"sharpness_tol": [1e-5, 1e-4]},
+    "over": {"sharpness_tol": [1e-5, 1e-4]}, "measure": ("sharpness", "full"), "batches": 7,
+    "batch_accuracy": 0.1, "batch_every": 3,
 }  # fmt: skip
 
 

@@ -324,6 +324,35 @@ def test_a_curve_that_falls_goes_down_and_to_the_right():
     assert "╌" not in sharpness[below]
 
 
+def test_a_live_run_shows_the_curvature_of_its_step():
+    """Below the sharpness, in its own colour, with 2 / eta beside the optimizer's threshold."""
+    curves = [np.ones(100), np.full(100, 19.0), np.full(100, 2.0)]
+    measured = {"directional_sharpness": np.full(100, 0.1), "full_sharpness": np.full(100, 5.0)}
+    shot = Snapshot(99, *curves, StabilityLimit(38.0), measured)
+    text = picture(shot, 160, 24)
+    assert "sharpness ⠒, directional sharpness ⠒ and thresholds ╌" in click.unstyle(text)
+    assert "directional sharpness 0.1 (2 / eta 1)" in click.unstyle(text)
+    rows = [row for row in panels(text)[1] if row.strip()]
+    # Sharpness on its threshold of 19, 2 / eta at 1, the step at 0.1.
+    assert len(rows) == 3
+    assert set(rows[1].strip()) == {"╌"}
+    assert f"{ESCAPE}[35m" in text
+
+
+def test_snapshots_have_what_is_measured():
+    seen = []
+    run = sim.simulate(
+        sim.Quadratic([1.0, 2.0]), steps=5, schedule=sim.Warmup(0.1, 0.1), callback=seen.append,
+        measure=("sharpness", "directional", "full"), batch_every=2,
+    )  # fmt: skip
+    assert {*seen[0].measured} == {"directional_sharpness", "full_sharpness"}
+    for shot in (seen[-1], Snapshot.of(run)):
+        for name, curve in shot.measured.items():
+            np.testing.assert_array_equal(curve, getattr(run, name))
+    with pytest.raises(ValueError, match="read-only"):
+        seen[0].measured["full_sharpness"][0] = 1.0
+
+
 def test_the_future_is_not_drawn():
     loss, _ = panels(picture(snapshot(np.ones(100), np.ones(100), np.ones(100), step=49), 80, 24))
     assert max(len(row.rstrip()) for row in loss) == pytest.approx(69 / 2, abs=1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError, at_least, printable
+from simulator.checks import InputError, at_least, one_of, printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.replay import Replay, refuse_others, replay
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
-_ALWAYS = {"source", "figure", "as_json"}
+_ALWAYS = {"source", "figure", "as_json", "curvature_axis"}
 _WITH_STORE = _ALWAYS | {"cell", "data", "sharpness_every"}
 _WITH_LOG = _ALWAYS | {
     "columns", "optimizer", "momentum", "dampening", "ema", "beta1", "beta2", "eps", "weight_decay",
@@ -41,6 +41,7 @@ _WITH_LOG = _ALWAYS | {
 @options.dtype_option(varies=False)
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of a store.")
 @option("execution", "--columns", metavar="NAME=COLUMN,…", default_text="by their names", help="Columns of a log by name, such as loss=objective,eta=rate, or those of a table in order, such as step,loss,-,eta (- skips one). Names: step, epoch, loss, eta, sharpness, preconditioned_sharpness.")  # fmt: skip
+@options.curvature_axis_option()
 @options.output_options("explain.png")
 def explain(**given: Any) -> None:
     """Say what happened in a run: its catapults, its edge of stability, its end.
@@ -56,6 +57,7 @@ def explain(**given: Any) -> None:
 
     figure: Path = given["figure"] or Path("explain.png")
     figures.check_format(figure)
+    style = one_of("curvature_axis", given["curvature_axis"], figures.STYLES)
     source: Path | None = given["source"]
     if source is None or source.is_dir():
         story = _trained(source, given)
@@ -67,7 +69,7 @@ def explain(**given: Any) -> None:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         # A loss of zero, say, has no place on a logarithmic axis: that is seen, and need not be said.
         warnings.simplefilter("ignore", UserWarning)
-        figures.save(figures.trajectory(story), figure)
+        figures.save(figures.trajectory(story, style=style), figure)
     if given["as_json"]:
         emit(_document(story, figure))
     else:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from simulator.schedules import Schedule
 
 __all__ = [
-    "KINDS", "GroupedCommand", "argument", "curvature_options", "data_of", "data_options", "dtype_option", "model_of",
+    "KINDS", "GroupedCommand", "argument", "curvature_axis_option", "curvature_options", "data_of", "data_options", "dtype_option", "model_of",
     "model_options", "optimizer_of", "optimizer_options", "option", "option_name", "output_options", "report_options",
     "schedule_of", "schedule_options", "several", "terminal_options", "varied", "was_given",
 ]  # fmt: skip
@@ -212,6 +212,10 @@ def curvature_options(every: int, tol: float) -> Callable[[Any], Any]:
     return _together(
         option("curvature", "--sharpness-every", type=int, default=every, varies=True, help="Updates between measurements; between them where something happens. 0 is never."),
         option("curvature", "--sharpness-tol", type=float, default=tol, varies=True, help="Relative error of the eigenvalues.", old="--accuracy"),
+        option("curvature", "--measure", default="sharpness", metavar="NAME,…", help="Curvatures to follow: sharpness, directional and critical where the sharpness is due; batch, full and interaction every --batch-every updates."),
+        option("curvature", "--batches", type=int, default=32, help="Random batches in a measurement of batch or interaction."),
+        option("curvature", "--batch-accuracy", type=float, default_text="none", help="Relative standard error of the batch sharpness to reach, with 16 to 512 batches instead."),
+        option("curvature", "--batch-every", type=int, default_text="steps / 64", help="Updates between measurements of batch, full and interaction."),
     )  # fmt: skip
 
 
@@ -220,6 +224,14 @@ def dtype_option(*, varies: bool) -> Callable[[Any], Any]:
     return option(
         "execution", "--dtype", default="float64", metavar="float64|float32", varies=varies,
         help="Precision.",
+    )  # fmt: skip
+
+
+def curvature_axis_option() -> Callable[[Any], Any]:
+    """How the figure of a run shows curvatures."""
+    return option(
+        "output", "--curvature-axis", default="ratio", metavar="ratio|absolute",
+        help="Curvatures in the figure: each over its own threshold, or as they are.",
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import click
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,15 @@ LEAST = (44, 12)
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 _BLANK = 0x2800
 _MARGIN = 10
-_LOSS, _SHARPNESS, _THRESHOLD = "blue", "red", "bright_black"
+_LOSS, _SHARPNESS, _STEP, _THRESHOLD = "blue", "red", "magenta", "bright_black"
+
+
+class _Layer(NamedTuple):
+    """A curve in decades, its colour, and what marks it; nothing is a line of dots."""
+
+    logs: Array
+    color: str
+    mark: str
 
 
 def picture(snapshot: Snapshot, width: int, height: int) -> str:
@@ -26,30 +36,58 @@ def picture(snapshot: Snapshot, width: int, height: int) -> str:
     if width < LEAST[0] or height < LEAST[1]:
         return numbers
     columns, rows = width - _MARGIN - 1, (height - 4) // 2
-    seen = slice(0, snapshot.step + 1)
-    loss, sharpness, threshold = (
-        _logarithm(np.asarray(curve[seen], dtype=float))
-        for curve in (snapshot.loss, snapshot.sharpness, snapshot.threshold)
-    )
-    steps = len(snapshot.loss)
-    pen = click.style("⠒", fg=_SHARPNESS), click.style("╌", fg=_THRESHOLD)
+    seen, steps = slice(0, snapshot.step + 1), len(snapshot.loss)
+
+    def layer(curve: Array, color: str, mark: str = "") -> _Layer:
+        return _Layer(_logarithm(np.asarray(curve[seen], dtype=float)), color, mark)
+
     lines = [_titled("loss")]
-    lines += _panel(loss, steps, columns, rows)
-    lines += [_titled(f"sharpness {pen[0]} and its threshold {pen[1]}")]
-    lines += _panel(sharpness, steps, columns, rows, beside=threshold)
+    lines += _panel([layer(snapshot.loss, _LOSS)], steps, columns, rows)
+    layers = [
+        layer(snapshot.threshold, _THRESHOLD, "╌"), layer(snapshot.sharpness, _SHARPNESS),
+    ]  # fmt: skip
+    name = _of_the_step(snapshot)
+    if name is not None:
+        layers[:1] = [layer(snapshot.step_threshold, _THRESHOLD, "╌"), *layers[:1]]
+        layers[2:2] = [layer(snapshot.measured[name], _STEP)]
+    lines += [_titled(_legend(name))]
+    lines += _panel(layers, steps, columns, rows)
     lines += [f"{'0':>{_MARGIN + 1}}{f'{steps} updates':>{columns}}", numbers]
     return "\n".join(lines)
 
 
+def _of_the_step(snapshot: Snapshot) -> str | None:
+    """The curvature along the step to draw, of those measured."""
+    names = ("directional_sharpness", "batch_sharpness", "critical_sharpness")
+    return next((name for name in names if name in snapshot.measured), None)
+
+
+def _legend(name: str | None) -> str:
+    pen, step = click.style("⠒", fg=_SHARPNESS), click.style("⠒", fg=_STEP)
+    dashes = click.style("╌", fg=_THRESHOLD)
+    if name is None:
+        return f"sharpness {pen} and its threshold {dashes}"
+    return f"sharpness {pen}, {name.replace('_', ' ')} {step} and thresholds {dashes}"
+
+
 def _numbers(snapshot: Snapshot) -> str:
     """Where it stands."""
-    at = snapshot.step
-    measured = snapshot.sharpness[: at + 1][np.isfinite(snapshot.sharpness[: at + 1])]
-    sharpness = f"{measured[-1]:.4g}" if measured.size else "unknown"
-    return (
-        f"step {at + 1} of {len(snapshot.loss)}  loss {snapshot.loss[at]:.4g}  sharpness {sharpness}"
-        f"  threshold {float(snapshot.threshold[at]):.4g}  eta {snapshot.eta[at]:.4g}"
+    at, name = snapshot.step, _of_the_step(snapshot)
+    text = (
+        f"step {at + 1} of {len(snapshot.loss)}  loss {snapshot.loss[at]:.4g}  "
+        f"sharpness {_last(snapshot.sharpness[: at + 1])}  "
+        f"threshold {float(snapshot.threshold[at]):.4g}  eta {snapshot.eta[at]:.4g}"
     )
+    if name is None:
+        return text
+    last, limit = _last(snapshot.measured[name][: at + 1]), float(snapshot.step_threshold[at])
+    return f"{text}  {name.replace('_', ' ')} {last} (2 / eta {limit:.4g})"
+
+
+def _last(curve: Array) -> str:
+    """The last value measured."""
+    measured = curve[np.isfinite(curve)]
+    return f"{measured[-1]:.4g}" if measured.size else "unknown"
 
 
 def _titled(text: str) -> str:
@@ -62,19 +100,19 @@ def _logarithm(values: Array) -> Array:
         return np.where((values > 0) & (values < np.inf), np.log10(values), np.nan)
 
 
-def _panel(
-    values: Array, steps: int, columns: int, rows: int, beside: Array | None = None
-) -> list[str]:
-    """Lines with a curve, in decades, its axis labelled at both ends, and one ``beside`` it."""
-    low, high = _ends(values if beside is None else np.append(values, beside[-1]))
+def _panel(layers: list[_Layer], steps: int, columns: int, rows: int) -> list[str]:
+    """Lines with curves, in decades, later ones above; the axis is labelled at both ends.
+
+    Of dashed ones the last value only must have a place.
+    """
+    shown = [layer.logs[-1:] if layer.mark else layer.logs for layer in layers]
+    low, high = _ends(np.concatenate(shown))
     cells = [[" "] * columns for _ in range(rows)]
-    if beside is not None:
-        for row, column in np.argwhere(_drawn(beside, steps, columns, rows, low, high) > 0):
-            cells[row][column] = click.style("╌", fg=_THRESHOLD)
-    codes = _drawn(values, steps, columns, rows, low, high)
-    for row, column in np.argwhere(codes > 0):
-        color = _LOSS if beside is None else _SHARPNESS
-        cells[row][column] = click.style(chr(_BLANK + codes[row, column]), fg=color)
+    for layer in layers:
+        codes = _drawn(layer.logs, steps, columns, rows, low, high)
+        for row, column in np.argwhere(codes > 0):
+            mark = layer.mark or chr(_BLANK + codes[row, column])
+            cells[row][column] = click.style(mark, fg=layer.color)
     labels = [""] * rows
     labels[0], labels[-1] = (f"{10.0 ** min(end, 308.0):.3g}" for end in (high, low))
     return [

@@ -34,7 +34,7 @@ def command_line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
         For a spec that no line asks for.
     """
     from simulator.schedules import GRID
-    from simulator.sweeps import OURS, first_seeds, is_recorded
+    from simulator.sweeps import LATER, OURS, first_seeds, is_recorded
 
     axes = {axis.name: axis for axis in spec.over}
     words = ["warmup", "sweep"]
@@ -60,7 +60,8 @@ def command_line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
     for field in fields(spec):
         if field.name not in {*OURS, *of_no_use, "seeds", "over", "top_k"}:
             values = axes[field.name].values if field.name in axes else getattr(spec, field.name)
-            words += _option(field.name, values)
+            if LATER.get(field.name, ...) != values:
+                words += _option(field.name, values)
     if spec.seeds == first_seeds(len(spec.seeds)):
         words += ["--seeds", str(len(spec.seeds))]
     elif spec.cells == 1:

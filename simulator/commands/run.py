@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError, at_least, printable
+from simulator.checks import InputError, at_least, one_of, printable
 from simulator.commands import options
 from simulator.commands.live import drawing, leave_picture, obstacle
 from simulator.commands.options import option
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["one_run", "run"]
 
 # What may be given together with --replay; everything else comes from the store.
-_WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data", "sharpness_every"}
+_WITH_REPLAY = {
+    "replay", "cell", "figure", "as_json", "curves", "live", "data", "sharpness_every",
+    "curvature_axis",
+}  # fmt: skip
 
 
 @options.several
@@ -47,6 +50,7 @@ _WITH_REPLAY = {"replay", "cell", "figure", "as_json", "curves", "live", "data",
 @option("output", "--live", is_flag=True, help="Draw loss and sharpness in the terminal while it trains.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="none", help="Keep the run and its curves in a store.")  # fmt: skip
 @option("output", "--curves/--no-curves", default=False, help="Curves in the JSON document too.")
+@options.curvature_axis_option()
 @options.output_options("run.png")
 def run(**given: Any) -> None:
     """Train once and follow loss, sharpness and its threshold.
@@ -64,6 +68,7 @@ def run(**given: Any) -> None:
 
     figure: Path = given["figure"] or Path("run.png")
     figures.check_format(figure)
+    style = one_of("curvature_axis", given["curvature_axis"], figures.STYLES)
     if given["replay"] is not None:
         refuse_others(given, _WITH_REPLAY, "the store")
         spec, data, cell, stored = replay(
@@ -94,7 +99,7 @@ def run(**given: Any) -> None:
         began = time.perf_counter()
         save_run(where, spec, data, result, known, typed())
         seconds["store"] = time.perf_counter() - began
-    figures.save(figures.trajectory(result), figure)
+    figures.save(figures.trajectory(result, style=style), figure)
 
     found = _results(spec, data, result, known)
     if stored is not None:

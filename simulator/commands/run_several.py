@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simulator.checks import InputError, printable
+from simulator.commands.options import was_given
 from simulator.commands.terminal import announce_compilation, emit, marked, progress
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, An
     for option, instead in (("output", "warmup sweep --curves"), ("live", "one run")):
         if given[option]:
             raise InputError(option, printable(given[option]), f"keeps one run; use {instead}")
+    if was_given("curvature_axis"):
+        raise InputError(
+            "curvature_axis", given["curvature_axis"],
+            "several runs are drawn with their thresholds; leave it out",
+        )  # fmt: skip
     rehearse(spec, data)
     announce_compilation()
     runs, labels, found = list["Run"](), list[str](), list[dict[str, Any]]()

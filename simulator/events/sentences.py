@@ -10,6 +10,7 @@ import numpy as np
 from simulator import regimes
 from simulator.events.detect import Catapult, Edge, Events, turns
 from simulator.events.ending import end_of
+from simulator.events.step_curvature import of_the_step, which_hessian
 from simulator.trajectory import Trajectory
 
 __all__ = ["cause", "sentences"]
@@ -32,10 +33,12 @@ def sentences(curves: Trajectory, events: Events, natural: str | None = None) ->
     """What happened, one thing a sentence."""
     text = [
         _schedule(curves),
+        which_hessian(curves),
         _approach(curves, events),
         _natural(curves, natural),
         _catapults(curves, events),
         *(_edge(curves, events, number) for number in range(min(len(events.edges), 3))),
+        of_the_step(curves),
         end_of(curves, events),
         _doubt(curves),
     ]

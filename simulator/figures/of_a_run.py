@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.checks import one_of
 from simulator.events import Events, Story, find_events
 from simulator.figures.canvas import pyplot
-from simulator.figures.extent import loss_extent, sharpness_extent
-from simulator.figures.palette import CATAPULT, EDGE, ETA, LOSS, SHARPNESS, THRESHOLD
-from simulator.trajectory import Trajectory
+from simulator.figures.curvature import STYLES, draw_curvature
+from simulator.figures.extent import loss_extent
+from simulator.figures.palette import CATAPULT, EDGE, ETA, LOSS, THRESHOLD
+from simulator.trajectory import Array, Trajectory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +24,15 @@ __all__ = ["trajectory"]
 HIGHEST = 1e300
 
 
-def trajectory(run: Trajectory | Story, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
-    """Loss, sharpness with the threshold, and eta over the steps of a run, its events marked.
+def trajectory(
+    run: Trajectory | Story, axes: Sequence[Axes] | None = None, *, style: str = "ratio"
+) -> Sequence[Axes]:
+    """Loss, curvature and eta over the steps of a run, its events marked.
+
+    The curvature panel shows the sharpness and whatever else was measured, each over its own
+    threshold: 2 / eta for directional, critical and batch sharpness and the gradient-noise
+    interaction, the optimizer's stability limit for the sharpness. Unstable is above 1. Of
+    directional and critical sharpness only positive values are drawn.
 
     Catapults are grey, their peaks marked; stretches at the edge of stability are blue; a circle is
     the crossing of the threshold from which either began.
@@ -33,10 +42,18 @@ def trajectory(run: Trajectory | Story, axes: Sequence[Axes] | None = None) -> S
     run : Run, Trajectory or Story
     axes : three Axes, optional
         Default: a new figure.
+    style : {"ratio", "absolute"}
+        ``absolute`` draws curvatures as they are, with 2 / eta dashed and the optimizer's limit,
+        where that is another, dotted.
 
     Returns
     -------
     three Axes
+
+    Raises
+    ------
+    InputError
+        For another style.
     """
     counted = "step (updates done before)"
     if isinstance(run, Story):
@@ -54,20 +71,18 @@ def trajectory(run: Trajectory | Story, axes: Sequence[Axes] | None = None) -> S
         loss.set_ylim(shown)
     loss.set(yscale="log", ylabel="loss")
 
-    _draw_sharpness(curves, sharpness)
-    sharpness.set(ylabel=r"$\lambda(P^{-1}H)$" if curves.adaptive else r"sharpness $\lambda$")
-
+    heights = draw_curvature(curves, sharpness, one_of("style", style, STYLES))
     # The axis needs room above its highest value.
     eta.plot(curves.step, np.minimum(curves.eta, HIGHEST), color=ETA, lw=1.4)
     eta.set(ylabel=r"$\eta_t$", xlabel=counted)
     eta.set(xlim=(curves.step[0], curves.step[-1] + 1), ylim=(0, None))
-    _mark(curves, events, loss, sharpness)
+    _mark(curves, events, loss, sharpness, heights)
     _mark_divergence(curves, events, axes)
     loss.set_title(_title(curves, events), fontsize="medium")
     return axes
 
 
-def _mark(curves: Trajectory, events: Events, loss: Axes, sharpness: Axes) -> None:
+def _mark(curves: Trajectory, events: Events, loss: Axes, sharpness: Axes, heights: Array) -> None:
     """Catapults and edges on both panels, and where they began."""
     spans = [(e.start, e.end, EDGE) for e in events.edges]
     spans += [(c.start, c.end, CATAPULT) for c in events.catapults]
@@ -81,7 +96,7 @@ def _mark(curves: Trajectory, events: Events, loss: Axes, sharpness: Axes) -> No
     if not begun:
         return
     sharpness.plot(
-        curves.step[begun], curves.effective_sharpness[begun], ls="", marker="o", ms=6,
+        curves.step[begun], heights[begun], ls="", marker="o", ms=6,
         markerfacecolor="none", color=THRESHOLD,
     )  # fmt: skip
 
@@ -96,35 +111,6 @@ def _mark_divergence(curves: Trajectory, events: Events, axes: Sequence[Axes]) -
         f"diverged at step {step}", (step, 0.05), xytext=(4, 0),
         xycoords=("data", "axes fraction"), textcoords="offset points",
     )  # fmt: skip
-
-
-def _draw_sharpness(curves: Trajectory, ax: Axes) -> None:
-    """The sharpness that decides, and the dashed threshold where it is near it."""
-    step, curve = curves.step, curves.effective_sharpness
-    measured = np.isfinite(curve)
-    if not measured.any():
-        ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center")
-        return
-    apart = np.diff(np.flatnonzero(measured)).max(initial=1) > 1
-    ax.plot(
-        step[measured], curve[measured], color=SHARPNESS, lw=1.4, marker="." if apart else "",
-        label=curves.sharpness_name,
-    )  # fmt: skip
-    if curves.converged is not None and (doubtful := measured & ~curves.converged).any():
-        ax.plot(
-            step[doubtful], curve[doubtful], ls="", marker="s", ms=5, markerfacecolor="none",
-            color=SHARPNESS, label="not converged",
-        )  # fmt: skip
-    # Of an adaptive optimizer it falls by decades within the first updates.
-    extent = sharpness_extent(curves, logarithmic=curves.adaptive)
-    top = np.inf if extent is None else extent[1]
-    if np.isfinite(curves.threshold).any():
-        shown = np.where(curves.threshold <= top, curves.threshold, np.nan)
-        label = rf"threshold {curves.limit.over_eta:.3g} / $\eta_t$"
-        ax.plot(step, shown, color=THRESHOLD, lw=1.2, ls="--", label=label)
-    if extent is not None:
-        ax.set(yscale="log" if curves.adaptive else "linear", ylim=extent)
-    ax.legend(loc="best", frameon=False)
 
 
 def _title(curves: Trajectory, events: Events) -> str:

@@ -10,12 +10,12 @@ from simulator.sweeps.placing import is_taken
 from simulator.sweeps.reading import load, open_store, recorded, tally
 from simulator.sweeps.seed_constants import seed_constants
 from simulator.sweeps.selection import selected
-from simulator.sweeps.spec import AXES, OURS, Spec, first_seeds
+from simulator.sweeps.spec import AXES, LATER, OURS, Spec, first_seeds
 from simulator.sweeps.store import StoreMovedError
 from simulator.sweeps.work import run_cell
 
 __all__ = [
-    "AXES", "OURS", "Destination", "Spec", "StoreMovedError", "axes_of", "check", "cores",
+    "AXES", "LATER", "OURS", "Destination", "Spec", "StoreMovedError", "axes_of", "check", "cores",
     "execute", "first_seeds", "is_recorded", "is_taken", "load", "open_store", "recorded",
     "rehearse", "run_cell", "save_run", "seed_constants", "selected", "sweep", "tally",
     "text_of",

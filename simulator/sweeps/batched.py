@@ -132,7 +132,7 @@ def _fill(
         batched, np.stack([start.state for start in begun], axis=1)[:, of_seed],
         np.stack([np.array(spec.eta_init)[init] * unit, np.array(spec.eta_trgt)[trgt] * unit]),
         np.stack([_weights(spec, int(index)) for index in wrms]), schedule, spec.optimizer,
-        measured=spec.sharpness_every > 0, constant_loss=spec.model.constant_loss(data),
+        measured=spec.follows_sharpness, constant_loss=spec.model.constant_loss(data),
         stride=1 if spec.curves else 0,
     )  # fmt: skip
     if data.classes or data.test:

@@ -37,9 +37,24 @@ def core_seconds(spec: Spec, data: Data | None) -> float:
         return spec.steps / _LANE_UPDATES_PER_SECOND
     parameters = spec.model.init(data, spec.seeds[0], spec.dtype).size
     samples = spec.batch_size or (data.samples if data else 1)
-    measured = _GRADIENTS_A_MEASUREMENT / spec.sharpness_every if spec.sharpness_every else 0.0
-    gradient = 6.0 * samples * parameters / _FLOPS_PER_SECOND
-    return _SECONDS_A_RUN + spec.steps * (_SECONDS_AN_UPDATE + gradient * (1.0 + measured))
+    gradient = 6.0 * parameters / _FLOPS_PER_SECOND
+    measured = _gradients_measured(spec, samples, data.samples if data else 1)
+    return _SECONDS_A_RUN + spec.steps * (_SECONDS_AN_UPDATE + gradient * (samples + measured))
+
+
+def _gradients_measured(spec: Spec, samples: int, everything: int) -> float:
+    """Gradients of one sample that an update's share of all measurements costs."""
+    batches = spec.batches * samples
+    here = {"sharpness": _GRADIENTS_A_MEASUREMENT, "directional": 1.4, "critical": 3.0}
+    there = {
+        "batch": 2.4 * batches,
+        "full": _GRADIENTS_A_MEASUREMENT * everything,
+        "interaction": batches + 1.4 * spec.batches * everything,
+    }
+    of_the_step = samples * sum(here[name] for name in spec.measure if name in here)
+    of_batches = sum(there[name] for name in spec.measure if name in there)
+    often = of_the_step / spec.sharpness_every if spec.sharpness_every else 0.0
+    return often + of_batches / spec.updates_between_batches
 
 
 def cells_in_a_chunk(spec: Spec, data: Data | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.sweeps.spec import OURS, Spec, some_of
+from simulator.sweeps.spec import LATER, OURS, Spec, some_of
 
 __all__ = ["difference"]
 
@@ -17,7 +17,7 @@ def difference(theirs: Spec, ours: Spec, *, grown: bool = False) -> str | None:
 
     ``grown``: values that our axes have besides are no difference.
     """
-    made, asked = _flat(theirs.as_dict()), _flat(ours.as_dict())
+    made, asked = (_flat(LATER | spec.as_dict()) for spec in (theirs, ours))
     along = {axis.name for axis in theirs.over} & {axis.name for axis in ours.over}
     for name in [*made, *(name for name in asked if name not in made)]:
         its, mine = made.get(name), asked.get(name)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.checks import InputError, at_least, one_of
+from simulator.checks import InputError, at_least, check_batch_size, one_of
 from simulator.data import Data
+from simulator.measures import chosen_measures
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
 from simulator.schedules import SCHEDULES, Schedule
@@ -29,7 +30,7 @@ from simulator.sweeps.spec import Region, Spec, first_seeds
 from simulator.sweeps.store import ResultStore
 from simulator.sweeps.threads import Threads
 from simulator.sweeps.work import Done
-from simulator.training import UpdateRule, check_batch_size
+from simulator.training import UpdateRule, check_measure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -66,6 +67,10 @@ def sweep(
     sharpness_tol: float = 1e-3,
     curves: bool = False,
     dtype: str = "float64",
+    measure: Sequence[str] = ("sharpness",),
+    batches: int = 32,
+    batch_accuracy: float | None = None,
+    batch_every: int | None = None,
     workers: int | None = None,
     output: str | Path | None = None,
     resume: bool = False,
@@ -82,7 +87,9 @@ def sweep(
 
     Parameters
     ----------
-    model, data, optimizer, steps, batch_size, sharpness_tol, dtype
+    model, data, optimizer, steps, batch_size, sharpness_tol, dtype, measure, batches
+        As in `simulate`.
+    batch_accuracy, batch_every
         As in `simulate`.
     eta_trgt, eta_init, t_wrm : sequences of numbers
         The grid, each rising.
@@ -150,6 +157,10 @@ def sweep(
         batch_size=batch_size,
         layer_rates=layer_rates,
         sharpness_every=sharpness_every,
+        measure=chosen_measures(measure),
+        batches=batches,
+        batch_accuracy=batch_accuracy,
+        batch_every=batch_every,
         sharpness_tol=sharpness_tol,
         curves=curves,
         dtype=dtype,
@@ -262,6 +273,7 @@ def _rehearse(spec: Spec, data: Data | None) -> None:
     objective = spec.model.bind(data, spec.dtype)
     if spec.batch_size is not None:
         check_batch_size(spec.batch_size, objective.samples)
+    check_measure(spec.measure, objective.samples)
     spec.model.init(data, spec.seeds[-1], spec.dtype)
     spec.at((0, 0, 0, 0), 1.0).schedule.values(spec.steps)
     UpdateRule(spec.optimizer, spec.model, objective, spec.rates(data), spec.seeds[0])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.checks import InputError
 from simulator.data import Data
+from simulator.measures import OF_THE_STEP
 from simulator.regimes import NATURAL_PHASES, OUTCOMES
 from simulator.runs import Run
 from simulator.sweeps.seed_constants import is_linear, is_one_example
@@ -83,6 +84,12 @@ VARIABLES = (
     Variable("test_loss_final", "float64", "1", "test loss after the last update", lambda r: r.test_loss_final, needs="test"),
     Variable("test_accuracy_final", "float64", "1", "test accuracy after the last update", lambda r: r.test_accuracy_final, needs="classes test"),
     Variable("forward_passes", "int64", "1", "losses that the schedule asked for, besides those of the updates", lambda r: r.forward_passes, needs="probes", missing=-1),
+    Variable("directional_sharpness_late", "float64", "1", "directional sharpness times eta / 2, median over the last quarter", lambda r: r.late_ratio(r.directional_sharpness), needs="directional"),
+    Variable("critical_sharpness_late", "float64", "1", "critical sharpness times eta / 2, median over the last quarter", lambda r: r.late_ratio(r.critical_sharpness), needs="critical"),
+    Variable("batch_sharpness_late", "float64", "1", "batch sharpness times eta / 2, median over the last quarter", lambda r: r.late_ratio(r.batch_sharpness), needs="batch"),
+    Variable("full_sharpness_late", "float64", "1", "top Hessian eigenvalue on all samples times eta / 2, median over the last quarter", lambda r: r.late_ratio(r.full_sharpness), needs="full"),
+    Variable("gradient_noise_interaction_late", "float64", "1", "gradient-noise interaction times eta / 2, median over the last quarter", lambda r: r.late_ratio(r.gradient_noise_interaction), needs="interaction"),
+    Variable("rises", "float64", "1", "share of the updates, of those known, that raised the loss of the samples that they saw", lambda r: r.rises_share, needs="rises"),
     Variable("theory_eta_max", "float64", "1", "largest constant learning rate that is survived, in closed form", needs="closed_form"),
     Variable("theory_eta_ceiling", "float64", "1", "learning rate beyond which no warmup helps, in closed form", needs="one_example"),
     Variable("theory_sharpness_flow", "float64", "1", "sharpness at the end of gradient flow, in closed form", needs="one_example"),
@@ -92,6 +99,13 @@ CURVES = (
     Variable("loss", "float64", "1", "loss before each update", lambda r: r.loss),
     Variable("sharpness", "float64", "1", "top Hessian eigenvalue before each update", lambda r: r.sharpness),
     Variable("preconditioned_sharpness", "float64", "1", "top eigenvalue of P^-1 H of each update", lambda r: r.preconditioned_sharpness, needs="preconditioner"),
+    Variable("directional_sharpness", "float64", "1", "u.Hu / u.g of each update u", lambda r: r.directional_sharpness, needs="directional"),
+    Variable("critical_sharpness", "float64", "1", "2 / eta_c, eta_c the least learning rate at which each update raises the loss; 0: none does", lambda r: r.critical_sharpness, needs="critical"),
+    Variable("batch_sharpness", "float64", "1", "mean of g_B.H_B g_B / g_B.g_B over batches B before each update", lambda r: r.batch_sharpness, needs="batch"),
+    Variable("batch_sharpness_error", "float64", "1", "standard error of the batch sharpness", lambda r: r.batch_sharpness_error, needs="batch"),
+    Variable("full_sharpness", "float64", "1", "top eigenvalue of the Hessian on all samples before each update", lambda r: r.full_sharpness, needs="full"),
+    Variable("gradient_noise_interaction", "float64", "1", "mean of g_B.H g_B over batches B, over G.G, H and G of all samples, before each update", lambda r: r.gradient_noise_interaction, needs="interaction"),
+    Variable("step_threshold", "float64", "1", "2 / eta, which directional, critical and batch sharpness are compared with", lambda r: r.step_threshold, needs="step_threshold"),
     Variable("eta", "float64", "1", "learning rate of each update", lambda r: r.eta),
     Variable("threshold", "float64", "1", "sharpness (pre-conditioned, if there is such a thing) above which a quadratic is unstable", lambda r: r.threshold),
 )  # fmt: skip
@@ -126,8 +140,10 @@ def _has(spec: Spec, data: Data | None) -> set[str]:
         "probes": spec.probes,
         "closed_form": is_linear(spec) or is_one_example(spec, data),
         "one_example": is_one_example(spec, data),
+        "rises": not {*OF_THE_STEP}.isdisjoint(spec.measure),
+        "step_threshold": not spec.only_sharpness,
     }
-    return {need for need, there in has.items() if there}
+    return {*spec.measure} | {need for need, there in has.items() if there}
 
 
 def same_value(ours: Any, stored: Any) -> bool:

@@ -18,7 +18,7 @@ from simulator.sweeps.earlier import entries
 from simulator.sweeps.over import Axis, axes_of, changed
 
 __all__ = [
-    "AXES", "CONVENTIONS", "ETA_UNITS", "OURS", "Region", "Spec", "first_seeds", "some_of",
+    "AXES", "CONVENTIONS", "ETA_UNITS", "LATER", "OURS", "Region", "Spec", "first_seeds", "some_of",
 ]  # fmt: skip
 
 AXES = ("seed", "eta_init", "eta_trgt", "t_wrm")
@@ -228,7 +228,8 @@ class Spec(Experiment):
         del plain["over"]
         if self.over:
             plain["over"] = [[axis.name, axis.labels, _plain_values(axis)] for axis in self.over]
-        return plain
+        # Stores made before these fields existed then say the same.
+        return {name: value for name, value in plain.items() if LATER.get(name, ...) != value}
 
     def sources(self) -> dict[str, str]:
         """Fingerprints of the code of its user-defined models, optimizers and schedules."""
@@ -257,6 +258,12 @@ class Spec(Experiment):
             raise InputError("spec", "incomplete", "another version wrote it") from None
 
 
+# Fields that are recorded only where they are not the default, and their defaults.
+LATER: dict[str, Any] = {
+    field.name: field.default
+    for field in fields(Experiment)
+    if field.name in ("measure", "batches", "batch_accuracy", "batch_every")
+}
 OURS: dict[str, Mapping[str, type[Any]]] = {
     "model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
 }  # fmt: skip

@@ -62,6 +62,8 @@ class ResultStore:
     ) -> None:
         self._group, self._path, self.lock, self.spec = group, path, lock, spec
         self._open: dict[str, Any] = {}
+        # Chunks seen to be done: they are not read again to know it.
+        self._done: set[str] = set()
         self.layout = Layout(spec, data)
         # Where the time went: what the runs say, and writing.
         self.seconds = dict.fromkeys(("compile", "step", "curvature", "store"), 0.0)
@@ -155,6 +157,7 @@ class ResultStore:
                 self._put(names, region, values)
         with self._in_place():
             files.commit(place, [v.name for v in self.layout if v.is_missing(values[v.name])])
+        self._note(place, values)
         self.seconds["store"] += time.perf_counter() - began
 
     def _put(self, names: Sequence[str], region: Region, values: Chunk) -> None:
@@ -220,14 +223,22 @@ class ResultStore:
         done = there[STATUS.name] == "done"
         for name, values in there.items():
             chunk[name][done] = values[done]
+        self._note(place, chunk)
         return chunk
+
+    def _note(self, place: str, chunk: Chunk) -> None:
+        if (chunk[STATUS.name] == "done").all():
+            self._done.add(place)
+
+    def _is_done(self, region: Region) -> bool:
+        """Whether every cell of a chunk has been run, by this process or another."""
+        if place_of(region, self.chunk_shape) in self._done:
+            return True
+        return bool((np.asarray(self._array_of(STATUS.name)[region]) == "done").all())
 
     def finish(self) -> bool:
         """Say that every cell has been run, if it has."""
-        whole = all(
-            (np.asarray(self._array_of(STATUS.name)[region]) == "done").all()
-            for region in self.regions()
-        )
+        whole = all(map(self._is_done, self.regions()))
         with self._in_place():
             if whole and not self._group.attrs["complete"]:
                 self._files.set_complete()

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.checks import InputError, count
+from simulator.checks import check_batch_size
 from simulator.models import Objective
 from simulator.seeding import generator
 
-__all__ = ["Batches", "check_batch_size"]
-
-
-def check_batch_size(size: int, samples: int) -> None:
-    """Refuse a batch that so many samples cannot fill."""
-    count("batch_size", size, 1)
-    if not samples:
-        raise InputError("batch_size", size, "this model has no samples; leave it out")
-    if size > samples:
-        raise InputError("batch_size", size, f"there are {samples} samples; give at most those")
+__all__ = ["Batches"]
 
 
 class Batches:

@@ -213,12 +213,14 @@ def batched_for(experiment: Experiment, data: Data | None) -> BatchedModel | Non
     """What trains many such runs as one batch; None where there is no such thing.
 
     Numbers stand for the optimizer and the schedule there, and kernels in double precision for the
-    model: what a subclass says otherwise is for the general loop.
+    model: what a subclass says otherwise is for the general loop. So is a run of which anything but
+    the sharpness is measured; its last digits may differ from those of the same run without.
     """
     plain = (
         is_shipped(experiment.schedule, Warmup)
         and has_recurrence(experiment.optimizer)
         and not experiment.layer_rates
+        and experiment.only_sharpness
         and (experiment.dtype, experiment.top_k) == ("float64", 1)
         and experiment.batch_size in (None, data.samples if data else None)
     )

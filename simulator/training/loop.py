@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulator import regimes
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.experiment import Experiment
 from simulator.lending import read_only, refusing_writes
+from simulator.measures import chosen_measures
 from simulator.models import Array, Model, Objective
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Run
@@ -51,6 +51,10 @@ def simulate(
     top_k: int = 1,
     sharpness_tol: float = 1e-5,
     dtype: str = "float64",
+    measure: Sequence[str] = ("sharpness",),
+    batches: int = 32,
+    batch_accuracy: float | None = None,
+    batch_every: int | None = None,
     stop: Callable[[], bool] | None = None,
     callback: Callable[[Snapshot], None] | None = None,
 ) -> Run:
@@ -91,6 +95,20 @@ def simulate(
         Relative error aimed at in them.
     dtype : {"float64", "float32"}
         Precision of everything.
+    measure : sequence of str
+        What to measure, of ``sharpness``, ``directional``, ``critical``, ``batch``, ``full`` and
+        ``interaction``; see `Run` for the curves of each. Default ``("sharpness",)``.
+        ``directional`` and ``critical`` are measured where the sharpness is, the last three as
+        ``batch_every`` says. Training stays the same bit for bit.
+    batches : int
+        Random batches in one measurement of ``batch`` or ``interaction``. Where there are at most
+        64 different ones, each is taken once instead.
+    batch_accuracy : float, optional
+        Relative standard error of the batch sharpness at which a measurement stops, after 16 to
+        512 batches. Default: always after ``batches``.
+    batch_every : int, optional
+        Updates between measurements of ``batch``, ``full`` and ``interaction``. Default
+        max(1, steps // 64).
     stop : callable, optional
         Asked before each update; raise `Interrupted` once it says True.
     callback : callable, optional
@@ -113,7 +131,8 @@ def simulate(
     experiment = Experiment(
         model=model, optimizer=optimizer or GD(), schedule=schedule or Warmup(), steps=steps,
         batch_size=batch_size, layer_rates=layer_rates, sharpness_every=sharpness_every,
-        top_k=top_k, sharpness_tol=sharpness_tol, dtype=dtype,
+        top_k=top_k, sharpness_tol=sharpness_tol, dtype=dtype, measure=chosen_measures(measure),
+        batches=batches, batch_accuracy=batch_accuracy, batch_every=batch_every,
     )  # fmt: skip
     return train(experiment, data, seed, theta0=theta0, rates=rates, stop=stop, callback=callback)
 
@@ -160,14 +179,11 @@ def train(
         if stop is not None and stop():
             raise Interrupted
         return batched_run(experiment, data, seed, batched, theta)
-    schedule, every = experiment.schedule, experiment.sharpness_every
+    schedule = experiment.schedule
     rates = experiment.rates(data) if rates is None else rates
     rule = UpdateRule(experiment.optimizer, model, objective, rates, seed)
     eta = _planned(schedule, steps)
-    record = Record(
-        objective, rule, steps, experiment.top_k, every, experiment.sharpness_tol, seed,
-        regimes.smooth_rows(batches.per_epoch),
-    )  # fmt: skip
+    record = Record(experiment, data, objective, rule, seed, batches.per_epoch)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss_init = objective.loss(theta)
         choose, probe = schedule.chooser(), Probe(objective, rule)
@@ -208,6 +224,7 @@ def train(
         updates_per_epoch=batches.per_epoch,
         gradient_final=math.nan if diverged_step >= 0 else float(np.abs(record.gradient).max()),
         seconds=stopwatch.seconds(record.seconds),
+        **record.curves(loss_final),
     )
 
 
@@ -233,10 +250,11 @@ def _shown_to(
     pre = record.preconditioned
     sharpness = record.eigenvalues[:, 0] if pre is None else pre
     loss, sharpness, eta = (read_only(curve) for curve in (record.loss, sharpness, eta))
+    measured = {name: read_only(curve) for name, curve in record.measured.items()}
 
     def show(step: int) -> None:
         with refusing_writes("callback"):
-            callback(Snapshot(step, loss, sharpness, eta, rule.optimizer.limit))
+            callback(Snapshot(step, loss, sharpness, eta, rule.optimizer.limit, measured))
 
     return show
 
@@ -270,6 +288,7 @@ def _train(
         if choose is not None:
             probe.at(step, theta, record.gradient, loss, record.decisive)
             eta[step:] = choose(probe)
+        record.of_the_step_at(step, float(eta[step]))
         if look is not None:
             look(step)
         alone = batches.full and choose is None and look is None
@@ -278,4 +297,5 @@ def _train(
             record.repeat(step)
             break
         rule.step(theta, record.gradient, eta[step], step + 1)
+        record.saw_after(step, theta)
     return -1

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from simulator.curvature import slope_and_bend
 from simulator.models import Array, Objective
 from simulator.training.rule import UpdateRule
 
@@ -57,17 +58,30 @@ class Probe:
             loss = self._objective.loss(self._moved)
         return loss if math.isfinite(loss) else math.inf
 
+    def slope(self) -> float:
+        """u.g, with u the update at eta = 1 and g the gradient: above 0 it begins downhill."""
+        return float(self._gradient @ self._rule.at_rates(self._direction()))
+
+    def length_squared(self) -> float:
+        """u.u."""
+        along = self._rule.at_rates(self._direction())
+        return float(along @ along)
+
+    def slope_and_bend(self) -> tuple[float, float]:
+        """u.g and u.Hu: one Hessian product.
+
+        To be asked before ``loss_after``: the product belongs to the gradient's theta.
+        """
+        along = self._rule.at_rates(self._direction())
+        return slope_and_bend(self._objective, self._gradient, along)
+
     def quadratic_guess(self) -> float:
         """Eta at which the loss is back where it was, to second order along the update.
 
-        2 g.u / u.Hu, with u the update at eta = 1: one Hessian product. NaN where the loss does
-        not bend upwards, or the update does not begin downhill. To be asked before ``loss_after``:
-        the product belongs to the gradient's theta.
+        2 u.g / u.Hu; NaN where the loss does not bend upwards, or the update does not begin
+        downhill. To be asked before ``loss_after``.
         """
-        along = self._rule.at_rates(self._direction())
-        product = np.empty_like(along)
-        self._objective.hvp(along, product)
-        slope, bend = float(self._gradient @ along), float(along @ product)
+        slope, bend = self.slope_and_bend()
         return 2.0 * slope / bend if slope > 0 and bend > 0 else math.nan
 
     def eta_critical(self) -> float:

@@ -29,7 +29,7 @@ def batched_run(
     ensemble = train_batched(
         batched, batched.begin(theta[None]), np.array([[schedule.eta_init], [schedule.eta_trgt]]),
         schedule.weights(steps)[None], np.zeros(1, np.intp), experiment.optimizer,
-        measured=experiment.sharpness_every > 0, constant_loss=constant_loss, stride=1,
+        measured=experiment.follows_sharpness, constant_loss=constant_loss, stride=1,
     )  # fmt: skip
     ended = batched.end(theta[None], ensemble.states)[0]
     diverged = bool(ensemble.diverged[0])

@@ -1,0 +1,103 @@
+"""The curvature along one update: directional sharpness, and the search for critical sharpness.
+
+With g the gradient, H the Hessian and u the update (theta moves by -eta u), both of the loss that
+the update sees: the directional sharpness is u.Hu / u.g. To second order the update raises the loss
+where it exceeds 2 / eta, for every optimizer. The critical sharpness is 2 / eta_c, with eta_c the
+least learning rate at which the update raises the loss: it needs no Hessian, and on a quadratic it
+is the directional sharpness. Kalra et al. 2026, arXiv:2601.16979.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from simulator.arrays import Array
+from simulator.blas import one_blas_thread
+from simulator.catapult_search import Bracket, near_search
+from simulator.data import Data
+from simulator.models import Model, Objective
+from simulator.models.base import checked_vector
+
+__all__ = [
+    "critical_bracket", "directional_sharpness", "quotient", "sharpness_at", "slope_and_bend",
+]  # fmt: skip
+
+
+def slope_and_bend(objective: Objective, gradient: Array, update: Array) -> tuple[float, float]:
+    """u.g and u.Hu where the objective stands: one Hessian-vector product.
+
+    Parameters
+    ----------
+    objective : Objective
+        Its last ``gradient`` set theta.
+    gradient, update : arrays, shape (P,)
+        g and u.
+    """
+    product = np.empty_like(update)
+    objective.hvp(update, product)
+    return float(gradient @ update), float(update @ product)
+
+
+def quotient(slope: float, bend: float) -> float:
+    """Bend over slope; NaN where the slope is 0."""
+    return bend / slope if slope else math.nan
+
+
+def critical_bracket(
+    loss_after: Callable[[float], float], loss: float, guess: float, **options: float
+) -> Bracket:
+    """The learning rates between which the loss after an update first exceeds ``loss``."""
+    return near_search(lambda eta: not loss_after(eta) <= loss, guess, **options)
+
+
+def sharpness_at(bracket: Bracket) -> float:
+    """2 / eta_c, with eta_c in the middle of this bracket; 0 where the search found none."""
+    lower, upper = bracket
+    if not bracket.found:
+        return 0.0
+    return 2.0 / (math.sqrt(lower) * math.sqrt(upper) if lower > 0 else upper)
+
+
+def directional_sharpness(
+    model: Model, theta: Array, data: Data | None = None, update: Array | None = None
+) -> float:
+    """Curvature of the loss along an update u, per unit of slope: u.Hu / u.g.
+
+    The loss changes by -eta u.g (1 - eta lambda / 2) to second order, with lambda this number. If
+    u.g is positive, the update therefore raises the loss where lambda exceeds 2 / eta.
+
+    Parameters
+    ----------
+    model : Model
+    theta : array, shape (P,)
+        Where.
+    data : Data, optional
+        What models other than `Quadratic` have their loss on.
+    update : array, shape (P,), optional
+        u; theta moves by -eta u. Default: the gradient, as in gradient descent.
+
+    Returns
+    -------
+    float
+        Negative where the update begins uphill and the loss bends upwards; NaN where u.g is 0.
+
+    Raises
+    ------
+    InputError
+        For a theta or an update of another shape.
+
+    Notes
+    -----
+    Kalra et al. 2026, arXiv:2601.16979. The value is at most the sharpness for gradient descent
+    only: it scales with u.
+    """
+    objective = model.bind(data)
+    theta = checked_vector("theta", theta, objective)
+    gradient = np.empty_like(theta)
+    with one_blas_thread():
+        objective.gradient(theta, gradient)
+        u = gradient if update is None else checked_vector("update", update, objective)
+        return quotient(*slope_and_bend(objective, gradient, u))

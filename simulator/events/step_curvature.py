@@ -1,0 +1,100 @@
+"""The curvature of the step as sentences: where it reaches 2 / eta, and where it ends."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator import regimes
+from simulator.limits import STEP_LIMIT
+from simulator.trajectory import Array, Trajectory
+
+__all__ = ["of_the_step", "which_hessian"]
+
+_BATCH = "batch sharpness"
+
+
+class _Ratios(NamedTuple):
+    """A curvature by name, over its threshold (rows,), and that threshold as a formula."""
+
+    name: str
+    values: Array
+    threshold: str
+
+    def late(self) -> float:
+        """Median over the last quarter; NaN where nothing was measured there."""
+        late = self.values[regimes.first_late(len(self.values)) :]
+        known = late[~np.isnan(late)]
+        return float(np.median(known)) if known.size else np.nan
+
+    def until(self, row: int) -> float:
+        """The last value measured up to this row; NaN where there is none."""
+        known = self.values[: row + 1][~np.isnan(self.values[: row + 1])]
+        return float(known[-1]) if known.size else np.nan
+
+
+def which_hessian(curves: Trajectory) -> str:
+    """Of a minibatch run: what the sharpness is the top eigenvalue of."""
+    if curves.updates_per_epoch == 1 or not np.isfinite(curves.effective_sharpness).any():
+        return ""
+    return f"The {curves.sharpness_name} is that of the batch of each update, not of all samples."
+
+
+def of_the_step(curves: Trajectory) -> str:
+    """What directional, critical or batch sharpness show beside the top eigenvalue."""
+    in_batches, text = curves.updates_per_epoch > 1, list[str]()
+    step, top = _step(curves, in_batches), _top(curves, in_batches)
+    if step is None:
+        return ""
+    # The value of one batch is noise.
+    if not in_batches or step.name == _BATCH:
+        text.append(_reached(curves, step, top))
+    ended = step.late()
+    if np.isfinite(ended):
+        beside = ""
+        if top is not None and np.isfinite(top.late()):
+            beside = f", and the {top.name} {top.late():.3g} times {top.threshold}"
+        text.append(
+            f"In the median over the last quarter, the {step.name} is {ended:.3g} times "
+            f"2 / eta{beside}."
+        )
+    return " ".join(text)
+
+
+def _step(curves: Trajectory, in_batches: bool) -> _Ratios | None:
+    """The curvature along the step that is known best."""
+    found = [
+        ("directional sharpness", curves.directional_sharpness),
+        ("critical sharpness", curves.critical_sharpness),
+    ]
+    found.insert(0 if in_batches else 2, (_BATCH, curves.batch_sharpness))
+    for name, values in found:
+        if values is not None:
+            ratios = STEP_LIMIT.ratio(values, curves.eta)
+            if not np.isnan(ratios).all():
+                return _Ratios(name, ratios, "2 / eta")
+    return None
+
+
+def _top(curves: Trajectory, in_batches: bool) -> _Ratios | None:
+    """The top eigenvalue: of all samples where that is known."""
+    full, threshold = curves.full_sharpness, curves.threshold_text
+    if in_batches and full is not None and not curves.adaptive:
+        return _Ratios("full sharpness", curves.limit.ratio(full, curves.eta), threshold)
+    if not np.isfinite(curves.ratio).any():
+        return None
+    return _Ratios(curves.sharpness_name, curves.ratio, threshold)
+
+
+def _reached(curves: Trajectory, step: _Ratios, top: _Ratios | None) -> str:
+    """Where it first reaches its threshold, and what the top eigenvalue is there."""
+    met = np.flatnonzero(step.values >= 1)
+    if not met.size:
+        most = float(np.nanmax(step.values))
+        return f"The {step.name} stays below 2 / eta: it is at most {most:.3g} times it."
+    text = f"The {step.name} first reaches 2 / eta at step {curves.at(int(met[0]))}"
+    there = np.nan if top is None else top.until(int(met[0]))
+    if top is None or not np.isfinite(there):
+        return f"{text}."
+    return f"{text}, where the {top.name} is {there:.3g} times {top.threshold}."
