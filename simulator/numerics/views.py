@@ -1,8 +1,8 @@
 """Parts of contiguous arrays as arrays of their own: a slice or ``reshape`` that compiles quickly.
 
-Numba compiles the checks of each slice and each ``reshape`` into every kernel, a quarter of a second
-for four of them. These functions check nothing: the part must lie within the array. It shares the
-memory but does not own it, so it is used only as long as the array exists.
+Numba compiles the checks of each slice and each ``reshape`` into every kernel: a quarter of a
+second for four of them. These functions check nothing: the part must lie within the array. It
+shares the memory but does not own it, so it is used only as long as the array exists.
 """
 
 from __future__ import annotations
