@@ -1,6 +1,6 @@
 """The first run on a machine: CPU seconds of compilation, with an empty kernel cache.
 
-``warmup run --model uv`` and ``warmup sweep``, of one seed: the kernels are those of all seeds.
+``warmup run --model uv`` and ``warmup sweep``, of two runs: the kernels are those of all runs.
 The seconds are those that the compiling threads had on a processor, ``kernels`` how many were
 compiled for Python to call. ``--against COMMIT`` adds the commands of that commit, checked out
 beside this one; a ratio is its seconds over ours: above 1, we compile less.
@@ -24,7 +24,8 @@ from commands import HERE, checked_out  # first: it sets the environment
 import contest
 import numpy as np
 
-COMMANDS = {"run --model uv": ("run", "--model", "uv"), "sweep": ("sweep", "--seeds", "1")}
+FEW = ("--seeds", "1", "--eta-trgt", "1,4", "--t-wrm", "1")
+COMMANDS = {"run --model uv": ("run", "--model", "uv"), "sweep": ("sweep", *FEW)}
 # Compilation is nested: only the outermost counts. Numba's lock lets one thread in at a time.
 PROGRAM = """
 import json, sys, time
