@@ -50,27 +50,9 @@ _WITH_REPLAY = {
 @options.dtype_option(varies=True)
 @option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Do a run of this store again, bit for bit.")  # fmt: skip
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of --replay.")
-@option(
-    "execution",
-    "--fork-at",
-    type=int,
-    metavar="STEP",
-    help="Do the run again with something changed from this step on, and draw both.",
-)
-@option(
-    "execution",
-    "--fork-eta",
-    type=float,
-    metavar="FACTOR",
-    help="Factor on every learning rate of the fork.",
-)
-@option(
-    "execution",
-    "--fork-batch-size",
-    type=BatchSize(),
-    metavar="INTEGER|full",
-    help="Samples that an update of the fork sees.",
-)
+@option("execution", "--fork-at", type=int, metavar="STEP", default_text="none", help="Do the run again with something changed from this step on, and draw both.")  # fmt: skip
+@option("execution", "--fork-eta", type=float, metavar="FACTOR", default_text="1", help="Factor on every learning rate of the fork.")  # fmt: skip
+@option("execution", "--fork-batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="as before", help="Samples that an update of the fork sees.")  # fmt: skip
 @option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
 @option("output", "--live", is_flag=True, help="Draw loss and sharpness in the terminal while it trains.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="none", help="Keep the run and its curves in a store.")  # fmt: skip
