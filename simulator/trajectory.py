@@ -97,6 +97,12 @@ class Trajectory:
         return curve if curve is not None and self.adaptive else self.sharpness
 
     @property
+    def shown_sharpness(self) -> Array:
+        """It, or the full sharpness (rows,) where only that was measured."""
+        curve, full = self.effective_sharpness, self.full_sharpness
+        return curve if full is None or np.isfinite(curve).any() else full
+
+    @property
     def sharpness_name(self) -> str:
         """What the effective sharpness is called."""
         return "pre-conditioned sharpness" if self.adaptive else "sharpness"

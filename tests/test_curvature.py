@@ -216,13 +216,14 @@ def test_a_model_holds_every_product_and_beyond_them_what_it_was(seed, size, old
     # Room for the sum of two products behind the images.
     images = np.zeros((size + old, 60))
     images[:size] = basis @ matrix
-    assert eigen.ritz(basis, images, gram, values, vectors, 0, size) < 1e-12
+    work = np.empty(eigen.work_size(size, size + old))
+    assert eigen.ritz(basis, images, gram, values, vectors, 0, size, work) < 1e-12
     exact = basis @ matrix @ basis.T
     np.testing.assert_allclose(vectors @ exact @ vectors.T, np.diag(values), atol=1e-12)
     held = min(2, size)
     out, out_values = np.empty((size + old, 60)), np.empty(size + old)
     kept = eigen.learn(
-        basis, images, values, vectors, size, held, frame, stale, out, out_values
+        basis, images, values, vectors, size, held, frame, stale, work, out, out_values
     )  # fmt: skip
     assert kept == size + old
     np.testing.assert_allclose(out @ out.T, np.eye(kept), atol=1e-10)

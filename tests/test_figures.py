@@ -84,3 +84,13 @@ def test_the_same_results_make_the_same_file(ending, dataset, tmp_path):
     for file in files:
         figures.save(figures.phase_diagram(dataset), file)
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_runs_with_only_a_full_sharpness_are_compared_by_it():
+    run = sim.simulate(
+        sim.MLP(8, 3, "tanh"), sim.load_data("digits", samples=32), steps=20, batch_size=8,
+        schedule=sim.Warmup(eta_trgt=0.1), measure=("full",), batch_every=5,
+    )  # fmt: skip
+    _, sharpness, _ = figures.compare([run])
+    drawn = [line.get_ydata() for line in sharpness.lines]
+    assert any(np.array_equal(y, run.full_sharpness[::5]) for y in drawn)

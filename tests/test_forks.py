@@ -106,6 +106,16 @@ def test_a_dead_network_is_forked_as_it_is(measure, data):
         assert_same_bits(sim.fork(run, at=at), run)
 
 
+def test_a_fork_remembers_that_single_precision_would_not_do(data):
+    """A Hessian beyond it is followed in double for some measurements before it is tried again."""
+    model, large = sim.MLP(8, 2, "tanh"), sim.Data(data.x, 1e20 * np.eye(10)[data.y])
+    schedule = sim.Warmup(eta_trgt=1e-23)
+    run = sim.simulate(model, large, schedule=schedule, steps=30)
+    assert run.sharpness.min() > 1e18
+    assert run.n_unconverged == 0
+    assert_same_bits(sim.fork(run, at=8), run)
+
+
 @pytest.mark.parametrize("at", [0, 1, 17, 39])
 def test_a_fork_begins_at_any_step(at, parent):
     assert_same_bits(sim.fork(parent, at=at), parent)
@@ -113,13 +123,17 @@ def test_a_fork_begins_at_any_step(at, parent):
 
 @pytest.mark.parametrize("every", [1, 16])
 @pytest.mark.parametrize(
-    "schedule", [sim.PersistentCatapult(eta_trgt=20.0), sim.AtThreshold(eta_trgt=10.0, factor=1.1)]
+    "schedule", [sim.PersistentCatapult(eta_trgt=100.0), sim.AtThreshold(eta_trgt=10.0, factor=1.1)]
 )
 def test_a_schedule_that_chooses_remembers_its_choices(schedule, every, data, tmp_path):
     run = sim.simulate(
-        sim.MLP(8, 3, "tanh"), data, schedule=schedule, steps=50, seed=1, sharpness_every=every
-    )
-    assert_same_bits(sim.fork(run, at=23), run)
+        sim.MLP(16, 2, "relu", "mup"), data, schedule=schedule, steps=40, seed=1,
+        sharpness_every=every,
+    )  # fmt: skip
+    if schedule.name == "persistent-catapult":  # at step 1 the loss has not come back
+        assert run.eta[0] == run.eta[1] != run.eta[2]
+    for at in (1, 23):
+        assert_same_bits(sim.fork(run, at=at), run)
     sim.checkpoint(run, 23).save(tmp_path / "run.npz")
     assert_same_bits(sim.fork(run, at=sim.Checkpoint.load(tmp_path / "run.npz")), run)
     scaled = sim.fork(run, at=23, eta=0.5)
@@ -178,6 +192,17 @@ def test_a_dead_network_stays_where_it_is_in_a_fork_too(at, every, data):
     images, theta = sim.Data(np.abs(data.x), data.y), -np.abs(model.init(data))
     run = sim.simulate(model, images, theta0=theta, steps=40, sharpness_every=every, top_k=2)
     assert run.outcome == "stuck"
+    assert_same_bits(sim.fork(run, at=at), run)
+
+
+@pytest.mark.parametrize("at", [5, 6, 7, 8, 20])
+def test_a_network_that_dies_on_its_way_is_measured_once_more(at, data):
+    """At 5 it is dead; at 7, the next step that is due, it is measured, and then no more."""
+    run = sim.simulate(
+        sim.MLP(8, 3), data, schedule=sim.Warmup(eta_trgt=30.0, t_wrm=10), steps=40,
+        sharpness_every=7,
+    )  # fmt: skip
+    assert np.flatnonzero(run.loss == run.loss[-1])[0] == 5
     assert_same_bits(sim.fork(run, at=at), run)
 
 

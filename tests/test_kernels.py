@@ -108,11 +108,12 @@ def _eigenvalues():
     rows, summary = np.eye(6), np.array([2.0, 1.0])
     made, values = np.zeros((3, 6)), np.zeros(3)
     known = (rows[:2], 2.0 * rows[:2], summary, np.eye(2), 2, 1, rows[2:4], np.array([np.inf, 1.0]))
+    known += (np.empty(eigen.work_size(2, 2)),)
     found["kept"] = np.array(eigen.learn(*map(_owned, known), made, values))
     # So dense at the top that a basis is full before it is found.
     crowded = SharpnessTracker(Matrix(np.diag(np.linspace(1, 2, 600) ** 0.1)), tol=1e-10)
     twice = np.array([[1.0, 0.0], [2.0, 0.0]])
-    left = eigen.orthonormalize(twice, 1)
+    left = eigen.orthonormalize(twice, 1, np.empty(4))
     return {**found, "crowded": np.array(crowded.measure().values), "left": np.array(left)}
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -283,3 +285,81 @@ def test_a_story_of_minibatches_says_which_hessian(data):
     assert ", and the full sharpness" in text
     whole = sim.explain(sim.simulate(MODEL, data, **shared)).paragraph
     assert "of the batch" not in whole
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+
+def packed(data, **options):
+    """A sweep of minibatches, its spec, and its runs as a page packs them."""
+    pytest.importorskip("bokeh")
+    from simulator.reporting.cells import pack
+
+    grid(data, batch_size=4, output="s.zarr", **options)
+    dataset, spec, _ = open_store(Path("s.zarr"), "store")
+    chunk = {name: dataset[name].values for name in ("loss", "eta", "sharpness", *CURVES)
+             if name in dataset}  # fmt: skip
+    regions = [(tuple(slice(0, n) for n in spec.shape), chunk)]
+    return spec, pack(dataset.drop_dims("step").load(), spec, data, regions)
+
+
+def test_a_page_has_every_curve_and_the_story_of_a_run(data):
+    cells = packed(data, measure=ALL, batch_every=3)[-1]
+    columns, first = cells.curves.columns, cells.curves.first
+    for place in (0, 1):
+        run = sim.simulate(
+            MODEL, data, schedule=sim.Warmup(0.0, (0.5, 2.0)[place], 4), steps=24, measure=ALL,
+            batch_size=4, batch_every=3, sharpness_every=16, sharpness_tol=1e-3,
+        )  # fmt: skip
+        rows = slice(first[place], first[place + 1])
+        step = columns["step"][rows].astype(int)
+        for name in CURVES:
+            if name != "batch_sharpness_error":
+                shown = columns[name][rows]
+                np.testing.assert_allclose(shown, getattr(run, name)[step], rtol=1e-6)
+                assert np.isfinite(shown).any()
+        assert cells.words[place] == sim.explain(run).paragraph
+        assert "The sharpness is that of the batch" in cells.words[place]
+
+
+def test_the_script_of_a_page_shows_the_curves_of_the_chosen_run(data):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node")
+    spec, cells = packed(data, measure=("sharpness", "directional", "batch"), batch_every=3)
+    from simulator import reporting
+
+    columns, first = cells.curves.columns, cells.curves.first
+    names = ("directional_sharpness", "batch_sharpness")
+    known = {
+        "menus": [{"value": v, "options": [[v, v]], "name": "n"} for v in "0010"],
+        "of": {"value": "all"}, "shape": list(spec.shape), "sheets": 1, "shown": {}, "every": {},
+        "x_edges": [0, 1, 2], "y_edges": [0, 1], "outline": {},
+        "cells": {"data": {"row": first.tolist(), "span": cells.spans.first.tolist(),
+                           "words": cells.words,
+                           **{k: v.tolist() for k, v in cells.frame.items()}}},
+        "curves": {"data": {k: v.astype(float).tolist() for k, v in columns.items()}},
+        "all_spans": {"data": {k: v.tolist() for k, v in cells.spans.columns.items()}},
+        "colors": ["a", "b"], "numbers": {"data": {}}, "curve": {}, "measured": {}, "spans": {},
+        "beside": {name: {} for name in names}, "over_eta": [2], "decay": [0],
+        "ranges": {name: {} for name in ("step", "loss", "sharpness", "eta")},
+    }  # fmt: skip
+    script = Path(reporting.__file__).with_name("choose.js").read_text()
+    program = (
+        "const document = { getElementById: () => ({}), querySelectorAll: () => [] }\n"
+        f"const given = {json.dumps(known)}\n"
+        f"new Function('document', ...Object.keys(given), {json.dumps(script)})"
+        "(document, ...Object.values(given))\n"
+        "console.log(JSON.stringify({ beside: given.beside, curve: given.curve.data }))"
+    ).replace("NaN", "null")
+    Path("page.js").write_text(program)
+    shown = json.loads(subprocess.check_output([node, "page.js"], text=True))
+    rows = slice(first[1], first[2])
+    for name in names:
+        values = columns[name][rows]
+        positive = np.isfinite(values) & (values > 0)
+        found = shown["beside"][name]["data"]
+        np.testing.assert_allclose(found[name], values[positive], rtol=1e-6)
+        np.testing.assert_allclose(found["step"], columns["step"][rows][positive])
+    limits = [value for value in shown["curve"]["step_threshold"] if value is not None]
+    assert limits[-1] == pytest.approx(2 / 2.0, rel=1e-6)

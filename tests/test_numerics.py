@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 import simulator
 from simulator.numerics.jit import kernel
@@ -67,11 +68,35 @@ def test_the_decorator_keeps_nan_and_infinity():
         assert np.isnan(quotient(np.float64(0.0), np.float64(0.0)))
 
 
+def test_views_and_products_are_not_compiled_for_arrays_in_another_order():
+    """They would read the wrong numbers, without a check."""
+    from simulator.numerics.linalg import dot
+    from simulator.numerics.views import matrix
+
+    @kernel
+    def first(array):
+        return matrix(array, 0, 1, 1)[0, 0]
+
+    @kernel
+    def square(array):
+        return dot(array, array)
+
+    a = np.arange(6.0).reshape(2, 3)
+    assert (first(a), square(a[1])) == (0.0, 50.0)
+    for call, array in ((first, a.T), (square, a[:, 1])):
+        with pytest.raises(TypingError, match="C order"):
+            call(array)
+
+
 def test_a_nan_passes_through_every_activation():
     from simulator.numerics.activations import CODES, activate
 
+    @kernel
+    def activated(code, h, slope, bend):
+        activate(code, h, slope, bend, 1.0)
+
     for code in CODES.values():
         h, slope, bend = np.array([[np.nan, 1.0]] * 3)
-        activate(code, h, slope, bend)
+        activated(code, h, slope, bend)
         assert np.isnan(h[0])
         assert np.isfinite(h[1])

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import sys
+import time
 from contextlib import redirect_stdout
 from pathlib import Path
 from threading import Thread
@@ -15,6 +16,7 @@ from click.shell_completion import ShellComplete
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numba.core import event
 from program import GRID, NETWORK, QUADRATIC
 
 import simulator as sim
@@ -123,11 +125,71 @@ def test_quiet_can_be_a_config_and_says_nothing_of_the_compiler(run, capsys):
     with click.Context(warmup.commands["run"]) as ctx:
         terminal.set_quiet(ctx, None, True)
         terminal.announce_compilation()
+        _compile()
         terminal.note("chatter")
         terminal.report("needed")
     assert capsys.readouterr().err == "needed\n"
     Path("quiet.toml").write_text("quiet = true\nlive = true")
     assert run(f"{RUN} --config quiet.toml").err == ""
+
+
+def _compile(*nested):
+    """What Numba sends when it compiles a kernel, and kernels that it calls."""
+    with event.trigger_event("numba:compile"):
+        for inner in nested:
+            _compile(*inner)
+
+
+def test_a_line_says_which_kernel_is_compiled_and_is_erased(monkeypatch):
+    """Kernels that kernels call are not counted; other lines do not run into it."""
+    erase = f"\r{ESCAPE}[2K"
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", screen := Terminal())
+        with click.Context(warmup):
+            terminal.announce_compilation()
+            _compile()
+            with event.trigger_event("numba:compile"):
+                _compile([], [[]])
+                terminal.report("note")
+            _compile()
+        _compile()
+    line = "compiling kernel {}, once on this machine"
+    assert screen.getvalue() == (
+        f"{line.format(1)}{erase}{line.format(2)}{erase}note\n{line.format(3)}{erase}"
+    )
+
+
+def test_a_bar_says_which_kernel_is_compiled(monkeypatch):
+    """In threads, one after another; the bar is all that draws."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", screen := Terminal())
+        with click.Context(warmup):
+            terminal.announce_compilation()
+            with terminal.progress(2) as on_progress:
+                for _ in range(3):
+                    thread = Thread(target=_compile)
+                    with event.trigger_event("numba:compile"):
+                        thread.start()
+                        thread.join()
+                on_progress(1)
+                time.sleep(0.6)
+                with event.trigger_event("numba:compile"):
+                    time.sleep(0.6)
+    drawn = screen.getvalue()
+    assert "compiling kernel 4, once on this machine" in drawn
+    assert not re.search(r"(^|\n|2K)compiling", drawn)
+    assert all(len(line) <= 80 for line in re.split(r"\r|\n", click.unstyle(drawn)))
+
+
+def test_without_a_terminal_compiling_is_said_once_and_then_now_and_then(monkeypatch, capsys):
+    with click.Context(warmup):
+        terminal.announce_compilation()
+        for _ in range(3):
+            _compile([])
+        monkeypatch.setattr(terminal, "_LINE_EVERY_SECONDS", -1.0)
+        _compile()
+    first = "Compiling kernels: once on this machine, later commands load them.\n"
+    assert capsys.readouterr().err == f"{first}Compiling kernel 4.\n"
 
 
 def test_bars_are_for_terminals_and_not_for_the_quiet(run, monkeypatch):

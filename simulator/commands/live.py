@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from simulator.commands.stopping import interruptible
-from simulator.commands.terminal import drawing_obstacle, report
+from simulator.commands.terminal import drawing_obstacle, report, status_shown_by
 
 if TYPE_CHECKING:
     from simulator.training import Snapshot
@@ -57,6 +57,7 @@ def drawing() -> Iterator[Callable[[Snapshot], None]]:
                 return
             if not last:
                 # Not before the first step: until then a compiler may have something to say.
+                screen.enter_context(status_shown_by(lambda text: None))
                 screen.enter_context(live)
             text = Text.from_ansi(picture(snapshot, console.width, console.height), no_wrap=True)
             live.update(text, refresh=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +22,7 @@ from simulator.commands.run_forked import CHANGES, run_forked
 from simulator.commands.run_several import run_several
 from simulator.commands.specs import spec_of
 from simulator.commands.terminal import announce_compilation, emit, marked, note, shares, typed
+from simulator.measures import CURVES
 
 if TYPE_CHECKING:
     from simulator.runs import Run
@@ -48,27 +50,9 @@ _WITH_REPLAY = {
 @options.dtype_option(varies=True)
 @option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Do a run of this store again, bit for bit.")  # fmt: skip
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of --replay.")
-@option(
-    "execution",
-    "--fork-at",
-    type=int,
-    metavar="STEP",
-    help="Do the run again with something changed from this step on, and draw both.",
-)
-@option(
-    "execution",
-    "--fork-eta",
-    type=float,
-    metavar="FACTOR",
-    help="Factor on every learning rate of the fork.",
-)
-@option(
-    "execution",
-    "--fork-batch-size",
-    type=BatchSize(),
-    metavar="INTEGER|full",
-    help="Samples that an update of the fork sees.",
-)
+@option("execution", "--fork-at", type=int, metavar="STEP", default_text="none", help="Do the run again with something changed from this step on, and draw both.")  # fmt: skip
+@option("execution", "--fork-eta", type=float, metavar="FACTOR", default_text="1", help="Factor on every learning rate of the fork.")  # fmt: skip
+@option("execution", "--fork-batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="as before", help="Samples that an update of the fork sees.")  # fmt: skip
 @option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
 @option("output", "--live", is_flag=True, help="Draw loss and sharpness in the terminal while it trains.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="none", help="Keep the run and its curves in a store.")  # fmt: skip
@@ -196,6 +180,11 @@ def _report(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any
     click.echo(f"Sharpness      {_from_to(result, 'sharpness', spec.preconditions)}")
     if spec.preconditions:
         click.echo(f"  of P^-1 H    {_from_to(result, 'preconditioned_sharpness', False)}")
+    for name in CURVES:
+        if (late := found.get(f"{CURVES[name][0]}_late")) is not None:
+            click.echo(f"{f'  {name}':14} {late:.3g} times 2 / eta, median over the last quarter")
+    if (rises := found.get("rises", math.nan)) == rises:
+        click.echo(f"Rises          {rises:.1%} of the updates raised the loss that they saw")
     if result.n_unconverged:
         note(
             f"{result.n_unconverged} measurements of the sharpness did not converge: the true "

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from typing import Any
 
 import click
@@ -19,7 +20,7 @@ from simulator.checks import printable
 
 __all__ = [
     "announce_compilation", "drawing_obstacle", "emit", "marked", "note", "progress", "report",
-    "set_quiet", "shares", "typed", "without_color",
+    "set_quiet", "shares", "status_shown_by", "typed", "without_color",
 ]  # fmt: skip
 
 _QUIET = "warmup.quiet"
@@ -33,8 +34,46 @@ _COLORS = {
 _LINE_EVERY_SECONDS = 30.0
 
 
+class _StatusLine:
+    """What goes on now, in the last line of a terminal; it is replaced, and erased when over."""
+
+    _drawn = False
+
+    def show(self, text: str) -> None:
+        self.erase()
+        if text:
+            room = get_terminal_size().columns - 1
+            sys.stderr.write(printable(text, 10_000)[:room])
+            sys.stderr.flush()
+            self._drawn = True
+
+    def erase(self) -> None:
+        """Make room for another line."""
+        if self._drawn:
+            self._drawn = False
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+
+
+_status = _StatusLine()
+_show_status: Callable[[str], None] = _status.show
+
+
+@contextmanager
+def status_shown_by(show: Callable[[str], None]) -> Iterator[None]:
+    """Hand the status to what draws on the terminal in this block."""
+    global _show_status
+    _status.erase()
+    before, _show_status = _show_status, show
+    try:
+        yield
+    finally:
+        _show_status = before
+
+
 def report(message: str = "") -> None:
     """A line for the person, on stderr."""
+    _status.erase()
     # By name: click's own stderr would bypass the one that keeps lines above a bar.
     click.echo(printable(message, 10_000), file=sys.stderr)
 
@@ -96,24 +135,43 @@ def _plain(value: Any) -> Any:
 
 
 def announce_compilation() -> None:
-    """Say so when the current command begins to wait for the compiler, if it ever does."""
+    """Say which kernel the current command compiles, as long as it waits for the compiler.
+
+    How many there will be is not known: each is compiled when it is first called.
+    """
     if _is_quiet():
         return
     from numba.core import event
 
-    class Once(event.Listener):  # type: ignore[misc]
-        said = False
+    lines = drawing_obstacle() is not None
+
+    class Counting(event.Listener):  # type: ignore[misc]
+        """Numba lets one thread compile at a time; kernels within kernels are not counted."""
+
+        kernels, depth, last = 0, 0, -math.inf
 
         def on_start(self, event: Any) -> None:
-            if not self.said:
-                self.said = True
-                report("Compiling kernels: once on this machine, up to half a minute.")
+            self.depth += 1
+            if self.depth > 1:
+                return
+            self.kernels += 1
+            if not lines:
+                _show_status(f"compiling kernel {self.kernels}, once on this machine")
+            elif time.monotonic() - self.last > _LINE_EVERY_SECONDS:
+                self.last = time.monotonic()
+                report(
+                    f"Compiling kernel {self.kernels}."
+                    if self.kernels > 1
+                    else "Compiling kernels: once on this machine, later commands load them."
+                )
 
         def on_end(self, event: Any) -> None:
-            """It has compiled."""
+            self.depth -= 1
+            if self.depth == 0 and not lines:
+                _show_status("")
 
     # Numba sends this event when it compiles, and not when it finds a kernel compiled.
-    listening = event.install_listener("numba:compile", Once())
+    listening = event.install_listener("numba:compile", Counting())
     click.get_current_context().with_resource(listening)
 
 
@@ -137,11 +195,11 @@ def progress(total: int, what: str = "runs") -> Iterator[Callable[[int], None]]:
     lines = drawing_obstacle() is not None and not quiet
     console = Console(stderr=True, no_color=click.get_current_context().color is False)
     with Progress(
-        "{task.percentage:3.0f} %", BarColumn(), "{task.completed}/{task.total} " + what,
-        TimeElapsedColumn(), "<", TimeRemainingColumn(), console=console, transient=True,
-        disable=quiet or lines, redirect_stdout=False, refresh_per_second=4,
-    ) as bar:  # fmt: skip
-        bar.add_task(what, total=total)
+        "{task.percentage:3.0f} %", BarColumn(20), "{task.completed}/{task.total} " + what,
+        TimeElapsedColumn(), "<", TimeRemainingColumn(), "{task.description}", console=console,
+        transient=True, disable=quiet or lines, redirect_stdout=False, refresh_per_second=4,
+    ) as bar, status_shown_by(lambda text: bar.update(task.id, description=text)):  # fmt: skip
+        bar.add_task("", total=total)
         (task,) = bar.tasks
         if not bar.disable:
             # A process that is killed must not leave the terminal without its cursor.

@@ -131,8 +131,11 @@ class RitzSolver:
         self._images = np.empty_like(self._basis)
         self._gram = np.zeros((rows, rows), dtype=dtype)
         self._values, self._vectors = np.zeros(rows, dtype=dtype), np.zeros_like(self._gram)
+        self._spare = np.empty(size + rows, dtype=dtype)
+        kept = min(held + _MORE, size)
+        self._work = np.empty(eigen.work_size(rows, kept), dtype=dtype)
         # Newest first. The third is where the next one is made.
-        self._models = [_Nearby(min(held + _MORE, size), size, dtype) for _ in range(3)]
+        self._models = [_Nearby(kept, size, dtype) for _ in range(3)]
 
     @property
     def leading(self) -> Array:
@@ -180,15 +183,15 @@ class RitzSolver:
         done, size, spent, rounding = 0, start, start, 0.0
         steps = _LANCZOS_STEPS * min(wanted, 2)
         while True:
-            seen = eigen.ritz(basis, images, gram, values, vectors, done, size)
+            seen = eigen.ritz(basis, images, gram, values, vectors, done, size, self._work)
             if not np.isfinite(seen):
                 return self._nothing(spent)
             rounding, done = max(rounding, seen), size
-            floor = 50 * self._epsilon * max(abs(values[0]), abs(values[size - 1]))
+            floor = 50 * self._epsilon * float(max(abs(values[0]), abs(values[size - 1])))
             first, pending = eigen.unfinished(
                 basis, images, values, vectors, size, wanted, self._tol,
                 _SPARE_IN_SEARCH if search else _SPARE, search, max(floor, _SAFETY * rounding),
-                frame[used:], stale[used:],
+                frame[used:], stale[used:], self._spare,
             )  # fmt: skip
             if not np.isfinite(first):
                 return self._nothing(spent)
@@ -207,9 +210,9 @@ class RitzSolver:
             if search and steps:
                 basis[size] = images[size - 1]
                 steps -= 1
-            if eigen.orthonormalize(basis, size) < 1e-8:
+            if eigen.orthonormalize(basis, size, self._spare) < 1e-8:
                 basis[size] = self._random()
-                eigen.orthonormalize(basis, size)
+                eigen.orthonormalize(basis, size, self._spare)
             product(basis[size], images[size])
             images[size] *= scale
             size, spent = size + 1, spent + 1
@@ -255,7 +258,7 @@ class RitzSolver:
             if near.rows > wanted:
                 basis[wanted] += near.frame[wanted]
         for row in range(start):
-            while eigen.orthonormalize(basis, row) < 1e-8:
+            while eigen.orthonormalize(basis, row, self._spare) < 1e-8:
                 basis[row] = self._random()
         return start, used
 
@@ -270,7 +273,8 @@ class RitzSolver:
         scaled = np.empty(len(new.values), dtype=self._basis.dtype)
         new.rows = eigen.learn(
             self._basis, self._images, self._values, self._vectors, size,
-            min(self._wanted + 1, size), frame, stale, new.frame, scaled,
+            min(self._wanted + 1, size), frame, stale, self._work,
+            new.frame, scaled,
         )  # fmt: skip
         new.values[:] = scaled / scale
         if place is not None:

@@ -68,7 +68,7 @@ def compare(
     tops = [e for c in every if (e := sharpness_extent(c, logarithmic=True)) is not None]
     highest = max((top for _, top in tops), default=np.inf)
     for curves, name, color in zip(every, names, colors, strict=True):
-        step, measured = curves.step, np.isfinite(curves.effective_sharpness)
+        step, measured = curves.step, np.isfinite(curves.shown_sharpness)
         apart = np.diff(np.flatnonzero(measured)).max(initial=1) > 1
         # Of a fork, what is its own: before, it is the other run.
         if curves.forked_at > 0:
@@ -78,7 +78,7 @@ def compare(
         own = step >= curves.forked_at
         loss.plot(step[own], curves.loss[own], color=color, lw=1.4, label=name)
         sharpness.plot(
-            step[measured], curves.effective_sharpness[measured], color=color, lw=1.4,
+            step[measured], curves.shown_sharpness[measured], color=color, lw=1.4,
             marker="." if apart else "",
         )  # fmt: skip
         shown = np.where(curves.threshold <= highest, curves.threshold, np.nan)

@@ -26,11 +26,11 @@ def loss_extent(curves: Trajectory) -> tuple[float, float] | None:
 
 
 def sharpness_extent(curves: Trajectory, *, logarithmic: bool) -> tuple[float, float] | None:
-    """The same of the sharpness that decides, from 0 on a linear axis.
+    """The same of the sharpness that is shown, from 0 on a linear axis.
 
     None where nothing was measured, or nothing above 0.
     """
-    values = _finite(curves.effective_sharpness)
+    values = _finite(curves.shown_sharpness)
     if not values.size:
         return None
     # The threshold starts at infinity where eta starts at 0.

@@ -15,7 +15,7 @@ import numpy as np
 
 from simulator.numerics.elementary import erf, normal
 from simulator.numerics.fused import fma
-from simulator.numerics.jit import kernel
+from simulator.numerics.jit import nested
 from simulator.numerics.precision import tanh
 
 __all__ = [
@@ -35,7 +35,7 @@ def keeps_bend(code: int) -> bool:
     return code > CODES["tanh"]
 
 
-@kernel
+@nested
 def _relu(h: Any, m: float) -> None:
     for i in range(h.size):
         z = m * h[i]
@@ -43,7 +43,7 @@ def _relu(h: Any, m: float) -> None:
         h[i] = 0.0 if z <= 0.0 else z
 
 
-@kernel
+@nested
 def _tanh(h: Any, slope: Any, m: float) -> None:
     for i in range(h.size):
         value, rest = tanh(m * h[i])
@@ -52,7 +52,7 @@ def _tanh(h: Any, slope: Any, m: float) -> None:
         slope[i] = fma(-rest, rest, rest + rest)
 
 
-@kernel
+@nested
 def _erf(h: Any, slope: Any, bend: Any, m: float) -> None:
     for i in range(h.size):
         # Beyond 30 nothing is left of the derivatives: infinity times zero must not be NaN.
@@ -65,7 +65,7 @@ def _erf(h: Any, slope: Any, bend: Any, m: float) -> None:
         bend[i] = -2.0 * z * derivative
 
 
-@kernel
+@nested
 def _gelu(h: Any, slope: Any, bend: Any, m: float) -> None:
     # The exact form z Phi(z), not the tanh approximation of it.
     for i in range(h.size):
@@ -78,7 +78,7 @@ def _gelu(h: Any, slope: Any, bend: Any, m: float) -> None:
         bend[i] = (2.0 - z * z) * density
 
 
-@kernel
+@nested
 def scale(h: Any, m: float) -> None:
     """Multiply by ``m``."""
     if m != 1.0:
@@ -86,8 +86,8 @@ def scale(h: Any, m: float) -> None:
             h[i] *= m
 
 
-@kernel
-def activate(code: int, h: Any, slope: Any, bend: Any, m: float = 1.0) -> None:
+@nested
+def activate(code: int, h: Any, slope: Any, bend: Any, m: float) -> None:
     """Turn ``h`` from z / m into act(z), filling ``slope`` and ``bend`` where they are kept."""
     if code == 0:
         scale(h, m)
@@ -101,7 +101,7 @@ def activate(code: int, h: Any, slope: Any, bend: Any, m: float = 1.0) -> None:
         _gelu(h, slope, bend, m)
 
 
-@kernel
+@nested
 def _gate(dead: float, h: Any, m: float, d: Any) -> None:
     """Multiply by ``m`` where the unit lives, and by ``dead`` elsewhere."""
     # Literals would make float64 of it all.
@@ -110,7 +110,7 @@ def _gate(dead: float, h: Any, m: float, d: Any) -> None:
         d[i] *= less if h[i] <= zero else live
 
 
-@kernel
+@nested
 def turn_back(code: int, h: Any, slope: Any, bend: Any, m: float, d: Any) -> None:
     """Turn ``d`` from dL/dh into m dL/dz, and ``bend`` into bend dL/dh."""
     if code <= 1:
@@ -123,7 +123,7 @@ def turn_back(code: int, h: Any, slope: Any, bend: Any, m: float, d: Any) -> Non
         d[i] *= m * slope[i]
 
 
-@kernel
+@nested
 def along(
     code: int, h: Any, slope: Any, bend: Any, delta: Any, m: float, rz: Any, kept: Any
 ) -> None:
@@ -142,7 +142,7 @@ def along(
             rz[i] *= m * slope[i]
 
 
-@kernel
+@nested
 def back_along(code: int, h: Any, slope: Any, m: float, re: Any, more: Any, rd: Any) -> None:
     """m R{dL/dz} into ``rd``, which holds what `along` kept; R{dL/dh} is ``re`` and ``more``."""
     if code <= 1:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from simulator.numerics.blocks import CHUNK, LANES, empty_rows
-from simulator.numerics.jit import kernel
+from simulator.numerics.jit import kernel, nested
 from simulator.numerics.one_example import STATE_ROWS, advance
 from simulator.numerics.summaries import (
     ROWS,
@@ -131,13 +131,13 @@ def train(
         finish(memory, summary, at, runs, out)
 
 
-@kernel
+@nested
 def _copy(rows: Any, to: Any) -> None:
     for i in range(rows.size):
         to[i] = rows[i]
 
 
-@kernel
+@nested
 def _is_finite(state: Any, n: int, loss: Any) -> bool:
     """Whether every lane still is: an infinite loss may pass, but a NaN stays in the state."""
     wrong = 0
@@ -153,7 +153,7 @@ def _is_finite(state: Any, n: int, loss: Any) -> bool:
     return wrong == 0
 
 
-@kernel
+@nested
 def _load(begin: Any, eta_ends: Any, at: int, runs: int, state: Any, eta_rows: Any) -> None:
     """Initial states and rates; idle lanes do what the last run does."""
     for i in range(LANES):
@@ -163,7 +163,7 @@ def _load(begin: Any, eta_ends: Any, at: int, runs: int, state: Any, eta_rows: A
         eta_rows[i], eta_rows[LANES + i] = eta_ends[0, run], eta_ends[1, run]
 
 
-@kernel
+@nested
 def _are_alike(schedule: Any) -> bool:
     """Whether all runs of a block follow one schedule."""
     other = 0
@@ -172,7 +172,7 @@ def _are_alike(schedule: Any) -> bool:
     return other == 0
 
 
-@kernel
+@nested
 def _lay_out_rates(
     weights: Any,
     schedule: Any,
@@ -215,7 +215,7 @@ def _lay_out_rates(
     return still
 
 
-@kernel
+@nested
 def _retire(
     step: int,
     memory: Any,
@@ -251,7 +251,7 @@ def _retire(
     return alive
 
 
-@kernel
+@nested
 def _draw(
     step: int,
     n: int,
@@ -276,7 +276,7 @@ def _draw(
                     curves[1, row, at + i] = sharpness[k * LANES + i]
 
 
-@kernel
+@nested
 def finish(memory: Any, summary: Any, at: int, runs: int, out: Any) -> None:
     """The memories of all lanes that have not been retired."""
     for row in range(out.shape[0]):

@@ -19,22 +19,24 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.numerics import activations, losses, products
-from simulator.numerics.jit import kernel
+from simulator.numerics.jit import kernel, nested
 from simulator.numerics.losses import LOSSES, loss
+from simulator.numerics.views import matrix, vector
 
 __all__ = ["LOSSES", "forward", "gradient", "hvp", "loss"]
 
 
-@kernel
+@nested
 def _add_to_rows(rows: Any, row: Any) -> None:
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
             rows[i, j] += row[j]
 
 
-@kernel
+@nested
 def _column_sums(rows: Any, out: Any) -> None:
-    out[:] = 0.0
+    for j in range(out.size):
+        out[j] = 0.0
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
             out[j] += rows[i, j]
@@ -58,21 +60,22 @@ def forward(
     h, at, tape = x, 0, 0
     for layer in range(layers):
         fan_in, fan_out = widths[layer], widths[layer + 1]
-        w = theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
+        w = matrix(theta, at, fan_in, fan_out)
         at += fan_in * fan_out
-        end = tape + samples * fan_out
-        z = output if layer == layers - 1 else hidden[tape:end].reshape(samples, fan_out)
+        count = samples * fan_out
+        z = output if layer == layers - 1 else matrix(hidden, tape, samples, fan_out)
         products.forward(h, w, z)
         if bias:
-            _add_to_rows(z, theta[at : at + fan_out])
+            _add_to_rows(z, vector(theta, at, fan_out))
             at += fan_out
+        flat, m = vector(z, 0, count), multipliers[layer]
         if layer == layers - 1:
-            activations.scale(z.reshape(z.size), multipliers[layer])
+            activations.scale(flat, m)
             break
         activations.activate(
-            activation, hidden[tape:end], slope[tape:end], bend[tape:end], multipliers[layer]
+            activation, flat, vector(slope, tape, count), vector(bend, tape, count), m
         )
-        h, tape = z, end
+        h, tape = z, tape + count
 
 
 @kernel
@@ -97,30 +100,29 @@ def gradient(
     samples, layers = x.shape[0], widths.size - 1
     forward(theta, x, widths, multipliers, bias, activation, hidden, slope, bend, output)
 
-    tape = samples * widths[1:layers].sum()
-    at = theta.size
-    d = delta[tape : tape + samples * widths[layers]].reshape(samples, widths[layers])
+    tape, at = delta.size - output.size, theta.size
+    d = matrix(delta, tape, samples, widths[layers])
     value = loss(loss_code, output, y, multipliers[layers - 1], d)
     for layer in range(layers - 1, -1, -1):
         fan_in, fan_out = widths[layer], widths[layer + 1]
         if bias:
             at -= fan_out
-            _column_sums(d, out[at : at + fan_out])
+            _column_sums(d, vector(out, at, fan_out))
         at -= fan_in * fan_out
-        gw = out[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
+        gw = matrix(out, at, fan_in, fan_out)
         if layer == 0:
             products.outer(x, d, 0.0, weights, gw)
             break
-        start = tape - samples * fan_in
-        h = hidden[start:tape]
-        products.outer(h.reshape(samples, fan_in), d, 0.0, weights, gw)
-        w = theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
-        below = delta[start:tape]
-        products.backward(d, w, weights, below.reshape(samples, fan_in))
+        count = samples * fan_in
+        tape -= count
+        products.outer(matrix(hidden, tape, samples, fan_in), d, 0.0, weights, gw)
+        below = matrix(delta, tape, samples, fan_in)
+        products.backward(d, matrix(theta, at, fan_in, fan_out), weights, below)
         activations.turn_back(
-            activation, h, slope[start:tape], bend[start:tape], multipliers[layer - 1], below
-        )
-        d, tape = below.reshape(samples, fan_in), start
+            activation, vector(hidden, tape, count), vector(slope, tape, count),
+            vector(bend, tape, count), multipliers[layer - 1], vector(delta, tape, count),
+        )  # fmt: skip
+        d = below
     return value
 
 
@@ -156,34 +158,35 @@ def hvp(
     h, at, tape = x, 0, 0
     for layer in range(layers):
         fan_in, fan_out = widths[layer], widths[layer + 1]
-        w = theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
-        vw = v[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
+        w = matrix(theta, at, fan_in, fan_out)
+        vw = matrix(v, at, fan_in, fan_out)
         at += fan_in * fan_out
-        end = tape + samples * fan_out
-        rz = routput if layer == layers - 1 else rhidden[tape:end].reshape(samples, fan_out)
+        count = samples * fan_out
+        rz = routput if layer == layers - 1 else matrix(rhidden, tape, samples, fan_out)
+        flat = vector(rz, 0, count)
         products.forward(h, vw, rz)
         if layer > 0:
-            rh = rhidden[tape - samples * fan_in : tape].reshape(samples, fan_in)
-            more = scratch[: samples * fan_out]
-            products.forward(rh, w, more.reshape(samples, fan_out))
-            flat = rz.reshape(more.size)
-            for i in range(more.size):
+            rh = matrix(rhidden, tape - samples * fan_in, samples, fan_in)
+            products.forward(rh, w, matrix(scratch, 0, samples, fan_out))
+            more = vector(scratch, 0, count)
+            for i in range(count):
                 flat[i] += more[i]
         if bias:
-            _add_to_rows(rz, v[at : at + fan_out])
+            _add_to_rows(rz, vector(v, at, fan_out))
             at += fan_out
         m = multipliers[layer]
         if layer == layers - 1:
-            activations.scale(rz.reshape(rz.size), m)
+            activations.scale(flat, m)
             break
         # act''(z) R{z} dL/dh is due on the way back, but R{h} is about to take R{z}'s place.
         activations.along(
-            activation, hidden[tape:end], slope[tape:end], bend[tape:end], delta[tape:end], m,
-            rhidden[tape:end], rdelta[tape:end],
+            activation, vector(hidden, tape, count), vector(slope, tape, count),
+            vector(bend, tape, count), vector(delta, tape, count), m, flat,
+            vector(rdelta, tape, count),
         )  # fmt: skip
-        h, tape = hidden[tape:end].reshape(samples, fan_out), end
+        h, tape = matrix(hidden, tape, samples, fan_out), tape + count
 
-    d = delta[tape : tape + samples * widths[layers]].reshape(samples, widths[layers])
+    d = matrix(delta, tape, samples, widths[layers])
     losses.along(loss_code, output, multipliers[layers - 1], routput)
     rd = routput
     at = theta.size
@@ -191,26 +194,24 @@ def hvp(
         fan_in, fan_out = widths[layer], widths[layer + 1]
         if bias:
             at -= fan_out
-            _column_sums(rd, out[at : at + fan_out])
+            _column_sums(rd, vector(out, at, fan_out))
         at -= fan_in * fan_out
-        hw = out[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
+        hw = matrix(out, at, fan_in, fan_out)
         if layer == 0:
             products.outer(x, rd, 0.0, weights, hw)
             break
-        start = tape - samples * fan_in
-        h = hidden[start:tape].reshape(samples, fan_in)
-        products.outer(h, rd, 0.0, weights, hw)
-        products.outer(rhidden[start:tape].reshape(samples, fan_in), d, 1.0, weights, hw)
-        w = theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
-        vw = v[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
+        count = samples * fan_in
+        tape -= count
+        rh = matrix(rhidden, tape, samples, fan_in)
+        products.outer(matrix(hidden, tape, samples, fan_in), rd, 0.0, weights, hw)
+        products.outer(rh, d, 1.0, weights, hw)
         # R{e} replaces R{h}, whose last use is past; then R{delta} joins act''(z) R{z} e.
-        re, more = rhidden[start:tape], scratch[: samples * fan_in]
-        products.backward(rd, w, weights, re.reshape(samples, fan_in))
-        products.backward(d, vw, weights, more.reshape(samples, fan_in))
-        below = rdelta[start:tape]
+        w, vw = matrix(theta, at, fan_in, fan_out), matrix(v, at, fan_in, fan_out)
+        products.backward(rd, w, weights, rh)
+        products.backward(d, vw, weights, matrix(scratch, 0, samples, fan_in))
         activations.back_along(
-            activation, hidden[start:tape], slope[start:tape], multipliers[layer - 1], re, more,
-            below,
+            activation, vector(hidden, tape, count), vector(slope, tape, count),
+            multipliers[layer - 1], vector(rh, 0, count), vector(scratch, 0, count),
+            vector(rdelta, tape, count),
         )  # fmt: skip
-        rd = below.reshape(samples, fan_in)
-        d, tape = delta[start:tape].reshape(samples, fan_in), start
+        rd, d = matrix(rdelta, tape, samples, fan_in), matrix(delta, tape, samples, fan_in)

@@ -12,19 +12,19 @@ from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import config
+from numba.extending import register_jitable
 
 from simulator.numerics.cache import KernelCache
 
-__all__ = ["inlined", "kernel"]
+__all__ = ["WITHOUT_WRAPPERS", "inlined", "kernel", "nested"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-
-def _compile(function: Function, **options: Any) -> Function:
-    compiled: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    if not config.DISABLE_JIT:  # type: ignore[attr-defined]
-        compiled._cache = KernelCache(function)
-    return cast(Function, compiled)
+_ERROR_MODEL = "numpy"
+# A wrapper that unpacks Python's arguments takes as long to compile as a small kernel does.
+WITHOUT_WRAPPERS: Any = {
+    "error_model": _ERROR_MODEL, "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
+}  # fmt: skip
 
 
 def kernel(function: Function) -> Function:
@@ -34,7 +34,20 @@ def kernel(function: Function) -> Function:
     an infinity, a result to be flagged, and no branch in the loop. No ``fastmath``: it deletes the
     NaN checks that flag divergence, and makes a run's bits depend on what it is batched with.
     """
-    return _compile(function)
+    options: Any = {"error_model": _ERROR_MODEL, "no_cfunc_wrapper": True}
+    compiled: Any = numba.njit(nogil=True, **options)(function)
+    if not config.DISABLE_JIT:  # type: ignore[attr-defined]
+        compiled._cache = KernelCache(function)
+    return cast(Function, compiled)
+
+
+def nested(function: Function, **options: Any) -> Function:
+    """Compile ``function`` as a part of the kernels that call it; Python runs it as Python.
+
+    Its machine code is kept in the files of those kernels.
+    """
+    compilable: Function = register_jitable(**WITHOUT_WRAPPERS, **options)(function)
+    return compilable
 
 
 def inlined(function: Function) -> Function:
@@ -42,4 +55,4 @@ def inlined(function: Function) -> Function:
 
     LLVM leaves a long function out of line, and then the loop around it is not vectorised.
     """
-    return _compile(function, forceinline=True)
+    return nested(function, forceinline=True)

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from simulator.numerics.jit import kernel
+from simulator.numerics.jit import kernel, nested
 from simulator.numerics.precision import exp
+from simulator.numerics.views import vector
 
 __all__ = ["LOSSES", "along", "loss"]
 
 LOSSES = {"mse": 0, "xent": 1}
 
 
-@kernel
+@nested
 def _below_the_top(output: Any, delta: Any) -> None:
     """Each row less its largest number, so that no exponential overflows."""
     samples, outputs = output.shape
@@ -32,7 +33,7 @@ def _below_the_top(output: Any, delta: Any) -> None:
             delta[i, j] = output[i, j] - top
 
 
-@kernel
+@nested
 def _product(x: Any, y: Any) -> float:
     # Four sums, so that an addition need not wait for the one before it.
     a = b = c = d = 0.0
@@ -47,7 +48,7 @@ def _product(x: Any, y: Any) -> float:
     return (a + b) + (c + d)
 
 
-@kernel
+@nested
 def _mse(output: Any, y: Any, m: float, delta: Any) -> float:
     for i in range(delta.size):
         delta[i] = output[i] - y[i]
@@ -58,12 +59,12 @@ def _mse(output: Any, y: Any, m: float, delta: Any) -> float:
     return value
 
 
-@kernel
+@nested
 def _xent(output: Any, y: Any, m: float, delta: Any) -> float:
     samples, outputs = output.shape
     _below_the_top(output, delta)
-    flat = delta.reshape(delta.size)
-    total = -_product(flat, y.reshape(flat.size))
+    flat = vector(delta, 0, delta.size)
+    total = -_product(flat, vector(y, 0, y.size))
     for i in range(flat.size):
         flat[i] = exp(flat[i])
     factor = delta.dtype.type(m / samples)
@@ -85,11 +86,11 @@ def loss(code: int, output: Any, y: Any, m: float, delta: Any) -> float:
     """The loss; m dL/dz goes to ``delta``, and with xent the probabilities replace ``output``."""
     if code == 0:
         size = output.size
-        return _mse(output.reshape(size), y.reshape(size), m, delta.reshape(size))
+        return _mse(vector(output, 0, size), vector(y, 0, size), m, vector(delta, 0, size))
     return _xent(output, y, m, delta)
 
 
-@kernel
+@nested
 def along(code: int, probabilities: Any, m: float, rz: Any) -> None:
     """Turn R{z} into m R{dL/dz}, in place; ``probabilities`` are what `loss` left in ``output``."""
     samples, outputs = rz.shape

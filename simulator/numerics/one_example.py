@@ -19,7 +19,7 @@ import numpy as np
 
 from simulator.numerics.blocks import CHUNK, LANES, UNROLL
 from simulator.numerics.fused import fma
-from simulator.numerics.jit import inlined, kernel
+from simulator.numerics.jit import inlined, nested
 
 __all__ = ["STATE_ROWS", "advance"]
 
@@ -56,7 +56,7 @@ def _move(p: float, q: float, r: float, back: float, on: float) -> Any:
     return p - back, q + on, r
 
 
-@kernel
+@nested
 def _descend_a_chunk(
     state: Any,
     eta: Any,
@@ -88,7 +88,7 @@ def _descend_a_chunk(
                 state[_P + i], state[_Q + i], state[_R + i] = p, q, r
 
 
-@kernel
+@nested
 def advance(
     state: Any,
     eta: Any,

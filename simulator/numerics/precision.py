@@ -10,6 +10,7 @@ from numba.core import types
 from numba.core.extending import overload
 
 from simulator.numerics import elementary, elementary32
+from simulator.numerics.jit import WITHOUT_WRAPPERS
 
 __all__ = ["exp", "tanh"]
 
@@ -20,7 +21,9 @@ def _by_precision(double: Callable[..., Any], single: Callable[..., Any]) -> Cal
     def chosen(x: Any) -> Any:
         return single(x) if isinstance(x, np.float32) else double(x)
 
-    @overload(chosen, jit_options={"forceinline": True, "error_model": "numpy"})
+    options: Any = {**WITHOUT_WRAPPERS, "forceinline": True}
+
+    @overload(chosen, jit_options=options)
     def choose(x: Any) -> Any:
         function = single if x == types.float32 else double
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simulator.numerics.blocks import CHUNK, LANES, UNROLL
-from simulator.numerics.jit import inlined, kernel
+from simulator.numerics.jit import inlined, nested
 
 __all__ = [
     "ROWS", "reset", "watch_all", "watch_each", "watch_first", "watch_last",
@@ -65,7 +65,7 @@ _LOSS_FINAL, _SHARPNESS_FINAL = _AT["loss_final"], _AT["sharpness_final"]
 _DIVERGED = _AT["diverged"]
 
 
-@kernel
+@nested
 def reset(summary: Any) -> None:
     """Before the first update nothing is known."""
     summary[:] = 0.0
@@ -78,7 +78,7 @@ def reset(summary: Any) -> None:
         summary[_DIVERGED + i] = -1.0
 
 
-@kernel
+@nested
 def watch_first(summary: Any, baseline: float, gain: float, loss: Any, sharpness: Any) -> None:
     """Take note of loss and sharpness before any update.
 
@@ -93,7 +93,7 @@ def watch_first(summary: Any, baseline: float, gain: float, loss: Any, sharpness
         summary[_TARGET + i] = reference - gain * abs(reference)
 
 
-@kernel
+@nested
 def watch_last(summary: Any, loss: Any, sharpness: Any) -> None:
     """Take note of loss and sharpness after the last update."""
     for i in range(LANES):
@@ -124,7 +124,7 @@ def _turn(s: float, counted: float, at: float, trend: float, low: float, low_at:
     )
 
 
-@kernel
+@nested
 def watch_all(
     summary: Any,
     eta: Any,
@@ -181,7 +181,7 @@ def watch_all(
             summary[_LOWEST + i], summary[_PEAK + i] = lowest, peak
 
 
-@kernel
+@nested
 def watch_each(
     summary: Any,
     eta: Any,
@@ -221,7 +221,7 @@ def watch_each(
             summary[_RATIO_SINCE + i] = ratio_last if back > 0.0 else ratio_since
 
 
-@kernel
+@nested
 def _note_measurement(
     summary: Any, eta: Any, at: int, per_sharpness: float, trend: float, sharpness: Any
 ) -> None:
@@ -246,7 +246,7 @@ def _note_measurement(
         summary[_RATIO_LAST + i] = ratio
 
 
-@kernel
+@nested
 def watch_late(
     summary: Any,
     eta: Any,
@@ -279,7 +279,7 @@ def watch_late(
             _note_late_ratio(summary, eta, k, per_sharpness, sharpness)
 
 
-@kernel
+@nested
 def _note_late_loss(summary: Any, before: int, loss: Any) -> None:
     """Note the loss of one update; ``before`` is where the one before stands, or negative."""
     for i in range(LANES):
@@ -291,7 +291,7 @@ def _note_late_loss(summary: Any, before: int, loss: Any) -> None:
         summary[_RISES + i] = rises + 1.0 if x > previous else rises
 
 
-@kernel
+@nested
 def _note_late_ratio(summary: Any, eta: Any, k: int, per_sharpness: float, sharpness: Any) -> None:
     """Note the measurement before update ``k`` of the chunk."""
     at, before = k * LANES, (k - 1) * LANES
@@ -307,7 +307,7 @@ def _note_late_ratio(summary: Any, eta: Any, k: int, per_sharpness: float, sharp
         summary[_LATE_SHARPNESS_MIN + i] = s if s < lowest else lowest
 
 
-@kernel
+@nested
 def _watch_late_chunk(
     summary: Any, eta: Any, per_sharpness: float, loss: Any, sharpness: Any
 ) -> None:

@@ -13,16 +13,18 @@ from simulator.arrays import Array
 from simulator.data import Data
 from simulator.events import Events, explain
 from simulator.figures.extent import loss_extent, sharpness_extent
+from simulator.measures import CURVES
 from simulator.regimes import NATURAL_PHASES, OUTCOMES
 from simulator.reporting.decimate import rows_to_keep
 from simulator.sweeps.layout import STATUS, VARIABLES, Chunk, same_value, variables
 from simulator.sweeps.spec import Region, Spec
+from simulator.training.batches import Batches
 from simulator.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Cells", "Packed", "numbers", "pack"]
+__all__ = ["Cells", "Packed", "numbers", "pack", "shown_curves"]
 
 # Of all curves together, so that a page of 2200 runs stays below 5 MB; and the least of a run.
 _MOST_ROWS, _LEAST_ROWS = 88_000, 16
@@ -134,7 +136,14 @@ def pack(
     ends = [f"{name}_{end}" for name in ("loss", "sharpness", "eta") for end in ("low", "high")]
     cells = Cells(
         words=_words(dataset, status),
-        curves=Packed(spec.cells, step=_whole(spec), loss="f4", sharpness="f4", eta="f4"),
+        curves=Packed(
+            spec.cells,
+            step=_whole(spec),
+            loss="f4",
+            sharpness="f4",
+            eta="f4",
+            **dict.fromkeys(shown_curves(spec), "f4"),
+        ),
         spans=Packed(spec.cells, start=_whole(spec), end=_whole(spec), kind="u1"),
         frame={name: np.full(spec.cells, np.nan) for name in ("rows", *ends)},
         threshold=blank,
@@ -158,8 +167,8 @@ def pack(
                     continue
                 final = float(dataset["loss_final"].values[cell])
                 which = cell[: len(spec.over)]
-                seen = _curves(parts[which], chunk, offset, final, constants[which])
-                _put(cells, flat, seen, most)
+                seen = _curves(parts[which], data, chunk, offset, final, constants[which])
+                _put(cells, flat, seen, most, shown_curves(spec))
                 cells.runs += 1
                 cells.other += not all(
                     same_value(chunk[name][offset], dataset[name].values[cell])
@@ -167,6 +176,11 @@ def pack(
                     if name in chunk
                 )
     return cells
+
+
+def shown_curves(spec: Spec) -> list[str]:
+    """The curves beside the sharpness, one for each measure of the sweep."""
+    return [CURVES[name][0] for name in spec.measure if name in CURVES]
 
 
 def _whole(spec: Spec) -> str:
@@ -187,7 +201,12 @@ def _words(dataset: xr.Dataset, status: Array) -> list[str]:
 
 
 def _curves(
-    spec: Spec, chunk: Chunk, at: tuple[int, ...], final: float, constant: float | None
+    spec: Spec,
+    data: Data | None,
+    chunk: Chunk,
+    at: tuple[int, ...],
+    final: float,
+    constant: float | None,
 ) -> Trajectory:
     loss = chunk["loss"][at]
     conditioned = chunk.get("preconditioned_sharpness")
@@ -200,10 +219,12 @@ def _curves(
         limit=spec.optimizer.limit,
         loss_final=final,
         constant_loss=constant,
+        updates_per_epoch=Batches(data.samples if data else 0, spec.batch_size, 0).per_epoch,
+        **{name: chunk[name][at] for names in CURVES.values() for name in names if name in chunk},
     )
 
 
-def _put(cells: Cells, at: int, curves: Trajectory, most: int) -> None:
+def _put(cells: Cells, at: int, curves: Trajectory, most: int, shown: list[str]) -> None:
     story = explain(curves)
     events = story.events
     cells.words[at] = story.paragraph
@@ -212,9 +233,10 @@ def _put(cells: Cells, at: int, curves: Trajectory, most: int) -> None:
         curve[:end] for curve in (curves.loss, curves.effective_sharpness, curves.eta)
     )
     top = 1.08 * float(eta.max())
+    beside = {name: getattr(curves, name)[:end] for name in shown}
     extents = {
         "loss": loss_extent(curves),
-        "sharpness": sharpness_extent(curves, logarithmic=True),
+        "sharpness": _curvature_extent(curves, beside.values()),
         "eta": (0.0, top),
     }
     heights = [
@@ -222,12 +244,16 @@ def _put(cells: Cells, at: int, curves: Trajectory, most: int) -> None:
         _height(np.log10(sharpness), extents["sharpness"]),
         _height(np.log10(curves.threshold[:end]), extents["sharpness"]),
         eta / top,
+        *(_height(np.log10(curve), extents["sharpness"]) for curve in beside.values()),
     ]
     peaks = [catapult.peak for catapult in events.catapults]
     rows = rows_to_keep(heights, most, [*peaks, *_ends(loss), *_ends(sharpness)])
     cells.curves.put(
-        at, step=rows, loss=np.log10(loss[rows]), sharpness=np.clip(sharpness, -3e38, 3e38)[rows],
-        eta=eta[rows],
+        at, step=rows, loss=np.log10(loss[rows]), eta=eta[rows],
+        **{
+            name: np.clip(curve, -3e38, 3e38)[rows]
+            for name, curve in {"sharpness": sharpness, **beside}.items()
+        },
     )  # fmt: skip
     spans = _spans(events)
     cells.spans.put(at, start=spans[:, 0], end=spans[:, 1], kind=spans[:, 2])
@@ -236,6 +262,20 @@ def _put(cells: Cells, at: int, curves: Trajectory, most: int) -> None:
         if extent is not None:
             cells.frame[f"{name}_low"][at], cells.frame[f"{name}_high"][at] = extent
     cells.threshold[at] = curves.threshold[end - 1]
+
+
+def _curvature_extent(curves: Trajectory, beside: Iterable[Array]) -> tuple[float, float] | None:
+    """Lowest and highest curvature to show; of curves beside the sharpness what is typical."""
+    extents = [sharpness_extent(curves, logarithmic=True)]
+    for curve in beside:
+        positive = curve[(curve > 0) & np.isfinite(curve)]
+        if positive.size:
+            low, high = np.quantile(positive, [0.02, 0.95])
+            extents.append((0.5 * float(low), 1.6 * float(high)))
+    known = [extent for extent in extents if extent is not None]
+    if not known:
+        return None
+    return min(low for low, _ in known), max(high for _, high in known)
 
 
 def _height(logs: Array, extent: tuple[float, float] | None) -> Array:

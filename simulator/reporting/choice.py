@@ -83,7 +83,8 @@ def connect(
             "cells": ColumnDataSource(whole), "curves": ColumnDataSource(cells.curves.columns),
             "all_spans": ColumnDataSource(cells.spans.columns), "colors": [EDGE, CATAPULT],
             "numbers": ColumnDataSource({name: of for name, (_, of) in numbers.items()}),
-            "curve": panel.curve, "measured": panel.measured, "spans": panel.spans,
+            "curve": panel.curve, "measured": panel.measured, "beside": panel.beside,
+            "spans": panel.spans,
             "ranges": {
                 "step": panel.figures["eta"].x_range,
                 **{name: plot.y_range for name, plot in panel.figures.items()},

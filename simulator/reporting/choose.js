@@ -27,14 +27,21 @@ const [from, to] = [cells.data.row[cell], cells.data.row[cell + 1]]
 const [step, log_loss, sharpness, eta] =
   ["step", "loss", "sharpness", "eta"].map((name) => part(curves.data[name], from, to))
 const frame = (name) => cells.data[name][cell]
+const visible = (bound) => (bound <= frame("sharpness_high") ? bound : NaN)
 curve.data = {
   step, eta,
   loss: log_loss.map((power) => 10 ** power),
   threshold: eta.map((rate) => over_eta[part_of_store] / rate - decay[part_of_store])
-    .map((borne) => (borne <= frame("sharpness_high") ? borne : NaN)),
+    .map(visible),
+  step_threshold: eta.map((rate) => 2 / rate).map(visible),
 }
 const seen = step.map((_, row) => row).filter((row) => Number.isFinite(sharpness[row]))
 measured.data = { step: seen.map((row) => step[row]), sharpness: seen.map((row) => sharpness[row]) }
+for (const [name, source] of Object.entries(beside)) {
+  const values = part(curves.data[name], from, to)
+  const rows = step.map((_, row) => row).filter((row) => values[row] > 0 && Number.isFinite(values[row]))
+  source.data = { step: rows.map((row) => step[row]), [name]: rows.map((row) => values[row]) }
+}
 const [first, last] = [cells.data.span[cell], cells.data.span[cell + 1]]
 spans.data = {
   start: part(all_spans.data.start, first, last), end: part(all_spans.data.end, first, last),

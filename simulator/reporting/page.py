@@ -179,7 +179,7 @@ def _notes(dataset: xr.Dataset, spec: Spec, cells: Cells, curves: bool) -> list[
         notes.append(
             f"The store has no curves: its {cells.runs} runs were done again for this page; {same}."
         )
-    if not spec.sharpness_every:
+    if not spec.follows_sharpness:
         notes.append("The sharpness was not measured.")
     elif spec.sharpness_every > 1:
         notes.append(f"The sharpness was measured before every {spec.sharpness_every}th update.")

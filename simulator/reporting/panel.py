@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simulator.figures.palette import ETA, LOSS, SHARPNESS, THRESHOLD
+from simulator.figures.palette import (
+    BATCH,
+    CRITICAL,
+    DIRECTIONAL,
+    ETA,
+    FULL,
+    INTERACTION,
+    LOSS,
+    SHARPNESS,
+    THRESHOLD,
+)
+from simulator.limits import STEP_LIMIT
+from simulator.reporting.cells import shown_curves
 from simulator.sweeps.spec import Spec
 
 if TYPE_CHECKING:
@@ -15,17 +27,29 @@ if TYPE_CHECKING:
 __all__ = ["Panel", "draw_panel", "threshold_formula"]
 
 
+# Colour, and whether its values are joined by a line.
+_BESIDE = {
+    "directional_sharpness": (DIRECTIONAL, False),
+    "critical_sharpness": (CRITICAL, False),
+    "batch_sharpness": (BATCH, True),
+    "full_sharpness": (FULL, True),
+    "gradient_noise_interaction": (INTERACTION, True),
+}
+
+
 @dataclass
 class Panel:
     """The figures, and the sources that a choice fills.
 
-    ``curve`` has step, loss, eta and threshold; ``measured`` step and sharpness, where it was
-    measured; ``spans`` left and right; ``end`` the step of a divergence.
+    ``curve`` has step, loss, eta, threshold and step_threshold, which is 2 / eta; ``measured`` step
+    and sharpness, where it was measured, and ``beside`` the same of other curvatures, by name;
+    ``spans`` left and right; ``end`` the step of a divergence.
     """
 
     figures: dict[str, figure]
     curve: ColumnDataSource
     measured: ColumnDataSource
+    beside: dict[str, ColumnDataSource]
     spans: ColumnDataSource
     layout: UIElement
 
@@ -36,9 +60,12 @@ def draw_panel(spec: Spec) -> Panel:
     from bokeh.models import ColumnDataSource, HoverTool, Range1d
     from bokeh.plotting import figure
 
-    columns = ("step", "loss", "eta", "threshold")
+    columns = ("step", "loss", "eta", "threshold", "step_threshold")
     curve = ColumnDataSource({name: [] for name in columns}, name="curve")
     measured = ColumnDataSource({"step": [], "sharpness": []}, name="measured")
+    beside = {
+        name: ColumnDataSource({"step": [], name: []}, name=name) for name in shown_curves(spec)
+    }
     spans = ColumnDataSource({"start": [], "end": [], "color": []}, name="spans")
     steps = Range1d(0, spec.steps)
     labels = {
@@ -73,6 +100,18 @@ def draw_panel(spec: Spec) -> Panel:
     _line(figures["sharpness"], "sharpness", measured, SHARPNESS)
     if spec.sharpness_every != 1:
         figures["sharpness"].scatter("step", "sharpness", source=measured, color=SHARPNESS, size=4)
+    for name, source in beside.items():
+        # Values of single updates are dots, means and eigenvalues are joined.
+        color, joined = _BESIDE[name]
+        shared = {"source": source, "color": color, "legend_label": name.replace("_", " ")}
+        figures["sharpness"].scatter("step", name, size=4, **shared)
+        if joined:
+            figures["sharpness"].line("step", name, **shared)
+    if any(part.optimizer.limit != STEP_LIMIT for _, part in spec.parts()) and beside:
+        figures["sharpness"].line(
+            "step", "step_threshold", source=curve, color=THRESHOLD, line_dash="dotted",
+            legend_label="2 / eta",
+        )  # fmt: skip
     thresholds = " or ".join(dict.fromkeys(threshold_formula(part) for _, part in spec.parts()))
     figures["sharpness"].line(
         "step", "threshold", source=curve, color=THRESHOLD, line_width=1.6, line_dash="dashed",
@@ -91,7 +130,7 @@ def draw_panel(spec: Spec) -> Panel:
         [[plot] for plot in figures.values()], sizing_mode="stretch_width",
         toolbar_location="above", toolbar_options={"logo": None},
     )  # fmt: skip
-    return Panel(figures, curve, measured, spans, layout)
+    return Panel(figures, curve, measured, beside, spans, layout)
 
 
 def threshold_formula(spec: Spec) -> str:
