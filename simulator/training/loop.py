@@ -288,14 +288,16 @@ def _train(
         if choose is not None:
             probe.at(step, theta, record.gradient, loss, record.decisive)
             eta[step:] = choose(probe)
-        record.of_the_step_at(step, float(eta[step]))
+        alone = batches.full and choose is None and look is None
+        still = alone and rule.is_stationary(record.gradient)
+        update = rule.advance(theta, record.gradient, step + 1)
+        record.of_the_step_at(step, update, float(eta[step]))
         if look is not None:
             look(step)
-        alone = batches.full and choose is None and look is None
-        if alone and rule.is_stationary(record.gradient):
+        if still:
             # A dead network: no update will ever move it, so every step left repeats this one.
             record.repeat(step)
             break
-        rule.step(theta, record.gradient, eta[step], step + 1)
+        rule.descend(theta, update, eta[step])
         record.saw_after(step, theta)
     return -1
