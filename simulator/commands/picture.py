@@ -48,7 +48,7 @@ def picture(snapshot: Snapshot, width: int, height: int) -> str:
     ]  # fmt: skip
     name = _of_the_step(snapshot)
     if name is not None:
-        layers[:1] = [layer(snapshot.threshold_of_the_step, _THRESHOLD, "╌"), *layers[:1]]
+        layers[:1] = [layer(snapshot.step_threshold, _THRESHOLD, "╌"), *layers[:1]]
         layers[2:2] = [layer(snapshot.measured[name], _STEP)]
     lines += [_titled(_legend(name))]
     lines += _panel(layers, steps, columns, rows)
@@ -80,7 +80,7 @@ def _numbers(snapshot: Snapshot) -> str:
     )
     if name is None:
         return text
-    last, limit = _last(snapshot.measured[name][: at + 1]), float(snapshot.threshold_of_the_step[at])
+    last, limit = _last(snapshot.measured[name][: at + 1]), float(snapshot.step_threshold[at])
     return f"{text}  {name.replace('_', ' ')} {last} (2 / eta {limit:.4g})"
 
 

@@ -53,6 +53,6 @@ class Snapshot(NamedTuple):
         return self.limit.sharpness(self.eta)
 
     @property
-    def threshold_of_the_step(self) -> Array:
+    def step_threshold(self) -> Array:
         """2 / eta, shape (steps,): the threshold of directional, critical and batch sharpness."""
         return STEP_LIMIT.sharpness(self.eta)
