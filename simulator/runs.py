@@ -102,9 +102,6 @@ class Run(Trajectory):
     batch_sharpness, batch_sharpness_error : array, shape (steps,), or None
     full_sharpness, gradient_noise_interaction : array, shape (steps,), or None
         See `Trajectory`; NaN where not measured, None where not asked for.
-    step_threshold : array, shape (steps,)
-        2 / eta, which directional, critical and batch sharpness are compared with, whatever the
-        optimizer.
     seconds : mapping
         What it took: ``compile`` (or load kernels from the cache), ``curvature``, and ``step``, all
         else. Runs that go side by side measure and step in one pass, which counts as ``step``.

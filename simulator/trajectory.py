@@ -114,7 +114,10 @@ class Trajectory:
 
     @property
     def step_threshold(self) -> Array:
-        """2 / eta (rows,): the threshold of all curvatures along the step; infinite at eta = 0."""
+        """2 / eta (rows,): what directional, critical and batch sharpness are compared with.
+
+        Whatever the optimizer; infinite at eta = 0.
+        """
         return STEP_LIMIT.sharpness(self.eta)
 
     @property

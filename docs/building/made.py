@@ -95,6 +95,7 @@ def commands():
 
 def store():
     """The variables of a store."""
+    from simulator.measures import CURVES as CURVES_OF
     from simulator.sweeps.layout import CURVES, STATUS, VARIABLES
 
     lines = ["| variable | type | unit | meaning | where |", "|---|---|---|---|---|"]
@@ -102,7 +103,9 @@ def store():
         "": "always", "classes": "data with classes", "test": "data with a test split",
         "classes test": "classes and a test split", "preconditioner": "adaptive optimizers",
         "probes": "schedules that search", "closed_form": "linear models",
-        "one_example": "one example",
+        "one_example": "one example", "rises": "`--measure directional` or `critical`",
+        "step_threshold": "`--measure` of more than sharpness",
+        **{name: f"`--measure {name}`" for name in CURVES_OF},
     }  # fmt: skip
     for variable in (STATUS, *VARIABLES):
         cells = (f"`{variable.name}`", variable.dtype, variable.units, _plain(variable.long_name))

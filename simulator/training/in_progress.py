@@ -100,14 +100,15 @@ class RunInProgress:
             if choose is not None:
                 self.probe.at(step, theta, record.gradient, loss, record.decisive)
                 eta[step:] = choose(self.probe)
+            update = self.rule.advance(theta, record.gradient, step + 1)
             if not (still and record.still_since >= 0):
-                record.of_the_step_at(step, float(eta[step]))
+                record.of_the_step_at(step, update, float(eta[step]))
             if look is not None:
                 look(step)
             if still:
                 record.repeat(step, until)
                 break
-            self.rule.step(theta, record.gradient, eta[step], step + 1)
+            self.rule.descend(theta, update, eta[step])
             record.saw_after(step, theta)
         self.step = until
 

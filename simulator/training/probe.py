@@ -40,12 +40,21 @@ class Probe:
         self.step, self.loss, self.sharpness, self.forward_passes = 0, math.nan, math.nan, 0
 
     def at(
-        self, step: int, theta: Array, gradient: Array, loss: float, sharpness: float = math.nan
+        self,
+        step: int,
+        theta: Array,
+        gradient: Array,
+        loss: float,
+        sharpness: float = math.nan,
+        update: Array | None = None,
     ) -> None:
-        """Stand at theta (P,), whose gradient (P,) and loss these are; both arrays are kept."""
+        """Stand at theta (P,), whose gradient (P,) and loss these are; the arrays are kept.
+
+        ``update`` (P,) is u_t, where it is known already.
+        """
         self.step, self.loss, self.sharpness = step, loss, sharpness
         self._theta, self._gradient = theta, gradient
-        self._known = False
+        self._next = update
 
     def moves(self) -> bool:
         """Whether the update moves theta, at a learning rate other than 0."""
@@ -92,7 +101,7 @@ class Probe:
         return self._rule.optimizer.eta_critical(self.sharpness)
 
     def _direction(self) -> Array:
-        if not self._known:
+        if self._next is None:
             self._rule.next_update(self._theta, self._gradient, self.step + 1, self._update)
-            self._known = True
-        return self._update
+            self._next = self._update
+        return self._next

@@ -107,12 +107,12 @@ class Record:
                 self._measure_at(step)
                 self._due.saw(step, self.decisive, eta)
 
-    def of_the_step_at(self, step: int, eta: float) -> None:
-        """Where it is due, the curvature along this update, and that of batches."""
+    def of_the_step_at(self, step: int, update: Array, eta: float) -> None:
+        """Where it is due, the curvature along this update u_t (P,), and that of batches."""
         began = timer()
         if self._is_due and self._step_curvature.curves:
             loss = float(self.loss[step])
-            self._step_curvature.measure_at(step, self._theta, self.gradient, loss, eta)
+            self._step_curvature.measure_at(step, self._theta, self.gradient, update, loss, eta)
         if self._batch_curvature.is_due(step):
             self._batch_curvature.measure_at(step, self._theta)
         self.seconds += timer() - began

@@ -95,8 +95,12 @@ class UpdateRule:
 
     def step(self, theta: Array, gradient: Array, eta: float, t: int) -> None:
         """Update theta in place."""
+        self.descend(theta, self.advance(theta, gradient, t), eta)
+
+    def advance(self, theta: Array, gradient: Array, t: int) -> Array:
+        """The u_t (P,) of an update, with which the state moves on; theta stays as it is."""
         self._direct(theta, gradient, self._state, t, self._update)
-        self.descend(theta, self._update, eta)
+        return self._update
 
     def next_update(self, theta: Array, gradient: Array, t: int, out: Array) -> None:
         """Fill ``out`` (P,) with the u_t that ``step`` would take; the state stays as it is."""

@@ -52,10 +52,12 @@ class StepCurvature:
     def forward_passes(self) -> int:
         return self._probe.forward_passes
 
-    def measure_at(self, step: int, theta: Array, gradient: Array, loss: float, eta: float) -> None:
-        """Measure the update that comes next, from theta (P,) with this gradient (P,) and loss."""
+    def measure_at(
+        self, step: int, theta: Array, gradient: Array, update: Array, loss: float, eta: float
+    ) -> None:
+        """Measure an update u_t (P,) before theta (P,) moves; gradient (P,) and loss are there."""
         probe, curves = self._probe, self.curves
-        probe.at(step, theta, gradient, loss)
+        probe.at(step, theta, gradient, loss, update=update)
         bend = math.nan
         if "directional_sharpness" in curves:
             slope, bend = probe.slope_and_bend()
