@@ -237,7 +237,7 @@ def test_options_of_a_line_are_fields_of_what_they_describe():
     assert varying <= known | run
     # Everything but flags, curvatures (a list is one model) and what the grid, or a run, has once.
     once = {"bias", "ema", "layer_rates", "curvatures", "steps", "eta_unit", "seeds", "top_k"}
-    once |= {"curves", "over", *AXES}
+    once |= {"curves", "over", *AXES, "measure", "batches", "batch_accuracy", "batch_every"}
     assert varying == (known | run) - once
     for name in varying & run - kinds.keys():
         value = getattr(Spec(MLP(3), GD(), eta_trgt=(1.0,)), name)

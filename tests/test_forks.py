@@ -284,6 +284,16 @@ def test_a_schedule_is_evaluated_at_the_run_s_own_steps(parent):
     np.testing.assert_array_equal(forked.eta[15:], 0.5 * schedule.values(40)[15:])
 
 
+def test_another_schedule_that_chooses_begins_anew(data):
+    """What the first one has found is not taken over: here it lies beyond the second's eta_trgt."""
+    schedule = sim.PersistentCatapult(eta_trgt=100.0)
+    run = sim.simulate(sim.MLP(16, 2, "relu", "mup"), data, schedule=schedule, steps=30, seed=1)
+    assert run.eta[9] > 20
+    forked = sim.fork(run, at=10, schedule=sim.PersistentCatapult(eta_trgt=1.0))
+    np.testing.assert_array_equal(forked.eta[:10], run.eta[:10])
+    assert forked.eta[10:].max() <= 1.0
+
+
 @pytest.mark.parametrize("size", [10, 64])
 def test_batches_of_another_size_are_those_of_the_same_steps(size, parent, data):
     forked = sim.fork(parent, at=15, batch_size=size)
