@@ -5,7 +5,9 @@ unchanged. ReLU at 16 times eta_critical, 64 samples a batch: a larger eta or a 
 catapult that leaves the network flatter (full sharpness, in units of the 2 / eta before); a smaller
 eta lets the sharpness rise again. Tanh at 6 times eta_critical, 4 samples a batch: larger batches
 let it sharpen. Sharpest of all: tanh trained with 16 samples diverges once it is given batches of
-4, in nearly every seed, though batches of 4 train from the start at the same eta and warmup.
+4, in 15 of 15 networks, though at the same eta and warmup batches of 4 train from the start in 10.
+(ReLU given smaller batches diverged in 1 of 15. What is said of these shares, and that ReLU's
+changes are medians, was worded after slice 20 and seeds 10 to 14, on which it is shown.)
 
 From Cohen et al. and Andreyev & Beneventano 2412.20553, with exact values. (Tanh with MSE does not
 survive twice the eta.)
@@ -45,6 +47,10 @@ def measure(lab: Lab) -> xr.Dataset:
             model, data, schedule=sim.Warmup(eta_trgt=eta, t_wrm=T_WRM), steps=STEPS, seed=seed,
             batch_size=batch, measure=("full",), batch_every=EVERY,
         )  # fmt: skip
+        if run.diverged:
+            # There is nothing to go on from; as it is: diverged.
+            full = run.full_sharpness[::EVERY] * eta / 2
+            return [[np.nan, np.nan, 1.0, *full]] * len(FORKS[origin])
         before = np.median(run.loss[AT - 100 : AT])
         found = []
         for change in FORKS[origin].values():
@@ -78,30 +84,31 @@ def claims(found: xr.Dataset) -> list:
     peak, diverged = found["peak"], found["diverged"]
 
     def change(fork: str) -> xr.DataArray:
-        """Of the late full sharpness, against the same run unchanged."""
+        """Of the late full sharpness, against the same run unchanged; where neither diverges."""
         unchanged = f"{fork.partition(':')[0]}: unchanged"
-        return found["late"].sel(fork=fork) - found["late"].sel(fork=unchanged)
+        return (found["late"].sel(fork=fork) - found["late"].sel(fork=unchanged)).dropna("seed")
+
+    shares = diverged.mean("seed")
+    late, early = (float(shares.sel(fork=f)) for f in ("tanh, 16: batch / 4", "tanh, 4: unchanged"))
 
     return [
         claim("ReLU, unchanged: peak of the loss over that before",
               peak.sel(fork="relu, 64: unchanged"), most=3),
-        claim("ReLU, eta x 1.5: the same", peak.sel(fork="relu, 64: eta x 1.5"), least=6),
-        claim("and its full sharpness changes by, in 2 / eta", change("relu, 64: eta x 1.5"),
-              most=-0.1),
-        claim("ReLU, batches of 16: the same", change("relu, 64: batch / 4"), most=-0.05),
-        in_median("ReLU, eta / 2: the same", change("relu, 64: eta / 2"), least=0),
-        claim(
-            "None of these diverges",
-            diverged.sel(fork=["relu, 64: eta x 1.5", "relu, 64: batch / 4"]).max("fork"), most=0,
+        in_median("ReLU, eta x 1.5: the same", peak.sel(fork="relu, 64: eta x 1.5"), least=6),
+        in_median(
+            "and its full sharpness changes by, in 2 / eta", change("relu, 64: eta x 1.5"),
+            most=-0.1,
         ),
+        in_median(
+            "ReLU, batches of 16: the same", change("relu, 64: batch / 4"), most=-0.05
+        ),
+        in_median("ReLU, eta / 2: the same", change("relu, 64: eta / 2"), least=0),
         claim(
             "tanh, batches of 4, then 16: full sharpness changes by",
             change("tanh, 4: batch x 4"), least=0.05,
         ),
-        claim("tanh, batches of 4 from the start: diverges",
-              diverged.sel(fork="tanh, 4: unchanged"), most=0),
-        claim("tanh, batches of 16, then 4: share of seeds that diverge",
-              float(diverged.sel(fork="tanh, 16: batch / 4").mean()), least=0.7),
+        claim("tanh, batches of 16, then 4: share of seeds that diverge", late, least=0.7),
+        claim("the same, less the share with batches of 4 from the start", late - early, 0.3),
     ]  # fmt: skip
 
 
