@@ -110,6 +110,18 @@ def _eigenvalues():
     known = (rows[:2], 2.0 * rows[:2], summary, np.eye(2), 2, 1, rows[2:4], np.array([np.inf, 1.0]))
     known += (np.empty(eigen.work_size(2, 2)),)
     found["kept"] = np.array(eigen.learn(*map(_owned, known), made, values))
+    # One that is all in the basis adds nothing.
+    inside = (rows[:2], 2.0 * rows[:2], summary, np.eye(2), 2, 2, rows[:2], summary)
+    inside += (np.empty(eigen.work_size(2, 2)),)
+    found["inside"] = np.array(eigen.learn(*map(_owned, inside), made, values))
+    # An operator that is not finite where it was known before.
+    lost = np.array([[np.nan, 0.0], [0.0, 1.0]])
+    found["lost"] = np.array(
+        eigen.ritz(
+            rows[:2].copy(), rows[:2].copy(), lost, np.zeros(2), np.zeros((2, 2)), 1, 2,
+            np.empty(eigen.work_size(2, 2)),
+        )
+    )  # fmt: skip
     # So dense at the top that a basis is full before it is found.
     crowded = SharpnessTracker(Matrix(np.diag(np.linspace(1, 2, 600) ** 0.1)), tol=1e-10)
     twice = np.array([[1.0, 0.0], [2.0, 0.0]])

@@ -87,7 +87,7 @@ def ritz(
     for i in range(size):
         for j in range(size):
             rows[i, j] = gram[j, i]
-    if eigh(rows, ascending):
+    if eigh(rows, ascending) or not np.isfinite(ascending[0] + ascending[size - 1]):
         return np.nan
     for pair in range(size):
         values[pair] = ascending[size - 1 - pair]
