@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simulator.derivatives import check_model
     from simulator.events import explain
     from simulator.experiment import Experiment
+    from simulator.flows import Flow, central_flow
     from simulator.models import MLP, UV, Custom, Model, Objective, Quadratic, from_jax
     from simulator.optimizers import (
         GD,
@@ -77,6 +78,8 @@ _HOMES = {
     "sweep": "sweeps",
     "explain": "events",
     "Experiment": "experiment",
+    "Flow": "flows",
+    "central_flow": "flows",
     "Run": "runs",
     "eta_critical": "training",
     "natural_phase": "training",
@@ -92,11 +95,11 @@ _MODULES = ("figures", "testing", "theory")
 
 __all__ = [
     "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Critical", "Custom", "Data",
-    "Experiment", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum", "Nesterov",
-    "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam", "RMSProp",
-    "Run", "Schedule", "StabilityLimit", "Warmup", "check_model", "critical_learning_rate",
-    "eta_critical", "explain", "figures", "from_jax", "load_data", "natural_phase", "sharpness",
-    "simulate", "sweep", "testing", "theory", "train",
+    "Experiment", "Flow", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum",
+    "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam",
+    "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "central_flow", "check_model",
+    "critical_learning_rate", "eta_critical", "explain", "figures", "from_jax", "load_data",
+    "natural_phase", "sharpness", "simulate", "sweep", "testing", "theory", "train",
 ]  # fmt: skip
 
 
