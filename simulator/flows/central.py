@@ -134,6 +134,7 @@ def central_flow(
         elif at_least("start", start, 0) >= steps:
             raise InputError("start", start, f"give fewer updates than steps, {steps}")
         flow = _follow(experiment, data, seed, theta, int(begin), options, beside=beside)
+    flow = replace(flow, behind_catapult=isinstance(start, str))
     if not beside:
         return replace(flow, seconds=stopwatch.seconds())
     run = train(experiment, data, seed, theta0=theta0, stop=stop)
@@ -245,7 +246,7 @@ def _follow(
                 theta, metric = iterates.mean, iterates.metric
             pairs = LeadingPairs(objective, options.max_rank + 1, options.accuracy, seed)
             centre = Integrator(objective, theta, metric.copy(), pairs, options.difference)
-            stable = StableFlow(objective, theta, metric.copy()) if beside else None
+            stable = StableFlow(objective, theta, metric.copy(), seed) if beside else None
         if stable is not None:
             assert iterates is not None
             curves.compare(t, iterates.mean, theta, centre.theta, stable.theta)

@@ -17,6 +17,8 @@ LARGEST_KAPPA = 0.15
 # Updates times kappa until the run's first catapult is over, measured.
 _DELAY = 11.0
 _RESIDUAL, _CONSTRAINT, _TAYLOR = 1e-8, 1e-3, 0.1
+# RMSProp's threshold is reported before the oscillation of the update raises it.
+_ADAPTIVE_CONSTRAINT = 0.05
 # Of the path: as far as the flow is off where kappa_1 is small.
 _WEIGHTS = 0.1
 
@@ -51,8 +53,8 @@ def _of_the_run(flow: Flow) -> Iterator[str]:
 
 def _of_the_start(flow: Flow) -> Iterator[str]:
     contact, kappa = flow.first_contact, flow.kappa_1
-    if flow.start and contact == flow.start:
-        return  # the run has its first catapult behind it
+    if flow.behind_catapult or 0 < flow.start == contact:
+        return
     if contact == 0:
         yield (
             f"A direction is critical from the first update on, at {flow.ratio[0]:.3g} times the "
@@ -83,7 +85,7 @@ def _of_the_solution(flow: Flow) -> Iterator[str]:
         )
     held = np.flatnonzero(flow.critical[:-1] > 0) + 1
     off = np.nanmax(flow.constraint[held], initial=0.0)
-    if off > _CONSTRAINT:
+    if off > (_ADAPTIVE_CONSTRAINT if flow.experiment.optimizer.adaptive else _CONSTRAINT):
         yield f"The flow exceeds the threshold by up to {off:.2g} of it"
     taylor = np.nanmax(flow.taylor, initial=0.0)
     if taylor > _TAYLOR:

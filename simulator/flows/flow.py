@@ -37,6 +37,8 @@ class Flow:
         The run that it describes.
     start : int
         The update at which the flow starts.
+    behind_catapult : bool
+        Whether that was chosen behind the first catapult: ``start="after"``.
     loss : array, shape (steps,)
         At the centre.
     predicted_loss : array, shape (steps,)
@@ -84,6 +86,7 @@ class Flow:
     experiment: Experiment
     seed: int
     start: int
+    behind_catapult: bool = False
     loss: Array
     predicted_loss: Array
     predicted_gradient_square: Array
