@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.flows.central import central_flow
+from simulator.flows.central import central_flow, described
 from simulator.flows.flow import Flow
 
-__all__ = ["Flow", "central_flow"]
+__all__ = ["Flow", "central_flow", "described"]

@@ -29,7 +29,7 @@ from simulator.shipped import is_shipped
 from simulator.timing import Stopwatch
 from simulator.training import Interrupted, train
 
-__all__ = ["central_flow"]
+__all__ = ["central_flow", "described"]
 
 # Updates between examinations of the expansion.
 _EXAMINE = 10
@@ -117,7 +117,7 @@ def central_flow(
         run, and single precision.
     """
     stopwatch = Stopwatch()
-    optimizer = _described(GD() if optimizer is None else optimizer)
+    optimizer = described(GD() if optimizer is None else optimizer)
     planned = _planned(Warmup() if schedule is None else schedule, steps)
     experiment = Experiment(model=model, optimizer=optimizer, schedule=planned, steps=steps)
     options = _Options(
@@ -151,8 +151,8 @@ class _Options(NamedTuple):
     stop: Callable[[], bool] | None
 
 
-def _described(optimizer: Optimizer) -> Optimizer:
-    """An optimizer whose central flow is known."""
+def described(optimizer: Optimizer) -> Optimizer:
+    """The optimizer as the flow has it; raises `InputError` for one whose flow is not known."""
     if is_shipped(optimizer) and not getattr(optimizer, "weight_decay", 0.0):
         if type(optimizer) is GD:
             return optimizer

@@ -21,7 +21,7 @@ __all__ = ["Solution", "coordinates", "matrix", "pairs_of", "solve"]
 
 # Of the scaled problem.
 _SOLVED = 1e-14
-_STEPS, _HALVINGS = 100, 40
+_STEPS, _HALVINGS = 60, 30
 # Above this residual Newton's method has stalled, as it does once in some thousand problems.
 _STALLED = 1e-10
 _ADDED = (*(0.25**n for n in range(12)), 0.0)
@@ -116,40 +116,51 @@ def _nonlinear(a: Array, b: Array) -> tuple[Array, Array, float]:
 def _newton(a: Array, b: Array, z: Array) -> tuple[Array, Array, float]:
     """Semismooth Newton's method on G(Z) = A + B[Z+] - (Z+ - Z): Z, Z+, and the largest |G|."""
     identity = np.eye(len(b))
-    plus, slope = _positive_part(z)
+    plus = _positive_part(z)
     g = a + b @ plus - (plus - z)
     for _ in range(_STEPS):
         size = float(np.linalg.norm(g))
         if size < _SOLVED:
             break
-        jacobian = (b - identity) @ slope + identity
-        step = np.linalg.lstsq(jacobian, -g, rcond=None)[0]
+        jacobian = (b - identity) @ _slope(z) + identity
+        try:
+            step = np.linalg.solve(jacobian, -g)
+        except np.linalg.LinAlgError:
+            break
         for _ in range(_HALVINGS):
             tried = z + step
-            tried_plus, tried_slope = _positive_part(tried)
+            tried_plus = _positive_part(tried)
             tried_g = a + b @ tried_plus - (tried_plus - tried)
             if np.linalg.norm(tried_g) < size:
                 break
             step = 0.5 * step
         else:
             break
-        z, plus, slope, g = tried, tried_plus, tried_slope, tried_g
+        z, plus, g = tried, tried_plus, tried_g
     return z, plus, float(np.abs(g).max())
 
 
-def _positive_part(z: Array) -> tuple[Array, Array]:
-    """Coordinates of Z+, and its derivative with respect to those of Z."""
+def _positive_part(z: Array) -> Array:
+    """Coordinates of Z+."""
     values, q = np.linalg.eigh(matrix(z))
-    positive = np.maximum(values, 0.0)
+    return coordinates((q * np.maximum(values, 0.0)) @ q.T)
+
+
+def _slope(z: Array) -> Array:
+    """The derivative of the coordinates of Z+ with respect to those of Z."""
+    values, q = np.linalg.eigh(matrix(z))
+    k, above = len(values), (values > 0).astype(float)
     gap = values[:, None] - values
     close = np.abs(gap) <= 1e-300
-    both = 0.5 * ((values > 0)[:, None] + (values > 0).astype(float))
-    factor = np.where(close, both, (positive[:, None] - positive) / np.where(close, 1.0, gap))
-    k = len(values)
-    columns = []
-    for i, j in pairs_of(k):
-        # E_s in the eigenbasis, times the factors, and back.
-        turned = np.outer(q[i], q[j])
-        turned = np.sqrt(0.5) * (turned + turned.T) if i != j else turned
-        columns.append(coordinates(q @ (factor * turned) @ q.T))
-    return coordinates((q * positive) @ q.T), np.array(columns).T
+    positive = np.maximum(values, 0.0)
+    factor = np.where(
+        close,
+        0.5 * (above[:, None] + above),
+        (positive[:, None] - positive) / np.where(close, 1.0, gap),
+    )
+    i, j = np.triu_indices(k)
+    # E_s in the eigenbasis, times the factors, and back.
+    turned = q[i][:, :, None] * q[j][:, None, :]
+    turned = np.where(i == j, 0.5, np.sqrt(0.5))[:, None, None] * (turned + turned.mT)
+    back = q @ (factor * turned) @ q.T
+    return (np.where(i == j, 1.0, np.sqrt(2.0)) * back[:, i, j]).T

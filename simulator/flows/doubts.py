@@ -77,11 +77,15 @@ def _of_the_start(flow: Flow) -> Iterator[str]:
 def _of_the_solution(flow: Flow) -> Iterator[str]:
     if flow.critical.max() >= flow.max_rank:
         yield f"As many directions are critical as max_rank = {flow.max_rank} admits"
-    unsolved = flow.residual > _RESIDUAL
-    if unsolved.any():
+    if (without := np.isinf(flow.residual)).any():
         yield (
-            f"In {int(unsolved.sum())} updates, from step {int(np.argmax(unsolved))} on, no "
+            f"In {int(without.sum())} updates, from step {int(np.argmax(without))} on, no "
             "oscillation holds the sharpness at the threshold: the third derivatives are too small"
+        )
+    if (unsolved := ~without & (flow.residual > _RESIDUAL)).any():
+        yield (
+            f"In {int(unsolved.sum())} updates the covariance of the oscillation was not found to "
+            f"{_RESIDUAL:g}, but to {flow.residual[unsolved].max():.1g}"
         )
     held = np.flatnonzero(flow.critical[:-1] > 0) + 1
     off = np.nanmax(flow.constraint[held], initial=0.0)
