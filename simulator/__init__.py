@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simulator.derivatives import check_model
     from simulator.events import explain
     from simulator.experiment import Experiment
+    from simulator.flows import Flow, central_flow
     from simulator.models import MLP, UV, Custom, Model, Objective, Quadratic, from_jax
     from simulator.optimizers import (
         GD,
@@ -87,6 +88,8 @@ _HOMES = {
     "sweep": "sweeps",
     "explain": "events",
     "Experiment": "experiment",
+    "Flow": "flows",
+    "central_flow": "flows",
     "Run": "runs",
     **dict.fromkeys(
         (
@@ -110,13 +113,12 @@ _MODULES = ("figures", "testing", "theory")
 
 __all__ = [
     "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
-    "Data", "Experiment", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum",
+    "Data", "Experiment", "Flow", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum",
     "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam",
-    "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness", "check_model",
-    "checkpoint", "critical_learning_rate", "directional_sharpness", "eta_critical", "explain",
-    "figures", "fork", "from_jax", "load_data", "natural_phase", "sharpness", "simulate", "sweep",
-    "testing", "theory",
-    "train",
+    "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness", "central_flow",
+    "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness", "eta_critical",
+    "explain", "figures", "fork", "from_jax", "load_data", "natural_phase", "sharpness", "simulate",
+    "sweep", "testing", "theory", "train",
 ]  # fmt: skip
 
 

@@ -95,6 +95,7 @@ CHOICES = {
         ("run", "Model Data Loss Optimizer Schedule Curvature Seeds Execution Output Config"),
         ("sweep", "Model Data Loss Optimizer Schedule Curvature Seeds Execution Output Config"),
         ("critical", "Model Data Loss Optimizer Schedule Search Seeds Execution Output Config"),
+        ("flow", "Model Data Loss Optimizer Schedule Seeds Execution Output Config"),
         ("theory", "Law Seeds Output Config"),
         ("plot", "Schedule Output Config"),
         ("report", "Data Output Config"),

@@ -11,6 +11,7 @@ import click
 from simulator.checks import InputError, printable
 from simulator.commands.critical import critical
 from simulator.commands.explain import explain
+from simulator.commands.flow import flow
 from simulator.commands.info import info
 from simulator.commands.plot import plot
 from simulator.commands.report import report
@@ -46,7 +47,7 @@ def warmup(ctx: click.Context) -> None:
         click.echo(_GREETING)
 
 
-for _command in (run, sweep, critical, explain, theory, study, plot, report, info):
+for _command in (run, sweep, critical, flow, explain, theory, study, plot, report, info):
     warmup.add_command(_command)
 
 

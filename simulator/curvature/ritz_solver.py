@@ -142,6 +142,15 @@ class RitzSolver:
         """The first Ritz vector (P,) of the last measurement."""
         return self._models[0].frame[0]
 
+    @property
+    def pairs(self) -> tuple[Array, Array]:
+        """Values (pairs,) and Ritz vectors (pairs, P) of the last measurement, largest first.
+
+        The wanted ones, and the next one, which is less accurate.
+        """
+        model, held = self._models[0], min(self._wanted + 1, self._models[0].rows)
+        return model.values[:held], model.frame[:held]
+
     def solve(
         self,
         product: Product,
@@ -167,8 +176,6 @@ class RitzSolver:
         basis, images, gram = self._basis, self._images, self._gram
         values, vectors, wanted = self._values, self._vectors, self._wanted
         near = self._nearest(place)
-        # The residuals of small eigenvalues say nothing of a jump.
-        search |= wanted > 1
         start, used = self._start(near, direction)
         for row in range(start):
             product(basis[row], images[row])
@@ -222,10 +229,11 @@ class RitzSolver:
         return Estimate(found / scale, first / scale, spent, converged, search)
 
     def adopt(self, other: RitzSolver) -> None:
-        """Take over the last model of a solver in another precision, which was made here too."""
+        """Take over the last model of another solver, which was made here too."""
         latest, mine = other._models[0], self._models[0]
-        mine.place[:], mine.frame[:] = latest.place, latest.frame
-        mine.values[:], mine.rows = latest.values, latest.rows
+        mine.place[:], mine.rows = latest.place, min(latest.rows, len(mine.frame))
+        mine.frame[: mine.rows] = latest.frame[: mine.rows]
+        mine.values[: mine.rows] = latest.values[: mine.rows]
 
     def _nothing(self, spent: int) -> Estimate:
         """What is known where numbers have overflowed; the next measurement starts anew."""

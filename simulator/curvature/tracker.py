@@ -113,6 +113,8 @@ class SharpnessTracker:
         """Measure in single precision where that is enough, and in double elsewhere."""
         self._measured += 1
         direction, jumped = self._read(gradient)
+        # The residuals of small eigenvalues say nothing of a jump.
+        jumped |= self._wanted > 1
         twin = self._objective.single() if self._single_will_do else None
         product = self._product_of(self._objective)
         if twin is None:

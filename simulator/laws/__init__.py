@@ -11,7 +11,7 @@ __all__ = ["LAWS", "TOPICS", "Finding", "Law"]
 # In the order of the table; each file registers its laws.
 TOPICS = (
     "quadratics", "noise", "uv", "edge", "catapult", "linear", "widths", "warmup", "stabilization",
-    "adaptive",
+    "central", "adaptive",
 )  # fmt: skip
 
 for _topic in TOPICS:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from simulator.theory import (
     adaptive,
     catapult,
+    central,
     edge,
     linear,
     noise,
@@ -23,6 +24,6 @@ from simulator.theory import (
 )
 
 __all__ = [
-    "adaptive", "catapult", "edge", "linear", "noise", "quadratics", "stabilization", "uv",
-    "warmup", "widths",
+    "adaptive", "catapult", "central", "edge", "linear", "noise", "quadratics", "stabilization",
+    "uv", "warmup", "widths",
 ]  # fmt: skip

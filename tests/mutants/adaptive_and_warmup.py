@@ -81,4 +81,17 @@ MUTANTS = [
         ("0.5 * (curvature + g * w) * x**2 - h * w", "0.5 * (curvature + g * w) * x**2 + h * w"),
         ("(curvature + g * w) * x, 0.5 * g * x**2 - h", "(curvature + g * w) * x, g * x**2 - h"),
     ),
+    *of(
+        "simulator/theory/central.py", "tests/theory/test_central.py",
+        ("return 2.0 * np.maximum(effective_drive", "return np.maximum(effective_drive"),
+        ("return eta * np.sqrt(np.maximum(effective_drive",
+         "return np.sqrt(np.maximum(effective_drive"),
+        ("kappa * np.sqrt(0.5 * _log_ratio", "kappa * np.sqrt(2.0 * _log_ratio"),
+        ("growth / kappa", "growth * kappa"),
+        ("return np.maximum(curvature - 2.0 / eta, 0.0) / q",
+         "return np.maximum(curvature - 1.0 / eta, 0.0) / q"),
+        ("(curvature / q - square) / 3.0", "(curvature / q - square) / 2.0"),
+        ("0.25 * (y + 3.0 * inverse)", "0.25 * (y + 2.0 * inverse)"),
+        ("above * 4.0 / 9.0", "above * 0.5"),
+    ),
 ]

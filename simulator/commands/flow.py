@@ -1,0 +1,142 @@
+"""``warmup flow``: the central flow of a run, with the run beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simulator.checks import InputError, printable
+from simulator.commands import options
+from simulator.commands.options import option
+from simulator.commands.run import one_run
+from simulator.commands.terminal import announce_compilation, emit, note, shares
+
+if TYPE_CHECKING:
+    from simulator.flows import Flow
+    from simulator.sweeps import Spec
+
+__all__ = ["flow"]
+
+
+@click.command(cls=options.GroupedCommand)
+@options.model_options
+@options.data_options
+@options.optimizer_options
+@options.schedule_options("run", grid=False)
+@option("seeds", "--seed", type=int, default=0, help="Of initial parameters.")
+@option("execution", "--start", metavar="INTEGER|after", default="0", help="Updates of the optimizer before the flow starts; after: behind the first catapult.")  # fmt: skip
+@option("output", "--curves/--no-curves", default=False, help="Curves in the JSON document too.")
+@options.output_options("flow.png")
+def flow(**given: Any) -> None:
+    """Follow the central flow of a run: what it does on average at the edge of stability.
+
+    The options are those of warmup run, for gd or rmsprop on all samples. What speaks against
+    trusting the flow is always said. RMSProp starts from its first squared gradient.
+    """
+    from simulator import figures
+    from simulator.flows import central_flow, described
+    from simulator.sweeps import rehearse
+    from simulator.training import eta_critical
+
+    figure: Path = given["figure"] or Path("flow.png")
+    figures.check_format(figure)
+    for name in ("batch_size", "layer_rates"):
+        if given[name]:
+            raise InputError(
+                name, given[name], "the flow is of full batches at one rate; leave it out"
+            )
+    start = _start(given["start"])
+    spec, data, seed = one_run(given), options.data_of(), given["seed"]
+    optimizer = described(spec.optimizer)
+    rehearse(spec, data)
+    announce_compilation()
+    in_units = spec.eta_unit == "critical"
+    known = eta_critical(spec.model, data, optimizer, seed) if in_units else 1.0
+    experiment = spec.at((0, 0, 0, 0), known)
+    found = central_flow(
+        experiment.model, data, optimizer=spec.optimizer, schedule=experiment.schedule,
+        steps=experiment.steps, seed=seed, start=start,
+    )  # fmt: skip
+    figures.save(figures.flow(found), figure)
+    if given["as_json"]:
+        document = {"command": "flow", "spec": spec.as_dict(), "result": _results(found)}
+        document |= {"doubts": found.doubts, "seconds": found.seconds, "figure": str(figure)}
+        if given["curves"]:
+            document["curves"] = _curves(found)
+        emit(document)
+    else:
+        _report(spec, found)
+        click.echo(f"Time           {shares(found.seconds)}")
+        click.echo(f"Figure         {printable(figure)}")
+
+
+def _start(text: str) -> int | str:
+    if text.strip() == "after":
+        return "after"
+    try:
+        return int(text)
+    except ValueError:
+        remedy = "give a number of updates, or after"
+        raise InputError("start", text, remedy) from None
+
+
+def _results(found: Flow) -> dict[str, Any]:
+    """Numbers of the flow as a whole."""
+    last = (
+        "loss",
+        "predicted_loss",
+        "sharpness",
+        "variance",
+        "distance",
+        "stable_distance",
+        "path",
+    )
+    counts = ("start", "first_contact", "kappa_1", "gradients", "products")
+    return {
+        **{name: getattr(found, name) for name in counts},
+        **{f"{name}_final": getattr(found, name)[-1] for name in last},
+        "rank_max": found.rank.max(),
+        "diverged_step": -1 if found.run is None else found.run.diverged_step,
+    }
+
+
+def _curves(found: Flow) -> dict[str, Any]:
+    assert found.run is not None
+    names = (
+        "eta", "threshold", "loss", "predicted_loss", "predicted_gradient_square", "sharpness",
+        "variance", "rank", "critical", "kappa", "distance", "stable_distance", "path",
+    )  # fmt: skip
+    of_the_run = {"run_loss": found.run.loss, "run_sharpness": found.run.effective_sharpness}
+    return {name: getattr(found, name) for name in names} | of_the_run
+
+
+def _report(spec: Spec, found: Flow) -> None:
+    click.echo(f"{spec.model.name}, {spec.optimizer.name}, {len(found.eta)} updates\n")
+    if found.first_contact < 0:
+        click.echo("First contact  none: no direction is ever critical")
+    else:
+        click.echo(
+            f"First contact  step {found.first_contact}, kappa_1 {found.kappa_1:.2g}; the flow "
+            f"starts at step {found.start}"
+        )
+        click.echo(f"Rank           up to {found.rank.max()} directions oscillate")
+    late = slice(max(found.start, 3 * len(found.eta) // 4), None)
+    assert found.run is not None
+    run, predicted, centre = (
+        curve[late].mean() for curve in (found.run.loss, found.predicted_loss, found.loss)
+    )
+    click.echo(
+        f"Loss           {run:.4g} on average over the last quarter; predicted {predicted:.4g}, "
+        f"of the centre alone {centre:.4g}"
+    )
+    off, stable, path = found.distance[-1], found.stable_distance[-1], found.path[-1]
+    click.echo(
+        f"Distance       {off:.3g} from the run at the end, after a path of {path:.3g}; the stable "
+        f"flow {stable:.3g}"
+    )
+    for doubt in found.doubts:
+        click.echo(f"Doubt          {doubt}.")
+    if not found.doubts:
+        note("Nothing speaks against this flow.")

@@ -1,0 +1,8 @@
+"""Central flows: what a run does on average, beside the run."""
+
+from __future__ import annotations
+
+from simulator.flows.central import central_flow, described
+from simulator.flows.flow import Flow
+
+__all__ = ["Flow", "central_flow", "described"]

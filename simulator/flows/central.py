@@ -1,0 +1,267 @@
+"""The central flow of a run, and the run beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simulator.arrays import Array
+from simulator.blas import one_blas_thread
+from simulator.checks import InputError, at_least, count, one_of, positive
+from simulator.curvature import LeadingPairs
+from simulator.data import Data
+from simulator.experiment import Experiment
+from simulator.flows.beside import Iterates, StableFlow
+from simulator.flows.curves import Curves
+from simulator.flows.flow import FIRST, Flow
+from simulator.flows.metric import FromFirstGradient, metric_of
+from simulator.flows.update import Integrator
+from simulator.models import Model
+from simulator.models.base import checked_vector
+from simulator.optimizers import GD, Optimizer, RMSProp
+from simulator.schedules import Schedule, Warmup
+from simulator.shipped import is_shipped
+from simulator.timing import Stopwatch
+from simulator.training import Interrupted, train
+
+__all__ = ["central_flow", "described"]
+
+# Updates between examinations of the expansion.
+_EXAMINE = 10
+# Updates times kappa_1 from first contact to where `start="after"` starts: the delay of the first
+# catapult is about 11, and some cycles follow.
+_AFTER = 25.0
+
+
+@dataclass(frozen=True)
+class _Rates(Schedule):
+    """Learning rates that were given one by one."""
+
+    name: ClassVar[str] = "rates"
+
+    eta: tuple[float, ...] = ()
+
+    def values(self, steps: int) -> NDArray[np.float64]:
+        return np.array(self.eta[:steps])
+
+
+def central_flow(
+    model: Model,
+    data: Data | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    schedule: Schedule | ArrayLike | None = None,
+    steps: int = 512,
+    seed: int = 0,
+    theta0: ArrayLike | None = None,
+    start: int | str = 0,
+    beside: bool = True,
+    substeps: int = 1,
+    difference: float = 1e-3,
+    accuracy: float = 1e-5,
+    max_rank: int = 12,
+    stop: Callable[[], bool] | None = None,
+) -> Flow:
+    """Follow the central flow of a full-batch run, with the run beside it.
+
+    The central flow (Cohen, Damian, Talwalkar, Kolter & Lee, arXiv:2410.24206) is gradient flow
+    with the mean push of the oscillation at the edge of stability, whose covariance keeps the
+    sharpness at or below 2 / eta. It predicts the time averages of a run: weights, sharpness, loss.
+    It takes one semi-implicit step per update, so that it is the run itself where nothing is at
+    the edge.
+
+    Parameters
+    ----------
+    model : Model
+    data : Data, optional
+        What models other than `Quadratic` train on.
+    optimizer : GD or RMSProp
+        Default `GD`. RMSProp starts from v_0 = g_1^2, as `GIAdam` does.
+    schedule : Schedule or array, shape (steps,)
+        Learning rates, absolute. Default ``Warmup()``: constant 1.
+    steps : int
+        Updates.
+    seed : int
+        Chooses the initial parameters and the solver's start vectors.
+    theta0 : array, shape (P,), optional
+        Start here instead.
+    start : int or "after"
+        Updates of the optimizer before the flow starts, from the run's smoothed iterate. "after"
+        is behind the first catapult: 25 / kappa_1 updates after first contact.
+    beside : bool
+        Whether to do the run too, and measure how far from it the flow is.
+    substeps : int
+        Steps of the flow in an update. More than one follow the flow better, and most runs worse.
+    difference : float
+        Step of the differences of gradients that give third derivatives.
+    accuracy : float
+        Relative error aimed at in the eigenvalues.
+    max_rank : int
+        Largest number of directions that oscillate.
+    stop : callable, optional
+        Asked before each update; `Interrupted` is raised once it says True.
+
+    Returns
+    -------
+    Flow
+
+    Raises
+    ------
+    InputError
+        For input that cannot be used: other optimizers, minibatches, schedules that depend on the
+        run, and single precision.
+    """
+    stopwatch = Stopwatch()
+    optimizer = described(GD() if optimizer is None else optimizer)
+    planned = _planned(Warmup() if schedule is None else schedule, steps)
+    experiment = Experiment(model=model, optimizer=optimizer, schedule=planned, steps=steps)
+    options = _Options(
+        count("substeps", substeps, 1), positive("difference", difference), accuracy,
+        count("max_rank", max_rank, 1), stop,
+    )  # fmt: skip
+    theta = _start_of(model, data, seed, theta0)
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        begin = start
+        if isinstance(start, str):
+            one_of("start", start, ("after", "a number of updates"))
+            first = _follow(experiment, data, seed, theta, 0, options, only_contact=True)
+            begin = _behind(first)
+        elif at_least("start", start, 0) >= steps:
+            raise InputError("start", start, f"give fewer updates than steps, {steps}")
+        flow = _follow(experiment, data, seed, theta, int(begin), options, beside=beside)
+    flow = replace(flow, behind_catapult=isinstance(start, str))
+    if not beside:
+        return replace(flow, seconds=stopwatch.seconds())
+    run = train(experiment, data, seed, theta0=theta0, stop=stop)
+    return replace(flow, run=run, seconds=stopwatch.seconds(run.seconds["curvature"]))
+
+
+class _Options(NamedTuple):
+    """How the flow is followed."""
+
+    substeps: int
+    difference: float
+    accuracy: float
+    max_rank: int
+    stop: Callable[[], bool] | None
+
+
+def described(optimizer: Optimizer) -> Optimizer:
+    """The optimizer as the flow has it; raises `InputError` for one whose flow is not known."""
+    if is_shipped(optimizer) and not getattr(optimizer, "weight_decay", 0.0):
+        if type(optimizer) is GD:
+            return optimizer
+        if type(optimizer) is RMSProp:
+            return FromFirstGradient(optimizer.beta2, optimizer.eps)
+    raise InputError(
+        "optimizer", optimizer.name,
+        "its central flow is not known here; give gd or rmsprop, without weight decay",
+    )  # fmt: skip
+
+
+def _planned(schedule: Schedule | ArrayLike, steps: int) -> Schedule:
+    """A schedule whose rates do not depend on the run."""
+    count("steps", steps, 1)
+    if isinstance(schedule, Schedule):
+        if schedule.chooser() is not None or schedule.needs_sharpness:
+            raise InputError(
+                "schedule", schedule.name, "its rates depend on the run; give the run's eta instead"
+            )
+        eta = np.asarray(schedule.values(steps), dtype=float)
+    else:
+        eta = np.asarray(schedule, dtype=float)
+        if eta.shape == (steps,):
+            schedule = _Rates(tuple(eta.tolist()))
+    if eta.shape != (steps,):
+        raise InputError("schedule", f"with rates of shape {eta.shape}", f"give shape ({steps},)")
+    if not (np.isfinite(eta) & (eta >= 0.0)).all():
+        raise InputError("schedule", "with rates below 0 or not finite", "give rates of at least 0")
+    assert isinstance(schedule, Schedule)
+    return schedule
+
+
+def _start_of(model: Model, data: Data | None, seed: int, theta0: ArrayLike | None) -> Array:
+    if theta0 is None:
+        return model.init(data, seed)
+    if np.asarray(theta0).dtype == np.float32:
+        raise InputError("theta0", "in float32", "third derivatives need float64; give that")
+    theta = checked_vector("theta0", np.asarray(theta0, float), model.bind(data)).copy()
+    if not np.isfinite(theta).all():
+        raise InputError("theta0", "with NaN or infinite values", "give finite parameters")
+    return theta
+
+
+def _behind(first: Flow) -> int:
+    """The update behind the first catapult of a run, from its flow up to first contact."""
+    steps, contact, kappa = len(first.eta), first.first_contact, first.kappa_1
+    if contact < 0:
+        raise InputError("start", "after", f"no direction is critical in {steps} updates; give 0")
+    begin = contact + _AFTER / kappa if kappa > 0.0 else math.inf
+    if begin >= steps - 1:
+        raise InputError(
+            "start", "after",
+            f"the first catapult, from step {contact} on, is over by step {begin:.0f}; give more "
+            "steps than that",
+        )  # fmt: skip
+    return round(begin)
+
+
+def _follow(
+    experiment: Experiment,
+    data: Data | None,
+    seed: int,
+    theta: Array,
+    start: int,
+    options: _Options,
+    *,
+    beside: bool = False,
+    only_contact: bool = False,
+) -> Flow:
+    """The flow from update ``start`` on; up to some updates after first contact, if only that."""
+    model, optimizer, steps = experiment.model, experiment.optimizer, experiment.steps
+    eta = experiment.schedule.values(steps)
+    objective, gradient = model.bind(data), np.empty_like(theta)
+    loss = objective.gradient(theta, gradient)
+    if not np.isfinite(loss):
+        raise InputError("theta0", f"of loss {loss}", "give parameters of finite loss")
+    iterates = Iterates(model, data, optimizer, theta, seed) if beside or start else None
+    metric = metric_of(optimizer, gradient)
+    for t in range(start):
+        assert iterates is not None
+        iterates.advance(eta[t])
+    curves = Curves(steps, start, options.max_rank)
+    for t in range(start, steps):
+        if options.stop is not None and options.stop():
+            raise Interrupted
+        if iterates is not None:
+            iterates.advance(eta[t])
+        if t == start:
+            if start:
+                assert iterates is not None
+                theta, metric = iterates.mean, iterates.metric
+            pairs = LeadingPairs(objective, options.max_rank + 1, options.accuracy, seed)
+            centre = Integrator(objective, theta, metric.copy(), pairs, options.difference)
+            stable = StableFlow(objective, theta, metric.copy(), seed) if beside else None
+        if stable is not None:
+            assert iterates is not None
+            curves.compare(t, iterates.mean, theta, centre.theta, stable.theta)
+            stable.advance(eta[t])
+        update = centre.advance(
+            eta[t], eta[min(t + 1, steps - 1)], options.substeps,
+            examine=(t - start) % _EXAMINE == 0,
+        )  # fmt: skip
+        curves.note(t, update)
+        if not np.isfinite(update.loss):
+            break
+        if only_contact and curves.since_contact(t) >= FIRST:
+            break
+    return Flow(
+        experiment=experiment, seed=seed, start=start, eta=eta, limit=optimizer.limit, run=None,
+        theta=centre.theta, gradients=centre.gradients, products=centre.products,
+        max_rank=options.max_rank, seconds={}, **curves.finished(),
+    )  # fmt: skip
