@@ -202,7 +202,7 @@ def batch_sharpness_of_gaussian_inputs(rng: np.random.Generator) -> Iterator[Rea
 
 
 @law(0.5, picture=pictures.one_dimension)
-def typical_runs_outlive_their_mean_square(rng: np.random.Generator) -> Iterator[Reading]:
+def typical_runs_outlive_mean_square(rng: np.random.Generator) -> Iterator[Reading]:
     """One sample a batch, one dimension: a typical run grows from where mean ln |1 - eta a| = 0 on.
 
     That is beyond where E theta^2 does. Whether most of 500 runs of 3,000 updates are larger than
