@@ -16,6 +16,7 @@ from simulator.checks import InputError, at_least, count, one_of, positive
 from simulator.curvature import LeadingPairs
 from simulator.data import Data
 from simulator.experiment import Experiment
+from simulator.flows import doubts
 from simulator.flows.beside import Iterates, StableFlow
 from simulator.flows.curves import Curves
 from simulator.flows.flow import FIRST, Flow
@@ -135,10 +136,10 @@ def central_flow(
             raise InputError("start", start, f"give fewer updates than steps, {steps}")
         flow = _follow(experiment, data, seed, theta, int(begin), options, beside=beside)
     flow = replace(flow, behind_catapult=isinstance(start, str))
-    if not beside:
-        return replace(flow, seconds=stopwatch.seconds())
-    run = train(experiment, data, seed, theta0=theta0, stop=stop)
-    return replace(flow, run=run, seconds=stopwatch.seconds(run.seconds["curvature"]))
+    run = train(experiment, data, seed, theta0=theta0, stop=stop) if beside else None
+    seconds = stopwatch.seconds() if run is None else stopwatch.seconds(run.seconds["curvature"])
+    flow = replace(flow, run=run, seconds=seconds)
+    return replace(flow, doubts=tuple(doubts.of(flow)))
 
 
 class _Options(NamedTuple):

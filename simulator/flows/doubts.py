@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from simulator.flows.flow import Flow
+from simulator.flows.flow import Flow
 
 __all__ = ["LARGEST_KAPPA", "of"]
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.arrays import Array
-from simulator.flows import doubts
 from simulator.limits import StabilityLimit
 from simulator.runs import Run
 
@@ -81,6 +80,8 @@ class Flow:
         Gradients and Hessian-vector products of the flow alone.
     seconds : mapping
         As in `Run`.
+    doubts : tuple of str
+        What speaks against trusting this flow, a sentence each.
     """
 
     experiment: Experiment
@@ -110,6 +111,7 @@ class Flow:
     gradients: int
     products: int
     seconds: dict[str, float]
+    doubts: tuple[str, ...] = ()
 
     @property
     def sharpness(self) -> Array:
@@ -155,8 +157,3 @@ class Flow:
             return math.nan
         first = self.kappa[self.first_contact : self.first_contact + FIRST]
         return float(np.nanmean(first))
-
-    @cached_property
-    def doubts(self) -> tuple[str, ...]:
-        """What speaks against trusting this flow, a sentence each."""
-        return tuple(doubts.of(self))
