@@ -86,3 +86,12 @@ def test_a_schedule_that_depends_on_the_run_is_refused(run):
     result = run("flow --model uv --width 8 --data teacher --schedule persistent-catapult")
     assert result.code == 2
     assert result.err.startswith("warmup: --schedule persistent-catapult: its rates depend on")
+
+
+def test_a_callback_sees_each_update_of_the_flow():
+    teacher, seen = sim.load_data("teacher", samples=8), []
+    sim.central_flow(
+        sim.UV(width=8), teacher, schedule=sim.Warmup(eta_trgt=0.1), steps=9, start=4,
+        callback=seen.append,
+    )  # fmt: skip
+    assert seen == [4, 5, 6, 7, 8]

@@ -11,7 +11,7 @@ from simulator.checks import InputError, printable
 from simulator.commands import options
 from simulator.commands.options import option
 from simulator.commands.run import one_run
-from simulator.commands.terminal import announce_compilation, emit, note, shares
+from simulator.commands.terminal import announce_compilation, emit, note, progress, shares
 
 if TYPE_CHECKING:
     from simulator.flows import Flow
@@ -55,10 +55,12 @@ def flow(**given: Any) -> None:
     in_units = spec.eta_unit == "critical"
     known = eta_critical(spec.model, data, optimizer, seed) if in_units else 1.0
     experiment = spec.at((0, 0, 0, 0), known)
-    found = central_flow(
-        experiment.model, data, optimizer=spec.optimizer, schedule=experiment.schedule,
-        steps=experiment.steps, seed=seed, start=start,
-    )  # fmt: skip
+    before = start if isinstance(start, int) else 0
+    with progress(max(experiment.steps - before, 0), "updates") as on_progress:
+        found = central_flow(
+            experiment.model, data, optimizer=spec.optimizer, schedule=experiment.schedule,
+            steps=experiment.steps, seed=seed, start=start, callback=lambda step: on_progress(1),
+        )  # fmt: skip
     figures.save(figures.flow(found), figure)
     if given["as_json"]:
         document = {"command": "flow", "spec": spec.as_dict(), "result": _results(found)}

@@ -67,6 +67,7 @@ def central_flow(
     accuracy: float = 1e-5,
     max_rank: int = 12,
     stop: Callable[[], bool] | None = None,
+    callback: Callable[[int], None] | None = None,
 ) -> Flow:
     """Follow the central flow of a full-batch run, with the run beside it.
 
@@ -106,6 +107,8 @@ def central_flow(
         Largest number of directions that oscillate.
     stop : callable, optional
         Asked before each update; `Interrupted` is raised once it says True.
+    callback : callable, optional
+        Called with the step before each update of the flow.
 
     Returns
     -------
@@ -123,7 +126,7 @@ def central_flow(
     experiment = Experiment(model=model, optimizer=optimizer, schedule=planned, steps=steps)
     options = _Options(
         count("substeps", substeps, 1), positive("difference", difference), accuracy,
-        count("max_rank", max_rank, 1), stop,
+        count("max_rank", max_rank, 1), stop, callback,
     )  # fmt: skip
     theta = _start_of(model, data, seed, theta0)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -150,6 +153,7 @@ class _Options(NamedTuple):
     accuracy: float
     max_rank: int
     stop: Callable[[], bool] | None
+    callback: Callable[[int], None] | None
 
 
 def described(optimizer: Optimizer) -> Optimizer:
@@ -239,6 +243,8 @@ def _follow(
     for t in range(start, steps):
         if options.stop is not None and options.stop():
             raise Interrupted
+        if options.callback is not None and not only_contact:
+            options.callback(t)
         if iterates is not None:
             iterates.advance(eta[t])
         if t == start:
