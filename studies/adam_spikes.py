@@ -9,8 +9,7 @@ its delay as it is; GI-Adam has none in 2,400 updates in 14 of 15 networks (said
 and seeds 10 to 14, on which it is shown).
 
 Not so: the rule t_wrm = 2 / (1 - beta2). The first update of Adam does not know beta2, and 20
-updates of warmup remove the peak that it makes at every beta2. And with minibatches spikes come
-without a crossing: those are noise.
+updates of warmup remove the peak that it makes at every beta2.
 """
 
 from __future__ import annotations
