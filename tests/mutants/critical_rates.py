@@ -15,7 +15,10 @@ MUTANTS = [
         "simulator/training/probe.py", "tests/test_probe.py",
         ("2.0 * slope / bend", "slope / bend"),
         ("self.step + 1, self._update", "1, self._update"),
-        ("along = self._rule.at_rates(self._direction())", "along = self._direction()"),
+        (
+            "along = self._rule.at_rates(self._direction())\n        return slope_and_bend",
+            "along = self._direction()\n        return slope_and_bend",
+        ),
         ("np.copyto(self._moved, self._theta)", "self._moved = self._theta"),
         ("self._known = False", "pass"),
     ),
