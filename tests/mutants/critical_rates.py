@@ -20,11 +20,11 @@ MUTANTS = [
             "along = self._direction()\n        return slope_and_bend",
         ),
         ("np.copyto(self._moved, self._theta)", "self._moved = self._theta"),
-        ("self._known = False", "pass"),
+        ("self._next = update", "pass"),
     ),
     *of(
         "simulator/training/rule.py", "tests/test_probe.py",
-        ("self._state.copy()", "self._state"),
+        ("self._state.copy(), t, out", "self._state, t, out"),
     ),
     *of(
         "simulator/critical.py", "tests/test_critical.py",
