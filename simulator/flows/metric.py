@@ -90,7 +90,8 @@ class _SecondMoment(Metric):
 
 def metric_of(optimizer: Optimizer, gradient: Array) -> Metric:
     """That of an optimizer whose first gradient (P,) this is."""
-    if isinstance(optimizer, RMSProp):
+    if optimizer.adaptive:
+        assert isinstance(optimizer, RMSProp)
         return _SecondMoment(optimizer, gradient)
     assert isinstance(optimizer, GD)
     return _Fixed()
