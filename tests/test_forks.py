@@ -1,56 +1,26 @@
 """Runs continued from a step of another: the same bits where nothing is changed, and what is."""
 
-import math
-import pickle
-import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
-from program import strict_json
+from forked import assert_same_bits, digits, run_to_fork
 
 import simulator as sim
-from simulator import InputError, figures
 from simulator.optimizers import OPTIMIZERS
 from simulator.schedules import Scaled
 from simulator.seeding import generator
 
-CURVES = (
-    "loss", "eigenvalues", "preconditioned_sharpness", "eta", "residual", "converged", "theta",
-    "directional_sharpness", "critical_sharpness", "batch_sharpness", "batch_sharpness_error",
-    "full_sharpness", "gradient_noise_interaction", "rises",
-)  # fmt: skip
-NUMBERS = (
-    "loss_init", "loss_final", "sharpness_final", "preconditioned_sharpness_final", "products",
-    "n_unconverged", "forward_passes", "diverged_step", "updates_per_epoch", "gradient_final",
-    "outcome",
-)  # fmt: skip
-
-
-def assert_same_bits(one, other):
-    for name in CURVES:
-        mine, its = getattr(one, name), getattr(other, name)
-        assert (mine is None) == (its is None), name
-        if mine is not None:
-            np.testing.assert_array_equal(mine, its, err_msg=name)
-    for name in NUMBERS:
-        np.testing.assert_equal(getattr(one, name), getattr(other, name), err_msg=name)
-
 
 @pytest.fixture(scope="module")
 def data():
-    return sim.load_data("digits", samples=64)
+    return digits()
 
 
 @pytest.fixture(scope="module")
 def parent(data):
-    """Minibatches, momentum, and a schedule that goes on changing."""
-    schedule = sim.Warmup(eta_trgt=0.05, t_wrm=20, decay="cosine")
-    return sim.simulate(
-        sim.MLP(8, 3, "tanh"), data, optimizer=sim.Momentum(0.9), schedule=schedule, steps=40,
-        batch_size=24, seed=1,
-    )  # fmt: skip
+    return run_to_fork(data)
 
 
 # --- nothing changed ------------------------------------------------------------------------------
@@ -334,217 +304,3 @@ def test_a_rise_of_eta_at_the_edge_is_a_catapult_that_flattens(data):
     assert forked.loss[300:].max() > 3 * np.median(run.loss[250:300])
     assert run.loss[300:].max() < 3 * np.median(run.loss[250:300])
     assert forked.sharpness[-50:].mean() < 0.95 * run.sharpness[-50:].mean()
-
-
-# --- what cannot be -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ({"at": 40}, "at 40: give a step from 0 to 39"),
-        ({"at": -1}, "at -1: "),
-        ({"at": 2.5}, "at 2.5: "),
-        ({"at": 3, "eta": 0}, "eta 0: "),
-        ({"at": 3, "eta": math.nan}, "eta nan: "),
-        ({"at": 3, "batch_size": 65}, "batch_size 65: "),
-        ({"at": 3, "data": sim.Data(np.ones((64, 64)), np.arange(64) % 10)}, "checkpoint of a run"),
-    ],
-)
-def test_what_a_run_cannot_be_forked_at_is_refused(arguments, says, parent):
-    start = sim.checkpoint(parent, 3) if "data" in arguments else arguments["at"]
-    with pytest.raises(InputError, match=says):
-        sim.fork(parent, **arguments | {"at": start})
-
-
-def test_a_step_before_a_fork_or_after_a_divergence_is_refused(parent):
-    with pytest.raises(InputError, match="at 10: give a step from 20 to 39"):
-        sim.fork(sim.fork(parent, at=20), at=10)
-    lost = sim.simulate(sim.Quadratic([1.0]), schedule=sim.Warmup(eta_trgt=1e3), steps=200)
-    assert lost.diverged
-    with pytest.raises(InputError, match="the run diverged at step"):
-        sim.fork(lost, at=lost.diverged_step)
-    before = lost.diverged_step - 1
-    assert not sim.fork(lost, at=before, eta=1e-3).diverged
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"seed": 2}, "checkpoint of seed 2"),
-        ({"data": ""}, "checkpoint of a run on other data"),
-        ({"step": 40}, "checkpoint at step 40"),
-        ({"theta": np.zeros(3)}, "checkpoint of shape"),
-        ({"state": np.zeros((2, 3))}, "checkpoint with a state of shape"),
-        ({"memory": {}}, "checkpoint without its curves"),
-    ],
-)
-def test_a_checkpoint_of_another_run_is_refused(changes, says, parent):
-    with pytest.raises(InputError, match=says):
-        sim.fork(parent, at=replace(sim.checkpoint(parent, 3), **changes))
-
-
-def test_a_memory_of_another_shape_is_refused(parent):
-    kept = sim.checkpoint(parent, 3)
-    for name, value in kept.memory.items():
-        if name == "eta" or name.startswith("record."):
-            wrong = dict(kept.memory) | {name: np.zeros((*value.shape, 2))}
-            if name.endswith("_losses"):  # as many as there are
-                continue
-            with pytest.raises(InputError, match="checkpoint with"):
-                sim.fork(parent, at=replace(kept, memory=wrong))
-
-
-@dataclass(frozen=True)
-class Patient(sim.Schedule):
-    """Doubles eta when the loss has fallen often enough."""
-
-    name: ClassVar[str] = "patient"
-    remembers: bool = True
-
-    def chooser(self):
-        def choose(probe):
-            state["falls"] += probe.loss < state["loss"]
-            state["loss"] = probe.loss
-            return 0.01 * 2.0 ** (state["falls"] // 5)
-
-        class Choose:
-            MEMORY = ("falls", "loss")
-
-            def __init__(self):
-                self.falls, self.loss = 0, math.inf
-
-            def __call__(self, probe):
-                self.falls += probe.loss < self.loss
-                self.loss = probe.loss
-                return 0.01 * 2.0 ** (self.falls // 5)
-
-        state = {"falls": 0, "loss": math.inf}
-        return Choose() if self.remembers else choose
-
-
-def test_a_schedule_of_one_s_own_says_what_it_remembers(data):
-    model = sim.MLP(8, 3, "tanh")
-    run = sim.simulate(model, data, schedule=Patient(), steps=30)
-    assert run.eta[-1] > 0.01
-    assert_same_bits(sim.fork(run, at=13), run)
-    silent = sim.simulate(model, data, schedule=Patient(remembers=False), steps=30)
-    np.testing.assert_array_equal(silent.loss, run.loss)
-    with pytest.raises(InputError, match="schedule patient: its chooser does not name"):
-        sim.fork(silent, at=13)
-
-
-def test_a_pickled_run_leaves_its_data_out(parent, data):
-    loaded = pickle.loads(pickle.dumps(parent))
-    assert loaded.given.data is None
-    assert len(pickle.dumps(parent)) < 0.1 * len(pickle.dumps(data)) + 3 * parent.theta.nbytes
-    with pytest.raises(InputError, match="data None: the model mlp needs data"):
-        sim.fork(loaded, at=3)
-    assert_same_bits(sim.fork(loaded, at=3, data=data), parent)
-    assert "given" not in repr(parent)
-
-
-# --- files ----------------------------------------------------------------------------------------
-
-
-def _without(name):
-    def change(path, arrays):
-        np.savez(path, **{key: value for key, value in arrays.items() if key != name})
-
-    return change
-
-
-class Bomb:
-    def __reduce__(self):
-        return (exec, ("raise SystemExit('unpickled')",))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
-        (lambda path, arrays: path.write_bytes(b""), "not a whole .npz file"),
-        (lambda path, arrays: path.write_bytes(path.read_bytes()[:-300]), "not a whole .npz file"),
-        (lambda path, arrays: np.savez(path, x=np.ones(3)), "is no checkpoint"),
-        (lambda path, arrays: np.savez(path, **arrays | {"checkpoint": np.ones(4)}), "is no check"),
-        (lambda path, arrays: np.savez(path, **arrays | {"theta": np.array([Bomb()])}), "objects"),
-        (lambda path, arrays: np.savez(path, **arrays | {"theta": np.arange(3)}), "parameters"),
-        (_without("checkpoint"), "is no checkpoint"),
-        (_without("theta"), "without its parameters"),
-        (lambda path, arrays: path.unlink(), "does not exist"),
-    ],
-)
-def test_a_file_that_is_no_checkpoint_is_refused(spoil, says, parent, tmp_path):
-    path = tmp_path / "run.npz"
-    sim.checkpoint(parent, 5).save(path)
-    with np.load(path) as held:
-        spoil(path, dict(held))
-    with pytest.raises(InputError, match=says) as caught:
-        sim.Checkpoint.load(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_checkpoint_is_written_whole_or_not_at_all(parent, tmp_path):
-    kept = sim.checkpoint(parent, 5)
-    with pytest.raises(InputError, match="there is no folder"):
-        kept.save(tmp_path / "missing" / "run.npz")
-    with pytest.raises(InputError, match="is a folder"):
-        kept.save(tmp_path)
-    kept.save(tmp_path / "run")  # the name is left as it is
-    kept.save(tmp_path / "run")
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
-
-
-# --- pictures and the command ---------------------------------------------------------------------
-
-
-def test_a_fork_is_drawn_from_where_it_begins(parent):
-    forked = sim.fork(parent, at=15, eta=1.25)
-    panels = figures.compare([parent, forked], ["run", "fork"])
-    for panel in panels:
-        lines = [line.get_xdata() for line in panel.lines if len(line.get_xdata()) > 2]
-        assert {line[0] for line in lines} == {0, 15}
-        marks = [line.get_xdata() for line in panel.lines if line.get_linestyle() == ":"]
-        assert marks == [[15, 15]]
-
-
-SMALL = "run --width 8 --activation tanh --samples 32 --steps 30 --eta-trgt 2 --t-wrm 4 --seed 1"
-
-
-@pytest.mark.usefixtures("folder")
-def test_the_command_does_both_runs(run):
-    options = "--fork-at 12 --fork-eta 1.5 --fork-batch-size 8"
-    document = strict_json(run(f"{SMALL} {options} --json --curves").out)
-    plain = strict_json(run(f"{SMALL} --json --curves").out)
-    first, second = document["runs"]
-    assert first["at"] == {}
-    assert second["at"] == {"fork_at": 12, "fork_eta": 1.5, "fork_batch_size": 8}
-    assert first["result"].items() <= plain["result"].items()
-    assert first["curves"] == plain["curves"]
-    eta = np.array(first["curves"]["eta"])
-    assert second["curves"]["eta"] == pytest.approx(np.where(np.arange(30) < 12, 1, 1.5) * eta)
-    assert second["curves"]["loss"][:12] == first["curves"]["loss"][:12]
-    assert second["curves"]["loss"][12:] != first["curves"]["loss"][12:]
-    table = run(f"{SMALL} --fork-at 12 --fork-batch-size full").out
-    assert re.search(r"^fork at 12: batch size 32  \w+", table, re.M)
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ("--fork-eta 2", "--fork-eta 2.0: belongs to --fork-at"),
-        ("--fork-batch-size full", "--fork-batch-size full: belongs to --fork-at"),
-        ("--fork-at 30", "--fork-at 30: give a step from 0 to 29"),
-        ("--fork-at 3 --fork-eta 0", "--fork-eta 0.0: "),
-        ("--fork-at 3 --fork-batch-size 33", "--fork-batch-size 33: "),
-        ("--fork-at 3 --seed 1,2", "--seed"),
-        ("--fork-at 3 --width 4,8", "--fork-at 3: forks one run, not 2"),
-        ("--fork-at 3 -o run.zarr", "--output run.zarr: "),
-        ("--fork-at 3 --live", "--live"),
-        ("--fork-at 20 --eta-unit absolute --eta-trgt 1e9 --t-wrm 1", "--fork-at 20: the run div"),
-    ],
-)
-def test_a_fork_that_cannot_be_is_refused_and_leaves_nothing(options, says, run, folder):
-    result = run(f"{SMALL} {options}")
-    assert result.code == 2
-    assert says in result.err
-    assert not list(folder.iterdir())
