@@ -126,9 +126,9 @@ class Run(Trajectory):
     test_accuracy_final: float
     products: int
     forward_passes: int
-    seconds: Mapping[str, float]
+    seconds: Mapping[str, float] = field(compare=False)
     rises: Array | None = None
-    given: Given = field(default=Given(), repr=False)
+    given: Given = field(default=Given(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "step", np.arange(len(self.loss)))
@@ -136,6 +136,13 @@ class Run(Trajectory):
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"given": self.given._replace(data=None)}
+
+    def __repr__(self) -> str:
+        done = self.experiment
+        what = [done.model, done.optimizer, done.schedule]
+        return (
+            f"<Run: {', '.join(thing.brief for thing in what)}, seed {self.seed}; {self._headline}>"
+        )
 
     @property
     def forked_at(self) -> int:

@@ -7,6 +7,7 @@ to the library are shown here as text and applied there; a test holds the two to
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,7 @@ from simulator.checks import InputError, one_of
 from simulator.commands.completion import one_of_these
 from simulator.commands.defaults import eta_trgt_text, t_wrm_text
 from simulator.commands.grids import BatchSize, Grid, Several
-from simulator.commands.terminal import set_quiet, without_color
+from simulator.commands.terminal import note, set_quiet, without_color
 from simulator.files import open_file
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ model_options = _together(
 )  # fmt: skip
 
 data_options = _together(
-    option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="Dataset; the quadratic needs none."),
+    option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE", help="Dataset, or a .npz or .csv file; the quadratic needs none."),
     option("data", "--samples", type=int, default_text="512; all of a file", help="Training samples."),
     option("data", "--data-seed", type=int, default=0, help="Chooses the split, or the generated data."),
 )  # fmt: skip
@@ -398,7 +399,11 @@ def data_of() -> Data | None:
         return None
     from simulator.data import load_data
 
-    data = load_data(params["data"], params["samples"], params["data_seed"])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        data = load_data(params["data"], params["samples"], params["data_seed"])
+    for warning in said:
+        note(f"--data {params['data']}: {warning.message}.")
     if params.get("dtype") == "float32" and data.largest > 3.4e38:
         raise InputError("dtype", "float32", f"{params['data']} has larger numbers; give float64")
     return data

@@ -20,6 +20,7 @@ from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.files import check_target
 from simulator.npz import read_arrays
+from simulator.value import Value
 
 __all__ = ["Checkpoint", "kept", "restore"]
 
@@ -30,7 +31,7 @@ _FORMAT, _PREFIX = 1, "memory."
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
+class Checkpoint(Value):
     """A run before an update: all that its next updates and measurements depend on.
 
     `checkpoint` makes one, `fork` and `train` start from it. The batches are not in it: they are a
@@ -62,6 +63,9 @@ class Checkpoint:
     seed: int
     data: str
     memory: Mapping[str, Array] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint: step {self.step}, seed {self.seed}, {self.theta.size} parameters>"
 
     def save(self, path: str | Path) -> None:
         """Write a .npz file, which replaces one that is there.
