@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.optimizers.adaptive import Adam, AdamW, GIAdam, RAdam, RIAdam, RMSProp
 from simulator.optimizers.base import Optimizer, StabilityLimit, has_recurrence
-from simulator.optimizers.linear import GD, Momentum, Nesterov
+from simulator.optimizers.linear import GD, LinearOptimizer, Momentum, Nesterov
 
 __all__ = [
     "GD",
@@ -12,6 +12,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "GIAdam",
+    "LinearOptimizer",
     "Momentum",
     "Nesterov",
     "Optimizer",
