@@ -182,7 +182,7 @@ class Trajectory(Value):
     @property
     def threshold_text(self) -> str:
         """The threshold as a formula, such as 2 / eta."""
-        return f"{self.limit.over_eta:.3g} / eta"
+        return self.limit.formula()
 
     @cached_property
     def ratio(self) -> Array:

@@ -142,7 +142,7 @@ optimizer_options = _together(
     option("optimizer", "--beta1", type=float, default_text="0.9", varies=True, help="Decay rate of the first moment; Adam variants."),
     option("optimizer", "--beta2", type=float, default_text="0.999", varies=True, help="Decay rate of the second moment; RMSProp and the Adam variants."),
     option("optimizer", "--eps", type=float, default_text="1e-08", varies=True, help="Added to the square root; RMSProp and the Adam variants."),
-    option("optimizer", "--weight-decay", type=float, default_text="0.01", varies=True, help="Decoupled, times eta; adamw."),
+    option("optimizer", "--weight-decay", type=float, default_text="0; adamw 0.01", varies=True, help="theta' = (1 - eta times this) theta - eta u: decoupled; gd, momentum, nesterov, adamw."),
     option("optimizer", "--layer-rates/--no-layer-rates", default=False, help="muP's learning-rate factor for each layer under an adaptive optimizer; mlp, mup."),
     option("optimizer", "--batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="full", varies=True, help="Samples an update sees."),
 )  # fmt: skip

@@ -158,14 +158,18 @@ class _Options(NamedTuple):
 
 def described(optimizer: Optimizer) -> Optimizer:
     """The optimizer as the flow has it; raises `InputError` for one whose flow is not known."""
-    if is_shipped(optimizer) and not getattr(optimizer, "weight_decay", 0.0):
+    if is_shipped(optimizer):
+        if decay := getattr(optimizer, "weight_decay", 0.0):
+            raise InputError(
+                "weight_decay", decay, "its central flow is not known here; leave it out"
+            )
         if type(optimizer) is GD:
             return optimizer
         if type(optimizer) is RMSProp:
             return FromFirstGradient(optimizer.beta2, optimizer.eps)
     raise InputError(
         "optimizer", optimizer.name,
-        "its central flow is not known here; give gd or rmsprop, without weight decay",
+        "its central flow is not known here; give gd or rmsprop",
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from simulator.named import instance
 from simulator.optimizers.adaptive import Adam, AdamW, GIAdam, RAdam, RIAdam, RMSProp
 from simulator.optimizers.base import Optimizer, StabilityLimit, has_recurrence
-from simulator.optimizers.linear import GD, Momentum, Nesterov
+from simulator.optimizers.linear import GD, LinearOptimizer, Momentum, Nesterov
 
 __all__ = [
     "GD",
@@ -13,6 +13,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "GIAdam",
+    "LinearOptimizer",
     "Momentum",
     "Nesterov",
     "Optimizer",
