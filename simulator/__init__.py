@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     )
     from simulator.runs import Run
     from simulator.schedules import (
+        CDAT,
         AtThreshold,
+        LossGap,
         ModifiedWarmup,
         PersistentCatapult,
         Schedule,
@@ -83,7 +85,16 @@ _HOMES = {
         "optimizers",
     ),
     **dict.fromkeys(
-        ("AtThreshold", "ModifiedWarmup", "PersistentCatapult", "Schedule", "Warmup"), "schedules"
+        (
+            "CDAT",
+            "AtThreshold",
+            "LossGap",
+            "ModifiedWarmup",
+            "PersistentCatapult",
+            "Schedule",
+            "Warmup",
+        ),
+        "schedules",
     ),
     "sweep": "sweeps",
     "explain": "events",
@@ -112,13 +123,13 @@ _OLD = {"Limit": "StabilityLimit", "critical_eta": "eta_critical"}
 _MODULES = ("figures", "testing", "theory")
 
 __all__ = [
-    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
-    "Data", "Experiment", "Flow", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum",
-    "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam",
-    "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness", "central_flow",
-    "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness", "eta_critical",
-    "explain", "figures", "fork", "from_jax", "load_data", "natural_phase", "sharpness", "simulate",
-    "sweep", "testing", "theory", "train",
+    "CDAT", "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
+    "Data", "Experiment", "Flow", "GIAdam", "InputError", "LossGap", "Model", "ModifiedWarmup",
+    "Momentum", "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam",
+    "RIAdam", "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness",
+    "central_flow", "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness",
+    "eta_critical", "explain", "figures", "fork", "from_jax", "load_data", "natural_phase",
+    "sharpness", "simulate", "sweep", "testing", "theory", "train",
 ]  # fmt: skip
 
 

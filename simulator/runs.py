@@ -82,7 +82,7 @@ class Run(Trajectory):
     accuracy_final, test_loss_final, test_accuracy_final : float
         NaN where the data has no classes or no test split.
     products : int
-        Hessian-vector products spent on what was measured.
+        Hessian-vector products spent on what was measured, and by the schedule.
     forward_passes : int
         Losses that the schedule asked for, besides those of the updates.
     constant_loss : float or None

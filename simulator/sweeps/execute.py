@@ -98,10 +98,11 @@ def sweep(
     eta_unit : {"absolute", "critical"}
         ``critical``: learning rates are multiples of the optimizer's instability threshold at
         initialisation, per seed (GD: 2 / sharpness).
-    schedule : {"warmup", "modified", "persistent-catapult", "threshold"} or Schedule
-        `Warmup`, `ModifiedWarmup`, `PersistentCatapult`, or `AtThreshold` by its name; or one of
-        these, or a user-defined one, as a template: the grid gives eta_init, eta_trgt and t_wrm,
-        the template all else. Other fields ``eta_…`` of it are in ``eta_unit`` as well.
+    schedule : str or Schedule
+        `Warmup`, `ModifiedWarmup`, `PersistentCatapult`, `AtThreshold`, `CDAT` or `LossGap` by its
+        name: "warmup", "modified", "persistent-catapult", "threshold", "cdat", "loss-gap"; or one
+        of these, or a user-defined one, as a template: the grid gives eta_init, eta_trgt and
+        t_wrm, the template all else. Other fields ``eta_…`` of it are in ``eta_unit`` as well.
     warmup_exponent, decay, delta, factor : optional
         Options of that schedule: ``exponent`` and ``decay`` of `Warmup`, ``delta`` of
         `PersistentCatapult`, ``factor`` of `AtThreshold`.

@@ -219,7 +219,7 @@ def _finished(going: RunInProgress, stopwatch: Stopwatch) -> Run:
         accuracy_final=metrics[0],
         test_loss_final=metrics[1],
         test_accuracy_final=metrics[2],
-        products=record.products,
+        products=record.products + going.probe.products,
         forward_passes=going.probe.forward_passes,
         constant_loss=experiment.model.constant_loss(data),
         updates_per_epoch=going.updates_per_epoch,
