@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         StabilityLimit,
     )
     from simulator.runs import Run
+    from simulator.saved_runs import load_run
     from simulator.schedules import (
         CDAT,
         AtThreshold,
@@ -102,6 +103,7 @@ _HOMES = {
     "Flow": "flows",
     "central_flow": "flows",
     "Run": "runs",
+    "load_run": "saved_runs",
     **dict.fromkeys(
         (
             "Checkpoint",
@@ -128,8 +130,8 @@ __all__ = [
     "Momentum", "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam",
     "RIAdam", "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness",
     "central_flow", "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness",
-    "eta_critical", "explain", "figures", "fork", "from_jax", "load_data", "natural_phase",
-    "sharpness", "simulate", "sweep", "testing", "theory", "train",
+    "eta_critical", "explain", "figures", "fork", "from_jax", "load_data", "load_run",
+    "natural_phase", "sharpness", "simulate", "sweep", "testing", "theory", "train",
 ]  # fmt: skip
 
 

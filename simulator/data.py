@@ -312,7 +312,11 @@ def _part_of(data: Data, name: str, samples: int | None, data_seed: int) -> Data
 
 
 def load_data(
-    name: str | Path | Any = "digits", samples: int | None = None, data_seed: int = 0
+    name: str | Path | Any = "digits",
+    samples: int | None = None,
+    data_seed: int = 0,
+    *,
+    label: str | None = None,
 ) -> Data:
     """Make or read a data set.
 
@@ -321,13 +325,15 @@ def load_data(
     name : str, path or data frame
         ``digits``, ``mnist1d``, ``teacher``; the path of a ``.npz`` file with ``x`` (m, d), ``y``
         (m,) or (m, k), and optionally ``x_test``, ``y_test``; the path of a ``.csv`` file with a
-        header; or a data frame of pandas or polars. In a table, the column ``label``, ``y``,
-        ``target`` or ``class`` is what is learned: whole numbers and texts are classes, texts in
-        alphabetical order; real numbers are a target. All other columns are inputs.
+        header; or a data frame of pandas or polars. All columns of a table but one are inputs.
     samples : int, optional
         Size of the training set (default 512; all of a file). The rest becomes the test split.
     data_seed : int
         Chooses the split, or the generated data.
+    label : str, optional
+        The column of a table that is learned; default the one called ``label``, ``y``, ``target``
+        or ``class``. Whole numbers and texts are classes, texts in alphabetical order; real numbers
+        are a target.
 
     Returns
     -------
@@ -343,9 +349,11 @@ def load_data(
     if not 0 <= data_seed < 2**32:
         raise InputError("data_seed", data_seed, "give a whole number from 0 to 2^32 - 1")
     if hasattr(name, "columns"):
-        data = Data(**columns_of("a table", name))  # type: ignore[arg-type]
+        data = Data(**columns_of("a table", name, label))  # type: ignore[arg-type]
         return _part_of(data, "the table", samples, data_seed)
     name = str(name)
+    if label is not None and not name.endswith(".csv"):
+        raise InputError("label", label, "is a column of a table; leave it out")
     if name in LOADERS:
         return LOADERS[name](512 if samples is None else samples, data_seed)
     reader = READERS.get(Path(name).suffix)
@@ -353,10 +361,13 @@ def load_data(
         known = f"{', '.join(LOADERS)}, or a file: {', '.join(READERS)}"
         raise InputError("data", name, f"unknown; give {known}")
     source = {"name": "file", "path": name, "samples": samples, "data_seed": data_seed}
+    if label is not None:
+        source["label"] = label
     try:
-        data = Data(**reader(Path(name)), source=source)
+        data = Data(**reader(Path(name), label), source=source)
     except InputError as error:
+        option = error.option
         raise (
-            error if error.option == "data" else InputError("data", name, f"its {error}")
+            error if option in ("data", "label") else InputError("data", name, f"its {error}")
         ) from None
     return _part_of(data, name, samples, data_seed)

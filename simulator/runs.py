@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from simulator import regimes
 from simulator.limits import STEP_LIMIT
 from simulator.trajectory import Trajectory
+from simulator.value import above
 
 if TYPE_CHECKING:
     from simulator.data import Data
@@ -143,6 +145,14 @@ class Run(Trajectory):
         return (
             f"<Run: {', '.join(thing.brief for thing in what)}, seed {self.seed}; {self._headline}>"
         )
+
+    def save(self, path: str | Path) -> None:
+        """Write it to a .npz file that `load_run` reads; a file that is there is replaced.
+
+        Raises `InputError` for a path at which no file can be written, and for a user-defined
+        model, optimizer or schedule.
+        """
+        above("saved_runs").save_run(self, path)
 
     @property
     def forked_at(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simulator.arrays import Array
-from simulator.checks import InputError
+from simulator.checks import InputError, one_of
 from simulator.files import open_file
 from simulator.npz import MOST_NUMBERS, read_arrays
 
@@ -22,7 +22,7 @@ _TARGETS = ("label", "y", "target", "class")
 _LARGEST_FILE = 2 * MOST_NUMBERS
 
 
-def columns_of(name: object, table: Any) -> dict[str, Array]:
+def columns_of(name: object, table: Any, label: str | None = None) -> dict[str, Array]:
     """x (m, d) and y, of shape (m,) for classes or (m, 1), from a table with named columns.
 
     Raises
@@ -32,9 +32,11 @@ def columns_of(name: object, table: Any) -> dict[str, Array]:
     """
     columns = [str(column) for column in table.columns]
     found = [column for column in columns if column.strip().lower() in _TARGETS]
+    if label is not None:
+        found = [one_of("label", label, columns)]
     if len(found) != 1:
         problem = f"has the columns {', '.join(found)}" if found else "has no column to learn"
-        raise InputError("data", name, f"{problem}; call one column {' or '.join(_TARGETS)}")
+        raise InputError("data", name, f"{problem}; name one with label")
     inputs = {}
     for key, column in zip(table.columns, columns, strict=True):
         if column == found[0]:
@@ -57,7 +59,7 @@ def _learned(target: Array) -> Array:
     return np.unique(target.astype(str), return_inverse=True)[1]
 
 
-def _read_csv(path: Path) -> dict[str, Array]:
+def _read_csv(path: Path, label: str | None) -> dict[str, Array]:
     import pandas as pd
 
     try:
@@ -74,10 +76,10 @@ def _read_csv(path: Path) -> dict[str, Array]:
         raise
     except (ValueError, OverflowError):  # what pandas raises is a ValueError
         raise InputError("data", path, "is no table; give lines of values, with a header") from None
-    return columns_of(path, table)
+    return columns_of(path, table, label)
 
 
-def _read_npz(path: Path) -> dict[str, Array]:
+def _read_npz(path: Path, label: str | None) -> dict[str, Array]:
     """Objects are refused, not unpickled."""
     arrays = read_arrays("data", path, ("x", "y", "x_test", "y_test"))
     missing = [key for key in ("x", "y") if key not in arrays]
@@ -86,4 +88,7 @@ def _read_npz(path: Path) -> dict[str, Array]:
     return arrays
 
 
-READERS: dict[str, Callable[[Path], dict[str, Array]]] = {".npz": _read_npz, ".csv": _read_csv}
+READERS: dict[str, Callable[[Path, str | None], dict[str, Array]]] = {
+    ".npz": _read_npz,
+    ".csv": _read_csv,
+}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from simulator import regimes
 from simulator.files import check_target
 from simulator.limits import STEP_LIMIT, StabilityLimit
-from simulator.value import Value, figures
+from simulator.value import Value, above
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -104,7 +104,7 @@ class Trajectory(Value):
 
     def plot(self, *, style: str = "ratio") -> Sequence[Axes]:
         """Draw it: see `simulator.figures.trajectory`, whose three Axes this returns."""
-        axes: Sequence[Axes] = figures().trajectory(self, style=style)
+        axes: Sequence[Axes] = above("figures").trajectory(self, style=style)
         return axes
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Value", "figures"]
+__all__ = ["Value", "above"]
 
 
 class Value:
@@ -30,12 +30,12 @@ class Value:
         return hash((first.shape, first.tobytes()))
 
     def _repr_html_(self) -> str:
-        return str(figures().inline(self))
+        return str(above("figures").inline(self))
 
 
-def figures() -> Any:
-    """`simulator.figures`. It stands above all values: only what draws one asks for it."""
-    return import_module("simulator.figures")
+def above(module: str) -> Any:
+    """A module that stands above all values, such as `simulator.figures`, when it is needed."""
+    return import_module(f"simulator.{module}")
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -44,4 +44,4 @@ def _same(a: Any, b: Any) -> bool:
         return same_kind and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
-    return type(a) is type(b) and bool(a == b or (a != a and b != b))
+    return bool(a == b or (a != a and b != b))

@@ -42,7 +42,7 @@ def test_the_rest_of_a_table_is_the_test_split():
     ("text", "message"),
     [
         ("", "no table"),
-        ("a,b\n1,2\n", "no column to learn; call one column label"),
+        ("a,b\n1,2\n", "no column to learn; name one with label"),
         ("y,label\n1,2\n", "has the columns y, label"),
         ("label\n1\n2\n", "no column of inputs"),
         ("a,label\nx,1\n", "its column a holds no numbers"),
@@ -93,3 +93,15 @@ def test_a_mask_is_refused():
 def test_whole_numbers_in_a_column_may_mean_two_things():
     with pytest.raises(InputError, match="labels the shape"):
         Data(X, np.array([[0], [1], [1], [0]]))
+
+
+def test_a_column_can_be_named(tmp_path):
+    frame = table([0, 2, 1, 1], "species")
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    data = load_data(tmp_path / "own.csv", label="species")
+    assert data == load_data(frame, label="species") == Data(X, [0, 2, 1, 1])
+    assert data.source["label"] == "species"
+    with pytest.raises(InputError, match="did you mean species"):
+        load_data(frame, label="specie")
+    with pytest.raises(InputError, match="column of a table"):
+        load_data("digits", label="species")

@@ -1,9 +1,12 @@
 """Runs, flows and data as values: what is accepted, how they compare, print and are kept."""
 
+import contextlib
 import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import simulator as sim
 from simulator.models import MODELS
@@ -14,8 +17,8 @@ DATA = sim.load_data(samples=32)
 MODEL = sim.MLP(width=4, depth=2)
 
 
-def short(**given):
-    return sim.simulate(MODEL, DATA, steps=8, **given)
+def short(**changes):
+    return sim.simulate(MODEL, DATA, steps=8, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def results():
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"),
+    ("changes", "meant"),
     [
         ({"optimizer": "adam"}, {"optimizer": sim.Adam()}),
         ({"optimizer": sim.Momentum}, {"optimizer": sim.Momentum()}),
@@ -40,8 +43,8 @@ def results():
         ({"dtype": np.dtype("f8")}, {}),
     ],
 )
-def test_a_plain_meaning_is_understood(given, meant):
-    assert short(**given) == short(**meant)
+def test_a_plain_meaning_is_understood(changes, meant):
+    assert short(**changes) == short(**meant)
 
 
 def test_a_model_may_be_a_class_or_a_name():
@@ -135,3 +138,68 @@ def test_a_run_draws_itself(results, tmp_path):
 def test_a_figure_without_a_known_ending_is_refused(results, tmp_path):
     with pytest.raises(sim.InputError, match="end the name in"):
         sim.figures.save(results[0].plot(), tmp_path / "run.bmp")
+
+
+RUNS = {
+    "plain": {},
+    "adam in float32": {"optimizer": "adam", "dtype": "float32", "batch_size": 8},
+    "measured": {"measure": ("sharpness", "directional", "batch"), "top_k": 2, "schedule": 0.5},
+    "from a theta": {"theta0": np.linspace(-0.1, 0.1, 296), "rates": np.full(296, 0.5)},
+    "chosen": {"schedule": "persistent-catapult"},
+}
+
+
+@pytest.mark.parametrize("changes", RUNS.values(), ids=RUNS.keys())
+def test_a_saved_run_comes_back_and_can_be_forked(tmp_path, changes):
+    run = short(**changes)
+    run.save(tmp_path / "run.npz")
+    again = sim.load_run(tmp_path / "run.npz")
+    assert again == run
+    assert (repr(again), again.outcome) == (repr(run), run.outcome)
+    assert sim.fork(again, at=4, data=DATA, eta=0.5) == sim.fork(run, at=4, eta=0.5)
+
+
+def test_a_saved_fork_is_a_fork(tmp_path):
+    fork = sim.fork(short(), at=3, eta=0.5)
+    fork.save(tmp_path / "run.npz")
+    again = sim.load_run(tmp_path / "run.npz")
+    assert (again, again.forked_at) == (fork, 3)
+    assert again.given.start == fork.given.start
+
+
+def test_a_diverged_run_is_saved_too(tmp_path):
+    run = sim.simulate(sim.MLP(4, 2, "linear"), DATA, steps=32, schedule=30.0)
+    run.save(tmp_path / "run.npz")
+    assert sim.load_run(tmp_path / "run.npz") == run
+
+
+def test_code_of_a_user_is_not_saved(tmp_path):
+    class Mine(sim.GD):
+        pass
+
+    with pytest.raises(sim.InputError, match="pickle the run"):
+        short(optimizer=Mine()).save(tmp_path / "run.npz")
+    assert not [*tmp_path.iterdir()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(at=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
+def test_a_damaged_file_is_refused_or_the_same(tmp_path_factory, at, change):
+    file = tmp_path_factory.mktemp("damaged") / "run.npz"
+    run = short()
+    run.save(file)
+    content = bytearray(file.read_bytes())
+    content[int(at * len(content))] ^= change
+    file.write_bytes(content)
+    with contextlib.suppress(sim.InputError):
+        assert sim.load_run(file) == run
+
+
+@pytest.mark.parametrize(
+    "document", ["[]", "{}", '{"format": 2}', '{"format": 1}', "nonsense", "1"]
+)
+def test_a_file_of_something_else_is_no_run(tmp_path, document):
+    file = tmp_path / "run.npz"
+    np.savez(file, run=np.frombuffer(document.encode(), np.uint8), loss=np.ones(3))
+    with pytest.raises(sim.InputError, match=r"run\.npz"):
+        sim.load_run(file)

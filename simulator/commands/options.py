@@ -132,6 +132,7 @@ model_options = _together(
 
 data_options = _together(
     option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE", help="Dataset, or a .npz or .csv file; the quadratic needs none."),
+    option("data", "--label", metavar="COLUMN", default_text="label, y, target or class", help="Column of a .csv file that is learned."),
     option("data", "--samples", type=int, default_text="512; all of a file", help="Training samples."),
     option("data", "--data-seed", type=int, default=0, help="Chooses the split, or the generated data."),
 )  # fmt: skip
@@ -166,8 +167,8 @@ def schedule_options(command: str, *, grid: bool) -> Callable[[Any], Any]:
         option("schedule", "--memory", type=float, default_text="0", varies=True, help="Decay rate of the averages over updates, for batches; cdat, loss-gap."),
         option("schedule", "--steps", type=int, default=512, help="Updates in all."),
         option("schedule", "--exponent", type=float, default_text="1; loss-gap 0.667", varies=True, help="Shape of the ramp, 1 is linear; loss-gap: power of the loss ratio.", old="--warmup-exponent"),
-        option("schedule", "--decay", metavar="none|cosine|linear", default_text="none", varies=True, help="Decay of eta over the last t_decay updates; linear: warmup-stable-decay (WSD)."),
-        option("schedule", "--t-decay", type=int, default_text="all after t_wrm", varies=True, help="Updates of decay."),
+        option("schedule", "--decay", metavar="none|cosine|linear|wsd", default_text="none", varies=True, help="Decay of eta over the last t_decay updates; wsd: warmup-stable-decay, linear."),
+        option("schedule", "--t-decay", type=int, default_text="all after t_wrm; wsd a quarter of --steps", varies=True, help="Updates of decay."),
         option("schedule", "--eta-end", type=float, default_text="0; cosine eta_trgt / 10", varies=True, help="Learning rate of the last update, with a decay."),
         option("schedule", "--eta-unit", metavar="absolute|critical", default_text="critical; adaptive optimizers absolute", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness; adam: of the pre-conditioned one)."),
     )  # fmt: skip
@@ -399,7 +400,7 @@ def data_of() -> Data | None:
     """The data that the current command's options describe; None for a model without."""
     params = click.get_current_context().params
     if params["model"] == "quadratic":
-        for name in ("data", "samples"):
+        for name in ("data", "label", "samples"):
             if was_given(name):
                 raise InputError(name, params[name], "the model quadratic needs none; leave it out")
         return None
@@ -407,7 +408,9 @@ def data_of() -> Data | None:
 
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        data = load_data(params["data"], params["samples"], params["data_seed"])
+        data = load_data(
+            params["data"], params["samples"], params["data_seed"], label=params["label"]
+        )
     for warning in said:
         note(f"--data {params['data']}: {warning.message}.")
     if params.get("dtype") == "float32" and data.largest > 3.4e38:
