@@ -7,6 +7,7 @@ from simulator.models.base import DTYPES, Model, Objective
 from simulator.models.batched import BatchedModel
 from simulator.models.custom import Custom
 from simulator.models.from_jax import from_jax
+from simulator.models.from_torch import from_torch
 from simulator.models.mlp import MLP
 from simulator.models.quadratic import Quadratic
 from simulator.models.uv import UV
@@ -23,6 +24,7 @@ __all__ = [
     "Objective",
     "Quadratic",
     "from_jax",
+    "from_torch",
 ]  # fmt: skip
 
 MODELS: dict[str, type[Model]] = {model.name: model for model in (MLP, UV, Quadratic)}
