@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from simulator.events import explain
     from simulator.experiment import Experiment
     from simulator.flows import Flow, central_flow
-    from simulator.models import MLP, UV, Custom, Model, Objective, Quadratic, from_jax
+    from simulator.models import (
+        MLP,
+        UV,
+        Custom,
+        Model,
+        Objective,
+        Quadratic,
+        from_jax,
+        from_torch,
+    )
     from simulator.optimizers import (
         GD,
         Adam,
@@ -67,7 +76,8 @@ _HOMES = {
     "load_data": "data",
     "check_model": "derivatives",
     **dict.fromkeys(
-        ("MLP", "UV", "Custom", "Model", "Objective", "Quadratic", "from_jax"), "models"
+        ("MLP", "UV", "Custom", "Model", "Objective", "Quadratic", "from_jax", "from_torch"),
+        "models",
     ),
     **dict.fromkeys(
         (
@@ -130,7 +140,7 @@ __all__ = [
     "Momentum", "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam",
     "RIAdam", "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness",
     "central_flow", "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness",
-    "eta_critical", "explain", "figures", "fork", "from_jax", "load_data", "load_run",
+    "eta_critical", "explain", "figures", "fork", "from_jax", "from_torch", "load_data", "load_run",
     "natural_phase", "sharpness", "simulate", "sweep", "testing", "theory", "train",
 ]  # fmt: skip
 

@@ -7,6 +7,7 @@ from simulator.models.base import DTYPES, Model, Objective, precision
 from simulator.models.batched import BatchedModel
 from simulator.models.custom import Custom
 from simulator.models.from_jax import from_jax
+from simulator.models.from_torch import from_torch
 from simulator.models.mlp import MLP
 from simulator.models.quadratic import Quadratic
 from simulator.models.uv import UV
@@ -25,6 +26,7 @@ __all__ = [
     "Quadratic",
     "as_model",
     "from_jax",
+    "from_torch",
     "precision",
 ]  # fmt: skip
 
