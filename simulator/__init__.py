@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from simulator import figures, testing, theory
     from simulator.checks import InputError
     from simulator.critical import Critical, critical_learning_rate
-    from simulator.curvature import batch_sharpness, directional_sharpness, sharpness
+    from simulator.curvature import (
+        Spectrum,
+        batch_sharpness,
+        directional_sharpness,
+        sharpness,
+        spectrum,
+    )
     from simulator.data import Data, load_data
     from simulator.derivatives import check_model
     from simulator.events import explain
@@ -43,11 +49,13 @@ if TYPE_CHECKING:
     from simulator.sweeps import sweep
     from simulator.training import (
         Checkpoint,
+        Spectra,
         checkpoint,
         eta_critical,
         fork,
         natural_phase,
         simulate,
+        spectra,
         train,
     )
 
@@ -57,9 +65,10 @@ _HOMES = {
     "InputError": "checks",
     "Critical": "critical",
     "critical_learning_rate": "critical",
-    "batch_sharpness": "curvature",
-    "directional_sharpness": "curvature",
-    "sharpness": "curvature",
+    **dict.fromkeys(
+        ("Spectrum", "batch_sharpness", "directional_sharpness", "sharpness", "spectrum"),
+        "curvature",
+    ),
     "Data": "data",
     "load_data": "data",
     "check_model": "derivatives",
@@ -94,11 +103,13 @@ _HOMES = {
     **dict.fromkeys(
         (
             "Checkpoint",
+            "Spectra",
             "checkpoint",
             "eta_critical",
             "fork",
             "natural_phase",
             "simulate",
+            "spectra",
             "train",
         ),
         "training",
@@ -112,13 +123,13 @@ _OLD = {"Limit": "StabilityLimit", "critical_eta": "eta_critical"}
 _MODULES = ("figures", "testing", "theory")
 
 __all__ = [
-    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
-    "Data", "Experiment", "Flow", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum",
-    "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam",
-    "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness", "central_flow",
-    "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness", "eta_critical",
-    "explain", "figures", "fork", "from_jax", "load_data", "natural_phase", "sharpness", "simulate",
-    "sweep", "testing", "theory", "train",
+    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom", "Data",
+    "Experiment", "Flow", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum", "Nesterov",
+    "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam", "RMSProp",
+    "Run", "Schedule", "Spectra", "Spectrum", "StabilityLimit", "Warmup", "batch_sharpness",
+    "central_flow", "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness",
+    "eta_critical", "explain", "figures", "fork", "from_jax", "load_data", "natural_phase",
+    "sharpness", "simulate", "spectra", "spectrum", "sweep", "testing", "theory", "train",
 ]  # fmt: skip
 
 
