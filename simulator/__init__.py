@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from simulator import figures, testing, theory
     from simulator.checks import InputError
     from simulator.critical import Critical, critical_learning_rate
-    from simulator.curvature import batch_sharpness, directional_sharpness, sharpness
+    from simulator.curvature import (
+        Spectrum,
+        batch_sharpness,
+        directional_sharpness,
+        sharpness,
+        spectrum,
+    )
     from simulator.data import Data, load_data
     from simulator.derivatives import check_model
     from simulator.events import explain
@@ -55,11 +61,13 @@ if TYPE_CHECKING:
     from simulator.sweeps import sweep
     from simulator.training import (
         Checkpoint,
+        Spectra,
         checkpoint,
         eta_critical,
         fork,
         natural_phase,
         simulate,
+        spectra,
         train,
     )
 
@@ -69,9 +77,10 @@ _HOMES = {
     "InputError": "checks",
     "Critical": "critical",
     "critical_learning_rate": "critical",
-    "batch_sharpness": "curvature",
-    "directional_sharpness": "curvature",
-    "sharpness": "curvature",
+    **dict.fromkeys(
+        ("Spectrum", "batch_sharpness", "directional_sharpness", "sharpness", "spectrum"),
+        "curvature",
+    ),
     "Data": "data",
     "load_data": "data",
     "check_model": "derivatives",
@@ -117,11 +126,13 @@ _HOMES = {
     **dict.fromkeys(
         (
             "Checkpoint",
+            "Spectra",
             "checkpoint",
             "eta_critical",
             "fork",
             "natural_phase",
             "simulate",
+            "spectra",
             "train",
         ),
         "training",
@@ -138,10 +149,11 @@ __all__ = [
     "CDAT", "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
     "Data", "Experiment", "Flow", "GIAdam", "InputError", "LossGap", "Model", "ModifiedWarmup",
     "Momentum", "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam",
-    "RIAdam", "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness",
-    "central_flow", "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness",
-    "eta_critical", "explain", "figures", "fork", "from_jax", "from_torch", "load_data", "load_run",
-    "natural_phase", "sharpness", "simulate", "sweep", "testing", "theory", "train",
+    "RIAdam", "RMSProp", "Run", "Schedule", "Spectra", "Spectrum", "StabilityLimit", "Warmup",
+    "batch_sharpness", "central_flow", "check_model", "checkpoint", "critical_learning_rate",
+    "directional_sharpness", "eta_critical", "explain", "figures", "fork", "from_jax", "from_torch",
+    "load_data", "load_run", "natural_phase", "sharpness", "simulate", "spectra", "spectrum",
+    "sweep", "testing", "theory", "train",
 ]  # fmt: skip
 
 
