@@ -257,7 +257,10 @@ def _follow(
                 assert iterates is not None
                 theta, metric = iterates.mean, iterates.metric
             pairs = LeadingPairs(objective, options.max_rank + 1, options.accuracy, seed)
-            centre = Integrator(objective, theta, metric.copy(), pairs, options.difference)
+            centre = Integrator(
+                objective, theta, metric.copy(), pairs, options.difference,
+                kinks=model.options().get("activation") == "relu",
+            )  # fmt: skip
             stable = StableFlow(objective, theta, metric.copy(), seed) if beside else None
         if stable is not None:
             assert iterates is not None
