@@ -158,7 +158,7 @@ class _UVObjective(NetworkObjective):
         if not self._across:
             return np.empty(0)
         # The output layer's delta already carries the multiplier c.
-        delta = self._delta[-self._output.size :].reshape(self._output.shape)
+        delta = self._tape[-1][-self._output.size :].reshape(self._output.shape)
         return np.repeat(
             np.linalg.svd(delta.T @ self._x, compute_uv=False), min(count, self._across)
         )
