@@ -85,7 +85,7 @@ def claims(found: xr.Dataset) -> list:
             "SP, 16 against 0.5: effective rank, larger by",
             gain("effective_rank", "sp 0.5", "sp 16"), least=1.5,
         ),
-        claim("SP, 16 against 0.5: final loss, a factor", gain("loss", "sp 0.5", "sp 16"), most=0.6),
+        claim("SP, 16 against 0.5: final loss, times", gain("loss", "sp 0.5", "sp 16"), most=0.6),
         better(in_median, "sp", "2", "8", least=1.2),
         better(in_median, "sp", "8", "16", least=1.1),
         better(claim, "mup", "0.5", "2", least=1.05),
@@ -114,7 +114,7 @@ def draw(found: xr.Dataset) -> object:
             )  # fmt: skip
         ax.axvline(RAMP, color="#969696", lw=0.8)
         ax.set(xlabel="update")
-    axes[0].set(title="Largest eigenvalue over bulk", yscale="log", ylabel=r"$\lambda_1 / $bulk")
+    axes[0].set(title="Largest eigenvalue over bulk", ylabel=r"$\lambda_1 / $bulk")
     axes[1].set(title="Effective rank", ylabel="eigenvalues")
     legend(axes[0])
     return axes

@@ -106,7 +106,7 @@ class Objective(ABC):
 
     @property
     def layers(self) -> tuple[slice, ...]:
-        """Where the parameters of each layer are in theta; one layer unless the model has more."""
+        """Where the weights and biases of each layer are in theta; one layer by default."""
         return (slice(0, self.size),)
 
     def eigenvalues_outside(self) -> tuple[Array, int]:
