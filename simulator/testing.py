@@ -165,13 +165,24 @@ def schedules(
     strategy of Warmup
     """
     return st.builds(
-        lambda trgt, start, wrm, exponent, decay: Warmup(start * trgt, trgt, wrm, exponent, decay),
+        _warmup,
         eta,
         st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0]),
         t_wrm,
         st.sampled_from([0.5, 1.0, 2.0]),
         st.sampled_from(DECAYS),
+        st.sampled_from([None, 1, 16]),
+        st.sampled_from([None, 0.0, 0.5]),
     )
+
+
+def _warmup(
+    trgt: float, start: float, t_wrm: int, exponent: float, decay: str, length: int | None,
+    end: float | None,
+) -> Warmup:  # fmt: skip
+    """Its first and last rates are multiples of eta_trgt."""
+    of_decay = () if decay == "none" else (length, None if end is None else end * trgt)
+    return Warmup(start * trgt, trgt, t_wrm, exponent, decay, *of_decay)
 
 
 @st.composite

@@ -83,7 +83,7 @@ CHOICES = {
     "dtype": set(DTYPES),
     "method": set(METHODS),
     "failure": set(FAILURES),
-    "data": {*LOADERS, "FILE.npz"},
+    "data": {*LOADERS, "FILE"},
     "representation": {"gram", "parameters"},
     "figure": {"FILE.png", *(ending.lstrip(".") for ending in FORMATS if ending != ".png")},
 }

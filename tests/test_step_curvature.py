@@ -140,8 +140,8 @@ def first_update(problem, optimizer, rates=None):
 
 
 def first_directional(problem, optimizer):
-    slope, bend = first_update(problem, optimizer).slope_and_bend()
-    return bend / slope if slope else math.nan
+    probe = first_update(problem, optimizer)
+    return probe.bend() / probe.slope() if probe.slope() else math.nan
 
 
 @given(problem=sim.testing.problems("mlp", "quadratic"), beta=st.floats(0.0, 0.99),
@@ -186,8 +186,7 @@ def test_the_first_directional_sharpness_is_below_the_preconditioned_one(problem
 def test_the_guess_of_the_probe_is_2_over_the_directional_sharpness(problem, optimizer, own_rates):
     rates = np.linspace(0.5, 2.0, problem.theta.size) if own_rates else None
     probe = first_update(problem, optimizer, rates)
-    slope, bend = probe.slope_and_bend()
-    assert slope == probe.slope()
+    slope, bend = probe.slope(), probe.bend()
     guess = probe.quadratic_guess()
     assert math.isnan(guess) == (not (slope > 0 and bend > 0))
     if guess == guess:

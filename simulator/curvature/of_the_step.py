@@ -18,27 +18,28 @@ from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.catapult_search import Bracket, near_search
 from simulator.data import Data
-from simulator.models import Model, Objective
+from simulator.models import Model, Objective, as_model
 from simulator.models.base import checked_vector
 
 __all__ = [
-    "critical_bracket", "directional_sharpness", "quotient", "sharpness_at", "slope_and_bend",
+    "bend", "critical_bracket", "directional_sharpness", "quotient", "sharpness_at",
+    "slope_and_bend",
 ]  # fmt: skip
 
 
-def slope_and_bend(objective: Objective, gradient: Array, update: Array) -> tuple[float, float]:
-    """u.g and u.Hu where the objective stands: one Hessian-vector product.
+def bend(objective: Objective, update: Array) -> float:
+    """u.Hu of an update u (P,) where the objective stands: one Hessian-vector product.
 
-    Parameters
-    ----------
-    objective : Objective
-        Its last ``gradient`` set theta.
-    gradient, update : arrays, shape (P,)
-        g and u.
+    Its last ``gradient`` set theta.
     """
     product = np.empty_like(update)
     objective.hvp(update, product)
-    return float(gradient @ update), float(update @ product)
+    return float(update @ product)
+
+
+def slope_and_bend(objective: Objective, gradient: Array, update: Array) -> tuple[float, float]:
+    """u.g and u.Hu of a gradient g (P,) and an update u (P,): one Hessian-vector product."""
+    return float(gradient @ update), bend(objective, update)
 
 
 def quotient(slope: float, bend: float) -> float:
@@ -94,7 +95,7 @@ def directional_sharpness(
     Kalra et al. 2026, arXiv:2601.16979. The value is at most the sharpness for gradient descent
     only: it scales with u.
     """
-    objective = model.bind(data)
+    objective = as_model(model).bind(data)
     theta = checked_vector("theta", theta, objective)
     gradient = np.empty_like(theta)
     with one_blas_thread():

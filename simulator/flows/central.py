@@ -25,7 +25,7 @@ from simulator.flows.update import Integrator
 from simulator.models import Model
 from simulator.models.base import checked_vector
 from simulator.optimizers import GD, Optimizer, RMSProp
-from simulator.schedules import Schedule, Warmup
+from simulator.schedules import Schedule, Warmup, as_schedule
 from simulator.shipped import is_shipped
 from simulator.timing import Stopwatch
 from simulator.training import Interrupted, train
@@ -176,7 +176,8 @@ def described(optimizer: Optimizer) -> Optimizer:
 def _planned(schedule: Schedule | ArrayLike, steps: int) -> Schedule:
     """A schedule whose rates do not depend on the run."""
     count("steps", steps, 1)
-    if isinstance(schedule, Schedule):
+    if np.ndim(schedule) == 0:  # type: ignore[arg-type]
+        schedule = as_schedule(schedule)
         if schedule.chooser() is not None or schedule.needs_sharpness:
             raise InputError(
                 "schedule", schedule.name, "its rates depend on the run; give the run's eta instead"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulator.named import instance
 from simulator.optimizers.adaptive import Adam, AdamW, GIAdam, RAdam, RIAdam, RMSProp
 from simulator.optimizers.base import Optimizer, StabilityLimit, has_recurrence
 from simulator.optimizers.linear import GD, LinearOptimizer, Momentum, Nesterov
@@ -20,6 +21,7 @@ __all__ = [
     "RIAdam",
     "RMSProp",
     "StabilityLimit",
+    "as_optimizer",
     "has_recurrence",
 ]  # fmt: skip
 
@@ -27,3 +29,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     rule.name: rule
     for rule in (GD, Momentum, Nesterov, RMSProp, Adam, AdamW, GIAdam, RIAdam, RAdam)
 }
+
+
+def as_optimizer(given: object) -> Optimizer:
+    """An optimizer, from itself, its class, or the name of one of ours; else `InputError`."""
+    optimizer: Optimizer = instance("optimizer", given, Optimizer, OPTIMIZERS)
+    return optimizer

@@ -32,7 +32,7 @@ class StepCurvature:
 
     # See `simulator.training.checkpoints`.
     CURVES = ("curves", "rises")
-    MEMORY = ("products", "_factors", "_probe")
+    MEMORY = ("_factors", "_probe")
 
     def __init__(
         self, objective: Objective, rule: UpdateRule, steps: int, measure: Collection[str]
@@ -44,13 +44,16 @@ class StepCurvature:
             if name in measure
         }
         self.rises = np.full(steps, np.nan)
-        self.products = 0
         # eta_c over what was expected, at the last search: by whether u.Hu was known.
         self._factors = np.full(2, np.nan)
 
     @property
     def forward_passes(self) -> int:
         return self._probe.forward_passes
+
+    @property
+    def products(self) -> int:
+        return self._probe.products
 
     def measure_at(
         self, step: int, theta: Array, gradient: Array, update: Array, loss: float, eta: float
@@ -60,9 +63,8 @@ class StepCurvature:
         probe.at(step, theta, gradient, loss, update=update)
         bend = math.nan
         if "directional_sharpness" in curves:
-            slope, bend = probe.slope_and_bend()
-            curves["directional_sharpness"][step] = quotient(slope, bend)
-            self.products += 1
+            bend = probe.bend()
+            curves["directional_sharpness"][step] = quotient(probe.slope(), bend)
         if "critical_sharpness" in curves:
             curves["critical_sharpness"][step] = self._critical(bend, loss, eta)
 
@@ -87,7 +89,6 @@ class StepCurvature:
         guess = expected * (1.0 if measured and math.isnan(factor) else factor)
         if math.isnan(guess):
             guess = self._probe.quadratic_guess()
-            self.products += 1
         if not 0 < guess < math.inf:
             guess = eta if eta > 0 else 1.0
         sharpness = sharpness_at(critical_bracket(self._probe.loss_after, loss, guess))
