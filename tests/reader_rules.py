@@ -212,7 +212,7 @@ def _above(r, name, value, share, over):
     )  # fmt: skip
 
 
-@rule("With weight decay, a multiple of the threshold is that of # / eta by the "
+@rule("Under weight decay, multiples of the threshold are those of # / eta, and of the "
       r"(sharpness|pre-conditioned sharpness) plus #\.")  # fmt: skip
 def _decayed(r, over, name, decay):
     return name == r.name and close(over, r.over_eta) and close(decay, r.decay)

@@ -65,7 +65,7 @@ def _decay(curves: Trajectory) -> str:
     if not decay or not np.isfinite(curves.ratio).any():
         return ""
     return (
-        f"With weight decay, a multiple of the threshold is that of {over:.3g} / eta by the "
+        f"Under weight decay, multiples of the threshold are those of {over:.3g} / eta, and of the "
         f"{curves.sharpness_name} plus {decay:.3g}."
     )
 
