@@ -59,6 +59,9 @@ _HOMES = {
     "InputError": "checks",
     "Critical": "critical",
     "critical_learning_rate": "critical",
+    **dict.fromkeys(
+        ("SafeRate", "ShortestWarmup", "safe_learning_rate", "shortest_warmup"), "advice"
+    ),
     "batch_sharpness": "curvature",
     "directional_sharpness": "curvature",
     "sharpness": "curvature",
@@ -126,10 +129,10 @@ __all__ = [
     "CDAT", "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
     "Data", "Experiment", "Flow", "GIAdam", "InputError", "LossGap", "Model", "ModifiedWarmup",
     "Momentum", "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam",
-    "RIAdam", "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness",
+    "RIAdam", "RMSProp", "Run", "SafeRate", "Schedule", "ShortestWarmup", "StabilityLimit", "Warmup", "batch_sharpness",
     "central_flow", "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness",
     "eta_critical", "explain", "figures", "fork", "from_jax", "load_data", "natural_phase",
-    "sharpness", "simulate", "sweep", "testing", "theory", "train",
+    "safe_learning_rate", "sharpness", "shortest_warmup", "simulate", "sweep", "testing", "theory", "train",
 ]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ FLOORS = [
     {"models", "optimizers", "events", "runs"},
     {"curvature", "testing", "derivatives", "experiment"},
     {"training"},
-    {"critical", "flows"},
+    {"advice", "critical", "flows"},
     {"sweeps"},
     {"figures"},
     {"laws", "reporting", "studying"},
