@@ -10,15 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator import figures, testing, theory
+    from simulator.advice import SafeRate, ShortestWarmup, safe_learning_rate, shortest_warmup
     from simulator.checks import InputError
     from simulator.critical import Critical, critical_learning_rate
-    from simulator.curvature import batch_sharpness, directional_sharpness, sharpness
+    from simulator.curvature import (
+        Spectrum,
+        batch_sharpness,
+        directional_sharpness,
+        sharpness,
+        spectrum,
+    )
     from simulator.data import Data, load_data
     from simulator.derivatives import check_model
     from simulator.events import explain
     from simulator.experiment import Experiment
     from simulator.flows import Flow, central_flow
-    from simulator.models import MLP, UV, Custom, Model, Objective, Quadratic, from_jax
+    from simulator.models import (
+        MLP,
+        UV,
+        Custom,
+        Model,
+        Objective,
+        Quadratic,
+        from_jax,
+        from_torch,
+    )
     from simulator.optimizers import (
         GD,
         Adam,
@@ -33,6 +49,7 @@ if TYPE_CHECKING:
         StabilityLimit,
     )
     from simulator.runs import Run
+    from simulator.saved_runs import load_run
     from simulator.schedules import (
         CDAT,
         AtThreshold,
@@ -45,11 +62,13 @@ if TYPE_CHECKING:
     from simulator.sweeps import sweep
     from simulator.training import (
         Checkpoint,
+        Spectra,
         checkpoint,
         eta_critical,
         fork,
         natural_phase,
         simulate,
+        spectra,
         train,
     )
 
@@ -62,14 +81,16 @@ _HOMES = {
     **dict.fromkeys(
         ("SafeRate", "ShortestWarmup", "safe_learning_rate", "shortest_warmup"), "advice"
     ),
-    "batch_sharpness": "curvature",
-    "directional_sharpness": "curvature",
-    "sharpness": "curvature",
+    **dict.fromkeys(
+        ("Spectrum", "batch_sharpness", "directional_sharpness", "sharpness", "spectrum"),
+        "curvature",
+    ),
     "Data": "data",
     "load_data": "data",
     "check_model": "derivatives",
     **dict.fromkeys(
-        ("MLP", "UV", "Custom", "Model", "Objective", "Quadratic", "from_jax"), "models"
+        ("MLP", "UV", "Custom", "Model", "Objective", "Quadratic", "from_jax", "from_torch"),
+        "models",
     ),
     **dict.fromkeys(
         (
@@ -105,14 +126,17 @@ _HOMES = {
     "Flow": "flows",
     "central_flow": "flows",
     "Run": "runs",
+    "load_run": "saved_runs",
     **dict.fromkeys(
         (
             "Checkpoint",
+            "Spectra",
             "checkpoint",
             "eta_critical",
             "fork",
             "natural_phase",
             "simulate",
+            "spectra",
             "train",
         ),
         "training",
@@ -129,10 +153,12 @@ __all__ = [
     "CDAT", "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
     "Data", "Experiment", "Flow", "GIAdam", "InputError", "LossGap", "Model", "ModifiedWarmup",
     "Momentum", "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam",
-    "RIAdam", "RMSProp", "Run", "SafeRate", "Schedule", "ShortestWarmup", "StabilityLimit", "Warmup", "batch_sharpness",
-    "central_flow", "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness",
-    "eta_critical", "explain", "figures", "fork", "from_jax", "load_data", "natural_phase",
-    "safe_learning_rate", "sharpness", "shortest_warmup", "simulate", "sweep", "testing", "theory", "train",
+    "RIAdam", "RMSProp", "Run", "SafeRate", "Schedule", "ShortestWarmup", "Spectra", "Spectrum",
+    "StabilityLimit", "Warmup", "batch_sharpness", "central_flow", "check_model", "checkpoint",
+    "critical_learning_rate", "directional_sharpness", "eta_critical", "explain", "figures", "fork",
+    "from_jax", "from_torch", "load_data", "load_run", "natural_phase", "safe_learning_rate",
+    "sharpness", "shortest_warmup", "simulate", "spectra", "spectrum", "sweep", "testing", "theory",
+    "train",
 ]  # fmt: skip
 
 

@@ -230,7 +230,8 @@ def critical_learning_rate(
         model=model, optimizer=optimizer or GD(), steps=max(steps, 1), batch_size=batch_size,
         layer_rates=layer_rates, sharpness_every=0, dtype=dtype,
     )  # fmt: skip
-    optimizer, rates = experiment.optimizer, experiment.rates(data) if rates is None else rates
+    model, optimizer = experiment.model, experiment.optimizer
+    rates = experiment.rates(data) if rates is None else rates
     objective, theta = model.bind(data, dtype), model.init(data, seed, dtype)
     rule = UpdateRule(optimizer, model, objective, rates, seed)
     Batches(objective.samples, batch_size, seed).select(objective, 0)

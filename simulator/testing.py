@@ -266,16 +266,19 @@ _MODELS = {
     ),
     "quadratic": st.lists(st.floats(0.01, 10.0), min_size=1, max_size=8).map(Quadratic),
 }
+_decays = st.sampled_from([0.0, 0.01, 0.5])
 _OPTIMIZERS = {
-    "gd": st.just(GD()),
+    "gd": st.builds(GD, weight_decay=_decays),
     "momentum": st.one_of(
-        st.builds(Momentum, beta=_betas, dampening=st.sampled_from([0.0, 0.3, 0.9])),
-        st.builds(Momentum, beta=_betas, ema=st.just(True)),
+        st.builds(
+            Momentum, beta=_betas, dampening=st.sampled_from([0.0, 0.3, 0.9]), weight_decay=_decays
+        ),
+        st.builds(Momentum, beta=_betas, ema=st.just(True), weight_decay=_decays),
     ),
-    "nesterov": st.builds(Nesterov, beta=_betas),
+    "nesterov": st.builds(Nesterov, beta=_betas, weight_decay=_decays),
     "rmsprop": st.builds(RMSProp, beta2=_adam["beta2"], eps=_eps),
     "adam": st.builds(Adam, **_adam),
-    "adamw": st.builds(AdamW, **_adam, weight_decay=st.sampled_from([0.0, 0.01, 0.5])),
+    "adamw": st.builds(AdamW, **_adam, weight_decay=_decays),
     "gi-adam": st.builds(GIAdam, **_adam),
     "ri-adam": st.builds(RIAdam, **_adam),
     "radam": st.builds(RAdam, **_adam),

@@ -106,6 +106,7 @@ BAD = [
     ("run --optimizer rmsprop --beta2 -1", "--beta2", "-1"),
     ("run --optimizer gi-adam --eps -1", "--eps", "-1"),
     ("run --optimizer adamw --weight-decay nan", "--weight-decay", "nan"),
+    ("run --weight-decay=-0.1", "--weight-decay", "-0.1"),
     ("run --batch-size 0", "--batch-size", "0"),
     ("run --batch-size 513", "--batch-size", "513"),
     ("sweep --batch-size 513", "--batch-size", "513"),

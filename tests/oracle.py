@@ -32,10 +32,10 @@ def multipliers(parameterization, widths, var_w=2.0):
 
 
 @cache
-def network_loss(activation, loss, bias, widths):
-    """L(theta, x, y, m): the loss as a function of flat parameters, data and multipliers."""
+def network(activation, bias, widths):
+    """f(theta, x, m): the outputs as a function of flat parameters, inputs and multipliers."""
 
-    def function(theta, x, y, m):
+    def function(theta, x, m):
         h, at = x, 0
         for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
             z = h @ theta[at : at + fan_in * fan_out].reshape(fan_in, fan_out)
@@ -45,11 +45,23 @@ def network_loss(activation, loss, bias, widths):
                 at += fan_out
             z = m[layer] * z
             h = _ACTIVATIONS[activation](z)
-        if loss == "mse":
-            return 0.5 * jnp.mean((z - y) ** 2)
-        return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(z), axis=1))
+        return z
 
     return function
+
+
+def loss_of_outputs(loss, z, y):
+    """L(z), z and y (samples, outputs)."""
+    if loss == "mse":
+        return 0.5 * jnp.mean((z - y) ** 2)
+    return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(z), axis=1))
+
+
+@cache
+def network_loss(activation, loss, bias, widths):
+    """L(theta, x, y, m): the loss as a function of flat parameters, data and multipliers."""
+    outputs = network(activation, bias, widths)
+    return lambda theta, x, y, m: loss_of_outputs(loss, outputs(theta, x, m), y)
 
 
 @cache
@@ -67,6 +79,12 @@ def derivatives(activation, loss, bias, widths):
 
 def of_model(model, data):
     """The loss of an MLP or a parameter-space UV on its data, as a function of theta only."""
+    outputs, loss = parts_of_model(model, data)
+    return lambda theta: loss(outputs(theta))
+
+
+def parts_of_model(model, data):
+    """The outputs as a function of theta, and the loss as a function of the outputs."""
     if model.name == "uv":
         widths = (data.inputs, model.width, data.outputs)
         options = ("linear", "mse", False)
@@ -75,6 +93,21 @@ def of_model(model, data):
         widths = (data.inputs, *(model.width,) * (model.depth - 1), data.outputs)
         options = (model.activation, model.loss, model.bias)
         m = multipliers(model.parameterization, widths, model.var_w)
-    function = network_loss(*options, widths)
+    activation, loss, bias = options
+    outputs, m = network(activation, bias, widths), jnp.asarray(m)
     x, y = jnp.asarray(data.x), jnp.asarray(data.targets)
-    return lambda theta: function(theta, x, y, jnp.asarray(m))
+    return lambda theta: outputs(theta, x, m), lambda z: loss_of_outputs(loss, z, y)
+
+
+def gauss_newton(model, data, theta):
+    """J^T L'' J (P, P), J the derivative of the outputs and L'' that of the loss in them, twice."""
+    outputs, loss = parts_of_model(model, data)
+
+    @jax.jit
+    def factors(theta):
+        f = outputs(theta)
+        return jax.jacrev(outputs)(theta), jax.hessian(loss)(f)
+
+    j, bend = map(np.asarray, factors(theta))
+    j = j.reshape(-1, theta.size)
+    return j.T @ bend.reshape(len(j), len(j)) @ j

@@ -73,12 +73,11 @@ def check_advice(given: dict[str, Any]) -> str | None:
     for other in filter(options.was_given, _NO_USE[name]):
         raise InputError(other, given[other], f"{typed} has no use for it; leave it out")
     if name == "safe":
-        for other, usual in (("optimizer", "gd"), ("batch_size", None), ("layer_rates", False)):
-            if given[other] != usual:
-                raise InputError(
-                    other, given[other],
-                    "the bound was measured for gd on all samples; leave it out",
-                )  # fmt: skip
+        usual = {"optimizer": "gd", "batch_size": None, "layer_rates": False, "weight_decay": None}
+        for other in usual:
+            if given[other] != usual[other]:
+                remedy = "the bound was measured for plain gd on all samples; leave it out"
+                raise InputError(other, given[other], remedy)
         return name
     if given["eta_trgt"] is None:
         raise InputError("shortest_warmup", "without eta_trgt", "give the --eta-trgt to warm up to")
@@ -172,7 +171,9 @@ def _shortest(given: dict[str, Any], spec: Spec, data: Data | None, began: float
         )
         return
     unit = " eta_critical" if spec.eta_unit == "critical" else ""
-    click.echo(f"{spec.model.name}, {spec.optimizer.name}, to eta_trgt = {spec.eta_trgt[0]:g}{unit}\n")
+    click.echo(
+        f"{spec.model.name}, {spec.optimizer.name}, to eta_trgt = {spec.eta_trgt[0]:g}{unit}\n"
+    )
     click.echo(_SHORTEST_ROW.format("seed", "eta_trgt", "t_wrm", "tried (- did not train)"))
     for seed, (eta, one) in zip(spec.seeds, found, strict=True):
         tried = " ".join(f"{t}" if trained else f"-{t}" for t, trained in one.tried.items())

@@ -277,8 +277,9 @@ def _report(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
         marks = zip(*(_quantiles(list(column)) for column in zip(*rows, strict=True)), strict=True)
         for name, row in zip(_MARKS, marks, strict=True):
             click.echo(_ROW.format(name, *map(number, row)))
-    limit = spec.optimizer.limit.over_eta
-    click.echo(f"\nThe unit is the threshold at initialisation, {limit:.4g} / sharpness.")
+    over, decay = spec.optimizer.limit
+    top = f"(sharpness + {decay:.4g})" if decay else "sharpness"
+    click.echo(f"\nThe unit is the threshold at initialisation, {over:.4g} / {top}.")
     if spec.preconditions:
         click.echo("That is the pre-conditioned sharpness of the first update.")
     click.echo("From eta_c on one update raises the loss; passes are what finding eta_c took.")

@@ -7,6 +7,7 @@ to the library are shown here as text and applied there; a test holds the two to
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,7 @@ from simulator.checks import InputError, one_of
 from simulator.commands.completion import one_of_these
 from simulator.commands.defaults import eta_trgt_text, t_wrm_text
 from simulator.commands.grids import BatchSize, Grid, Several
-from simulator.commands.terminal import set_quiet, without_color
+from simulator.commands.terminal import note, set_quiet, without_color
 from simulator.files import open_file
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ model_options = _together(
 )  # fmt: skip
 
 data_options = _together(
-    option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="Dataset; the quadratic needs none."),
+    option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE", help="Dataset, or a .npz or .csv file; the quadratic needs none."),
+    option("data", "--label", metavar="COLUMN", default_text="label, y, target or class", help="Column of a .csv file that is learned."),
     option("data", "--samples", type=int, default_text="512; all of a file", help="Training samples."),
     option("data", "--data-seed", type=int, default=0, help="Chooses the split, or the generated data."),
 )  # fmt: skip
@@ -143,7 +145,7 @@ optimizer_options = _together(
     option("optimizer", "--beta1", type=float, default_text="0.9", varies=True, help="Decay rate of the first moment; Adam variants."),
     option("optimizer", "--beta2", type=float, default_text="0.999", varies=True, help="Decay rate of the second moment; RMSProp and the Adam variants."),
     option("optimizer", "--eps", type=float, default_text="1e-08", varies=True, help="Added to the square root; RMSProp and the Adam variants."),
-    option("optimizer", "--weight-decay", type=float, default_text="0.01", varies=True, help="Decoupled, times eta; adamw."),
+    option("optimizer", "--weight-decay", type=float, default_text="0; adamw 0.01", varies=True, help="theta' = (1 - eta times this) theta - eta u: decoupled; gd, momentum, nesterov, adamw."),
     option("optimizer", "--layer-rates/--no-layer-rates", default=False, help="muP's learning-rate factor for each layer under an adaptive optimizer; mlp, mup."),
     option("optimizer", "--batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="full", varies=True, help="Samples an update sees."),
 )  # fmt: skip
@@ -165,8 +167,8 @@ def schedule_options(command: str, *, grid: bool) -> Callable[[Any], Any]:
         option("schedule", "--memory", type=float, default_text="0", varies=True, help="Decay rate of the averages over updates, for batches; cdat, loss-gap."),
         option("schedule", "--steps", type=int, default=512, help="Updates in all."),
         option("schedule", "--exponent", type=float, default_text="1; loss-gap 0.667", varies=True, help="Shape of the ramp, 1 is linear; loss-gap: power of the loss ratio.", old="--warmup-exponent"),
-        option("schedule", "--decay", metavar="none|cosine|linear", default_text="none", varies=True, help="Decay of eta over the last t_decay updates; linear: warmup-stable-decay (WSD)."),
-        option("schedule", "--t-decay", type=int, default_text="all after t_wrm", varies=True, help="Updates of decay."),
+        option("schedule", "--decay", metavar="none|cosine|linear|wsd", default_text="none", varies=True, help="Decay of eta over the last t_decay updates; wsd: warmup-stable-decay, linear."),
+        option("schedule", "--t-decay", type=int, default_text="all after t_wrm; wsd a quarter of --steps", varies=True, help="Updates of decay."),
         option("schedule", "--eta-end", type=float, default_text="0; cosine eta_trgt / 10", varies=True, help="Learning rate of the last update, with a decay."),
         option("schedule", "--eta-unit", metavar="absolute|critical", default_text="critical; adaptive optimizers absolute", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness; adam: of the pre-conditioned one)."),
     )  # fmt: skip
@@ -398,13 +400,19 @@ def data_of() -> Data | None:
     """The data that the current command's options describe; None for a model without."""
     params = click.get_current_context().params
     if params["model"] == "quadratic":
-        for name in ("data", "samples"):
+        for name in ("data", "label", "samples"):
             if was_given(name):
                 raise InputError(name, params[name], "the model quadratic needs none; leave it out")
         return None
     from simulator.data import load_data
 
-    data = load_data(params["data"], params["samples"], params["data_seed"])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        data = load_data(
+            params["data"], params["samples"], params["data_seed"], label=params["label"]
+        )
+    for warning in said:
+        note(f"--data {params['data']}: {warning.message}.")
     if params.get("dtype") == "float32" and data.largest > 3.4e38:
         raise InputError("dtype", "float32", f"{params['data']} has larger numbers; give float64")
     return data

@@ -124,7 +124,7 @@ def _data(data: Mapping[str, Any]) -> list[str]:
     if name == "none":
         return []
     words = ["--data", str(name if name in LOADERS else data.get("path", "FILE.npz"))]
-    for option in ("samples", "data_seed"):
+    for option in ("label", "samples", "data_seed"):
         if option in data:
             words += _option(option, data[option])
     return words

@@ -6,10 +6,12 @@ from simulator.curvature.at_a_point import REFERENCE_TOL, sharpness
 from simulator.curvature.leading import LeadingPairs, Pairs
 from simulator.curvature.of_batches import batch_sharpness
 from simulator.curvature.of_the_step import directional_sharpness
+from simulator.curvature.operators import PARTS
 from simulator.curvature.ritz_solver import Estimate
+from simulator.curvature.spectra import Spectrum, spectrum
 from simulator.curvature.tracker import SharpnessTracker
 
 __all__ = [
-    "REFERENCE_TOL", "Estimate", "LeadingPairs", "Pairs", "SharpnessTracker", "batch_sharpness",
-    "directional_sharpness", "sharpness",
+    "PARTS", "REFERENCE_TOL", "Estimate", "LeadingPairs", "Pairs", "SharpnessTracker", "Spectrum",
+    "batch_sharpness", "directional_sharpness", "sharpness", "spectrum",
 ]  # fmt: skip

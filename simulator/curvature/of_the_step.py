@@ -18,7 +18,7 @@ from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.catapult_search import Bracket, near_search
 from simulator.data import Data
-from simulator.models import Model, Objective
+from simulator.models import Model, Objective, as_model
 from simulator.models.base import checked_vector
 
 __all__ = [
@@ -95,7 +95,7 @@ def directional_sharpness(
     Kalra et al. 2026, arXiv:2601.16979. The value is at most the sharpness for gradient descent
     only: it scales with u.
     """
-    objective = model.bind(data)
+    objective = as_model(model).bind(data)
     theta = checked_vector("theta", theta, objective)
     gradient = np.empty_like(theta)
     with one_blas_thread():

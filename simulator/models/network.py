@@ -152,6 +152,19 @@ class NetworkObjective(Objective):
                 self._weights, out,
             )  # fmt: skip
 
+    def linearize(self) -> None:
+        # What a product adds to Gauss-Newton's is proportional to the backpropagated residual: it
+        # is in delta, and in bend where the activation keeps that.
+        _, _, bend = self._tape
+        bend.fill(0.0)
+        self._delta.fill(0.0)
+
+    @property
+    def layers(self) -> tuple[slice, ...]:
+        sizes = [(n + self._bias) * k for n, k in pairwise(map(int, self._widths))]
+        ends = np.cumsum([0, *sizes]).tolist()
+        return tuple(slice(*pair) for pair in pairwise(ends))
+
 
 def constant_loss(loss: str, data: Data) -> float:
     """Loss of the best constant output: half the targets' variance, or their mean's entropy."""

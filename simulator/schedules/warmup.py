@@ -13,10 +13,10 @@ from simulator.schedules.base import Schedule
 
 __all__ = ["DECAYS", "Warmup"]
 
-DECAYS = ("none", "cosine", "linear")
+DECAYS = ("none", "cosine", "linear", "wsd")
 
 # Of eta_trgt, what each decay ends at if eta_end does not say.
-_ENDS = {"cosine": 0.1, "linear": 0.0}
+_ENDS = {"cosine": 0.1, "linear": 0.0, "wsd": 0.0}
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Warmup(Schedule):
     updates, eta_t is multiplied by 1 - (1 - q) s with q = eta_end / eta_trgt: s rises from 0 at
     update T - t_decay to 1 at update T, linearly or as half a cosine.
 
-    ``decay="linear"`` with t_decay = 256, say, is warmup-stable-decay (WSD).
+    Warmup-stable-decay, ``decay="wsd"``, is the linear one over the last quarter of the updates.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ class Warmup(Schedule):
         Updates of warmup, at least 1.
     exponent : float
         1 is linear.
-    decay : {"none", "cosine", "linear"}
+    decay : {"none", "cosine", "linear", "wsd"}
         Shape of s.
     t_decay : int, optional
-        Updates of decay, the last ones. Default all after t_wrm.
+        Updates of decay, the last ones. Default all after t_wrm, with "wsd" a quarter of all.
     eta_end : float, optional
-        Learning rate of the last update. Default eta_trgt / 10 with "cosine", 0 with "linear".
+        Learning rate of the last update. Default eta_trgt / 10 with "cosine", else 0.
 
     Raises
     ------
@@ -75,7 +75,7 @@ class Warmup(Schedule):
         for name in ("t_decay", "eta_end"):
             value = getattr(self, name)
             if self.decay == "none" and value is not None:
-                raise InputError(name, value, "there is no decay; give decay linear or cosine")
+                raise InputError(name, value, "there is no decay; give decay linear, wsd or cosine")
 
     def weights(self, steps: int) -> NDArray[np.float64]:
         """What eta_t takes of eta_init and of eta_trgt, for t = 1 ... steps; shape (2, steps).
@@ -87,7 +87,8 @@ class Warmup(Schedule):
         of_trgt = np.minimum(t / self.t_wrm, 1.0) ** self.exponent
         of_init = 1.0 - of_trgt
         weights = np.stack([of_init, of_trgt])
-        length = steps - self.t_wrm if self.t_decay is None else self.t_decay
+        usual = steps // 4 if self.decay == "wsd" else steps - self.t_wrm
+        length = usual if self.t_decay is None else self.t_decay
         if self.decay == "none" or length < 1:
             return weights
         part = np.clip((t - (steps - length)) / length, 0.0, 1.0)

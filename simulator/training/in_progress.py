@@ -112,6 +112,17 @@ class RunInProgress:
             record.saw_after(step, theta)
         self.step = until
 
+    def preconditioner(self) -> Array | None:
+        """P (P,) of the next update; None for an optimizer without."""
+        if not self.rule.preconditions:
+            return None
+        self.batches.select(self.objective, self.step)
+        gradient = np.empty_like(self.theta)
+        self.objective.gradient(self.theta, gradient)
+        if not self.rule.started:
+            self.rule.start(self.theta, gradient, self.step)
+        return self.rule.preconditioner(gradient, self.step + 1)
+
     def checkpoint(self) -> Checkpoint:
         """Where it is, in arrays of its own.
 
