@@ -188,20 +188,14 @@ def _shortest(given: dict[str, Any], spec: Spec, data: Data | None, began: float
 def _verdict(lengths: list[float], t_most: int) -> str:
     """What the seeds say together."""
     feasible = [int(length) for length in lengths if math.isfinite(length)]
+    shortest = f"{min(feasible)} to {max(feasible)} updates" if feasible else ""
     lost = len(lengths) - len(feasible)
-    if not feasible:
-        return (
-            f"The target is infeasible: no warmup of up to {t_most} updates that was tried trains, "
-            "in any seed."
-        )
-    if lost:
-        return (
-            f"The target is infeasible in {lost} of {len(lengths)} seeds: a warmup of {t_most} "
-            f"updates does not train there. In the others {min(feasible)} to {max(feasible)} do."
-        )
+    if not lost:
+        return f"The shortest warmup is {shortest}. Take more: other seeds will differ."
+    others = f" In the others the shortest warmup is {shortest}." if feasible else ""
     return (
-        f"The shortest warmup is {min(feasible)} to {max(feasible)} updates: take more than "
-        f"{max(feasible)}, as other seeds will differ."
+        f"The target is infeasible in {lost} of {len(lengths)} seeds: the longest warmup tried, "
+        f"{t_most} updates, does not train.{others}"
     )
 
 
