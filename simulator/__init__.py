@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator import figures, testing, theory
+    from simulator.advice import SafeRate, ShortestWarmup, safe_learning_rate, shortest_warmup
     from simulator.checks import InputError
     from simulator.critical import Critical, critical_learning_rate
     from simulator.curvature import (
@@ -77,6 +78,9 @@ _HOMES = {
     "InputError": "checks",
     "Critical": "critical",
     "critical_learning_rate": "critical",
+    **dict.fromkeys(
+        ("SafeRate", "ShortestWarmup", "safe_learning_rate", "shortest_warmup"), "advice"
+    ),
     **dict.fromkeys(
         ("Spectrum", "batch_sharpness", "directional_sharpness", "sharpness", "spectrum"),
         "curvature",
@@ -149,11 +153,12 @@ __all__ = [
     "CDAT", "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
     "Data", "Experiment", "Flow", "GIAdam", "InputError", "LossGap", "Model", "ModifiedWarmup",
     "Momentum", "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam",
-    "RIAdam", "RMSProp", "Run", "Schedule", "Spectra", "Spectrum", "StabilityLimit", "Warmup",
-    "batch_sharpness", "central_flow", "check_model", "checkpoint", "critical_learning_rate",
-    "directional_sharpness", "eta_critical", "explain", "figures", "fork", "from_jax", "from_torch",
-    "load_data", "load_run", "natural_phase", "sharpness", "simulate", "spectra", "spectrum",
-    "sweep", "testing", "theory", "train",
+    "RIAdam", "RMSProp", "Run", "SafeRate", "Schedule", "ShortestWarmup", "Spectra", "Spectrum",
+    "StabilityLimit", "Warmup", "batch_sharpness", "central_flow", "check_model", "checkpoint",
+    "critical_learning_rate", "directional_sharpness", "eta_critical", "explain", "figures", "fork",
+    "from_jax", "from_torch", "load_data", "load_run", "natural_phase", "safe_learning_rate",
+    "sharpness", "shortest_warmup", "simulate", "spectra", "spectrum", "sweep", "testing", "theory",
+    "train",
 ]  # fmt: skip
 
 

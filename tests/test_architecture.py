@@ -29,7 +29,7 @@ FLOORS = [
     {"models", "optimizers", "events", "runs"},
     {"curvature", "testing", "derivatives", "experiment"},
     {"training"},
-    {"critical", "flows", "saved_runs"},
+    {"advice", "critical", "flows", "saved_runs"},
     {"sweeps"},
     {"figures"},
     {"laws", "reporting", "studying"},
