@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulator import figures, testing, theory
+    from simulator import figures, jax, testing, theory, torch
     from simulator.checks import InputError
     from simulator.critical import Critical, critical_learning_rate
     from simulator.curvature import batch_sharpness, directional_sharpness, sharpness
@@ -119,7 +119,7 @@ _HOMES = {
 _OLD = {"Limit": "StabilityLimit", "critical_eta": "eta_critical"}
 
 # Modules that are public names themselves.
-_MODULES = ("figures", "testing", "theory")
+_MODULES = ("figures", "jax", "testing", "theory", "torch")
 
 __all__ = [
     "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
@@ -127,8 +127,8 @@ __all__ = [
     "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam",
     "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness", "central_flow",
     "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness", "eta_critical",
-    "explain", "figures", "fork", "from_jax", "from_torch", "load_data", "natural_phase",
-    "sharpness", "simulate", "sweep", "testing", "theory", "train",
+    "explain", "figures", "fork", "from_jax", "from_torch", "jax", "load_data", "natural_phase",
+    "sharpness", "simulate", "sweep", "testing", "theory", "torch", "train",
 ]  # fmt: skip
 
 
