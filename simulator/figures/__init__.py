@@ -8,8 +8,9 @@ from simulator.figures.curvature import STYLES
 from simulator.figures.of_a_flow import flow
 from simulator.figures.of_a_run import trajectory
 from simulator.figures.of_a_sweep import phase_diagram
+from simulator.figures.of_spectra import spectra, with_spectra
 
 __all__ = [
     "FORMATS", "STYLES", "check_format", "compare", "flow", "new_axes", "phase_diagram", "save",
-    "trajectory",
+    "spectra", "trajectory", "with_spectra",
 ]  # fmt: skip

@@ -153,8 +153,8 @@ class NetworkObjective(Objective):
             )  # fmt: skip
 
     def linearize(self) -> None:
-        # What a product adds to Gauss-Newton's is proportional to the backpropagated residual: it is
-        # in delta, and in bend where the activation keeps that.
+        # What a product adds to Gauss-Newton's is proportional to the backpropagated residual, in
+        # delta, and in bend where the activation keeps that.
         _, _, bend = self._tape
         bend.fill(0.0)
         self._delta.fill(0.0)

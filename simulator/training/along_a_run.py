@@ -17,7 +17,7 @@ from simulator.runs import Run
 from simulator.training.in_progress import RunInProgress, first_theta
 from simulator.training.single import batched_checkpoint, batched_single
 
-__all__ = ["Spectra", "spectra"]
+__all__ = ["Spectra", "spectra", "spectra_steps"]
 
 # Of the numbers of a spectrum, those that make a curve along a run.
 _CURVES = (*SUMMARIES, *(f"{name}_error" for name in SUMMARIES), "gradient_share", "converged")
@@ -120,15 +120,7 @@ def spectra(
     InputError
         As `spectrum` does, and for a run that diverges before its first update.
     """
-    steps = len(run.loss)
-    every = max(1, steps // _COUNT) if every is None else count("every", every, 1)
-    first = max(run.forked_at, 0)
-    last = run.diverged_step if run.diverged_step >= 0 else steps
-    # One spectrum more shows where the run ends.
-    chosen = sorted({*range(first, last, every), last - 1})
-    if not first <= chosen[0] < last:
-        raise InputError("run", f"diverged at step {last}", "it has no spectrum; lower eta")
-    found = []
+    chosen, found = spectra_steps(run, every), list[Spectrum]()
     for point in _points(run, chosen, data):
         model, preconditioner = run.experiment.model, point.preconditioner
         given = run.given.data if data is None else data
@@ -136,6 +128,17 @@ def spectra(
         if on_progress is not None:
             on_progress(1)
     return Spectra(run, np.array(chosen), tuple(found))
+
+
+def spectra_steps(run: Run, every: int | None = None) -> list[int]:
+    """The updates before which `spectra` measures: the last one, too."""
+    steps = len(run.loss)
+    every = max(1, steps // _COUNT) if every is None else count("every", every, 1)
+    first = max(run.forked_at, 0)
+    last = min(run.diverged_step, steps) if run.diverged_step >= 0 else steps
+    if last <= first:
+        raise InputError("run", f"diverged at step {last}", "it has no spectrum; lower eta")
+    return sorted({*range(first, last, every), last - 1})
 
 
 def _points(run: Run, steps: list[int], data: Data | None) -> Iterator[_Point]:
