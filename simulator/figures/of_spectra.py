@@ -21,7 +21,7 @@ __all__ = ["spectra", "with_spectra"]
 
 _BINS = 40
 # Beyond this fraction of the largest eigenvalue the axis is logarithmic in both directions.
-_LINEAR = 2e-2
+_LINEAR = 3e-2
 
 
 def spectra(spectra: Spectra, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
@@ -87,7 +87,8 @@ def _draw_density(spectra: Spectra, ax: Axes) -> None:
     step, top = spectra.step, spectra.top
     largest = float(np.nanmax(np.abs(top), initial=0.0)) or 1.0
     lowest = min((_lowest(one.values, one.nodes) for one in spectra.spectra), default=0.0)
-    linear = _LINEAR * largest
+    # A power of ten, so that no tick lies within.
+    linear = 10.0 ** np.floor(np.log10(_LINEAR * largest))
     edges = _edges(1.3 * min(lowest, 0.0), 1.3 * largest, linear)
     counts = np.array([one.histogram(edges) for one in spectra.spectra])
     ends = np.append(step, len(spectra.run.loss))

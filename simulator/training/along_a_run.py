@@ -61,7 +61,8 @@ class Spectra:
         Parameters
         ----------
         nodes : bool
-            Whether to include values, counts, nodes and weights, shape (n, ...).
+            Whether to include values, counts, nodes and weights, shape (n, ...), padded by NaN and
+            counts and weights of 0.
 
         Returns
         -------
@@ -71,8 +72,19 @@ class Spectra:
         found = {"step": self.step, "eta": self.run.eta[self.step], "top": self.top}
         found |= {name: self.curve(name) for name in (*_CURVES, "products")}
         if nodes:
-            found |= {name: self.curve(name) for name in ("values", "counts", "nodes", "weights")}
+            pads = {"values": np.nan, "counts": 0.0, "nodes": np.nan, "weights": 0.0}
+            for name, fill in pads.items():
+                found[name] = _padded([getattr(one, name) for one in self.spectra], fill)
         return found
+
+
+def _padded(arrays: list[Array], fill: float) -> Array:
+    """Arrays of one dimension or two, as one array: more columns where some have less."""
+    most = max(array.shape[-1] for array in arrays)
+    wide = [(0, 0)] * (arrays[0].ndim - 1)
+    return np.array(
+        [np.pad(a, [*wide, (0, most - a.shape[-1])], constant_values=fill) for a in arrays]
+    )
 
 
 class _Point(NamedTuple):
