@@ -111,7 +111,7 @@ def _draw_density(spectra: Spectra, ax: Axes) -> None:
     ax.set_yscale("symlog", linthresh=linear, linscale=0.6)
     ax.set(ylim=(edges[0], edges[-1]), ylabel="eigenvalue")
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.legend(loc="upper right", fontsize="small")
+    ax.legend(loc="lower right", fontsize="small", ncols=2)
 
 
 def _lowest(values: Array, nodes: Array) -> float:
