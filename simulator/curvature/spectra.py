@@ -130,7 +130,7 @@ class Spectrum:
 
     @property
     def top(self) -> Array:
-        """The leading eigenvalues (top_k,), largest first."""
+        """The ``top_k`` leading eigenvalues (k,), largest first."""
         return np.repeat(self.values, _first(self.counts, self.top_k).astype(int))
 
     def count_above(self, level: float) -> tuple[float, float]:

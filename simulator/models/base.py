@@ -110,7 +110,7 @@ class Objective(ABC):
         return (slice(0, self.size),)
 
     def eigenvalues_outside(self) -> tuple[Array, int]:
-        """Eigenvalues of the Hessian outside theta's coordinates, and how often each occurs.
+        """Hessian eigenvalues (n,) outside theta's coordinates, and how often each occurs.
 
         At the theta of the last ``gradient``. Only a model that steps in a subspace has any.
         """
