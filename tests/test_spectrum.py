@@ -34,6 +34,9 @@ MODELS = [
     sim.MLP(5, 3, "tanh", "mup", "xent", bias=True),
     sim.MLP(5, 2, "relu", "sp", "mse"),
     sim.MLP(4, 4, "gelu", "ntp", "mse", bias=True),
+    sim.MLP(4, 4, "tanh", norm="preactivation", norm_eps=0.1),
+    sim.MLP(4, 4, "gelu", loss="xent", norm="activation", residual=True, affine=True, norm_eps=0.1),
+    sim.MLP(4, 3, "tanh", norm="after", residual=True, affine=True),
     sim.UV(6, s=0.5, representation="parameters"),
 ]
 
@@ -61,7 +64,9 @@ def test_parts_and_layers_are_those_of_autograd(model):
             np.testing.assert_allclose(
                 block.values, np.linalg.eigvalsh(matrix[rows, rows])[::-1], atol=atol
             )
-        assert start == theta.size
+        # Gains and shifts of norms are of no layer.
+        plain = model.with_options(affine=False) if "affine" in model.options() else model
+        assert start == plain.init(data).size
 
 
 def test_summaries_are_what_they_say():

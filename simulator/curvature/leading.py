@@ -89,15 +89,15 @@ class LeadingPairs:
             estimate = solver.solve(product, place, unit)
             spent += estimate.products
             values, vectors = solver.pairs
-            found = int((values[: self._wanted] > level).sum())
-            if found < self._wanted or self._wanted >= self._most or not len(values):
+            found = int((values > level).sum())
+            if found <= self._wanted or self._wanted >= self._most or not len(values):
                 break
             self._wanted, before = self._wanted + 1, solver
             self._solver().adopt(before)
-        shown = min(self._wanted, len(values))
+        shown = min(max(self._wanted, found), len(values), self._most)
         pairs = Pairs(values[:shown].copy(), vectors[:shown].copy(), spent, estimate.converged)
-        if found + 1 < self._wanted:
-            self._wanted = found + 1
+        if max(found, 1) < self._wanted:
+            self._wanted = max(found, 1)
             self._solver().adopt(solver)
         return pairs
 

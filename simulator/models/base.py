@@ -15,22 +15,32 @@ subclass: see ``custom.py`` and ``docs/own_model.md``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.arrays import Array
-from simulator.checks import InputError
+from simulator.checks import InputError, one_of
 from simulator.data import Data
 from simulator.models.batched import BatchedModel
 from simulator.named import Named
 from simulator.shipped import refuse_overrides
 
-__all__ = ["DTYPES", "Model", "Objective", "checked_vector", "required"]
+__all__ = ["DTYPES", "Model", "Objective", "checked_vector", "precision", "required"]
 
 # What a model computes in.
 DTYPES = ("float64", "float32")
+
+
+def precision(given: Any) -> str:
+    """One of ``DTYPES``, from its name or a type of NumPy."""
+    if given is not None and not isinstance(given, str):
+        with suppress(TypeError):
+            given = np.dtype(given).name
+    return one_of("dtype", given, DTYPES)
 
 
 class Objective(ABC):
@@ -96,7 +106,7 @@ class Objective(ABC):
 
     @property
     def layers(self) -> tuple[slice, ...]:
-        """Where the parameters of each layer are in theta; one layer unless the model has more."""
+        """Where the weights and biases of each layer are in theta; one layer by default."""
         return (slice(0, self.size),)
 
     def eigenvalues_outside(self) -> tuple[Array, int]:
