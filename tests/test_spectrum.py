@@ -190,8 +190,15 @@ def test_the_residual_part_of_a_piecewise_linear_network_has_no_trace(activation
         assert np.abs(block.values).max() < 1e-9 * whole.top[0]
 
 
-def test_a_gauss_newton_matrix_is_the_hessian_where_the_targets_are_the_outputs(digits):
-    model = sim.MLP(8, 3, "tanh")
+@pytest.mark.parametrize(
+    "options",
+    [{"activation": "tanh"}]
+    + [{"norm": norm, "affine": True} for norm in ("activation", "preactivation", "inner")]
+    + [{"norm": "after", "residual": True, "activation": "gelu"}],
+    ids=str,
+)
+def test_a_gauss_newton_matrix_is_the_hessian_where_the_targets_are_the_outputs(options, digits):
+    model = sim.MLP(4, 3, **options)
     theta = model.init(digits)
     fitted = sim.Data(digits.x, model.bind(digits).outputs(theta, digits.x))
     gn = sim.spectrum(model, theta, digits, part="gauss-newton")

@@ -118,8 +118,8 @@ def spectra(
         What the run trained on; for a run that was pickled, which leaves it out.
     on_progress : callable, optional
         Called with 1 after each spectrum.
-    options
-        Keywords, as in `spectrum`: ``part``, ``layer``, ``top_k``, ``probes``, ``depth``, ``tol`` and
+    options : keywords
+        As in `spectrum`: ``part``, ``layer``, ``top_k``, ``probes``, ``depth``, ``tol`` and
         ``seed``. The random vectors are the same at each step, so that differences between steps
         are more accurate than the errors say.
 
