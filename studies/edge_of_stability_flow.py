@@ -127,12 +127,14 @@ def claims(found: xr.Dataset) -> list:
     if "tanh" not in of:
         return told
     tanh = of["tanh"]
+    apart = abs(tanh["run ratio"] - tanh["flow ratio"])
+    added = tanh["predicted"] - tanh["centre"]
     return [
         *told,
         claim("tanh: distance of the flow over the path", tanh["weights"], most=0.12),
         claim("and over that of the stable flow", tanh["gain"], most=0.6),
-        in_median("tanh: sharpness of the run less that of the flow, in 2 / eta", abs(tanh["run ratio"] - tanh["flow ratio"]), most=0.08),
-        in_median("Not in tanh: what the oscillation adds to the loss", tanh["predicted"] - tanh["centre"], most=0.02),
+        in_median("tanh: sharpness of run and flow differ by, in 2 / eta", apart, most=0.08),
+        in_median("Not in tanh: what the oscillation adds to the loss", added, most=0.02),
     ]  # fmt: skip
 
 
