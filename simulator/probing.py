@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -16,6 +17,9 @@ from simulator.checks import InputError, count
 from simulator.curvature.of_the_step import CriticalSearch, Line, quotient
 from simulator.files import check_target
 from simulator.measures import OF_THE_STEP, chosen_measures
+
+# Losses that one is compared with. In noise that does not change, one in 17 is above them all.
+RECENT = 16
 
 __all__ = ["LoopProbe", "MeasuredLine", "Reading"]
 
@@ -56,7 +60,7 @@ class MeasuredLine(Line, Protocol):
 
 
 class LoopProbe:
-    """Measures every so many updates, and logs.
+    """Measures every so many updates, and where the loss is above the last 16; and logs.
 
     Attributes
     ----------
@@ -72,6 +76,7 @@ class LoopProbe:
         if others:
             raise InputError("measure", others[0], f"give {' or '.join(OF_THE_STEP)}, or both")
         self._search, self._due = CriticalSearch(), False
+        self._recent: deque[float] = deque(maxlen=RECENT)
         self._log = None if log is None else _Log(Path(log))
 
     def _take(
@@ -83,7 +88,7 @@ class LoopProbe:
         """
         step = self.step
         self.step += 1
-        self._due |= step % self._every == 0
+        self._due |= step % self._every == 0 or self._is_new_high(loss)
         reading = None if loss is None else Reading(step, loss, eta)
         measured = None
         if self._due and line is not None:
@@ -92,6 +97,14 @@ class LoopProbe:
         if self._log is not None and reading is not None:
             self._log.write(reading)
         return measured
+
+    def _is_new_high(self, loss: float | None) -> bool:
+        """Whether this loss is above all recent ones: a spike is measured while it grows."""
+        if loss is None:
+            return False
+        high = len(self._recent) == RECENT and loss > max(self._recent)
+        self._recent.append(loss)
+        return high
 
     def _read(self, step: int, eta: float, given: float | None, line: MeasuredLine) -> Reading:
         directional = critical = None

@@ -10,6 +10,7 @@ import numpy as np
 from simulator import regimes
 from simulator.events.detect import Catapult, Edge, Events, turns
 from simulator.events.ending import end_of
+from simulator.events.of_a_loop import is_known_by_its_steps, of_the_spikes, of_the_warmup
 from simulator.events.step_curvature import of_the_step, which_hessian
 from simulator.trajectory import Trajectory
 
@@ -31,12 +32,13 @@ _PHASES = {
 
 def sentences(curves: Trajectory, events: Events, natural: str | None = None) -> list[str]:
     """What happened, one thing a sentence."""
+    by_steps = is_known_by_its_steps(curves)
     text = [
         _schedule(curves),
         which_hessian(curves),
-        _approach(curves, events),
+        of_the_warmup(curves) if by_steps else _approach(curves, events),
         _natural(curves, natural),
-        _catapults(curves, events),
+        of_the_spikes(curves, events) if by_steps else _catapults(curves, events),
         *(_edge(curves, events, number) for number in range(min(len(events.edges), 3))),
         of_the_step(curves),
         end_of(curves, events),
