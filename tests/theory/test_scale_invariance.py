@@ -156,3 +156,26 @@ def test_the_hidden_layers_of_a_normalised_network(seed):
     np.testing.assert_allclose(r[late].mean(axis=0), rest, rtol=0.02)
     turned = np.sqrt(np.mean(angle[late] ** 2, axis=0))
     np.testing.assert_allclose(turned, theory.equilibrium_rotation(eta, decay), rtol=0.02)
+
+
+def test_one_update_of_a_normalised_layer():
+    """ReLU, normalised pre-activations, eta = 1 and kappa = 0.01: the first layer of 32 units."""
+    data, model = (
+        sim.load_data("digits", samples=128),
+        sim.MLP(32, norm="preactivation", norm_eps=0),
+    )
+    size = data.inputs * 32
+    before, g = model.init(data, 0)[:size], model.gradient(model.init(data, 0), data)[:size]
+    run = sim.simulate(
+        model, data, optimizer=sim.GD(weight_decay=0.01), steps=1, seed=0, sharpness_every=0
+    )
+    after, norm = run.theta[:size], np.linalg.norm(before)
+    assert norm**2 == pytest.approx(63.8482955387, rel=1e-10)
+    assert g @ g == pytest.approx(0.284025053498, rel=1e-10)
+    pull = norm * np.linalg.norm(g)
+    expected = theory.next_norm(norm, pull, 1.0, 0.01)
+    assert np.linalg.norm(after) == pytest.approx(expected, rel=1e-12)
+    assert expected**2 == pytest.approx(62.8617395109, rel=1e-10)
+    cosine = before @ after / norm / np.linalg.norm(after)
+    assert np.cos(theory.rotation(norm, pull, 1.0, 0.01)) == pytest.approx(cosine, rel=1e-12)
+    assert cosine == pytest.approx(0.997738317404, rel=1e-10)
