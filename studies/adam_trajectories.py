@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
-from simulator.studying import Lab, claim, in_median
+from simulator.studying import Lab, claim
 from simulator.studying.style import COLORS, band, legend, panels
 
 MODELS = {"SP": sim.MLP(width=32), "muP": sim.MLP(width=32, parameterization="mup")}

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
-from simulator.studying import Lab, claim, in_median
+from simulator.studying import Lab, claim
 from simulator.studying.style import COLORS, legend, panels
 
 MODEL, SAMPLES, STEPS, T_WRM = sim.MLP(width=32, parameterization="mup"), 256, 768, 256
