@@ -7,10 +7,11 @@ import pytest
 from oracle import multipliers, network_loss
 
 import simulator as sim
-from simulator.curvature import LeadingPairs
+from simulator.curvature import LeadingPairs, SharpnessTracker
 from simulator.flows import central_flow
 from simulator.flows.complementarity import pairs_of
 from simulator.flows.third import third_derivatives
+from simulator.theory import central
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +269,29 @@ def test_the_first_overshoot_depends_on_rounding(data, seeds):
         )
         over = [np.nanmax(run.ratio) - 1 for run in (single, double)]
         assert 0.4 < over[0] / over[1] < 0.8
+
+
+def test_the_first_overshoot_follows_the_kicks(data):
+    """Over nine decades, with kappa of the first ten updates that oscillate in the flow."""
+    model = network("gelu", "sp")
+    schedule = sim.Warmup(eta_trgt=16 * unit(model, data), t_wrm=512)
+    flow = sim.central_flow(model, data, schedule=schedule, steps=512, beside=False)
+    first = np.flatnonzero(flow.variance)[0]
+    kappa, size = flow.kappa[first : first + 10].mean(), np.sqrt(flow.variance[first + 20])
+    over = []
+    for kick in (0.0, 1e-12, 1e-9, 1e-7):
+        rng, theta = np.random.default_rng(0), model.init(data, 0)
+        objective, gradient = model.bind(data), np.empty_like(theta)
+        tracker, peak = SharpnessTracker(objective, 1, 1e-4, 0), 0.0
+        for t in range(500):
+            objective.gradient(theta, gradient)
+            if t >= flow.first_contact:
+                ratio = tracker.measure(theta, gradient).values[0] * flow.eta[t] / 2
+                peak = max(peak, ratio)
+            theta -= flow.eta[t] * gradient - kick * rng.standard_normal(theta.size)
+        over.append(peak - 1)
+        assert 0.65 < over[-1] / central.overshoot(kappa, size, kick or 1e-16) < 1.35
+    assert over == sorted(over, reverse=True)
 
 
 @pytest.mark.slow
