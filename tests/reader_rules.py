@@ -144,28 +144,32 @@ def _steadily_below(r, kind, most):
     return r.noisy and kind != "batch" and close(most, np.nanmax(ratio)) and np.nanmax(ratio) < 1
 
 
-def _ahead(r, kind):
-    """At the full learning rate, over the warmup."""
+def _ahead(r, kind, times=1):
+    """At the full learning rate, over the warmup, or so many times as long."""
     end = int(np.argmax(r.eta >= r.eta.max() * (1 - 1e-8)))
     with np.errstate(all="ignore"):
         ratio = _step_ratio(r, kind) / r.eta * r.eta[end]
-    return (_steadied(ratio) if r.noisy and kind != "batch" else ratio)[: end + 1]
+    return (_steadied(ratio) if r.noisy and kind != "batch" else ratio)[: times * (end + 1)]
 
 
 TARGET = "# times 2 / #, its threshold at the full learning rate"
 
 
 @rule("When the warmup ends, at step #, the " + KIND + " sharpness is " + TARGET
-      + r"(: the warmup was needed to its end)?(?:\. It has been below 0\.9 times it since step #: by "
-      r"this measure, the warmup could have ended there)?\.")  # fmt: skip
-def _warmup_ends(r, step, kind, times, top, needed, since):
+      + r"(: the warmup was needed to its end)?(?:, and above 0\.9 times it again at step #: it "
+      r"was needed to its end)?(?:\. It has been below 0\.9 times it since step #: "
+      r"by this measure, the warmup could have ended there)?\.")  # fmt: skip
+def _warmup_ends(r, step, kind, times, top, needed, back, since):
     ahead = _ahead(r, kind)
     known = np.flatnonzero(~np.isnan(ahead))
     high = known[ahead[known] > 0.9]
     if not (close(top, r.eta.max()) and int(step) == len(ahead) - 1 and high.size):
         return False
     after = known[known > high[-1]]
-    said = bool(needed) if not after.size else int(since) == after[0]
+    if after.size and back:
+        said = _ahead(r, kind, 2)[int(back)] > 0.9 and int(back) > int(step)
+    else:
+        said = bool(needed) if not after.size else int(since) == after[0]
     return said and close(times, ahead[known[-1]])
 
 

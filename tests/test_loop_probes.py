@@ -14,8 +14,7 @@ from simulator.logs import read_log
 
 jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
-pytestmark = pytest.mark.usefixtures("folder", "_one_thread")
-from test_from_torch import _one_thread  # noqa: E402, F401
+pytestmark = pytest.mark.usefixtures("folder")
 
 STEPS = 200
 OURS = sim.MLP(width=WIDTH, depth=3, activation="tanh", bias=True)

@@ -106,8 +106,14 @@ def _need(curves: Trajectory, ramp: Array, ratios: Ratios) -> str:
         f"When the warmup ends, at step {curves.at(end)}, the {ratios.name} is "
         f"{ahead[rows[-1]]:.3g} times {target}"
     )
+    # As long again: after a catapult the curvature is low for a while.
+    later = np.arange(end + 1, min(end + 1 + len(ramp), len(ahead)))
+    later = later[ahead[later] > low]
     if above[-1] == rows[-1]:
         return f"{text}: the warmup was needed to its end."
+    if later.size:
+        back = curves.at(int(later[0]))
+        return f"{text}, and above {low:g} times it again at step {back}: it was needed to its end."
     since = curves.at(int(rows[rows > above[-1]][0]))
     return (
         f"{text}. It has been below {low:g} times it since step {since}: by this measure, the "
