@@ -8,7 +8,7 @@ more with decay than without.
 
 Not so: in the paper warmup helps momentum more than SGD, and momentum with decay is the best of the
 four. Here warmup moves the boundary of momentum less than that of SGD (2 times, not 6), and with
-both the best loss is no lower than with neither.
+both the best loss is about that with neither.
 """
 
 from __future__ import annotations

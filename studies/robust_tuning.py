@@ -113,5 +113,5 @@ def draw(found: xr.Dataset) -> object:
         ax.set_xticks(range(len(CASES)), list(CASES))
     windows.set_ylabel(r"good $\eta_\mathrm{trgt}$ (octaves)")
     results.set_ylabel(r"test accuracy at the best $\eta_\mathrm{trgt}$ (%)")
-    legend(results)
+    legend(windows)
     return axes

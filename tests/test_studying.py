@@ -222,8 +222,9 @@ def test_a_study_of_classes_refuses_data_without(run):
 
 # Studies with a claim about the median that one seed alone may miss.
 OF_MEDIANS = (
-    "adam-spikes", "adam-without-warmup", "batch-sharpness", "edge-of-stability",
-    "natural-evolution", "warmup-enables-larger-eta",
+    "adam-diagrams", "adam-spikes", "adam-trajectories", "adam-without-warmup", "batch-sharpness",
+    "edge-of-stability", "minibatch-limits", "momentum-and-decay", "natural-evolution",
+    "robust-tuning", "saving-maps", "warmup-enables-larger-eta",
 )  # fmt: skip
 
 
