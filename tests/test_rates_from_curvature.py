@@ -174,3 +174,30 @@ def test_schedules_whose_defaults_differ_are_remade_from_one_line(run, folder):
     assert "--exponent 0.5" in run("info s.zarr --command").out
     old = run(f"sweep {small} --warmup-exponent 0.5 --resume -o s.zarr")
     assert old.code == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_loss_gap_reaches_a_rate_that_a_long_warmup_does_not_survive(seed):
+    """At 16 eta_critical, tanh in SP: exponent 1 trains, a linear warmup of 64 updates does not."""
+    model, kept = network(activation="tanh"), {"steps": 640, "seed": seed}
+    eta_trgt = 16 * sim.eta_critical(model, digits(), sim.GD(), seed)
+    gap = sim.LossGap(eta_trgt, exponent=1.0)
+    run = sim.simulate(model, digits(), schedule=gap, sharpness_every=640, **kept)
+    assert run.trainable
+    assert np.argmax(run.eta == eta_trgt) < 100
+    assert run.eta.max() == eta_trgt
+    linear = sim.Warmup(eta_trgt=eta_trgt, t_wrm=64)
+    assert not sim.simulate(model, digits(), schedule=linear, sharpness_every=0, **kept).trainable
+
+
+@pytest.mark.parametrize(("parameterization", "most"), [("sp", 0.05), ("mup", 0.008)])
+def test_cdat_at_two_sits_at_the_edge(parameterization, most):
+    """And it survives at 3. The study greedy-or-edge has more seeds and more of sigma."""
+    model, kept = network(parameterization=parameterization), {"steps": 512, "seed": 0}
+    at = sim.simulate(model, digits(), schedule=sim.CDAT(ETA_MOST), sharpness_every=8,
+                      sharpness_tol=1e-3, **kept)  # fmt: skip
+    assert at.loss_final < most * model.constant_loss(digits())
+    assert 1.0 <= np.nanmedian((at.eta * at.sharpness / 2)[384:]) <= 1.12
+    beyond = sim.CDAT(ETA_MOST, 3.0)
+    run = sim.simulate(model, digits(), schedule=beyond, sharpness_every=0, **kept)
+    assert not run.diverged

@@ -81,6 +81,10 @@ class Integrator:
         Of this objective.
     difference : float
         Step of the third derivatives.
+    kinks : bool
+        Whether the gradient has kinks. The push of an oscillation is its mean over the oscillation,
+        so the step is then at least its size in the last update: shorter ones miss the kinks, or
+        count one that they meet for too much.
     """
 
     def __init__(
