@@ -9,16 +9,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulator import figures, testing, theory
+    from simulator import figures, jax, testing, theory, torch
+    from simulator.advice import SafeRate, ShortestWarmup, safe_learning_rate, shortest_warmup
     from simulator.checks import InputError
     from simulator.critical import Critical, critical_learning_rate
-    from simulator.curvature import batch_sharpness, directional_sharpness, sharpness
+    from simulator.curvature import (
+        Spectrum,
+        batch_sharpness,
+        directional_sharpness,
+        sharpness,
+        spectrum,
+    )
     from simulator.data import Data, load_data
     from simulator.derivatives import check_model
     from simulator.events import explain
     from simulator.experiment import Experiment
     from simulator.flows import Flow, central_flow
-    from simulator.models import MLP, UV, Custom, Model, Objective, Quadratic, from_jax
+    from simulator.models import (
+        MLP,
+        UV,
+        Custom,
+        Model,
+        Objective,
+        Quadratic,
+        from_jax,
+        from_torch,
+    )
     from simulator.optimizers import (
         GD,
         Adam,
@@ -33,8 +49,11 @@ if TYPE_CHECKING:
         StabilityLimit,
     )
     from simulator.runs import Run
+    from simulator.saved_runs import load_run
     from simulator.schedules import (
+        CDAT,
         AtThreshold,
+        LossGap,
         ModifiedWarmup,
         PersistentCatapult,
         Schedule,
@@ -43,11 +62,13 @@ if TYPE_CHECKING:
     from simulator.sweeps import sweep
     from simulator.training import (
         Checkpoint,
+        Spectra,
         checkpoint,
         eta_critical,
         fork,
         natural_phase,
         simulate,
+        spectra,
         train,
     )
 
@@ -57,14 +78,19 @@ _HOMES = {
     "InputError": "checks",
     "Critical": "critical",
     "critical_learning_rate": "critical",
-    "batch_sharpness": "curvature",
-    "directional_sharpness": "curvature",
-    "sharpness": "curvature",
+    **dict.fromkeys(
+        ("SafeRate", "ShortestWarmup", "safe_learning_rate", "shortest_warmup"), "advice"
+    ),
+    **dict.fromkeys(
+        ("Spectrum", "batch_sharpness", "directional_sharpness", "sharpness", "spectrum"),
+        "curvature",
+    ),
     "Data": "data",
     "load_data": "data",
     "check_model": "derivatives",
     **dict.fromkeys(
-        ("MLP", "UV", "Custom", "Model", "Objective", "Quadratic", "from_jax"), "models"
+        ("MLP", "UV", "Custom", "Model", "Objective", "Quadratic", "from_jax", "from_torch"),
+        "models",
     ),
     **dict.fromkeys(
         (
@@ -83,7 +109,16 @@ _HOMES = {
         "optimizers",
     ),
     **dict.fromkeys(
-        ("AtThreshold", "ModifiedWarmup", "PersistentCatapult", "Schedule", "Warmup"), "schedules"
+        (
+            "CDAT",
+            "AtThreshold",
+            "LossGap",
+            "ModifiedWarmup",
+            "PersistentCatapult",
+            "Schedule",
+            "Warmup",
+        ),
+        "schedules",
     ),
     "sweep": "sweeps",
     "explain": "events",
@@ -91,14 +126,17 @@ _HOMES = {
     "Flow": "flows",
     "central_flow": "flows",
     "Run": "runs",
+    "load_run": "saved_runs",
     **dict.fromkeys(
         (
             "Checkpoint",
+            "Spectra",
             "checkpoint",
             "eta_critical",
             "fork",
             "natural_phase",
             "simulate",
+            "spectra",
             "train",
         ),
         "training",
@@ -109,16 +147,18 @@ _HOMES = {
 _OLD = {"Limit": "StabilityLimit", "critical_eta": "eta_critical"}
 
 # Modules that are public names themselves.
-_MODULES = ("figures", "testing", "theory")
+_MODULES = ("figures", "jax", "testing", "theory", "torch")
 
 __all__ = [
-    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
-    "Data", "Experiment", "Flow", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum",
-    "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam",
-    "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness", "central_flow",
-    "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness", "eta_critical",
-    "explain", "figures", "fork", "from_jax", "load_data", "natural_phase", "sharpness", "simulate",
-    "sweep", "testing", "theory", "train",
+    "CDAT", "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
+    "Data", "Experiment", "Flow", "GIAdam", "InputError", "LossGap", "Model", "ModifiedWarmup",
+    "Momentum", "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam",
+    "RIAdam", "RMSProp", "Run", "SafeRate", "Schedule", "ShortestWarmup", "Spectra", "Spectrum",
+    "StabilityLimit", "Warmup", "batch_sharpness", "central_flow", "check_model", "checkpoint",
+    "critical_learning_rate", "directional_sharpness", "eta_critical", "explain", "figures", "fork",
+    "from_jax", "from_torch", "jax", "load_data", "load_run", "natural_phase", "safe_learning_rate",
+    "sharpness", "shortest_warmup", "simulate", "spectra", "spectrum", "sweep", "testing", "theory",
+    "torch", "train",
 ]  # fmt: skip
 
 

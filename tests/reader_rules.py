@@ -13,7 +13,7 @@ TIMES = r"(?:, # times the critical learning rate)?"
 
 def _times(r, times, top):
     return times is None or close(times, top * r.ratio[0] / r.eta[0] if r.eta[0] else
-                                  top * r.sharpness[0] / r.over_eta)  # fmt: skip
+                                  top * (r.sharpness[0] + r.decay) / r.over_eta)  # fmt: skip
 
 
 @rule("The learning rate is # throughout" + TIMES + r"\.")
@@ -59,12 +59,12 @@ def _unmeasured(r):
     return not np.isfinite(r.sharpness).any()
 
 
-@rule(r"Until NAME crosses the threshold # / eta (?:at step|between steps # and) #, it (.*)\.")
+@rule(r"Until NAME crosses the threshold LIMIT (?:at step|between steps # and) #, it (.*)\.")
 def _until(r, name, over, before, step, change):
     seen = int(r.before[-1])
     when = int(before) == seen < int(step) - 1 if before else seen == int(step) - 1
     return (
-        name == r.name and close(over, r.over_eta) and r.crossings[0] == int(step) and when
+        name == r.name and over == r.threshold and r.crossings[0] == int(step) and when
         and _evolves(r, change)
     )  # fmt: skip
 
@@ -95,11 +95,11 @@ def _top_ratio(r, name):
     of_all = r.noisy and full is not None and r.name == "sharpness"
     if (name == "full sharpness") != of_all or (not of_all and name != r.name):
         return None
-    return full * r.eta / r.over_eta if of_all else r.ratio
+    return (full + r.decay) * r.eta / r.over_eta if of_all else r.ratio
 
 
 @rule("The " + KIND + r" sharpness first reaches 2 / eta at step #(?:, where " + TOP + " is # "
-      r"times # / eta)?\.")  # fmt: skip
+      r"times LIMIT)?\.")  # fmt: skip
 def _reaches(r, kind, step, top, times, over):
     ratio, at = _step_ratio(r, kind), int(step)
     if ratio is None or (r.noisy and kind != "batch"):
@@ -109,7 +109,7 @@ def _reaches(r, kind, step, top, times, over):
     if top is None:
         return True
     beside = _top_ratio(r, top)[: at + 1]
-    return close(times, beside[np.isfinite(beside)][-1]) and close(over, r.over_eta)
+    return close(times, beside[np.isfinite(beside)][-1]) and over == r.threshold
 
 
 @rule("The " + KIND + r" sharpness stays below 2 / eta: it is at most # times it\.")
@@ -118,14 +118,121 @@ def _stays_below(r, kind, most):
     return close(most, np.nanmax(ratio)) and np.nanmax(ratio) < 1
 
 
+STEADY = ", in the median over 5 measurements,"
+
+
+def _steadied(values):
+    """Medians of five measurements, each at its last."""
+    known = np.flatnonzero(~np.isnan(values))
+    if len(known) < 5:
+        return values
+    found = np.full(len(values), np.nan)
+    for last in range(4, len(known)):
+        found[known[last]] = np.median(values[known[last - 4 : last + 1]])
+    return found
+
+
+@rule("The " + KIND + " sharpness" + STEADY + r" first reaches 2 / eta at step #\.")
+def _steadily_reaches(r, kind, step):
+    ratio, at = _steadied(_step_ratio(r, kind)), int(step)
+    return r.noisy and kind != "batch" and ratio[at] >= 1 and not (ratio[:at] >= 1).any()
+
+
+@rule("The " + KIND + " sharpness" + STEADY + r" stays below 2 / eta: it is at most # times it\.")
+def _steadily_below(r, kind, most):
+    ratio = _steadied(_step_ratio(r, kind))
+    return r.noisy and kind != "batch" and close(most, np.nanmax(ratio)) and np.nanmax(ratio) < 1
+
+
+def _ahead(r, kind, times=1):
+    """At the full learning rate, over the warmup, or so many times as long."""
+    end = int(np.argmax(r.eta >= r.eta.max() * (1 - 1e-8)))
+    with np.errstate(all="ignore"):
+        ratio = _step_ratio(r, kind) / r.eta * r.eta[end]
+    return (_steadied(ratio) if r.noisy and kind != "batch" else ratio)[: times * (end + 1)]
+
+
+TARGET = "# times 2 / #, its threshold at the full learning rate"
+
+
+@rule("When the warmup ends, at step #, the " + KIND + " sharpness is " + TARGET
+      + r"(: the warmup was needed to its end)?(?:, and above 0\.9 times it again at step #: it "
+      r"was needed to its end)?(?:\. It has been below 0\.9 times it since step #: "
+      r"by this measure, the warmup could have ended there)?\.")  # fmt: skip
+def _warmup_ends(r, step, kind, times, top, needed, back, since):
+    ahead = _ahead(r, kind)
+    known = np.flatnonzero(~np.isnan(ahead))
+    high = known[ahead[known] > 0.9]
+    if not (close(top, r.eta.max()) and int(step) == len(ahead) - 1 and high.size):
+        return False
+    after = known[known > high[-1]]
+    if after.size and back:
+        said = _ahead(r, kind, 2)[int(back)] > 0.9 and int(back) > int(step)
+    else:
+        said = bool(needed) if not after.size else int(since) == after[0]
+    return said and close(times, ahead[known[-1]])
+
+
+@rule("During the warmup the " + KIND + " sharpness is at most " + TARGET
+      + r": by this measure, no warmup was needed\.")  # fmt: skip
+def _no_warmup_needed(r, kind, most, top):
+    ahead = _ahead(r, kind)
+    return close(most, np.nanmax(ahead)) and np.nanmax(ahead) <= 0.9 and close(top, r.eta.max())
+
+
+@rule("At first eta_c(, to second order,)? = #(?:, above the full learning rate|: a warmup that "
+      r"starts there saves # of the # updates)\.")  # fmt: skip
+def _starts_at_eta_c(r, second_order, eta_c, saved, updates):
+    curve = r.curvature["directional" if second_order else "critical"]
+    first = 2 / curve[np.isfinite(curve)][0]
+    if saved is None:
+        return close(eta_c, first) and first >= r.eta.max() * (1 - 1e-8)
+    end = int(np.argmax(r.eta >= r.eta.max() * (1 - 1e-8)))
+    below = np.count_nonzero(r.eta[: end + 1] < first)
+    return close(eta_c, first) and int(saved) == below and int(updates) == end + 1
+
+
+LOSS = "The loss(?:, averaged over # updates,)?"
+
+
+@rule(LOSS + r" has no spike: it never rises by # % and comes back\.")
+def _no_spike(r, updates, rise):
+    loss = r.averaged(updates)
+    found = r.excursions(loss, 1 + (float(rise) + 0.6) / 100)
+    return all((loss[c:] == loss[c]).all() for _, _, c in found)
+
+
+@rule(LOSS + r" spikes and comes back (.*)\.")
+def _spikes(r, updates, parts):
+    kinds, listed = r"(once|twice|\d+ times) (by|not by|for)", 0
+    loss = r.averaged(updates)
+    known = r.excursions(loss)
+    peaks = {a + int(np.argmax(r.loss[a : c + 1])) for a, _, c in known}
+    for part in parts.split("; "):
+        times, kind = re.match(kinds, part).groups()
+        count = {"once": 1, "twice": 2}.get(times) or int(times.split()[0])
+        steps = [
+            int(step) for step in re.search(r"\(steps? ([\d, ]+)", part)[1].strip(", ").split(",")
+        ]
+        listed += count
+        if len(steps) != min(count, 4) or not peaks.issuperset(steps):
+            return False
+        curve = re.search(KIND + " sharpness", part)
+        for step in steps if curve else []:
+            before = _step_ratio(r, curve[1])[max(step - 16, 0) : step]
+            if (np.nanmax(before) > 0.9) != (kind == "by"):
+                return False
+    return listed <= len(known)
+
+
 @rule("In the median over the last quarter, the " + KIND + r" sharpness is # times 2 / eta(?:, and "
-      + TOP + r" # times # / eta)?\.")  # fmt: skip
+      + TOP + r" # times LIMIT)?\.")  # fmt: skip
 def _late(r, kind, times, top, top_times, over):
     last = slice(len(r.loss) - max(1, len(r.loss) // 4), None)
     if not close(times, np.nanmedian(_step_ratio(r, kind)[last])):
         return False
     return top is None or (
-        close(top_times, np.nanmedian(_top_ratio(r, top)[last])) and close(over, r.over_eta)
+        close(top_times, np.nanmedian(_top_ratio(r, top)[last])) and over == r.threshold
     )
 
 
@@ -136,10 +243,10 @@ def _evolution(r, name, change):
     return name == r.name and not r.crossings.size and _evolves(r, change)
 
 
-@rule(r"It never exceeds the threshold # / eta: it is at most # times it\.")
+@rule(r"It never exceeds the threshold LIMIT: it is at most # times it\.")
 def _never(r, over, share):
     top, at_most = r.ratio[r.rows].max(), float(share)
-    return close(over, r.over_eta) and top <= 1 and at_most <= 1.05 * top <= 1.05 * at_most + 0.003
+    return over == r.threshold and top <= 1 and at_most <= 1.05 * top <= 1.05 * at_most + 0.003
 
 
 def _evolves(r, change):
@@ -204,12 +311,18 @@ def _longest(values, rows):
     return found
 
 
-@rule(r"The first update is already above the threshold: NAME is #, # times # / eta\.")
+@rule(r"The first update is already above the threshold: NAME is #, # times LIMIT\.")
 def _above(r, name, value, share, over):
     return (
         name == r.name and close(value, r.sharpness[0]) and close(share, r.ratio[0])
-        and r.ratio[0] > 1 and close(over, r.over_eta)
+        and r.ratio[0] > 1 and over == r.threshold
     )  # fmt: skip
+
+
+@rule("Under weight decay, multiples of the threshold are those of # / eta, and of the "
+      r"(sharpness|pre-conditioned sharpness) plus #\.")  # fmt: skip
+def _decayed(r, over, name, decay):
+    return name == r.name and close(over, r.over_eta) and close(decay, r.decay)
 
 
 @rule(r"It is below the threshold at step #(, without a catapult)?\.")

@@ -7,6 +7,7 @@ import pytest
 
 import simulator as sim
 from simulator.flows import central_flow
+from simulator.schedules import SCHEDULES
 from simulator.theory import central, stabilization
 
 
@@ -193,8 +194,11 @@ def test_learning_rates_of_zero_do_nothing():
     [
         ("optimizer", {"optimizer": sim.Momentum()}),
         ("optimizer", {"optimizer": sim.Adam(beta1=0.0)}),
-        ("schedule", {"schedule": sim.PersistentCatapult()}),
-        ("schedule", {"schedule": sim.AtThreshold()}),
+        *(
+            ("schedule", {"schedule": schedule()})
+            for schedule in SCHEDULES.values()
+            if schedule().chooser()
+        ),
         ("schedule", {"schedule": [1.0, 2.0]}),
         ("schedule", {"schedule": [-1.0] * 8}),
         ("schedule", {"schedule": [np.nan] * 8}),

@@ -89,9 +89,10 @@ class SharpnessTracker:
         with np.errstate(all="ignore"):
             small = self._objective.size <= DENSE_LIMIT
             estimate = self._dense() if small else self._follow(place, gradient)
-        outside = self._objective.eigenvalues_outside(self._top_k)
-        if not outside.size:
+        outside, copies = self._objective.eigenvalues_outside()
+        if not copies:
             return estimate
+        outside = np.repeat(outside, min(copies, self._top_k))
         # NaN, which pads a short spectrum, sorts last and so comes first to be replaced.
         values = -np.sort(-np.append(estimate.values, outside))[: self._top_k]
         return replace(estimate, values=values)

@@ -10,6 +10,7 @@ import numpy as np
 from simulator import regimes
 from simulator.events.detect import Catapult, Edge, Events, turns
 from simulator.events.ending import end_of
+from simulator.events.of_a_loop import is_known_by_its_steps, of_the_spikes, of_the_warmup
 from simulator.events.step_curvature import of_the_step, which_hessian
 from simulator.trajectory import Trajectory
 
@@ -31,15 +32,17 @@ _PHASES = {
 
 def sentences(curves: Trajectory, events: Events, natural: str | None = None) -> list[str]:
     """What happened, one thing a sentence."""
+    by_steps = is_known_by_its_steps(curves)
     text = [
         _schedule(curves),
         which_hessian(curves),
-        _approach(curves, events),
+        of_the_warmup(curves) if by_steps else _approach(curves, events),
         _natural(curves, natural),
-        _catapults(curves, events),
+        of_the_spikes(curves, events) if by_steps else _catapults(curves, events),
         *(_edge(curves, events, number) for number in range(min(len(events.edges), 3))),
         of_the_step(curves),
         end_of(curves, events),
+        _decay(curves),
         _doubt(curves),
     ]
     return [_in_units(sentence, curves.unit) for sentence in text if sentence]
@@ -56,6 +59,17 @@ def cause(event: Catapult | Edge) -> str:
     """The driver in words; a falling sharpness is hit from behind."""
     fell = event.sharpness_change < 1 - regimes.TREND
     return _REAR_END if event.driver == "warmup" and fell else _CAUSES[event.driver]
+
+
+def _decay(curves: Trajectory) -> str:
+    """What a multiple of the threshold is under weight decay."""
+    over, decay = curves.limit
+    if not decay or not np.isfinite(curves.ratio).any():
+        return ""
+    return (
+        f"Under weight decay, multiples of the threshold are those of {over:.3g} / eta, and of the "
+        f"{curves.sharpness_name} plus {decay:.3g}."
+    )
 
 
 def _doubt(curves: Trajectory) -> str:

@@ -25,7 +25,7 @@ from simulator.flows.update import Integrator
 from simulator.models import Model
 from simulator.models.base import checked_vector
 from simulator.optimizers import GD, Optimizer, RMSProp
-from simulator.schedules import Schedule, Warmup
+from simulator.schedules import Schedule, Warmup, as_schedule
 from simulator.shipped import is_shipped
 from simulator.timing import Stopwatch
 from simulator.training import Interrupted, train
@@ -160,21 +160,26 @@ class _Options(NamedTuple):
 
 def described(optimizer: Optimizer) -> Optimizer:
     """The optimizer as the flow has it; raises `InputError` for one whose flow is not known."""
-    if is_shipped(optimizer) and not getattr(optimizer, "weight_decay", 0.0):
+    if is_shipped(optimizer):
+        if decay := getattr(optimizer, "weight_decay", 0.0):
+            raise InputError(
+                "weight_decay", decay, "its central flow is not known here; leave it out"
+            )
         if type(optimizer) is GD:
             return optimizer
         if type(optimizer) is RMSProp:
             return FromFirstGradient(optimizer.beta2, optimizer.eps)
     raise InputError(
         "optimizer", optimizer.name,
-        "its central flow is not known here; give gd or rmsprop, without weight decay",
+        "its central flow is not known here; give gd or rmsprop",
     )  # fmt: skip
 
 
 def _planned(schedule: Schedule | ArrayLike, steps: int) -> Schedule:
     """A schedule whose rates do not depend on the run."""
     count("steps", steps, 1)
-    if isinstance(schedule, Schedule):
+    if np.ndim(schedule) == 0:  # type: ignore[arg-type]
+        schedule = as_schedule(schedule)
         if schedule.chooser() is not None or schedule.needs_sharpness:
             raise InputError(
                 "schedule", schedule.name, "its rates depend on the run; give the run's eta instead"

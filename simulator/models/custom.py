@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +18,8 @@ from simulator.models.base import Model, Objective
 from simulator.seeding import generator
 
 __all__ = [
-    "Custom", "Functions", "OwnObjective", "checked", "checked_start", "own_name", "own_options",
-    "shown",
+    "Custom", "Functions", "OwnObjective", "checked", "checked_start", "leaves", "library",
+    "own_name", "own_options", "shown",
 ]  # fmt: skip
 
 Function = Callable[..., Any]
@@ -209,6 +210,24 @@ def checked_start(value: Any) -> Array:
             "let it return finite parameters (P,)",
         )  # fmt: skip
     return theta
+
+
+def leaves(theta: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
+    """The arrays of these shapes whose entries, one array after the other, are theta (P,)."""
+    ends = np.cumsum([0, *(int(np.prod(shape, dtype=int)) for shape in shapes)]).tolist()
+    return [
+        theta[begin:end].reshape(shape)
+        for begin, end, shape in zip(ends, ends[1:], shapes, strict=False)
+    ]
+
+
+def library(name: str) -> Any:
+    """An optional package, imported; raises `InputError` where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError:
+        remedy = f"pip install 'warmup-simulator[{name}]'"
+        raise InputError(name, "not installed", remedy) from None
 
 
 def own_name(name: Any) -> str:

@@ -14,7 +14,15 @@ from simulator.checks import InputError
 from simulator.data import Data
 from simulator.lending import refusing_writes
 from simulator.models.base import Model
-from simulator.models.custom import OwnObjective, checked_start, own_name, own_options, shown
+from simulator.models.custom import (
+    OwnObjective,
+    checked_start,
+    leaves,
+    library,
+    own_name,
+    own_options,
+    shown,
+)
 from simulator.seeding import generator
 
 __all__ = ["FromJax", "from_jax"]
@@ -28,14 +36,7 @@ class Structure(NamedTuple):
 
     def unflatten(self, theta: Any) -> Any:
         """The tree of arrays that theta (P,) is."""
-        import jax
-
-        leaves, at = [], 0
-        for shape in self.shapes:
-            size = int(np.prod(shape, dtype=int))
-            leaves.append(theta[at : at + size].reshape(shape))
-            at += size
-        return jax.tree.unflatten(self.tree, leaves)
+        return library("jax").tree.unflatten(self.tree, leaves(theta, self.shapes))
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class FromJax(Model):
         return self._flat(data, seed)[0].astype(dtype)
 
     def bind(self, data: Data | None = None, dtype: str = "float64") -> OwnObjective:
-        jax = _jax()
+        jax = library("jax")
         if dtype == "float64" and not jax.config.jax_enable_x64:
             raise InputError(
                 "jax_enable_x64", False,
@@ -80,7 +81,7 @@ class FromJax(Model):
     @cached_property
     def _derivatives(self) -> tuple[Callable[..., Any], ...]:
         """Loss, loss with gradient, and Hessian product, of (structure, theta, ...); compiled."""
-        jax, function, options = _jax(), self.function, self.options()
+        jax, function, options = library("jax"), self.function, self.options()
 
         def loss(structure: Structure, theta: Any, *xy: Any) -> Any:
             return function(structure.unflatten(theta), *xy, **options)
@@ -102,8 +103,8 @@ class FromJax(Model):
         """Initial parameters as one vector, leaf after leaf, and what they were."""
         with refusing_writes("init"):
             drawn = self.start(generator(seed, "init"), *shown(data), **self.options())
-        leaves, tree = _jax().tree.flatten(drawn)
-        arrays = [np.asarray(leaf) for leaf in leaves]
+        drawn_leaves, tree = library("jax").tree.flatten(drawn)
+        arrays = [np.asarray(leaf) for leaf in drawn_leaves]
         theta = np.concatenate([array.ravel() for array in arrays] or [np.empty(0)])
         return checked_start(theta), Structure(tree, tuple(array.shape for array in arrays))
 
@@ -147,11 +148,3 @@ def from_jax(
         if not callable(function):
             raise InputError(what, function, "give a function")
     return FromJax(name, loss, init, own_options(options or {}))
-
-
-def _jax() -> Any:
-    try:
-        import jax
-    except ImportError:
-        raise InputError("jax", "not installed", "pip install jax") from None
-    return jax

@@ -74,6 +74,8 @@ def _parts(thing: Any, seen: dict[int, object]) -> Iterator[bytes]:
         yield from _all((thing.func, thing.args, thing.keywords), seen)
     elif isinstance(thing, property):
         yield from _pieces(thing.fget, seen)
+    elif _is_torch_module(thing):  # of an installed class too: its layers and tensors are in it
+        yield from _all((type(thing), vars(thing)), seen)
     elif hasattr(thing, "py_func"):  # compiled by Numba
         yield repr(sorted(thing.targetoptions.items())).encode()
         yield from _pieces(thing.py_func, seen)
@@ -82,7 +84,7 @@ def _parts(thing: Any, seen: dict[int, object]) -> Iterator[bytes]:
     elif hasattr(thing, "__array__"):
         import numpy as np
 
-        array = np.asarray(thing)
+        array = np.asarray(thing.detach().cpu() if hasattr(thing, "detach") else thing)
         yield f"{array.dtype} {array.shape}".encode()
         yield np.ascontiguousarray(array).tobytes()
     elif is_dataclass(thing):
@@ -132,6 +134,11 @@ def _of_a_class(kind: type, seen: dict[int, object]) -> Iterator[bytes]:
         theirs = name.startswith("__") and (made or not isinstance(value, _METHODS))
         if not theirs and name != "_abc_impl":
             yield from _all((name, value), seen)
+
+
+def _is_torch_module(thing: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(thing, torch.nn.Module)
 
 
 def _name(thing: Any) -> Iterator[bytes]:

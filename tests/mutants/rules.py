@@ -33,9 +33,9 @@ MUTANTS = [
          "super().preconditioner(gradient, state, t) * gradient.dtype.type(r)"),
     ),
     *of(
-        "simulator/optimizers/adaptive.py", "tests/test_optimizers.py",
-        ("out += theta.dtype.type(self.weight_decay) * theta",
-         "out -= theta.dtype.type(self.weight_decay) * theta"),
+        "simulator/optimizers/base.py", "tests/test_optimizers.py",
+        ("update += theta.dtype.type(weight_decay) * theta",
+         "update -= theta.dtype.type(weight_decay) * theta"),
     ),
     *of(
         "simulator/optimizers/adaptive.py", "tests/test_optimizers.py tests/test_stability.py",
@@ -45,8 +45,10 @@ MUTANTS = [
         "simulator/optimizers/linear.py", "tests/test_optimizers.py",
         ("spared = t == 1 and not self.ema", "spared = t == 2 and not self.ema"),
         ("take = 1.0 - (self.beta if self.ema", "take = 1.0 - (1.0 - self.beta if self.ema"),
-        ("Limit(2.0 / (a * take + b))", "Limit(2.0 / (a + b))"),
-        ("(a * take + b * (1.0 + keep))", "(a * take + b)"),
+        ("bound = 1.0 / (a * take + b)", "bound = 1.0 / (a + b)"),
+        ("* (1.0 - keep) / (a * take + b * (1.0 - keep))", "/ (a * take + b)"),
+        ("bound = (1.0 + keep) / (a * take + b * (1.0 + keep))",
+         "bound = (1.0 + keep) / (a * take + b)"),
     ),
     *of(
         "simulator/optimizers/adaptive.py", "tests/test_optimizers.py",
