@@ -98,7 +98,8 @@ def central_flow(
     beside : bool
         Whether to do the run too, and measure how far from it the flow is.
     substeps : int
-        Steps of the flow in an update. More than one follow the flow better, and most runs worse.
+        Steps of the flow in an update. More than one follow the flow better, and most runs worse;
+        from 4 on the flow of some networks leaves the threshold, which ``doubts`` reports.
     difference : float
         Step of the differences of gradients that give third derivatives. For ReLU it is at least
         the size of the oscillation: the kinks within it are a part of its push.
