@@ -49,16 +49,15 @@ def forward(
             squares = add(squares, (h[i, j] - mean) * (h[i, j] - mean))
         s = h.dtype.type(1.0 / math.sqrt(squares / size + eps))
         scale[i] = s
+        # Loops of their own: with u in the place of h, one for both is not vectorised.
+        for j in range(n):
+            z[i, j] = (h[i, j] - mean) * s
         if affine:
             for j in range(n):
-                number = (h[i, j] - mean) * s
-                z[i, j] = number
-                u[i, j] = gain[j] * number + shift[j]
+                u[i, j] = gain[j] * z[i, j] + shift[j]
         else:
             for j in range(n):
-                number = (h[i, j] - mean) * s
-                z[i, j] = number
-                u[i, j] = number
+                u[i, j] = z[i, j]
 
 
 @nested
@@ -82,10 +81,11 @@ def back(
                 of_gain[j] += e[i, j] * z[i, j]
                 of_shift[j] += e[i, j]
             for j in range(n):
+                g = gain[j] * e[i, j]
                 kept[i, j] = e[i, j]
-                e[i, j] *= gain[j]
-                total = add(total, e[i, j])
-                product = add(product, e[i, j] * z[i, j])
+                e[i, j] = g
+                total = add(total, g)
+                product = add(product, g * z[i, j])
         else:
             for j in range(n):
                 kept[i, j] = e[i, j]
@@ -114,16 +114,14 @@ def along(
             product = add(product, rh[i, j] * z[i, j])
         mean, q = total / size, s * (product / size)
         rscale[i] = q
+        for j in range(n):
+            rz[i, j] = s * (rh[i, j] - mean) - q * z[i, j]
         if affine:
             for j in range(n):
-                number = s * (rh[i, j] - mean) - q * z[i, j]
-                rz[i, j] = number
-                ru[i, j] = gain[j] * number + rgain[j] * z[i, j] + rshift[j]
+                ru[i, j] = gain[j] * rz[i, j] + rgain[j] * z[i, j] + rshift[j]
         else:
             for j in range(n):
-                number = s * (rh[i, j] - mean) - q * z[i, j]
-                rz[i, j] = number
-                ru[i, j] = number
+                ru[i, j] = rz[i, j]
 
 
 @nested
