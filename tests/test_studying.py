@@ -223,7 +223,7 @@ def test_a_study_of_classes_refuses_data_without(run):
 # Studies with a claim about the median that one seed alone may miss.
 OF_MEDIANS = (
     "adam-spikes", "adam-without-warmup", "batch-sharpness", "edge-of-stability",
-    "natural-evolution", "warmup-enables-larger-eta",
+    "greedy-or-edge", "natural-evolution", "warmup-enables-larger-eta", "warmup-stable-decay",
 )  # fmt: skip
 
 
