@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulator import figures, testing, theory
+    from simulator import figures, jax, testing, theory, torch
     from simulator.advice import SafeRate, ShortestWarmup, safe_learning_rate, shortest_warmup
     from simulator.checks import InputError
     from simulator.critical import Critical, critical_learning_rate
@@ -147,7 +147,7 @@ _HOMES = {
 _OLD = {"Limit": "StabilityLimit", "critical_eta": "eta_critical"}
 
 # Modules that are public names themselves.
-_MODULES = ("figures", "testing", "theory")
+_MODULES = ("figures", "jax", "testing", "theory", "torch")
 
 __all__ = [
     "CDAT", "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
@@ -156,9 +156,9 @@ __all__ = [
     "RIAdam", "RMSProp", "Run", "SafeRate", "Schedule", "ShortestWarmup", "Spectra", "Spectrum",
     "StabilityLimit", "Warmup", "batch_sharpness", "central_flow", "check_model", "checkpoint",
     "critical_learning_rate", "directional_sharpness", "eta_critical", "explain", "figures", "fork",
-    "from_jax", "from_torch", "load_data", "load_run", "natural_phase", "safe_learning_rate",
+    "from_jax", "from_torch", "jax", "load_data", "load_run", "natural_phase", "safe_learning_rate",
     "sharpness", "shortest_warmup", "simulate", "spectra", "spectrum", "sweep", "testing", "theory",
-    "train",
+    "torch", "train",
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ __all__ = [
 ETA_0, DELTA = 1e-4, 0.1
 # Relative width of a bracket that is narrow enough.
 TOLERANCE = 1.0 / 16.0
+_ROUNDING = 1e-9
 # Beyond so many doublings no update raises the loss.
 _DOUBLINGS = 200
 # Factors on a good guess: beyond them no update raises the loss, or every one does.
@@ -183,8 +184,10 @@ def near_search(
 def bisect(rises: Callable[[float], bool], bracket: Bracket, tolerance: float) -> Bracket:
     """Narrow a bracket, by halves of its logarithm."""
     lower, upper = bracket
-    positive("tolerance", tolerance)
-    while lower > 0.0 and upper > (1.0 + tolerance) * lower:
+    # A bracket that is opened by powers of 1 + tolerance is halved to just that width: without the
+    # margin a rounding would decide whether it is halved once more.
+    narrow = (1.0 + positive("tolerance", tolerance)) * (1.0 + _ROUNDING)
+    while lower > 0.0 and upper > narrow * lower:
         middle = math.sqrt(lower) * math.sqrt(upper)
         if not lower < middle < upper:
             break

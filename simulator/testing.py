@@ -28,6 +28,7 @@ from simulator.arrays import Array
 from simulator.checks import one_of
 from simulator.data import Data
 from simulator.models import MLP, MODELS, UV, Model, Quadratic
+from simulator.models.mlp import NORMS
 from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES
 from simulator.optimizers import (
@@ -241,21 +242,33 @@ def one_example(
     return Problem(model, model.init(data, draw(seeds())), data)
 
 
-_widths = st.integers(1, 8)
 _betas = st.floats(0.0, 0.99)
 _eps = st.sampled_from([0.0, 1e-8, 1e-3])
 _adam = {"beta1": _betas, "beta2": st.floats(0.5, 0.9999), "eps": _eps}
 
+
+@st.composite
+def _mlps(draw: st.DrawFn, /, **options: SearchStrategy[Any]) -> MLP:
+    """Half of them without a norm."""
+    depth = draw(st.integers(2, 4))
+    residual = depth > 2 and draw(st.booleans())
+    unfit = {"after": not residual, "inner": depth < 3}
+    norms = [name for name in NORMS if not unfit.get(name)]
+    norm = draw(st.one_of(st.just("none"), st.sampled_from(norms)))
+    width = draw(st.integers(1 if norm == "none" else 2, 8))
+    drawn = {name: draw(strategy) for name, strategy in options.items()}
+    return MLP(width, depth, norm=norm, residual=residual, **drawn)
+
+
 _MODELS = {
-    "mlp": st.builds(
-        MLP,
-        width=_widths,
-        depth=st.integers(2, 4),
+    "mlp": _mlps(
         activation=st.sampled_from(list(CODES)),
         parameterization=st.sampled_from(list(PARAMETERIZATIONS)),
         loss=st.sampled_from(list(LOSSES)),
         bias=st.booleans(),
         var_w=st.floats(0.5, 4.0),
+        affine=st.booleans(),
+        norm_eps=st.sampled_from([1e-5, 1e-2]),
     ),
     "uv": st.builds(
         UV,

@@ -10,8 +10,9 @@ a target is infeasible. Other seeds of one setting are no sure guide either. So
 The safe rate is a bound. A probe trains for 64 updates at half of 2 / sharpness, and lambda_p is
 the largest sharpness before updates 0, 16 and 64. At the rate 2 / lambda_p, without warmup, every
 network trains. With ReLU and cross-entropy in muP the sharpness rises several times over within the
-probe, and 2 over the first sharpness does not train. It is no estimate: the largest constant rate that
-trains, on a grid of ratio sqrt 2, is 1 to 11 times as large. `warmup critical --safe` prints it.
+probe, and 2 over the first sharpness does not train. It is no estimate: the largest constant rate
+that trains, on a grid of ratio sqrt 2, is 1 to 11 times as large. `warmup critical --safe` prints
+both.
 """
 
 from __future__ import annotations

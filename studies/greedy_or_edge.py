@@ -10,7 +10,7 @@ lowers the rate at once, but from 2.5 on the networks train badly. Averages over
 rise of the rate and raise the final loss.
 
 Not so: "it outperforms tuned constant rates" is false in muP, where the best of two constant rates
-ends as low or lower. In SP a linear warmup of 64 updates to the best rate of a grid ends lower.
+ends about as low. In SP a linear warmup of 64 updates to the best rate of a grid ends lower.
 Each update costs one Hessian-vector product more. With cross-entropy eta needs its cap, eta_trgt.
 """
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck
 
 # Each worker has a core. More threads than cores wait for each other, at ten times the price.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Dask waits 30 s for an answer; on a busy machine one may take longer.
 os.environ.setdefault("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "600s")

@@ -21,7 +21,7 @@ CAUSES = (
     "its cause was not measured",
 )
 CAUSE = f"({'|'.join(CAUSES)})"
-SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z]|\d+ catapults|\d+ of)")
+SENTENCE_END = re.compile(r"(?<=\.) (?!It has been)(?=[A-Z]|\d+ catapults|\d+ of)")
 RULES = []
 
 

@@ -44,15 +44,6 @@ def twin(data, seed=0, ours=OURS):
     return net
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Several wait for each other on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def few():
     whole = sim.load_data("digits", samples=24)
@@ -127,10 +118,14 @@ def test_while_it_computes_pytorch_has_one_thread(few):
         seen.add((torch.get_num_threads(), torch.backends.cuda.flash_sdp_enabled()))
         return half_mse(z, y)
 
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
-    sim.simulate(sim.from_torch(twin(few), loss), few, steps=2)
-    assert seen == {(1, False)}
-    assert torch.get_num_threads() == 2
+    try:
+        sim.simulate(sim.from_torch(twin(few), loss), few, steps=2)
+        assert seen == {(1, False)}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 # --- other modules ------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Spectra, against dense linear algebra and JAX; stated errors, against the truth."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from simulator.curvature.spectra import SUMMARIES
 from simulator.theory import uv
 
 RNG = np.random.default_rng(0)
-SIZE = 150
+SIZE = 100
 # Eigenvalues of several shapes: what is estimated depends on nothing else.
 SHAPES = {
     "power law": 10.0 * np.arange(1, SIZE + 1) ** -1.5,
@@ -32,6 +34,9 @@ MODELS = [
     sim.MLP(5, 3, "tanh", "mup", "xent", bias=True),
     sim.MLP(5, 2, "relu", "sp", "mse"),
     sim.MLP(4, 4, "gelu", "ntp", "mse", bias=True),
+    sim.MLP(4, 4, "tanh", norm="preactivation", norm_eps=0.1),
+    sim.MLP(4, 4, "gelu", loss="xent", norm="activation", residual=True, affine=True, norm_eps=0.1),
+    sim.MLP(4, 3, "tanh", norm="after", residual=True, affine=True),
     sim.UV(6, s=0.5, representation="parameters"),
 ]
 
@@ -59,7 +64,9 @@ def test_parts_and_layers_are_those_of_autograd(model):
             np.testing.assert_allclose(
                 block.values, np.linalg.eigvalsh(matrix[rows, rows])[::-1], atol=atol
             )
-        assert start == theta.size
+        # Gains and shifts of norms are of no layer.
+        plain = model.with_options(affine=False) if "affine" in model.options() else model
+        assert start == plain.init(data).size
 
 
 def test_summaries_are_what_they_say():
@@ -81,8 +88,8 @@ def test_summaries_are_what_they_say():
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_errors_cover_the_truth_at_their_nominal_rate(shape):
-    """Of intervals of t standard errors 95 % cover; of 100 here between 86 and 99."""
-    exact, probes, seeds = _of(SHAPES[shape], probes=0, top_k=3), 8, 100
+    """Of intervals of t standard errors 95 % cover; of 80 here between 68 and 79."""
+    exact, probes, seeds = _of(SHAPES[shape], probes=0, top_k=3), 8, 80
     quantile = student.ppf(0.975, probes - 1)
     levels = (0.3 * exact.top[0], 0.05 * exact.top[0])
     covered = dict.fromkeys((*SUMMARIES, *levels), 0)
@@ -98,7 +105,7 @@ def test_errors_cover_the_truth_at_their_nominal_rate(shape):
             number, error = found.count_above(level)
             covered[level] += abs(number - exact.count_above(level)[0]) <= quantile * error + 1e-9
     for name in SUMMARIES:
-        assert 86 <= covered[name] <= 99, (name, covered)
+        assert 68 <= covered[name] <= 79, (name, covered)
     # The bound on the quadrature makes these cautious.
     assert min(covered[level] for level in levels) >= 0.95 * seeds
 
@@ -183,8 +190,15 @@ def test_the_residual_part_of_a_piecewise_linear_network_has_no_trace(activation
         assert np.abs(block.values).max() < 1e-9 * whole.top[0]
 
 
-def test_a_gauss_newton_matrix_is_the_hessian_where_the_targets_are_the_outputs(digits):
-    model = sim.MLP(8, 3, "tanh")
+@pytest.mark.parametrize(
+    "options",
+    [{"activation": "tanh"}]
+    + [{"norm": norm, "affine": True} for norm in ("activation", "preactivation", "inner")]
+    + [{"norm": "after", "residual": True, "activation": "gelu"}],
+    ids=str,
+)
+def test_a_gauss_newton_matrix_is_the_hessian_where_the_targets_are_the_outputs(options, digits):
+    model = sim.MLP(4, 3, **options)
     theta = model.init(digits)
     fitted = sim.Data(digits.x, model.bind(digits).outputs(theta, digits.x))
     gn = sim.spectrum(model, theta, digits, part="gauss-newton")
@@ -276,6 +290,7 @@ def test_spectra_along_a_run_are_those_of_its_checkpoints(setting, digits):
     assert arrays["top"].shape == (4, 10)
     assert arrays["bulk"].shape == (4,)
     assert all(len(array) == 4 for array in arrays.values())
+    assert "nodes" not in found.arrays(nodes=False)
 
 
 def test_spectra_of_a_run_that_diverges_end_before(digits):
@@ -295,3 +310,59 @@ def test_spectra_of_a_uv_run_and_of_a_fork():
     later = sim.spectra(fork, every=5)
     assert later.step.tolist() == [10, 15, 19]
     np.testing.assert_allclose(later.top[:, 0], fork.sharpness[later.step], rtol=1e-9)
+
+
+LINE = (
+    "run --model uv --representation parameters --width 120 --data teacher --samples 16 --steps 8"
+)
+
+
+def test_the_command_measures_and_draws_them_and_training_keeps_its_bits(run, folder):
+    plain = json.loads(run(f"{LINE} --json --curves").out)
+    line = f"{LINE} --spectrum --spectrum-every 4"
+    document = json.loads(run(f"{line} --json --curves").out)
+    assert document["result"] == plain["result"]
+    assert document["curves"] == plain["curves"]
+    found = document["spectrum"]
+    assert found["step"] == [0, 4, 7]
+    sharpness = [document["curves"]["sharpness"][step] for step in found["step"]]
+    assert [row[0] for row in found["top"]] == pytest.approx(sharpness, rel=1e-4)
+    assert np.shape(found["nodes"]) == np.shape(found["weights"]) == (3, 16, 32)
+    assert all(error > 0 for error in found["bulk_error"])
+    assert np.sum(found["counts"][0]) + np.sum(found["weights"][0][0]) == pytest.approx(120 * 9)
+    text = run(f"{line} --figure s.png").out
+    assert "Effective rank" in text
+    assert "+-" in text
+    assert (folder / "s.png").stat().st_size > 10_000
+
+
+@pytest.mark.usefixtures("folder", "undrawn")
+@pytest.mark.parametrize(
+    ("typed", "option"),
+    [
+        ("--spectrum-every 4", "spectrum-every"),
+        ("--spectrum --spectrum-every 0", "spectrum-every"),
+        ("--spectrum --t-wrm 1,4", "spectrum"),
+        ("--spectrum --fork-at 2 --fork-eta 2", "spectrum"),
+    ],
+)
+def test_the_command_refuses_what_it_cannot_measure(run, typed, option):
+    refused = run(f"{LINE} {typed}")
+    assert refused.code == 2
+    assert f"--{option} " in refused.err
+
+
+def test_the_figure_shows_each_spectrum_and_the_limit(digits):
+    model = sim.MLP(4, 2, "tanh")
+    trained = sim.simulate(model, digits, steps=12, schedule=sim.Warmup(eta_trgt=2.0, t_wrm=4))
+    along = sim.spectra(trained, every=4)
+    density, condition = sim.figures.spectra(along)
+    mesh = density.collections[0]
+    assert mesh.get_array().shape[1] == len(along.step)
+    total = np.ma.filled(mesh.get_array(), 0.0)
+    np.testing.assert_allclose(np.nansum(total, axis=0), trained.theta.size)
+    lines = {line.get_label(): line for line in density.lines}
+    np.testing.assert_array_equal(lines["sharpness $\\lambda$"].get_ydata(), along.top[:, 0])
+    assert "stability limit" in lines
+    assert condition.get_ylabel().startswith("largest")
+    assert len(sim.figures.with_spectra(along)) == 5

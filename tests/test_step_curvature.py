@@ -89,6 +89,25 @@ def test_gradient_descent_rises_exactly_above_2_over_eta(curvatures, seed, eta):
     assert np.isnan(run.sharpness).all()
 
 
+@given(curvature=st.floats(0.1, 10), kappa=st.floats(0.01, 2), share=st.floats(0.1, 1.9))
+def test_on_one_curvature_the_step_under_weight_decay_meets_the_optimizer_s_limit(
+    curvature, kappa, share
+):
+    """u = (lambda + kappa) theta, so that 2 / eta is met where lambda is 2 / eta - kappa."""
+    optimizer = sim.GD(weight_decay=kappa)
+    eta = share * optimizer.eta_critical(curvature)
+    run = sim.simulate(
+        sim.Quadratic([curvature] * 3), optimizer=optimizer, steps=2,
+        schedule=sim.Warmup(eta, eta), measure=("sharpness", "directional", "critical"),
+    )  # fmt: skip
+    np.testing.assert_allclose(run.directional_sharpness, curvature + kappa, rtol=1e-12)
+    np.testing.assert_allclose(run.critical_sharpness, curvature + kappa, rtol=0.04)
+    if abs(share - 1) > 1e-6:
+        assert (run.rises == (share > 1)).all()
+        assert ((run.directional_sharpness > run.step_threshold) == (share > 1)).all()
+        assert ((run.sharpness > run.threshold) == (share > 1)).all()
+
+
 @pytest.mark.parametrize(
     ("optimizer", "expected"),
     [

@@ -40,7 +40,7 @@ _WITH_LOG = _ALWAYS | {
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
 @options.dtype_option(varies=False)
 @option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of a store.")
-@option("execution", "--columns", metavar="NAME=COLUMN,…", default_text="by their names", help="Columns of a log by name, such as loss=objective,eta=rate, or those of a table in order, such as step,loss,-,eta (- skips one). Names: step, epoch, loss, eta, sharpness, preconditioned_sharpness.")  # fmt: skip
+@option("execution", "--columns", metavar="NAME=COLUMN,…", default_text="by their names", help="Columns of a log by name, such as loss=objective,eta=rate, or those of a table in order, such as step,loss,-,eta (- skips one). Names: step, epoch, loss, eta, sharpness, preconditioned_sharpness, directional_sharpness, critical_sharpness.")  # fmt: skip
 @options.curvature_axis_option()
 @options.output_options("explain.png")
 def explain(**given: Any) -> None:

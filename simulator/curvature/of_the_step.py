@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -22,8 +23,8 @@ from simulator.models import Model, Objective, as_model
 from simulator.models.base import checked_vector
 
 __all__ = [
-    "bend", "critical_bracket", "directional_sharpness", "quotient", "sharpness_at",
-    "slope_and_bend",
+    "CriticalSearch", "Line", "bend", "critical_bracket", "directional_sharpness", "quotient",
+    "sharpness_at", "slope_and_bend",
 ]  # fmt: skip
 
 
@@ -60,6 +61,56 @@ def sharpness_at(bracket: Bracket) -> float:
     if not bracket.found:
         return 0.0
     return 2.0 / (math.sqrt(lower) * math.sqrt(upper) if lower > 0 else upper)
+
+
+class Line(Protocol):
+    """The line theta - eta u along one update, and the loss that the update sees."""
+
+    def slope(self) -> float:
+        """u.g."""
+
+    def length_squared(self) -> float:
+        """u.u."""
+
+    def bend(self) -> float:
+        """u.Hu: one Hessian product."""
+
+    def loss_after(self, eta: float) -> float:
+        """The loss after the update at eta: one forward pass. Infinite where it is not finite."""
+
+
+class CriticalSearch:
+    """The critical sharpness of update after update: each search begins near the last one."""
+
+    # See `simulator.training.checkpoints`.
+    MEMORY = ("_factors",)
+
+    def __init__(self) -> None:
+        # eta_c over what was expected, at the last search: by whether u.Hu was known.
+        self._factors = np.full(2, np.nan)
+
+    def sharpness(self, line: Line, loss: float, eta: float, bend: float = math.nan) -> float:
+        """2 / eta_c; infinite where the update begins uphill, NaN where the loss is level.
+
+        The search begins at 2 u.g / u.Hu, times what eta_c was of that at the last one. Without
+        ``bend``, u.Hu, |u|^2 is in its place.
+        """
+        slope = line.slope()
+        if not slope > 0:
+            return math.inf if slope < 0 else math.nan
+        measured = bend > 0
+        expected = 2.0 * slope / (bend if measured else line.length_squared())
+        factor = self._factors[int(measured)]
+        guess = expected * (1.0 if measured and math.isnan(factor) else factor)
+        if math.isnan(guess):
+            bend = line.bend()
+            guess = 2.0 * slope / bend if bend > 0 else math.nan
+        if not 0 < guess < math.inf:
+            guess = eta if eta > 0 else 1.0
+        sharpness = sharpness_at(critical_bracket(line.loss_after, loss, guess))
+        # Where it found none, the next one begins anew.
+        self._factors[int(measured)] = 2.0 / sharpness / expected if sharpness else math.nan
+        return sharpness
 
 
 def directional_sharpness(

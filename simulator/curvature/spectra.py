@@ -130,7 +130,7 @@ class Spectrum:
 
     @property
     def top(self) -> Array:
-        """The leading eigenvalues (top_k,), largest first."""
+        """The ``top_k`` leading eigenvalues (k,), largest first."""
         return np.repeat(self.values, _first(self.counts, self.top_k).astype(int))
 
     def count_above(self, level: float) -> tuple[float, float]:
@@ -211,7 +211,8 @@ def spectrum(
         The whole; the Gauss-Newton matrix J^T L'' J, with J the derivative of the outputs and L''
         that of the loss in them, twice; or the rest.
     layer : int, optional
-        Only the diagonal block of this layer, from 0. Default: all parameters.
+        Only the diagonal block of this layer's weights and biases, from 0. Default: all parameters,
+        gains and shifts of norms too.
     preconditioner : array, shape (P,), optional
         With it, the eigenvalues of P^-1 H; infinite entries hold their parameters still.
     top_k : int, optional

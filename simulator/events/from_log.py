@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from simulator import regimes
+from simulator.events.step_curvature import ratios_of_the_step
 from simulator.limits import StabilityLimit
 from simulator.logs import Log, read_log
 from simulator.trajectory import Trajectory
+
+# Ratios below which an update lowers the loss, and how many must have been measured.
+_FAR, _FEWEST = 0.5, 8
 
 __all__ = ["curves_of", "read_curves"]
 
 
 def curves_of(log: Log, limit: StabilityLimit) -> Trajectory:
     """The curves of a log, of an optimizer with this stability limit."""
-    return Trajectory(
+    step_curvature: dict[str, Any] = {
+        name: curve if (curve := getattr(log, name)).size and not np.isnan(curve).all() else None
+        for name in ("directional_sharpness", "critical_sharpness")
+    }
+    curves = Trajectory(
         step=log.step,
         loss=log.loss,
         eta=log.eta,
@@ -22,7 +35,24 @@ def curves_of(log: Log, limit: StabilityLimit) -> Trajectory:
         preconditioned_sharpness=log.preconditioned_sharpness,
         limit=limit,
         unit=log.account.unit,
+        **step_curvature,
     )
+    # How many batches make an epoch is not known; that many rows have no batch noise.
+    return replace(curves, updates_per_epoch=regimes.LAST_LOSSES) if _in_batches(curves) else curves
+
+
+def _in_batches(curves: Trajectory) -> bool:
+    """Whether each loss is of another batch, by the curvature of the step.
+
+    An update far below 2 / eta lowers the loss of its batch. Where it is followed by a higher loss
+    in more than a tenth of cases, and nothing between was unstable, that is of another batch.
+    """
+    ratios = ratios_of_the_step(curves)
+    if ratios is None:
+        return False
+    rows = np.flatnonzero((ratios.values > 0) & (ratios.values < _FAR))
+    rows = rows[rows + 1 < len(curves.loss)]
+    return rows.size >= _FEWEST and float(np.mean(curves.loss[rows + 1] > curves.loss[rows])) > 0.1
 
 
 def read_curves(

@@ -10,6 +10,7 @@ import numpy as np
 from simulator import regimes
 from simulator.events.detect import Catapult, Edge, Events, turns
 from simulator.events.ending import end_of
+from simulator.events.of_a_loop import is_known_by_its_steps, of_the_spikes, of_the_warmup
 from simulator.events.step_curvature import of_the_step, which_hessian
 from simulator.trajectory import Trajectory
 
@@ -31,12 +32,13 @@ _PHASES = {
 
 def sentences(curves: Trajectory, events: Events, natural: str | None = None) -> list[str]:
     """What happened, one thing a sentence."""
+    by_steps = is_known_by_its_steps(curves)
     text = [
         _schedule(curves),
         which_hessian(curves),
-        _approach(curves, events),
+        of_the_warmup(curves) if by_steps else _approach(curves, events),
         _natural(curves, natural),
-        _catapults(curves, events),
+        of_the_spikes(curves, events) if by_steps else _catapults(curves, events),
         *(_edge(curves, events, number) for number in range(min(len(events.edges), 3))),
         of_the_step(curves),
         end_of(curves, events),
@@ -65,7 +67,7 @@ def _decay(curves: Trajectory) -> str:
     if not decay or not np.isfinite(curves.ratio).any():
         return ""
     return (
-        f"With weight decay, a multiple of the threshold is that of {over:.3g} / eta by the "
+        f"Under weight decay, multiples of the threshold are those of {over:.3g} / eta, and of the "
         f"{curves.sharpness_name} plus {decay:.3g}."
     )
 

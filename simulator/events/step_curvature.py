@@ -10,17 +10,30 @@ from simulator import regimes
 from simulator.limits import STEP_LIMIT
 from simulator.trajectory import Array, Trajectory
 
-__all__ = ["of_the_step", "which_hessian"]
+__all__ = ["Ratios", "of_the_step", "ratios_of_the_step", "which_hessian"]
 
 _BATCH = "batch sharpness"
+# Measurements of single batches whose median is no longer noise.
+_STEADY = 5
 
 
-class _Ratios(NamedTuple):
+class Ratios(NamedTuple):
     """A curvature by name, over its threshold (rows,), and that threshold as a formula."""
 
     name: str
     values: Array
     threshold: str
+    noisy: bool = False
+
+    def steadied(self) -> Ratios:
+        """Where each is of one batch, the medians of five measurements, at the last of each."""
+        known = np.flatnonzero(~np.isnan(self.values))
+        if not self.noisy or len(known) < _STEADY:
+            return self
+        values = np.full(len(self.values), np.nan)
+        windows = np.lib.stride_tricks.sliding_window_view(self.values[known], _STEADY)
+        values[known[_STEADY - 1 :]] = np.median(windows, axis=1)
+        return self._replace(values=values)
 
     def late(self) -> float:
         """Median over the last quarter; NaN where nothing was measured there."""
@@ -44,12 +57,15 @@ def which_hessian(curves: Trajectory) -> str:
 def of_the_step(curves: Trajectory) -> str:
     """What directional, critical or batch sharpness show beside the top eigenvalue."""
     in_batches, text = curves.updates_per_epoch > 1, list[str]()
-    step, top = _step(curves, in_batches), _top(curves, in_batches)
+    step, top = ratios_of_the_step(curves), _top(curves, in_batches)
     if step is None:
         return ""
     # The value of one batch is noise.
-    if not in_batches or step.name == _BATCH:
+    if not step.noisy:
         text.append(_reached(curves, step, top))
+    elif top is None and not curves.adaptive:
+        steady = step._replace(name=f"{step.name}, in the median over {_STEADY} measurements,")
+        text.append(_reached(curves, steady.steadied(), top))
     ended = step.late()
     if np.isfinite(ended):
         beside = ""
@@ -62,8 +78,9 @@ def of_the_step(curves: Trajectory) -> str:
     return " ".join(text)
 
 
-def _step(curves: Trajectory, in_batches: bool) -> _Ratios | None:
-    """The curvature along the step that is known best."""
+def ratios_of_the_step(curves: Trajectory) -> Ratios | None:
+    """The curvature along the step that is known best, over its threshold."""
+    in_batches = curves.updates_per_epoch > 1
     found = [
         ("directional sharpness", curves.directional_sharpness),
         ("critical sharpness", curves.critical_sharpness),
@@ -73,21 +90,21 @@ def _step(curves: Trajectory, in_batches: bool) -> _Ratios | None:
         if values is not None:
             ratios = STEP_LIMIT.ratio(values, curves.eta)
             if not np.isnan(ratios).all():
-                return _Ratios(name, ratios, "2 / eta")
+                return Ratios(name, ratios, "2 / eta", in_batches and name != _BATCH)
     return None
 
 
-def _top(curves: Trajectory, in_batches: bool) -> _Ratios | None:
+def _top(curves: Trajectory, in_batches: bool) -> Ratios | None:
     """The top eigenvalue: of all samples where that is known."""
     full, threshold = curves.full_sharpness, curves.threshold_text
     if in_batches and full is not None and not curves.adaptive:
-        return _Ratios("full sharpness", curves.limit.ratio(full, curves.eta), threshold)
+        return Ratios("full sharpness", curves.limit.ratio(full, curves.eta), threshold)
     if not np.isfinite(curves.ratio).any():
         return None
-    return _Ratios(curves.sharpness_name, curves.ratio, threshold)
+    return Ratios(curves.sharpness_name, curves.ratio, threshold)
 
 
-def _reached(curves: Trajectory, step: _Ratios, top: _Ratios | None) -> str:
+def _reached(curves: Trajectory, step: Ratios, top: Ratios | None) -> str:
     """Where it first reaches its threshold, and what the top eigenvalue is there."""
     met = np.flatnonzero(step.values >= 1)
     if not met.size:

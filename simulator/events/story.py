@@ -12,6 +12,7 @@ import numpy as np
 from simulator.checks import InputError
 from simulator.events.detect import Events, find_events
 from simulator.events.from_log import curves_of
+from simulator.events.of_a_loop import is_known_by_its_steps, verdict
 from simulator.events.sentences import cause, sentences
 from simulator.limits import StabilityLimit
 from simulator.logs import Account, read_log
@@ -144,6 +145,7 @@ def explain(
 
 def _table(curves: Trajectory, events: Events) -> tuple[Row, ...]:
     sharpness, rows = curves.effective_sharpness, []
+    by_steps = is_known_by_its_steps(curves)
 
     def number(value: float) -> str:
         return f"{value:.3g}" if np.isfinite(value) else "-"
@@ -158,10 +160,10 @@ def _table(curves: Trajectory, events: Events) -> tuple[Row, ...]:
     for c in events.apart:
         rows.append(
             Row(
-                curves.at(c.start), curves.at(c.end), "catapult",
+                curves.at(c.start), curves.at(c.end), "spike" if by_steps else "catapult",
                 f"x {c.loss_ratio:.3g} at {curves.at(c.peak)}",
                 f"{number(c.sharpness_before)} to {number(c.sharpness_after)}",
-                cause(c),
+                verdict(curves, c) if by_steps else cause(c),
             )
         )  # fmt: skip
     for e in events.edges:

@@ -9,8 +9,9 @@ from simulator.figures.inline import inline
 from simulator.figures.of_a_flow import flow
 from simulator.figures.of_a_run import trajectory
 from simulator.figures.of_a_sweep import phase_diagram
+from simulator.figures.of_spectra import spectra, with_spectra
 
 __all__ = [
     "FORMATS", "STYLES", "check_format", "compare", "flow", "inline", "new_axes", "phase_diagram",
-    "save", "trajectory",
+    "save", "spectra", "trajectory", "with_spectra",
 ]  # fmt: skip

@@ -100,7 +100,8 @@ def central_flow(
     substeps : int
         Steps of the flow in an update. More than one follow the flow better, and most runs worse.
     difference : float
-        Step of the differences of gradients that give third derivatives.
+        Step of the differences of gradients that give third derivatives. For ReLU it is at least
+        the size of the oscillation: the kinks within it are a part of its push.
     accuracy : float
         Relative error aimed at in the eigenvalues.
     max_rank : int
@@ -257,7 +258,10 @@ def _follow(
                 assert iterates is not None
                 theta, metric = iterates.mean, iterates.metric
             pairs = LeadingPairs(objective, options.max_rank + 1, options.accuracy, seed)
-            centre = Integrator(objective, theta, metric.copy(), pairs, options.difference)
+            centre = Integrator(
+                objective, theta, metric.copy(), pairs, options.difference,
+                kinks=model.options().get("activation") == "relu",
+            )  # fmt: skip
             stable = StableFlow(objective, theta, metric.copy(), seed) if beside else None
         if stable is not None:
             assert iterates is not None

@@ -12,7 +12,9 @@ __all__ = ["CALLED", "Account", "Resumption", "spaced"]
 
 CALLED = {
     "loss": "loss", "eta": "learning rate", "sharpness": "sharpness",
-    "preconditioned_sharpness": "preconditioned sharpness", "step": "step", "epoch": "epoch",
+    "preconditioned_sharpness": "preconditioned sharpness",
+    "directional_sharpness": "directional sharpness", "critical_sharpness": "critical sharpness",
+    "step": "step", "epoch": "epoch",
 }  # fmt: skip
 _MOST_STEPS = 5
 

@@ -17,7 +17,10 @@ __all__ = ["Log", "merge"]
 
 Curve = NDArray[np.float64]
 
-_CURVES = ("loss", "eta", "sharpness", "preconditioned_sharpness")
+_CURVES = (
+    "loss", "eta", "sharpness", "preconditioned_sharpness", "directional_sharpness",
+    "critical_sharpness",
+)  # fmt: skip
 # Beyond it, ratios and the margins of a figure overflow: as good as infinite.
 _LARGEST = 1e300
 
@@ -31,6 +34,7 @@ class Log:
     step : array, shape (rows,)
         Rising whole numbers; `Account.unit` says of what.
     loss, eta, sharpness, preconditioned_sharpness : arrays, shape (rows,)
+    directional_sharpness, critical_sharpness : arrays, shape (rows,)
         What was logged with it; NaN where nothing was. Only the last losses may be NaN or infinite:
         those of a run that diverged.
     account : Account
@@ -42,6 +46,8 @@ class Log:
     eta: Curve
     sharpness: Curve
     preconditioned_sharpness: Curve
+    directional_sharpness: Curve
+    critical_sharpness: Curve
     account: Account
 
 

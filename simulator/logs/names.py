@@ -12,7 +12,10 @@ from simulator.checks import InputError, one_of, printable
 __all__ = ["QUANTITIES", "SKIPPED", "Wanted", "candidates", "mentioned", "quantity", "wanted"]
 
 # What a log may be asked for with --columns.
-QUANTITIES = ("step", "loss", "sharpness", "preconditioned_sharpness", "eta", "epoch")
+QUANTITIES = (
+    "step", "loss", "sharpness", "preconditioned_sharpness", "directional_sharpness",
+    "critical_sharpness", "eta", "epoch",
+)  # fmt: skip
 SKIPPED = "-"
 
 # Per quantity, groups of names: one is used only if the file has none of the groups before it.
@@ -42,6 +45,8 @@ _NAMES = {
         "hessian_max_eigenvalue hessian_top_eigenvalue",
     ),
     "preconditioned_sharpness": ("preconditioned_sharpness pre_conditioned_sharpness",),
+    "directional_sharpness": ("directional_sharpness",),
+    "critical_sharpness": ("critical_sharpness",),
 }
 _GROUPS = {
     name: (quantity, group)

@@ -106,11 +106,11 @@ class Objective(ABC):
 
     @property
     def layers(self) -> tuple[slice, ...]:
-        """Where the parameters of each layer are in theta; one layer unless the model has more."""
+        """Where the weights and biases of each layer are in theta; one layer by default."""
         return (slice(0, self.size),)
 
     def eigenvalues_outside(self) -> tuple[Array, int]:
-        """Eigenvalues of the Hessian outside theta's coordinates, and how often each occurs.
+        """Hessian eigenvalues (n,) outside theta's coordinates, and how often each occurs.
 
         At the theta of the last ``gradient``. Only a model that steps in a subspace has any.
         """

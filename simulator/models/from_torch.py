@@ -16,7 +16,13 @@ from simulator.checks import InputError
 from simulator.data import Data
 from simulator.models.base import Model, Objective
 from simulator.models.custom import checked, checked_start, leaves, library, own_name, shown
-from simulator.models.torch_module import exactly, flat, prepared, trained_parameters
+from simulator.models.torch_module import (
+    exact_kernels,
+    flat,
+    one_torch_thread,
+    prepared,
+    trained_parameters,
+)
 from simulator.seeding import generator
 
 __all__ = ["FromTorch", "from_torch"]
@@ -107,25 +113,25 @@ class TorchObjective(Objective):
             self._xy = tuple(tensor[at] for tensor in self._all)
 
     def loss(self, theta: Array) -> float:
-        with exactly(), self._torch.no_grad():
+        with exact_kernels(), one_torch_thread(), self._torch.no_grad():
             return self._number(self._loss(self._tensor(theta)))
 
     def gradient(self, theta: Array, out: Array) -> float:
         self._theta, self._product = self._tensor(theta), None
-        with exactly():
+        with exact_kernels(), one_torch_thread():
             gradient, loss = self._torch.func.grad_and_value(self._loss)(self._theta)
         out[:] = gradient.cpu().numpy()
         return self._number(loss)
 
     def hvp(self, v: Array, out: Array) -> None:
-        with exactly():
+        with exact_kernels(), one_torch_thread():
             if self._product is None:
                 func = self._torch.func
                 _, self._product = func.vjp(func.grad(self._loss), self._theta)
             out[:] = self._product(self._tensor(v))[0].cpu().numpy()
 
     def outputs(self, theta: Array, x: Array) -> Array | None:
-        with exactly(), self._torch.no_grad():
+        with exact_kernels(), one_torch_thread(), self._torch.no_grad():
             outputs = self._forward(self._tensor(theta), self._tensor(x)).cpu().numpy()
         return outputs if outputs.ndim == 2 else None
 

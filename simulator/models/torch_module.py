@@ -13,11 +13,11 @@ import numpy as np
 from simulator.arrays import Array
 from simulator.models.custom import library
 
-__all__ = ["exactly", "flat", "prepared", "trained_parameters"]
+__all__ = ["exact_kernels", "flat", "one_torch_thread", "prepared", "trained_parameters"]
 
 _lock = threading.Lock()
 _held = ExitStack()
-_inside, _threads = 0, 1
+_inside = 0
 
 
 def trained_parameters(module: Any) -> dict[str, Any]:
@@ -43,28 +43,39 @@ def prepared(module: Any, *, shared: bool = False) -> Any:
 
 
 @contextmanager
-def exactly() -> Iterator[None]:
-    """PyTorch computes on one thread, and attention by kernels that have second derivatives.
+def exact_kernels() -> Iterator[None]:
+    """PyTorch computes attention by kernels that have second derivatives.
 
-    The number of threads is this thread's. The kernels are chosen for the whole process: the first
-    to enter chooses them, the last to leave restores the choice.
+    They are chosen for the whole process: the first to enter chooses, the last to leave restores.
     """
-    global _inside, _threads
+    global _inside
     torch = library("torch")
     with _lock:
         if _inside == 0:
-            _threads = torch.get_num_threads()
             mha, attention = torch.backends.mha, torch.nn.attention
             _held.callback(mha.set_fastpath_enabled, mha.get_fastpath_enabled())
             mha.set_fastpath_enabled(False)
             _held.enter_context(attention.sdpa_kernel(attention.SDPBackend.MATH))
         _inside += 1
-    torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(_threads)
         with _lock:
             _inside -= 1
             if _inside == 0:
                 _held.close()
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """PyTorch computes on one thread where it is called from this one.
+
+    Runs go side by side, and their numbers must not depend on how many threads there are.
+    """
+    torch = library("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -158,7 +158,7 @@ class _UVObjective(NetworkObjective):
         if not self._across:
             return super().eigenvalues_outside()
         # The output layer's delta already carries the multiplier c.
-        delta = self._delta[-self._output.size :].reshape(self._output.shape)
+        delta = self._tape[-1][-self._output.size :].reshape(self._output.shape)
         gradient = delta.T @ self._x
         sigma = np.linalg.svd(gradient, compute_uv=False)
         zeros = np.zeros(sum(gradient.shape) - 2 * sigma.size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.training.along_a_run import Spectra, spectra
+from simulator.training.along_a_run import Spectra, spectra, spectra_steps
 from simulator.training.batch_curvature import check_measure
 from simulator.training.checkpoints import Checkpoint
 from simulator.training.forking import checkpoint, fork
@@ -15,5 +15,6 @@ from simulator.training.snapshot import Snapshot
 
 __all__ = [
     "Checkpoint", "Interrupted", "Probe", "Snapshot", "Spectra", "UpdateRule", "check_measure",
-    "checkpoint", "eta_critical", "fork", "natural_phase", "simulate", "spectra", "train",
+    "checkpoint", "eta_critical", "fork", "natural_phase", "simulate", "spectra",
+    "spectra_steps", "train",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from simulator.runs import Run
 from simulator.training.in_progress import RunInProgress, first_theta
 from simulator.training.single import batched_checkpoint, batched_single
 
-__all__ = ["Spectra", "spectra"]
+__all__ = ["Spectra", "spectra", "spectra_steps"]
 
 # Of the numbers of a spectrum, those that make a curve along a run.
 _CURVES = (*SUMMARIES, *(f"{name}_error" for name in SUMMARIES), "gradient_share", "converged")
@@ -47,7 +47,7 @@ class Spectra:
 
     @property
     def top(self) -> Array:
-        """The leading eigenvalues of each, shape (n, top_k)."""
+        """The leading eigenvalues of each, shape (n, k) with k = top_k."""
         return np.array([one.top for one in self.spectra])
 
     @property
@@ -61,7 +61,8 @@ class Spectra:
         Parameters
         ----------
         nodes : bool
-            Whether to include values, counts, nodes and weights, shape (n, ...).
+            Whether to include values, counts, nodes and weights, shape (n, ...), padded by NaN and
+            counts and weights of 0.
 
         Returns
         -------
@@ -71,8 +72,19 @@ class Spectra:
         found = {"step": self.step, "eta": self.run.eta[self.step], "top": self.top}
         found |= {name: self.curve(name) for name in (*_CURVES, "products")}
         if nodes:
-            found |= {name: self.curve(name) for name in ("values", "counts", "nodes", "weights")}
+            pads = {"values": np.nan, "counts": 0.0, "nodes": np.nan, "weights": 0.0}
+            for name, fill in pads.items():
+                found[name] = _padded([getattr(one, name) for one in self.spectra], fill)
         return found
+
+
+def _padded(arrays: list[Array], fill: float) -> Array:
+    """Arrays of one dimension or two, as one array: more columns where some have less."""
+    most = max(array.shape[-1] for array in arrays)
+    wide = [(0, 0)] * (arrays[0].ndim - 1)
+    return np.array(
+        [np.pad(a, [*wide, (0, most - a.shape[-1])], constant_values=fill) for a in arrays]
+    )
 
 
 class _Point(NamedTuple):
@@ -106,7 +118,7 @@ def spectra(
         What the run trained on; for a run that was pickled, which leaves it out.
     on_progress : callable, optional
         Called with 1 after each spectrum.
-    **options
+    options : keywords
         As in `spectrum`: ``part``, ``layer``, ``top_k``, ``probes``, ``depth``, ``tol`` and
         ``seed``. The random vectors are the same at each step, so that differences between steps
         are more accurate than the errors say.
@@ -120,15 +132,7 @@ def spectra(
     InputError
         As `spectrum` does, and for a run that diverges before its first update.
     """
-    steps = len(run.loss)
-    every = max(1, steps // _COUNT) if every is None else count("every", every, 1)
-    first = max(run.forked_at, 0)
-    last = run.diverged_step if run.diverged_step >= 0 else steps
-    # One spectrum more shows where the run ends.
-    chosen = sorted({*range(first, last, every), last - 1})
-    if not first <= chosen[0] < last:
-        raise InputError("run", f"diverged at step {last}", "it has no spectrum; lower eta")
-    found = []
+    chosen, found = spectra_steps(run, every), list[Spectrum]()
     for point in _points(run, chosen, data):
         model, preconditioner = run.experiment.model, point.preconditioner
         given = run.given.data if data is None else data
@@ -136,6 +140,17 @@ def spectra(
         if on_progress is not None:
             on_progress(1)
     return Spectra(run, np.array(chosen), tuple(found))
+
+
+def spectra_steps(run: Run, every: int | None = None) -> list[int]:
+    """The updates before which `spectra` measures: the last one, too."""
+    steps = len(run.loss)
+    every = max(1, steps // _COUNT) if every is None else count("every", every, 1)
+    first = max(run.forked_at, 0)
+    last = min(run.diverged_step, steps) if run.diverged_step >= 0 else steps
+    if last <= first:
+        raise InputError("run", f"diverged at step {last}", "it has no spectrum; lower eta")
+    return sorted({*range(first, last, every), last - 1})
 
 
 def _points(run: Run, steps: list[int], data: Data | None) -> Iterator[_Point]:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from simulator.curvature.of_the_step import critical_bracket, quotient, sharpness_at
+from simulator.curvature.of_the_step import CriticalSearch, quotient
 from simulator.models import Array, Objective
 from simulator.training.probe import Probe
 from simulator.training.rule import UpdateRule
@@ -32,7 +32,7 @@ class StepCurvature:
 
     # See `simulator.training.checkpoints`.
     CURVES = ("curves", "rises")
-    MEMORY = ("_factors", "_probe")
+    MEMORY = ("_search", "_probe")
 
     def __init__(
         self, objective: Objective, rule: UpdateRule, steps: int, measure: Collection[str]
@@ -44,8 +44,7 @@ class StepCurvature:
             if name in measure
         }
         self.rises = np.full(steps, np.nan)
-        # eta_c over what was expected, at the last search: by whether u.Hu was known.
-        self._factors = np.full(2, np.nan)
+        self._search = CriticalSearch()
 
     @property
     def forward_passes(self) -> int:
@@ -66,33 +65,10 @@ class StepCurvature:
             bend = probe.bend()
             curves["directional_sharpness"][step] = quotient(probe.slope(), bend)
         if "critical_sharpness" in curves:
-            curves["critical_sharpness"][step] = self._critical(bend, loss, eta)
+            curves["critical_sharpness"][step] = self._search.sharpness(probe, loss, eta, bend)
 
     def saw_after(self, step: int, theta: Array) -> None:
         """Note whether the update raised the loss of its samples, which are still selected."""
         if "critical_sharpness" in self.curves and self._probe.step == step:
             after = self._objective.loss(theta)
             self.rises[step] = not after <= self._probe.loss
-
-    def _critical(self, bend: float, loss: float, eta: float) -> float:
-        """2 / eta_c; infinite where the update begins uphill, NaN where the loss is level.
-
-        The search begins at 2 u.g / u.Hu, times what eta_c was of that at the last one. Without
-        u.Hu, |u|^2 is in its place.
-        """
-        slope = self._probe.slope()
-        if not slope > 0:
-            return math.inf if slope < 0 else math.nan
-        measured = bend > 0
-        expected = 2.0 * slope / (bend if measured else self._probe.length_squared())
-        factor = self._factors[int(measured)]
-        guess = expected * (1.0 if measured and math.isnan(factor) else factor)
-        if math.isnan(guess):
-            guess = self._probe.quadratic_guess()
-        if not 0 < guess < math.inf:
-            guess = eta if eta > 0 else 1.0
-        sharpness = sharpness_at(critical_bracket(self._probe.loss_after, loss, guess))
-        # Where it found none, the next one begins anew.
-        found = 2.0 / sharpness / expected if sharpness else math.nan
-        self._factors[int(measured)] = found
-        return sharpness

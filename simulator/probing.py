@@ -1,0 +1,158 @@
+"""What a measuring hook for a user's own training loop does, whatever the loop is written in.
+
+`simulator.torch.Probe` and `simulator.jax.Probe` give it the line along the update about to be
+taken. The columns of its log are those that `simulator.logs` reads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from simulator.checks import InputError, count
+from simulator.curvature.of_the_step import CriticalSearch, Line, quotient
+from simulator.files import check_target
+from simulator.measures import OF_THE_STEP, chosen_measures
+
+# Losses that one is compared with. In noise that does not change, one in 17 is above them all.
+RECENT = 16
+
+__all__ = ["LoopProbe", "MeasuredLine", "Reading"]
+
+
+class Reading(NamedTuple):
+    """What is known of one update before it is taken: a row of the log.
+
+    Attributes
+    ----------
+    step : int
+        Updates done before.
+    loss : float
+        Of the batch that the update sees.
+    eta : float
+        Learning rate.
+    gradient_norm : float or None
+        Of the gradient of that loss; None where not measured.
+    directional_sharpness, critical_sharpness : float or None
+        As the curves of a `Run`; None where not measured.
+    """
+
+    step: int
+    loss: float
+    eta: float
+    gradient_norm: float | None = None
+    directional_sharpness: float | None = None
+    critical_sharpness: float | None = None
+
+
+class MeasuredLine(Line, Protocol):
+    """A line whose loss and gradient at its beginning are known."""
+
+    def loss(self) -> float:
+        """Where the update begins."""
+
+    def gradient_norm(self) -> float:
+        """The norm of g."""
+
+
+class LoopProbe:
+    """Measures every so many updates, and where the loss is above the last 16; and logs.
+
+    Attributes
+    ----------
+    step : int
+        Updates so far. Set it where a loop is resumed.
+    """
+
+    def __init__(self, log: str | Path | None, every: int, measure: Sequence[str] | str) -> None:
+        self.step = 0
+        self._every = count("every", every, 1)
+        self._measure = chosen_measures(measure)
+        others = [name for name in self._measure if name not in OF_THE_STEP]
+        if others:
+            raise InputError("measure", others[0], f"give {' or '.join(OF_THE_STEP)}, or both")
+        self._search, self._due = CriticalSearch(), False
+        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._log = None if log is None else _Log(Path(log))
+
+    def _take(
+        self, eta: float, loss: float | None, line: Callable[[], MeasuredLine] | None
+    ) -> Reading | None:
+        """Measure, if that is due, and log; then the next update's turn has come.
+
+        Where there is no line, what is due is measured at the next update.
+        """
+        step = self.step
+        self.step += 1
+        self._due |= step % self._every == 0 or self._is_new_high(loss)
+        reading = None if loss is None else Reading(step, loss, eta)
+        measured = None
+        if self._due and line is not None:
+            reading = measured = self._read(step, eta, loss, line())
+            self._due = False
+        if self._log is not None and reading is not None:
+            self._log.write(reading)
+        return measured
+
+    def _is_new_high(self, loss: float | None) -> bool:
+        """Whether this loss is above all recent ones: a spike is measured while it grows."""
+        if loss is None:
+            return False
+        high = len(self._recent) == RECENT and loss > max(self._recent)
+        self._recent.append(loss)
+        return high
+
+    def _read(self, step: int, eta: float, given: float | None, line: MeasuredLine) -> Reading:
+        directional = critical = None
+        bend = math.nan
+        if "directional" in self._measure:
+            bend = line.bend()
+            directional = quotient(line.slope(), bend)
+        loss = line.loss()
+        if "critical" in self._measure and math.isfinite(loss):
+            critical = self._search.sharpness(line, loss, eta, bend)
+        shown = loss if given is None else given
+        return Reading(step, shown, eta, line.gradient_norm(), directional, critical)
+
+
+class _Log:
+    """A file to which rows are appended: JSON lines, or csv if that is how its name ends."""
+
+    def __init__(self, path: Path) -> None:
+        check_target("log", path)
+        self._path, self._csv = path, path.suffix.lower() == ".csv"
+        if path.exists():
+            self._drop_incomplete_line()
+        if self._csv:
+            # Once more in the log of a loop that was resumed: the reader then knows.
+            self._append(",".join(Reading._fields))
+
+    def write(self, reading: Reading) -> None:
+        """Append a row; what was not measured is left out."""
+        row = reading._asdict()
+        if self._csv:
+            self._append(",".join("" if value is None else f"{value!r}" for value in row.values()))
+        else:
+            known = {name: value for name, value in row.items() if value is not None}
+            self._append(json.dumps(known))
+
+    def _append(self, line: str) -> None:
+        try:
+            # Opened for each row: a training that is stopped leaves what it has logged.
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+        except OSError as error:
+            raise InputError("log", self._path, f"cannot be written: {error.strerror}") from None
+
+    def _drop_incomplete_line(self) -> None:
+        """Of a training that was killed while it wrote."""
+        try:
+            with self._path.open("rb+") as file:
+                whole = file.read().rfind(b"\n") + 1
+                file.truncate(whole)
+        except OSError as error:
+            raise InputError("log", self._path, f"cannot be written: {error.strerror}") from None
