@@ -11,7 +11,8 @@ The safe rate is a bound. A probe trains for 64 updates at half of 2 / sharpness
 the largest sharpness before updates 0, 16 and 64. At the rate 2 / lambda_p, without warmup, every
 network trains. With ReLU and cross-entropy in muP the sharpness rises several times over within the
 probe, and 2 over the first sharpness does not train. It is no estimate: the largest constant rate
-that trains is 1.6 to 15 times as large. `warmup critical --safe` prints it.
+that trains, on a grid of ratio sqrt 2, is 1 to 11 times as large. `warmup critical --safe` prints
+both.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ QUICK = ("SP relu mse", "muP tanh mse", "muP relu xent")
 def measure(lab: Lab) -> xr.Dataset:
     data = lab.data(128)
     settings = QUICK if lab.quick else tuple(SETTINGS)
+    targets = TIMES[1:] if lab.quick else TIMES
 
     def one(name: str, seed: int) -> tuple[float, ...]:
         """Safe rate, sharpness of the probe, largest rate, all in eta_critical; warmups."""
@@ -51,7 +53,7 @@ def measure(lab: Lab) -> xr.Dataset:
                 model, data, eta_trgt=times * unit, seed=seed, steps=STEPS, t_most=T_MOST,
                 tolerance=1.0,
             ).t_wrm
-            for times in TIMES
+            for times in targets
         ]  # fmt: skip
         return (largest / safe.eta, safe.eta / unit, *lengths)
 
@@ -71,7 +73,7 @@ def measure(lab: Lab) -> xr.Dataset:
             "safe": (over, values[:, :, 1]),
             "t_wrm": ((*over, "times"), values[:, :, 2:]),
         },
-        {"setting": list(settings), "seed": list(lab.seeds), "times": list(TIMES)},
+        {"setting": list(settings), "seed": list(lab.seeds), "times": list(targets)},
     )
 
 
@@ -95,48 +97,27 @@ def of_the_setting(found: xr.Dataset) -> np.ndarray:
 
 
 def claims(found: xr.Dataset) -> list:
-    over_safe, lengths = found["over_safe"], found["t_wrm"]
+    over_safe, lengths = found["over_safe"], found["t_wrm"].sel(times=16)
     low, middle, high = np.quantile(over_safe, (0.1, 0.5, 0.9))
     hard = {"setting": "muP relu xent"}
-    return [
-        claim(
-            "The safe rate trains, in every network of a seed (share)",
-            (over_safe > 0).mean("setting"),
-            least=1,
-        ),
+    easy, infeasible = (lengths.sel(setting=name) for name in ("SP relu mse", "muP tanh mse"))
+    below, share = (over_safe * found["safe"]).sel(hard), (over_safe > 0).mean("setting")
+    told = [
+        claim("The safe rate trains: share of the networks of a seed", share, least=1),
         claim("The largest rate that trains over it, median of all networks", middle, 3, 9),
-        claim("It is no estimate: the same, 90 % over 10 % quantile", high / low, least=2.5),
-        claim(
-            "muP, ReLU, cross-entropy: lambda_p over the first sharpness",
-            1 / found["safe"].sel(hard),
-            least=2,
-        ),
-        claim(
-            "and the largest rate that trains is below eta_critical",
-            (over_safe * found["safe"]).sel(hard),
-            most=1,
-        ),
-        claim(
-            "No prediction: the rule T = c k is off by, 90 % quantile",
-            np.quantile(errors(found), 0.9),
-            least=8,
-        ),
-        claim(
-            "muP, tanh, squared error: 16 eta_critical is infeasible",
-            np.isinf(lengths.sel(setting="muP tanh mse", times=16)),
-            least=1,
-        ),
-        claim(
-            "SP, ReLU, squared error: the shortest warmup there",
-            lengths.sel(setting="SP relu mse", times=16),
-            most=64,
-        ),
-        claim(
-            "Seeds of one setting: longest over shortest warmup, largest of all settings",
-            of_the_setting(found).max(),
-            least=4,
-        ),
+        claim("muP ReLU cross-entropy: lambda_p over the first", 1 / found["safe"].sel(hard), 2),
+        claim("there the largest rate that trains, in eta_critical", below, most=1),
+        claim("SP ReLU squared error: the shortest warmup to 16 eta_critical", easy, most=64),
+        claim("muP tanh squared error: that is infeasible", np.isinf(infeasible), least=1),
     ]
+    if found.sizes["setting"] == len(SETTINGS):
+        off, spread = np.quantile(errors(found), 0.9), of_the_setting(found).max()
+        told += [
+            claim("The safe rate is no estimate: 90 % over 10 % quantile", high / low, least=2.5),
+            claim("No prediction: T = c k is off by a factor of, 90 % quantile", off, least=8),
+            claim("Seeds of one setting: longest over shortest, at most", spread, least=4),
+        ]
+    return told
 
 
 def draw(found: xr.Dataset) -> object:
@@ -154,6 +135,8 @@ def draw(found: xr.Dataset) -> object:
         )
     beyond = 2 * T_MOST
     for times, color, shift in zip(TIMES, ("warmup", "loss"), (-0.12, 0.12), strict=True):
+        if times not in found["times"]:
+            continue
         values = found["t_wrm"].sel(times=times).where(np.isfinite, beyond)
         for row, name in enumerate(names):
             label = rf"to {times} $\eta_\mathrm{{critical}}$" if row == 0 else None

@@ -223,8 +223,9 @@ def test_a_study_of_classes_refuses_data_without(run):
 # Studies with a claim about the median that one seed alone may miss.
 OF_MEDIANS = (
     "adam-diagrams", "adam-spikes", "adam-trajectories", "adam-without-warmup", "batch-sharpness",
-    "edge-of-stability", "minibatch-limits", "momentum-and-decay", "natural-evolution",
-    "robust-tuning", "saving-maps", "warmup-enables-larger-eta",
+    "edge-of-stability", "greedy-or-edge", "minibatch-limits", "momentum-and-decay",
+    "natural-evolution", "robust-tuning", "saving-maps", "warmup-enables-larger-eta",
+    "warmup-stable-decay",
 )  # fmt: skip
 
 

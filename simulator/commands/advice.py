@@ -29,7 +29,7 @@ _NO_USE = {
     "safe": (*_SEARCH, "eta_trgt", "eta_unit", "steps", "tolerance", "t_most"),
     "shortest_warmup": _SEARCH,
 }
-# Seeds of one network differ by up to a factor of 32.
+# Seeds of one network differ by up to a factor of 128.
 _LEAST_SEEDS = 5
 _ROW, _SHORTEST_ROW = "  {:>6} {:>11} {:>11} {:>11} {:>11}", "  {:>6} {:>11} {:>7}   {}"
 
@@ -131,8 +131,8 @@ def _explain_safe(found: list[SafeRate]) -> None:
     least, *_, most = LARGEST_OVER_SAFE.values()
     click.echo(
         "\neta_safe is 2 over the largest sharpness before updates 0, 16 and 64 of the probe: a "
-        "lower bound\non the largest constant rate that trains. In the 40 networks measured that "
-        f"rate is {least:.3g} to {most:.3g}\ntimes eta_safe:\n"
+        "lower bound\non the largest constant rate that trains. In the 120 networks measured that "
+        f"rate was {least:.3g} to {most:.3g}\ntimes eta_safe:\n"
     )
     click.echo("  quantile  " + " ".join(f"{part:>5.0%}" for part in LARGEST_OVER_SAFE))
     click.echo("  times     " + " ".join(f"{value:>5.3g}" for value in LARGEST_OVER_SAFE.values()))
