@@ -89,6 +89,8 @@ class Probe(LoopProbe):
             )  # fmt: skip
         super().__init__(log, every, measure)
         self._model, self._optimizer, self._criterion = model, optimizer, loss_fn
+        self._module = made = prepared(model, shared=True)
+        self._others = [name for name, _ in (*made.named_parameters(), *made.named_buffers())]
 
     def __call__(self, batch: Sequence[Any], loss: float | None = None) -> Reading | None:
         """Measure the update that the optimizer is about to make, where that is due.
@@ -116,12 +118,14 @@ class Probe(LoopProbe):
         gradient = {
             name: p.new_zeros(p.shape) if p.grad is None else p.grad for name, p in live.items()
         }
-        # Made anew: a model may have been changed, or moved.
-        module = prepared(self._model, shared=True)
+        # Whatever else the module holds is taken from the live one, which may have been moved.
+        held = dict((*self._model.named_parameters(), *self._model.named_buffers()))
+        others = {name: held[name] for name in self._others if name not in at}
         call = self._torch.func.functional_call
 
         def value(parameters: Tensors) -> Any:
-            return self._criterion(call(module, parameters, batch[:-1]), batch[-1])
+            outputs = call(self._module, {**others, **parameters}, batch[:-1])
+            return self._criterion(outputs, batch[-1])
 
         return _Line(self._torch, value, at, gradient, self._along(eta))
 
@@ -175,14 +179,18 @@ class _Line:
         return _dot(self._along, self._along)
 
     def bend(self) -> float:
-        func = self._torch.func
-        with exact_kernels():
-            # The gradient comes with it: that of the loss which is measured, unclipped.
-            self._gradient, product, loss = func.vjp(
-                func.grad_and_value(self._value), self._at, has_aux=True
-            )
-            zero = {name: u.new_zeros(u.shape) for name, u in self._at.items()}
-            (bent,) = product({**zero, **self._along})
+        grad = self._torch.autograd.grad
+        names, leaves = [*self._at], [p.clone().requires_grad_() for p in self._at.values()]
+        with exact_kernels(), self._torch.enable_grad():
+            loss = self._value(dict(zip(names, leaves, strict=True)))
+            first = grad(loss, leaves, create_graph=True, materialize_grads=True)
+            along = [
+                self._along.get(n, leaf.detach() * 0) for n, leaf in zip(names, leaves, strict=True)
+            ]
+            bent = grad(first, leaves, along, materialize_grads=True)
+        # That of the loss which is measured, unclipped.
+        self._gradient = {name: g.detach() for name, g in zip(names, first, strict=True)}
+        bent = dict(zip(names, bent, strict=True))
         self._loss = _number(loss)
         return _dot(self._along, bent)
 

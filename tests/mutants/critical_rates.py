@@ -13,7 +13,7 @@ MUTANTS = [
     ),
     *of(
         "simulator/training/probe.py", "tests/test_probe.py",
-        ("2.0 * slope / bend", "slope / bend"),
+        ("2.0 * slope / curved", "slope / curved"),
         ("self.step + 1, self._update", "1, self._update"),
         (
             "return bend(self._objective, self._rule.at_rates(self._direction()))",
