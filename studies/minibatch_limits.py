@@ -5,7 +5,7 @@ warmup of 256 updates, then a constant rate. Sharpness is that of all samples ov
 the optimizer, 2 / eta for SGD, 3.8 / eta for momentum 0.9; for Adam it is the pre-conditioned one
 over 38 / eta. With all samples SGD and Adam end at it, momentum at 0.5 to 1 of it. With 16 samples
 a batch SGD is somewhat below, momentum far below (many networks die), Adam at less than a seventh:
-v holds the noise of the gradient then. The sharpness of a single batch of 16, which the paper shows,
+v holds the noise of the gradient then. The sharpness of one batch of 16, which the paper shows,
 is above that of all samples.
 
 Not so: for SGD the sharpness of a single batch is not below 2 / eta, only that of all samples is.
