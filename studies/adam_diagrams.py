@@ -104,6 +104,6 @@ def draw(found: xr.Dataset) -> object:
                 middle = best.median("seed")
                 ax.plot(one["t_wrm"], middle, ls=":", label=f"{name}, best accuracy", **style)
         ax.set(xscale="log", yscale="log", xlabel=r"$T_\mathrm{wrm}$ (updates)", title=title)
-    axes[0].set(ylabel=r"$\eta_\mathrm{trgt}$", ylim=(1e-3, 2))
+    axes[0].set(ylabel=r"$\eta_\mathrm{trgt}$", ylim=(3e-4, 2))
     axes[1].legend(frameon=False, fontsize="x-small", loc="lower left")
     return axes

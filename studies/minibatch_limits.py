@@ -3,10 +3,10 @@
 Kalra & Barkeshli 2024, sections B.1, 4.2 and E, figures 8, 10 and 13: muP networks on 256 digits,
 warmup of 256 updates, then a constant rate. Sharpness is that of all samples over the threshold of
 the optimizer, 2 / eta for SGD, 3.8 / eta for momentum 0.9; for Adam it is the pre-conditioned one
-over 38 / eta. With all samples SGD and Adam end at it, momentum at 0.7 to 1 of it. With 16 samples
-a batch SGD is somewhat below, momentum far below (some networks die), Adam at less than a seventh:
-v holds the noise of the gradient then. The sharpness of a single batch, which the paper shows, is
-above that of all samples.
+over 38 / eta. With all samples SGD and Adam end at it, momentum at 0.5 to 1 of it. With 16 samples
+a batch SGD is somewhat below, momentum far below (many networks die), Adam at less than a seventh:
+v holds the noise of the gradient then. The sharpness of one batch of 16, which the paper shows,
+is above that of all samples.
 
 Not so: for SGD the sharpness of a single batch is not below 2 / eta, only that of all samples is.
 Adam's batch sharpness, of plain gradients, is hundreds of times below 2 / eta at any batch size: it
