@@ -81,6 +81,8 @@ class NetworkObjective(Objective):
         )  # fmt: skip
         self._normalises = bool(places.any())
         self._reads_apart = architecture.skip != dense.NONE or AFTER in places
+        # What the next layers read is then what the norms leave.
+        self._reads_normed = AFTER in places and not architecture.affine
         self._skips = architecture.skip != dense.NONE
         self._one = self.dtype.type(1)
         self._all = (
@@ -116,7 +118,10 @@ class NetworkObjective(Objective):
         tape = (hidden, slope, bend, apart, normed, self._normalises * samples * layers)
         work = (self._buffer(self._skips * samples * width),)
         output = np.empty((samples, int(self._widths[-1])), dtype=self.dtype)
-        return tuple(map(self._buffer, tape)), output, work
+        buffers = list(map(self._buffer, tape))
+        if self._reads_normed:
+            buffers[3] = buffers[4]
+        return tuple(buffers), output, work
 
     def _buffer(self, length: int) -> Array:
         return np.empty(length, dtype=self.dtype)

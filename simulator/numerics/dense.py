@@ -14,8 +14,9 @@ the gain and the shift of each LN, if ``affine``. The tape of a gradient (``hidd
 C order; ``hvp`` reads it, so that a product costs less than two gradients. ``slope`` and ``bend``
 are empty where the activation keeps none. ``delta`` holds m_l dL/dz_l and ends with the output
 layer's; ``output`` holds z_L, or with cross-entropy the probabilities. ``inputs`` has u_l where it
-is not a_l, and the tapes of `numerics.layer_norm` what it describes. ``stream`` is as long as a
-hidden layer: h_l, or its derivative. ``weights`` is as long as the largest W.
+is not a_l, and is ``normed`` itself if norms are AFTER and not ``affine``; the other tapes are
+those of `numerics.layer_norm`. ``stream`` is as long as a hidden layer: h_l, or its derivative.
+``weights`` is as long as the largest W.
 
 The R-operator is Pearlmutter's (Neural Computation 6, 147, 1994): R{.} is the derivative along v.
 """
@@ -134,6 +135,8 @@ def forward(
         place = places[layer]
         if place == BEFORE:
             layer_norm.forward(z, theta, gains, affine, eps[layer], normed, scales, layer, tape, z)
+            if not affine:
+                _copy(vector(normed, tape, count), flat)
         activations.activate(
             _code(activation, skip, layer), flat, vector(slope, tape, count),
             vector(bend, tape, count), m,

@@ -35,7 +35,7 @@ def forward(
     h: Any, theta: Any, at: int, affine: bool, eps: float, normed: Any, scales: Any, layer: int,
     tape: int, u: Any,
 ) -> None:  # fmt: skip
-    """Fill ``normed``, ``scales`` and ``u``, which may be ``h``."""
+    """Fill ``normed``, ``scales`` and, if ``affine``, ``u``, which may be ``h``."""
     samples, n = h.shape
     z, scale = matrix(normed, tape, samples, n), vector(scales, layer * samples, samples)
     gain, shift = vector(theta, at, n), vector(theta, at + n, n)
@@ -55,9 +55,6 @@ def forward(
         if affine:
             for j in range(n):
                 u[i, j] = gain[j] * z[i, j] + shift[j]
-        else:
-            for j in range(n):
-                u[i, j] = z[i, j]
 
 
 @nested
