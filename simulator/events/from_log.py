@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ __all__ = ["curves_of", "read_curves"]
 
 def curves_of(log: Log, limit: StabilityLimit) -> Trajectory:
     """The curves of a log, of an optimizer with this stability limit."""
-    step_curvature = {
+    step_curvature: dict[str, Any] = {
         name: curve if (curve := getattr(log, name)).size and not np.isnan(curve).all() else None
         for name in ("directional_sharpness", "critical_sharpness")
     }
