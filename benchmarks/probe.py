@@ -1,6 +1,6 @@
 """What the probe of a PyTorch loop adds to a step of a small CNN, in CPU time, every ten updates.
 
-Rounds with a probe and without one alternate; each is a new loop of the same batches.
+The probe and the rest of the step are timed in one loop.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ def network():
     )  # fmt: skip
 
 
-def seconds(x, y, measure, batch_size, steps, *, with_loss):
-    """CPU seconds of a step."""
+def added(x, y, measure, batch_size, steps, *, with_loss):
+    """CPU time of the probe over that of all else, in %."""
     model, loss_fn = network(), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    probe = measure and sim.torch.Probe(model, loss_fn, optimizer, every=10, measure=measure)
-    began = time.process_time()
+    probe = sim.torch.Probe(model, loss_fn, optimizer, every=10, measure=measure)
+    probing, began = 0.0, time.process_time()
     for _ in range(steps):
         rows = torch.randint(len(x), (batch_size,))
         batch = x[rows], y[rows]
         loss = loss_fn(model(batch[0]), batch[1])
         optimizer.zero_grad()
         loss.backward()
-        if probe:
-            probe(batch, loss if with_loss else None)
+        before = time.process_time()
+        probe(batch, loss if with_loss else None)
+        probing += time.process_time() - before
         optimizer.step()
-    return (time.process_time() - began) / steps
+    return 100 * probing / (time.process_time() - began - probing)
 
 
 def main() -> None:
@@ -57,17 +58,13 @@ def main() -> None:
         for measure in (("directional",), ("critical",))
         for with_loss in (False, True)
     ]
-    added = {kind: [] for kind in kinds}
-    for _ in range(given.rounds):
-        for kind in kinds:
-            alone, probed = (
-                seconds(x, y, measure, given.batch_size, given.steps, with_loss=kind[1])
-                for measure in ((), kind[0])
-            )
-            added[kind].append(100 * (probed / alone - 1))
-    for (measure, with_loss), values in added.items():
+    for measure, with_loss in kinds:
+        shares = [
+            added(x, y, measure, given.batch_size, given.steps, with_loss=with_loss)
+            for _ in range(given.rounds)
+        ]
+        low, middle, high = np.quantile(shares, [0, 0.5, 1])
         loss = "with the loss" if with_loss else "without"
-        low, middle, high = np.quantile(values, [0, 0.5, 1])
         print(f"{measure[0]:12} {loss:14} {middle:6.1f} % [{low:.1f}, {high:.1f}] of a step")
 
 

@@ -18,8 +18,8 @@ from simulator.curvature.of_the_step import CriticalSearch, Line, quotient
 from simulator.files import check_target
 from simulator.measures import OF_THE_STEP, chosen_measures
 
-# Losses that one is compared with. In noise that does not change, one in 17 is above them all.
-RECENT = 16
+# Losses that one is compared with. In noise that does not change, one in 33 is above them all.
+RECENT = 32
 
 __all__ = ["LoopProbe", "MeasuredLine", "Reading"]
 
@@ -60,7 +60,7 @@ class MeasuredLine(Line, Protocol):
 
 
 class LoopProbe:
-    """Measures every so many updates, and where the loss is above the last 16; and logs.
+    """Measures every so many updates, and where the loss is above the last 32; and logs.
 
     Attributes
     ----------
@@ -77,6 +77,7 @@ class LoopProbe:
             raise InputError("measure", others[0], f"give {' or '.join(OF_THE_STEP)}, or both")
         self._search, self._due = CriticalSearch(), False
         self._recent: deque[float] = deque(maxlen=RECENT)
+        self._rest = 0
         self._log = None if log is None else _Log(Path(log))
 
     def _take(
@@ -88,7 +89,11 @@ class LoopProbe:
         """
         step = self.step
         self.step += 1
-        self._due |= step % self._every == 0 or self._is_new_high(loss)
+        planned = step % self._every == 0 and step >= self._rest
+        if self._is_new_high(loss):
+            # In place of the next planned one: noise must not make it dear.
+            self._rest, planned = step + self._every, True
+        self._due |= planned
         reading = None if loss is None else Reading(step, loss, eta)
         measured = None
         if self._due and line is not None:

@@ -37,7 +37,7 @@ class Probe(LoopProbe):
     log : path, optional
         A file to append to: csv if its name ends so, or JSON lines. `explain` reads it.
     every : int
-        Measure before every so many updates; also where the loss given is above the last 16.
+        Measure before every so many updates; also where the loss given is above the last 32.
     measure : sequence of str
         ``directional``, ``critical`` or both; see `Run` for what they are.
     update : callable, optional
