@@ -5,7 +5,8 @@ weights, one call a gradient. ``jax scan``: gradient descent in a jitted ``lax.s
 which spares JAX its calls. ``torch``: autograd; ``compiled``: ``torch.compile`` of
 ``torch.func.grad_and_value``, with ``--compile 1``, as it takes a minute. A ratio is its time over
 ours: above 1, ours is faster. ``of BLAS``: the time of the multiplies alone, `peaks.multiplies`,
-over ours; what is missing to 100 % is everything between them.
+over ours; what is missing to 100 % is everything between them. ``norm``: our gradient of the same
+network with layer normalisation after each activation; ``affine``: with gains and shifts too.
 """
 
 from __future__ import annotations
@@ -78,6 +79,12 @@ def torch_contestants(
     return calls
 
 
+def _gradients(model: sim.MLP, data: sim.Data, dtype: str) -> Call:
+    theta, objective = model.init(data, dtype=dtype), model.bind(data, dtype)
+    out = np.empty_like(theta)
+    return lambda: objective.gradient(theta, out)
+
+
 def contestants(
     samples: int,
     widths: tuple[int, ...],
@@ -97,6 +104,9 @@ def contestants(
     calls: dict[str, Call] = {"ours": lambda: objective.gradient(theta, out)}
     calls["ours"]()
     checks = {"ours": out.copy()}
+    for name, affine in (("norm", False), ("affine", True)):
+        normed = model.with_options(norm="activation", affine=affine)
+        calls[name] = _gradients(normed, data, dtype)
     arrays = tuple(np.ascontiguousarray(a, dtype) for a in (data.x, data.targets))
     jax, torch = libraries
     for name, library in (("jax", jax), ("torch", torch)):

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator import figures, jax, testing, theory, torch
+    from simulator.advice import SafeRate, ShortestWarmup, safe_learning_rate, shortest_warmup
     from simulator.checks import InputError
     from simulator.critical import Critical, critical_learning_rate
-    from simulator.curvature import batch_sharpness, directional_sharpness, sharpness
+    from simulator.curvature import (
+        Spectrum,
+        batch_sharpness,
+        directional_sharpness,
+        sharpness,
+        spectrum,
+    )
     from simulator.data import Data, load_data
     from simulator.derivatives import check_model
     from simulator.events import explain
@@ -42,8 +49,11 @@ if TYPE_CHECKING:
         StabilityLimit,
     )
     from simulator.runs import Run
+    from simulator.saved_runs import load_run
     from simulator.schedules import (
+        CDAT,
         AtThreshold,
+        LossGap,
         ModifiedWarmup,
         PersistentCatapult,
         Schedule,
@@ -52,11 +62,13 @@ if TYPE_CHECKING:
     from simulator.sweeps import sweep
     from simulator.training import (
         Checkpoint,
+        Spectra,
         checkpoint,
         eta_critical,
         fork,
         natural_phase,
         simulate,
+        spectra,
         train,
     )
 
@@ -66,9 +78,13 @@ _HOMES = {
     "InputError": "checks",
     "Critical": "critical",
     "critical_learning_rate": "critical",
-    "batch_sharpness": "curvature",
-    "directional_sharpness": "curvature",
-    "sharpness": "curvature",
+    **dict.fromkeys(
+        ("SafeRate", "ShortestWarmup", "safe_learning_rate", "shortest_warmup"), "advice"
+    ),
+    **dict.fromkeys(
+        ("Spectrum", "batch_sharpness", "directional_sharpness", "sharpness", "spectrum"),
+        "curvature",
+    ),
     "Data": "data",
     "load_data": "data",
     "check_model": "derivatives",
@@ -93,7 +109,16 @@ _HOMES = {
         "optimizers",
     ),
     **dict.fromkeys(
-        ("AtThreshold", "ModifiedWarmup", "PersistentCatapult", "Schedule", "Warmup"), "schedules"
+        (
+            "CDAT",
+            "AtThreshold",
+            "LossGap",
+            "ModifiedWarmup",
+            "PersistentCatapult",
+            "Schedule",
+            "Warmup",
+        ),
+        "schedules",
     ),
     "sweep": "sweeps",
     "explain": "events",
@@ -101,14 +126,17 @@ _HOMES = {
     "Flow": "flows",
     "central_flow": "flows",
     "Run": "runs",
+    "load_run": "saved_runs",
     **dict.fromkeys(
         (
             "Checkpoint",
+            "Spectra",
             "checkpoint",
             "eta_critical",
             "fork",
             "natural_phase",
             "simulate",
+            "spectra",
             "train",
         ),
         "training",
@@ -122,13 +150,15 @@ _OLD = {"Limit": "StabilityLimit", "critical_eta": "eta_critical"}
 _MODULES = ("figures", "jax", "testing", "theory", "torch")
 
 __all__ = [
-    "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
-    "Data", "Experiment", "Flow", "GIAdam", "InputError", "Model", "ModifiedWarmup", "Momentum",
-    "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam", "RIAdam",
-    "RMSProp", "Run", "Schedule", "StabilityLimit", "Warmup", "batch_sharpness", "central_flow",
-    "check_model", "checkpoint", "critical_learning_rate", "directional_sharpness", "eta_critical",
-    "explain", "figures", "fork", "from_jax", "from_torch", "jax", "load_data", "natural_phase",
-    "sharpness", "simulate", "sweep", "testing", "theory", "torch", "train",
+    "CDAT", "GD", "MLP", "UV", "Adam", "AdamW", "AtThreshold", "Checkpoint", "Critical", "Custom",
+    "Data", "Experiment", "Flow", "GIAdam", "InputError", "LossGap", "Model", "ModifiedWarmup",
+    "Momentum", "Nesterov", "Objective", "Optimizer", "PersistentCatapult", "Quadratic", "RAdam",
+    "RIAdam", "RMSProp", "Run", "SafeRate", "Schedule", "ShortestWarmup", "Spectra", "Spectrum",
+    "StabilityLimit", "Warmup", "batch_sharpness", "central_flow", "check_model", "checkpoint",
+    "critical_learning_rate", "directional_sharpness", "eta_critical", "explain", "figures", "fork",
+    "from_jax", "from_torch", "jax", "load_data", "load_run", "natural_phase", "safe_learning_rate",
+    "sharpness", "shortest_warmup", "simulate", "spectra", "spectrum", "sweep", "testing", "theory",
+    "torch", "train",
 ]  # fmt: skip
 
 

@@ -230,13 +230,14 @@ def critical_learning_rate(
         model=model, optimizer=optimizer or GD(), steps=max(steps, 1), batch_size=batch_size,
         layer_rates=layer_rates, sharpness_every=0, dtype=dtype,
     )  # fmt: skip
-    optimizer, rates = experiment.optimizer, experiment.rates(data) if rates is None else rates
+    model, optimizer = experiment.model, experiment.optimizer
+    rates = experiment.rates(data) if rates is None else rates
     objective, theta = model.bind(data, dtype), model.init(data, seed, dtype)
     rule = UpdateRule(optimizer, model, objective, rates, seed)
     Batches(objective.samples, batch_size, seed).select(objective, 0)
     unit = eta_critical(model, data, optimizer, seed, dtype, rates)
 
-    probe, gradient, products = Probe(objective, rule), np.empty_like(theta), 0
+    probe, gradient = Probe(objective, rule), np.empty_like(theta)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         loss = objective.gradient(theta, gradient)
         rule.start(theta, gradient)
@@ -250,7 +251,7 @@ def critical_learning_rate(
                 probe.loss_after, loss, eta_0=eta_0, delta=delta, eta_most=eta_most
             )
         else:
-            guess, products = _usable(probe.quadratic_guess(), unit), 1
+            guess = _usable(probe.quadratic_guess(), unit)
             bracket = two_way_search(
                 lambda eta: probe.loss_after(eta) > loss,
                 guess,
@@ -277,7 +278,7 @@ def critical_learning_rate(
         bracket_c=bracket,
         bracket_max=largest,
         forward_passes=1 + probe.forward_passes,
-        products=products,
+        products=probe.products,
         updates=runs * steps,
         holes=holes,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,8 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulator.arrays import Array
 from simulator.checks import InputError
-from simulator.npz import MOST_NUMBERS, read_arrays
+from simulator.npz import MOST_NUMBERS
 from simulator.seeding import generator
+from simulator.tables import READERS, columns_of
+from simulator.value import Value
 
 __all__ = ["LOADERS", "Data", "load_data"]
 
@@ -24,7 +27,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Data:
+class Data(Value):
     """Inputs and targets of one training problem, checked once.
 
     Parameters
@@ -48,7 +51,7 @@ class Data:
     y: Array
     x_test: Floats | None = None
     y_test: Array | None = None
-    source: Mapping[str, Any] = field(default_factory=lambda: {"name": "arrays"})
+    source: Mapping[str, Any] = field(default_factory=lambda: {"name": "arrays"}, compare=False)
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -61,6 +64,28 @@ class Data:
             set_(self, "x_test", _inputs("x_test", self.x_test))
             set_(self, "y_test", _targets("y_test", self.y_test, len(self.x_test)))
             self._check_test_split()
+        self._mention_empty_classes()
+
+    def _mention_empty_classes(self) -> None:
+        """Small parts of our own data may well lack a class; in a user's it may be a mistake."""
+        if not self.classes or self.source["name"] not in ("arrays", "file"):
+            return
+        splits = [labels for labels in (self.y, self.y_test) if labels is not None]
+        empty = np.setdiff1d(np.arange(self.classes), np.concatenate(splits))
+        if empty.size:
+            some = ", ".join(map(str, empty[:5])) + (" ..." if empty.size > 5 else "")
+            warnings.warn(
+                f"of the classes 0 to {self.classes - 1}, there are no samples of {some}",
+                UserWarning, stacklevel=4,
+            )  # fmt: skip
+
+    def __repr__(self) -> str:
+        targets = f"{self.classes} classes" if self.classes else f"{self.outputs} targets"
+        tests = 0 if self.x_test is None else len(self.x_test)
+        return (
+            f"<Data {self.source['name']}: {self.samples} samples of {self.inputs} inputs, "
+            f"{targets}, {tests} test samples>"
+        )
 
     def _check_test_split(self) -> None:
         assert self.x_test is not None
@@ -143,6 +168,8 @@ def _one_hot(labels: Array, classes: int) -> Floats:
 
 
 def _array(name: str, value: ArrayLike) -> Array:
+    if np.ma.is_masked(value):
+        raise InputError(name, "with a mask", "fill in or leave out what is masked")
     try:
         return np.asarray(value)
     except ValueError:
@@ -167,6 +194,11 @@ def _targets(name: str, value: ArrayLike, samples: int) -> Array:
             name, f"of length {len(array)}", f"x has {samples} samples; give one row for each"
         )
     if array.ndim == 2:
+        if array.shape[1] == 1 and array.dtype.kind in "iu":
+            raise InputError(
+                name, f"of shape {array.shape} and whole numbers",
+                "give labels the shape (samples,), or real targets as floats",
+            )  # fmt: skip
         return _finite(name, array)
     if array.dtype.kind not in "iu":
         raise InputError(
@@ -269,38 +301,39 @@ def gaussian_teacher(samples: int, data_seed: int, inputs: int = 8) -> Data:
 LOADERS = {"digits": load_digits, "mnist1d": load_mnist1d, "teacher": gaussian_teacher}
 
 
-def load_npz(path: Path, samples: int | None, data_seed: int) -> Data:
-    """A user's arrays: x and y, optional x_test and y_test. Objects are refused, not unpickled."""
-    name = str(path)
-    arrays = read_arrays("data", path, ("x", "y", "x_test", "y_test"))
-    missing = [key for key in ("x", "y") if key not in arrays]
-    if missing:
-        raise InputError("data", name, f"has no array {missing[0]!r}; it needs x and y")
-    source = {"name": "file", "path": name, "samples": samples, "data_seed": data_seed}
-    try:
-        data = Data(**arrays, source=source)
-    except InputError as error:
-        raise InputError("data", name, f"its {error}") from None
+def _part_of(data: Data, name: str, samples: int | None, data_seed: int) -> Data:
+    """So many of its samples, the rest for testing where it has no test split; None is all."""
     if samples is None:
         return data
-    x, y, x_rest, y_rest = _split(data.x, data.y, samples, name, data_seed)
+    x, y, x_test, y_test = _split(data.x, data.y, samples, name, data_seed)
     if data.x_test is not None:
-        x_rest, y_rest = data.x_test, data.y_test
-    return Data(x, y, x_rest, y_rest, source=source)
+        x_test, y_test = data.x_test, data.y_test
+    return Data(x, y, x_test, y_test, source=data.source)
 
 
-def load_data(name: str = "digits", samples: int | None = None, data_seed: int = 0) -> Data:
+def load_data(
+    name: str | Path | Any = "digits",
+    samples: int | None = None,
+    data_seed: int = 0,
+    *,
+    label: str | None = None,
+) -> Data:
     """Make or read a data set.
 
     Parameters
     ----------
-    name : str
-        ``digits``, ``mnist1d``, ``teacher``, or the path of a ``.npz`` file with ``x`` (m, d),
-        ``y`` (m,) or (m, k), and optionally ``x_test``, ``y_test``.
+    name : str, path or data frame
+        ``digits``, ``mnist1d``, ``teacher``; the path of a ``.npz`` file with ``x`` (m, d), ``y``
+        (m,) or (m, k), and optionally ``x_test``, ``y_test``; the path of a ``.csv`` file with a
+        header; or a data frame of pandas or polars. All columns of a table but one are inputs.
     samples : int, optional
         Size of the training set (default 512; all of a file). The rest becomes the test split.
     data_seed : int
         Chooses the split, or the generated data.
+    label : str, optional
+        The column of a table that is learned; default the one called ``label``, ``y``, ``target``
+        or ``class``. Whole numbers and texts are classes, texts in alphabetical order; real numbers
+        are a target.
 
     Returns
     -------
@@ -315,8 +348,26 @@ def load_data(name: str = "digits", samples: int | None = None, data_seed: int =
         raise InputError("samples", samples, "give at least 1")
     if not 0 <= data_seed < 2**32:
         raise InputError("data_seed", data_seed, "give a whole number from 0 to 2^32 - 1")
+    if hasattr(name, "columns"):
+        data = Data(**columns_of("a table", name, label))  # type: ignore[arg-type]
+        return _part_of(data, "the table", samples, data_seed)
+    name = str(name)
+    if label is not None and not name.endswith(".csv"):
+        raise InputError("label", label, "is a column of a table; leave it out")
     if name in LOADERS:
         return LOADERS[name](512 if samples is None else samples, data_seed)
-    if name.endswith(".npz"):
-        return load_npz(Path(name), samples, data_seed)
-    raise InputError("data", name, f"unknown; give {', '.join(LOADERS)} or a .npz file")
+    reader = READERS.get(Path(name).suffix)
+    if reader is None:
+        known = f"{', '.join(LOADERS)}, or a file: {', '.join(READERS)}"
+        raise InputError("data", name, f"unknown; give {known}")
+    source = {"name": "file", "path": name, "samples": samples, "data_seed": data_seed}
+    if label is not None:
+        source["label"] = label
+    try:
+        data = Data(**reader(Path(name), label), source=source)
+    except InputError as error:
+        option = error.option
+        raise (
+            error if option in ("data", "label") else InputError("data", name, f"its {error}")
+        ) from None
+    return _part_of(data, name, samples, data_seed)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from simulator.checks import InputError, at_least, count, one_of, positive
+from simulator.checks import InputError, at_least, count, positive
 from simulator.data import Data
 from simulator.measures import OF_THE_STEP, chosen_measures
-from simulator.models import DTYPES, Array, Model
-from simulator.optimizers import GD, Optimizer
-from simulator.schedules import Schedule, Warmup
+from simulator.models import Array, Model, as_model, precision
+from simulator.optimizers import GD, Optimizer, as_optimizer
+from simulator.schedules import Schedule, Warmup, as_schedule
 
 __all__ = ["Experiment"]
 
@@ -25,9 +25,10 @@ class Experiment:
     Parameters
     ----------
     model : Model
+        Or the class, or the name of one of ours; likewise the optimizer and the schedule.
     optimizer : Optimizer
-    schedule : Schedule
-        Learning rates, absolute. Default ``Warmup()``: constant 1.
+    schedule : Schedule or float
+        Learning rates, absolute; a number is a constant one. Default ``Warmup()``: constant 1.
     steps : int
         Updates.
     batch_size : int, optional
@@ -80,14 +81,18 @@ class Experiment:
     batch_every: int | None = None
 
     def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "model", as_model(self.model))
+        set_(self, "optimizer", as_optimizer(self.optimizer))
+        set_(self, "schedule", as_schedule(self.schedule))
         count("steps", self.steps, 1)
         if self.batch_size is not None:
             count("batch_size", self.batch_size, 1)
         at_least("sharpness_every", self.sharpness_every, 0)
         count("top_k", self.top_k, 1)
         positive("sharpness_tol", self.sharpness_tol)
-        one_of("dtype", self.dtype, DTYPES)
-        object.__setattr__(self, "measure", chosen_measures(self.measure))
+        set_(self, "dtype", precision(self.dtype))
+        set_(self, "measure", chosen_measures(self.measure))
         count("batches", self.batches, 1)
         if self.batch_accuracy is not None:
             positive("batch_accuracy", self.batch_accuracy)

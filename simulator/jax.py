@@ -126,9 +126,8 @@ class _Line:
     def length_squared(self) -> float:
         return self._numbers()["length_squared"]
 
-    def slope_and_bend(self) -> tuple[float, float]:
-        numbers = self._numbers(bent=True)
-        return numbers["slope"], numbers["bend"]
+    def bend(self) -> float:
+        return self._numbers(bent=True)["bend"]
 
     def loss_after(self, eta: float) -> float:
         self._numbers()

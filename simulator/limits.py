@@ -29,7 +29,11 @@ class StabilityLimit(NamedTuple):
     @property
     def memoryless(self) -> bool:
         """Whether an update is the gradient's alone, so that only instability raises the loss."""
-        return self.over_eta == 2.0
+        return self == STEP_LIMIT
+
+    def formula(self, eta: str = "eta") -> str:
+        """The largest stable sharpness as a formula, such as 2 / eta."""
+        return f"{self.over_eta:.3g} / {eta}" + (f" - {self.decay:.3g}" if self.decay else "")
 
     def sharpness(self, eta: ArrayLike) -> Array:
         """The largest stable sharpness of eta (steps,), say; inf where eta is 0."""

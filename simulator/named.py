@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self
 
-__all__ = ["Named"]
+from simulator.checks import InputError, one_of
+
+__all__ = ["Named", "instance"]
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,37 @@ class Named(ABC):
     def with_options(self, **changes: Any) -> Self:
         """The same object with other values of some of its options."""
         return type(self)(**{**self.options(), **changes})
+
+    @property
+    def brief(self) -> str:
+        """Its class, and the options that differ from their defaults."""
+        defaults = {f.name: f.default for f in fields(self) if f.default is not MISSING}
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self.options().items()
+            if name not in defaults or repr(defaults[name]) != repr(value)
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def instance(option: str, value: object, kind: type[Any], ours: Mapping[str, type[Any]]) -> Any:
+    """An object of a kind, from itself, its class, or the name of one of ours.
+
+    Raises
+    ------
+    InputError
+        For anything else, and for a class that has options without a default.
+    """
+    if isinstance(value, str):
+        value = ours[one_of(option, value, ours)]
+    if isinstance(value, type) and issubclass(value, kind):
+        try:
+            return value()
+        except TypeError:
+            remedy = f"has options without a default; give {value.__name__}(...)"
+            raise InputError(option, value.__name__, remedy) from None
+    if isinstance(value, kind):
+        return value
+    raise InputError(
+        option, value, f"is no {kind.__name__}; give one, or its name: {', '.join(ours)}"
+    )

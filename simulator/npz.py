@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,9 +18,9 @@ from numpy.lib import format as npy
 
 from simulator.arrays import Array
 from simulator.checks import InputError
-from simulator.files import open_file
+from simulator.files import check_target, open_file
 
-__all__ = ["MOST_NUMBERS", "read_arrays"]
+__all__ = ["MOST_NUMBERS", "read_arrays", "write_arrays"]
 
 # 0.8 GB as float64: MNIST twice over.
 MOST_NUMBERS = 100_000_000
@@ -62,6 +63,23 @@ def read_arrays(option: str, path: Path, names: Sequence[str] | None = None) -> 
         raise InputError(option, path, said) from None
     except _BROKEN:
         raise InputError(option, path, "is not a whole .npz file") from None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write them by name; a file that is there is replaced, and whole at any moment.
+
+    Raises `InputError` for a path at which no file can be written.
+    """
+    check_target("path", path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        beside.replace(path)
+    except OSError as error:
+        raise InputError("path", path, f"cannot be written: {error.strerror}") from None
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _has_large_directory(file: IO[bytes]) -> bool:

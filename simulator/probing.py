@@ -115,8 +115,8 @@ class LoopProbe:
         directional = critical = None
         bend = math.nan
         if "directional" in self._measure:
-            slope, bend = line.slope_and_bend()
-            directional = quotient(slope, bend)
+            bend = line.bend()
+            directional = quotient(line.slope(), bend)
         loss = line.loss()
         if "critical" in self._measure and math.isfinite(loss):
             critical = self._search.sharpness(line, loss, eta, bend)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from simulator import regimes
 from simulator.limits import STEP_LIMIT
 from simulator.trajectory import Trajectory
+from simulator.value import above
 
 if TYPE_CHECKING:
     from simulator.data import Data
@@ -82,7 +84,7 @@ class Run(Trajectory):
     accuracy_final, test_loss_final, test_accuracy_final : float
         NaN where the data has no classes or no test split.
     products : int
-        Hessian-vector products spent on what was measured.
+        Hessian-vector products spent on what was measured, and by the schedule.
     forward_passes : int
         Losses that the schedule asked for, besides those of the updates.
     constant_loss : float or None
@@ -126,9 +128,9 @@ class Run(Trajectory):
     test_accuracy_final: float
     products: int
     forward_passes: int
-    seconds: Mapping[str, float]
+    seconds: Mapping[str, float] = field(compare=False)
     rises: Array | None = None
-    given: Given = field(default=Given(), repr=False)
+    given: Given = field(default=Given(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "step", np.arange(len(self.loss)))
@@ -136,6 +138,21 @@ class Run(Trajectory):
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"given": self.given._replace(data=None)}
+
+    def __repr__(self) -> str:
+        done = self.experiment
+        what = [done.model, done.optimizer, done.schedule]
+        return (
+            f"<Run: {', '.join(thing.brief for thing in what)}, seed {self.seed}; {self._headline}>"
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write it to a .npz file that `load_run` reads; a file that is there is replaced.
+
+        Raises `InputError` for a path at which no file can be written, and for a user-defined
+        model, optimizer or schedule.
+        """
+        above("saved_runs").save_run(self, path)
 
     @property
     def forked_at(self) -> int:

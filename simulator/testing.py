@@ -28,6 +28,7 @@ from simulator.arrays import Array
 from simulator.checks import one_of
 from simulator.data import Data
 from simulator.models import MLP, MODELS, UV, Model, Quadratic
+from simulator.models.mlp import NORMS
 from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES
 from simulator.optimizers import (
@@ -165,13 +166,24 @@ def schedules(
     strategy of Warmup
     """
     return st.builds(
-        lambda trgt, start, wrm, exponent, decay: Warmup(start * trgt, trgt, wrm, exponent, decay),
+        _warmup,
         eta,
         st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0]),
         t_wrm,
         st.sampled_from([0.5, 1.0, 2.0]),
         st.sampled_from(DECAYS),
+        st.sampled_from([None, 1, 16]),
+        st.sampled_from([None, 0.0, 0.5]),
     )
+
+
+def _warmup(
+    trgt: float, start: float, t_wrm: int, exponent: float, decay: str, length: int | None,
+    end: float | None,
+) -> Warmup:  # fmt: skip
+    """Its first and last rates are multiples of eta_trgt."""
+    of_decay = () if decay == "none" else (length, None if end is None else end * trgt)
+    return Warmup(start * trgt, trgt, t_wrm, exponent, decay, *of_decay)
 
 
 @st.composite
@@ -230,21 +242,33 @@ def one_example(
     return Problem(model, model.init(data, draw(seeds())), data)
 
 
-_widths = st.integers(1, 8)
 _betas = st.floats(0.0, 0.99)
 _eps = st.sampled_from([0.0, 1e-8, 1e-3])
 _adam = {"beta1": _betas, "beta2": st.floats(0.5, 0.9999), "eps": _eps}
 
+
+@st.composite
+def _mlps(draw: st.DrawFn, /, **options: SearchStrategy[Any]) -> MLP:
+    """Half of them without a norm."""
+    depth = draw(st.integers(2, 4))
+    residual = depth > 2 and draw(st.booleans())
+    unfit = {"after": not residual, "inner": depth < 3}
+    norms = [name for name in NORMS if not unfit.get(name)]
+    norm = draw(st.one_of(st.just("none"), st.sampled_from(norms)))
+    width = draw(st.integers(1 if norm == "none" else 2, 8))
+    drawn = {name: draw(strategy) for name, strategy in options.items()}
+    return MLP(width, depth, norm=norm, residual=residual, **drawn)
+
+
 _MODELS = {
-    "mlp": st.builds(
-        MLP,
-        width=_widths,
-        depth=st.integers(2, 4),
+    "mlp": _mlps(
         activation=st.sampled_from(list(CODES)),
         parameterization=st.sampled_from(list(PARAMETERIZATIONS)),
         loss=st.sampled_from(list(LOSSES)),
         bias=st.booleans(),
         var_w=st.floats(0.5, 4.0),
+        affine=st.booleans(),
+        norm_eps=st.sampled_from([1e-5, 1e-2]),
     ),
     "uv": st.builds(
         UV,
@@ -255,16 +279,19 @@ _MODELS = {
     ),
     "quadratic": st.lists(st.floats(0.01, 10.0), min_size=1, max_size=8).map(Quadratic),
 }
+_decays = st.sampled_from([0.0, 0.01, 0.5])
 _OPTIMIZERS = {
-    "gd": st.just(GD()),
+    "gd": st.builds(GD, weight_decay=_decays),
     "momentum": st.one_of(
-        st.builds(Momentum, beta=_betas, dampening=st.sampled_from([0.0, 0.3, 0.9])),
-        st.builds(Momentum, beta=_betas, ema=st.just(True)),
+        st.builds(
+            Momentum, beta=_betas, dampening=st.sampled_from([0.0, 0.3, 0.9]), weight_decay=_decays
+        ),
+        st.builds(Momentum, beta=_betas, ema=st.just(True), weight_decay=_decays),
     ),
-    "nesterov": st.builds(Nesterov, beta=_betas),
+    "nesterov": st.builds(Nesterov, beta=_betas, weight_decay=_decays),
     "rmsprop": st.builds(RMSProp, beta2=_adam["beta2"], eps=_eps),
     "adam": st.builds(Adam, **_adam),
-    "adamw": st.builds(AdamW, **_adam, weight_decay=st.sampled_from([0.0, 0.01, 0.5])),
+    "adamw": st.builds(AdamW, **_adam, weight_decay=_decays),
     "gi-adam": st.builds(GIAdam, **_adam),
     "ri-adam": st.builds(RIAdam, **_adam),
     "radam": st.builds(RAdam, **_adam),

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator import regimes
+from simulator.files import check_target
 from simulator.limits import STEP_LIMIT, StabilityLimit
+from simulator.value import Value, above
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
 
 __all__ = ["Trajectory"]
 
@@ -19,7 +27,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(Value):
     """The curves of one training run, a row for each step that was logged.
 
     Each row holds the values before one update. NaN marks what was not measured; a curve that was
@@ -84,6 +92,57 @@ class Trajectory:
     full_sharpness: Array | None = None
     gradient_noise_interaction: Array | None = None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._headline}>"
+
+    @property
+    def _headline(self) -> str:
+        sharpness = self.shown_sharpness[np.isfinite(self.shown_sharpness)]
+        ends = [("loss", self._losses), ("sharpness", sharpness)]
+        values = [f"{name} {v[0]:.4g} to {v[-1]:.4g}" for name, v in ends if len(v)]
+        return ", ".join([f"{len(self.loss)} {self.unit}s", *values, self.outcome])
+
+    def plot(self, *, style: str = "ratio") -> Sequence[Axes]:
+        """Draw it: see `simulator.figures.trajectory`, whose three Axes this returns."""
+        axes: Sequence[Axes] = above("figures").trajectory(self, style=style)
+        return axes
+
+    @property
+    def curves(self) -> dict[str, Array]:
+        """Its curves by name, the step first: each array (rows,) or (rows, k) that there is."""
+        names = [field.name for field in fields(self)]
+        found = {name: getattr(self, name) for name in ("step", "threshold", *names)}
+        rows = len(self.loss)
+        return {
+            name: curve
+            for name, curve in found.items()
+            if isinstance(curve, np.ndarray) and curve.shape[:1] == (rows,) and name != "theta"
+        }
+
+    def to_xarray(self) -> xr.Dataset:
+        """Its curves as a Dataset along ``step``; those (rows, k) also along ``index``.
+
+        Returns
+        -------
+        xarray.Dataset
+        """
+        import xarray as xr
+
+        dims = {1: ("step",), 2: ("step", "index")}
+        curves = {name: (dims[curve.ndim], curve) for name, curve in self.curves.items()}
+        return xr.Dataset(curves, attrs={"description": repr(self)})
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write its curves (rows,) as a table that ``warmup explain`` reads, a column for each.
+
+        What was not measured is an empty field. Raises `InputError` for a path at which no file can
+        be written.
+        """
+        path = Path(path)
+        check_target("path", path)
+        flat = [name for name, curve in self.curves.items() if curve.ndim == 1]
+        self.to_xarray()[flat].to_dataframe().to_csv(path)
+
     @cached_property
     def adaptive(self) -> bool:
         """Whether the preconditioned sharpness is the one compared with the threshold."""
@@ -123,7 +182,7 @@ class Trajectory:
     @property
     def threshold_text(self) -> str:
         """The threshold as a formula, such as 2 / eta."""
-        return f"{self.limit.over_eta:.3g} / eta"
+        return self.limit.formula()
 
     @cached_property
     def ratio(self) -> Array:

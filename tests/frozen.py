@@ -26,7 +26,8 @@ def trajectory(optimizer, gradient, minimum, nudge, preconditioner, eta, steps=5
     optimizer, state, t = held(optimizer, preconditioner)
     if getattr(optimizer, "weight_decay", 0.0):
         # The decay is balanced by an average gradient that does not vanish.
-        state[0] = gradient(minimum)
+        keep, take = (0.0, 1.0) if optimizer.adaptive else optimizer.recurrence(2)[:2]
+        state[:1] = gradient(minimum) * take / (1 - keep)
     path, u = [minimum + nudge], np.empty_like(minimum)
     for step in range(steps):
         optimizer.direction(path[-1], gradient(path[-1]), state, t + step, u)

@@ -10,6 +10,7 @@ import numpy as np
 
 NUMBER = r"([-+]?\d[\d.]*(?:e[-+]?\d+)?)"
 NAME = r"(?:the |The )(sharpness|pre-conditioned sharpness)"
+LIMIT = r"(\S+ / eta(?: - \d[\d.e+-]*\d|))"
 PHASES = {"progressive sharpening": 1, "sharpness reduction": -1}
 CAUSES = (
     "the rising learning rate drives it",
@@ -25,10 +26,14 @@ RULES = []
 
 
 def rule(pattern):
-    """Register a check of the sentences of this pattern; # stands for a number."""
+    """Register a check of the sentences of this pattern; # stands for a number.
+
+    LIMIT stands for a threshold, such as 38 / eta - 0.19.
+    """
 
     def register(check):
-        compiled = re.compile(pattern.replace("#", NUMBER).replace("NAME", NAME))
+        written = pattern.replace("#", NUMBER).replace("NAME", NAME).replace("LIMIT", LIMIT)
+        compiled = re.compile(written)
         RULES.append((compiled, check))
         return check
 
@@ -52,9 +57,11 @@ class Reader:
         self.sharpness = np.asarray(run.sharpness if adapted is None else adapted, float)
         if not np.isfinite(self.sharpness).any():
             self.name = "sharpness"
-        self.over_eta, decay = run.limit.over_eta, run.limit.decay
+        self.over_eta, self.decay = run.limit.over_eta, run.limit.decay
+        less = f" - {self.decay:.3g}" if self.decay else ""
+        self.threshold = f"{self.over_eta:.3g} / eta{less}"
         with np.errstate(all="ignore"):
-            self.ratio = (self.sharpness + decay) * self.eta / self.over_eta
+            self.ratio = (self.sharpness + self.decay) * self.eta / self.over_eta
         self.rows = np.flatnonzero(np.isfinite(self.ratio))
         self.lost = np.flatnonzero(~np.isfinite(self.loss))
         self.end = self.lost[0] if self.lost.size else len(self.loss)

@@ -13,7 +13,7 @@ TIMES = r"(?:, # times the critical learning rate)?"
 
 def _times(r, times, top):
     return times is None or close(times, top * r.ratio[0] / r.eta[0] if r.eta[0] else
-                                  top * r.sharpness[0] / r.over_eta)  # fmt: skip
+                                  top * (r.sharpness[0] + r.decay) / r.over_eta)  # fmt: skip
 
 
 @rule("The learning rate is # throughout" + TIMES + r"\.")
@@ -59,12 +59,12 @@ def _unmeasured(r):
     return not np.isfinite(r.sharpness).any()
 
 
-@rule(r"Until NAME crosses the threshold # / eta (?:at step|between steps # and) #, it (.*)\.")
+@rule(r"Until NAME crosses the threshold LIMIT (?:at step|between steps # and) #, it (.*)\.")
 def _until(r, name, over, before, step, change):
     seen = int(r.before[-1])
     when = int(before) == seen < int(step) - 1 if before else seen == int(step) - 1
     return (
-        name == r.name and close(over, r.over_eta) and r.crossings[0] == int(step) and when
+        name == r.name and over == r.threshold and r.crossings[0] == int(step) and when
         and _evolves(r, change)
     )  # fmt: skip
 
@@ -95,11 +95,11 @@ def _top_ratio(r, name):
     of_all = r.noisy and full is not None and r.name == "sharpness"
     if (name == "full sharpness") != of_all or (not of_all and name != r.name):
         return None
-    return full * r.eta / r.over_eta if of_all else r.ratio
+    return (full + r.decay) * r.eta / r.over_eta if of_all else r.ratio
 
 
 @rule("The " + KIND + r" sharpness first reaches 2 / eta at step #(?:, where " + TOP + " is # "
-      r"times # / eta)?\.")  # fmt: skip
+      r"times LIMIT)?\.")  # fmt: skip
 def _reaches(r, kind, step, top, times, over):
     ratio, at = _step_ratio(r, kind), int(step)
     if ratio is None or (r.noisy and kind != "batch"):
@@ -109,7 +109,7 @@ def _reaches(r, kind, step, top, times, over):
     if top is None:
         return True
     beside = _top_ratio(r, top)[: at + 1]
-    return close(times, beside[np.isfinite(beside)][-1]) and close(over, r.over_eta)
+    return close(times, beside[np.isfinite(beside)][-1]) and over == r.threshold
 
 
 @rule("The " + KIND + r" sharpness stays below 2 / eta: it is at most # times it\.")
@@ -226,13 +226,13 @@ def _spikes(r, updates, parts):
 
 
 @rule("In the median over the last quarter, the " + KIND + r" sharpness is # times 2 / eta(?:, and "
-      + TOP + r" # times # / eta)?\.")  # fmt: skip
+      + TOP + r" # times LIMIT)?\.")  # fmt: skip
 def _late(r, kind, times, top, top_times, over):
     last = slice(len(r.loss) - max(1, len(r.loss) // 4), None)
     if not close(times, np.nanmedian(_step_ratio(r, kind)[last])):
         return False
     return top is None or (
-        close(top_times, np.nanmedian(_top_ratio(r, top)[last])) and close(over, r.over_eta)
+        close(top_times, np.nanmedian(_top_ratio(r, top)[last])) and over == r.threshold
     )
 
 
@@ -243,10 +243,10 @@ def _evolution(r, name, change):
     return name == r.name and not r.crossings.size and _evolves(r, change)
 
 
-@rule(r"It never exceeds the threshold # / eta: it is at most # times it\.")
+@rule(r"It never exceeds the threshold LIMIT: it is at most # times it\.")
 def _never(r, over, share):
     top, at_most = r.ratio[r.rows].max(), float(share)
-    return close(over, r.over_eta) and top <= 1 and at_most <= 1.05 * top <= 1.05 * at_most + 0.003
+    return over == r.threshold and top <= 1 and at_most <= 1.05 * top <= 1.05 * at_most + 0.003
 
 
 def _evolves(r, change):
@@ -311,12 +311,18 @@ def _longest(values, rows):
     return found
 
 
-@rule(r"The first update is already above the threshold: NAME is #, # times # / eta\.")
+@rule(r"The first update is already above the threshold: NAME is #, # times LIMIT\.")
 def _above(r, name, value, share, over):
     return (
         name == r.name and close(value, r.sharpness[0]) and close(share, r.ratio[0])
-        and r.ratio[0] > 1 and close(over, r.over_eta)
+        and r.ratio[0] > 1 and over == r.threshold
     )  # fmt: skip
+
+
+@rule("Under weight decay, multiples of the threshold are those of # / eta, and of the "
+      r"(sharpness|pre-conditioned sharpness) plus #\.")  # fmt: skip
+def _decayed(r, over, name, decay):
+    return name == r.name and close(over, r.over_eta) and close(decay, r.decay)
 
 
 @rule(r"It is below the threshold at step #(, without a catapult)?\.")

@@ -20,15 +20,16 @@ PACKAGE = Path(simulator.__file__).parent
 
 # Each room may import from rooms below it only.
 FLOORS = [
-    {"checks", "blas", "timing", "arrays"},
+    {"checks", "blas", "timing", "arrays", "value"},
     {"seeding", "catapult_search", "named", "limits", "regimes", "parameterizations", "numerics"}
     | {"files", "shipped", "lending", "measures"},
     {"npz"},
+    {"tables"},
     {"schedules", "theory", "data", "trajectory", "logs"},
     {"models", "optimizers", "events", "runs"},
     {"curvature", "testing", "derivatives", "experiment"},
     {"training", "probing"},
-    {"critical", "flows", "jax", "torch"},
+    {"advice", "critical", "flows", "jax", "saved_runs", "torch"},
     {"sweeps"},
     {"figures"},
     {"laws", "reporting", "studying"},

@@ -7,7 +7,8 @@ import pytest
 
 import simulator as sim
 from simulator.flows import central_flow
-from simulator.theory import stabilization
+from simulator.schedules import SCHEDULES
+from simulator.theory import central, stabilization
 
 
 def custom(start, loss, gradient, hvp):
@@ -161,6 +162,20 @@ def test_the_quartic_is_beyond_it_and_it_says_so():
     assert run[-1] ** 2 == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("substeps", [4, 8])
+def test_rod_flow_rests_on_the_cycle_of_the_quartic(substeps):
+    """Regis & Chewi, 2602.01480, integrated here: centre c, and S of the half step."""
+    eta, c, s = 1.0, 0.3, (0.5 * (2.5 * 0.3 - 2 * 0.3**3)) ** 2
+    for _ in range(100 * substeps):
+        ends = c + np.sqrt(s), c - np.sqrt(s)
+        plus, minus = (2.5 * w - 2 * w**3 for w in ends)
+        curvature = sum(2.5 - 6 * w**2 for w in ends)
+        c -= (eta / 2 * (plus + minus) + eta**2 / 8 * curvature * (plus + minus)) / substeps
+        s += (eta**2 / 4 * (plus**2 + minus**2) - 2 * s) / substeps
+    assert s == pytest.approx(central.rod_fixed_point(2.5, 2.0, eta), rel=1e-10)
+    assert c == pytest.approx(0.0, abs=1e-6)
+
+
 def test_a_quadratic_has_no_oscillation_that_would_hold_its_sharpness():
     found = central_flow(sim.Quadratic(curvatures=[1.0, 3.0]), schedule=[1.0] * 20, steps=20)
     assert np.isinf(found.residual[5])
@@ -179,8 +194,11 @@ def test_learning_rates_of_zero_do_nothing():
     [
         ("optimizer", {"optimizer": sim.Momentum()}),
         ("optimizer", {"optimizer": sim.Adam(beta1=0.0)}),
-        ("schedule", {"schedule": sim.PersistentCatapult()}),
-        ("schedule", {"schedule": sim.AtThreshold()}),
+        *(
+            ("schedule", {"schedule": schedule()})
+            for schedule in SCHEDULES.values()
+            if schedule().chooser()
+        ),
         ("schedule", {"schedule": [1.0, 2.0]}),
         ("schedule", {"schedule": [-1.0] * 8}),
         ("schedule", {"schedule": [np.nan] * 8}),

@@ -32,6 +32,12 @@ class Line:
         self.passes += 1
         return self.loss * (1 - eta * self.curvature) ** 2
 
+    def slope(self):
+        return (self.curvature * self.theta) ** 2
+
+    def bend(self):
+        return self.curvature * self.slope()
+
     def eta_critical(self):
         return 2.0 / self.curvature
 
@@ -96,22 +102,29 @@ def test_on_a_quadratic_at_threshold_holds_the_loss_and_just_below_lowers_it():
     assert (np.diff(below.loss) < 0).all()
 
 
-def test_at_threshold_needs_the_sharpness():
-    with pytest.raises(sim.InputError, match="schedule threshold needs it"):
-        sim.simulate(QUADRATIC, schedule=sim.AtThreshold(1.0), sharpness_every=0)
-    with pytest.raises(sim.InputError, match="schedule threshold needs it"):
-        sim.sweep(QUADRATIC, eta_trgt=[1.0], schedule="threshold", sharpness_every=0)
+@pytest.mark.parametrize("schedule", ["threshold", "loss-gap"])
+def test_at_threshold_and_loss_gap_need_the_sharpness(schedule):
+    with pytest.raises(sim.InputError, match=f"schedule {schedule} needs it"):
+        sim.simulate(QUADRATIC, schedule=SCHEDULES[schedule](), sharpness_every=0)
+    with pytest.raises(sim.InputError, match=f"schedule {schedule} needs it"):
+        sim.sweep(QUADRATIC, eta_trgt=[1.0], schedule=schedule, sharpness_every=0)
 
 
 @pytest.mark.parametrize("optimizer", [sim.GD(), sim.Momentum(), sim.Adam(), sim.AdamW()])
-def test_a_chosen_rate_makes_the_same_run_as_the_same_rates_planned(optimizer):
+@pytest.mark.parametrize(
+    "schedule",
+    [sim.PersistentCatapult(0.3, delta=0.5), sim.CDAT(0.3, 1.5, 0.5), sim.LossGap(0.3, memory=0.5)],
+)
+def test_a_chosen_rate_makes_the_same_run_as_the_same_rates_planned(schedule, optimizer):
     """A search commits nothing: neither theta, nor the optimizer's state, nor the batch."""
     model, data = sim.MLP(width=8), digits(64)
+    every = 30 if schedule.needs_sharpness else 0
     chosen = sim.simulate(
-        model, data, optimizer=optimizer, schedule=sim.PersistentCatapult(0.3, delta=0.5), steps=30,
-        batch_size=16, sharpness_every=0,
+        model, data, optimizer=optimizer, schedule=schedule, steps=30, batch_size=16,
+        sharpness_every=every,
     )  # fmt: skip
-    assert chosen.forward_passes > 0
+    assert (chosen.forward_passes > 0) == (schedule.name == "persistent-catapult")
+    assert chosen.products == 30 or schedule.name != "cdat"
 
     class Planned(sim.Schedule):
         name = "planned"
@@ -172,15 +185,16 @@ def test_what_a_schedule_would_not_look_at_is_refused(options, option):
     assert refused.value.option == option
 
 
-def test_a_run_that_hangs_on_the_sharpness_is_done_again_as_it_was(run, folder):
+@pytest.mark.parametrize("schedule", ["threshold", "loss-gap"])
+def test_a_run_that_hangs_on_the_sharpness_is_done_again_as_it_was(run, folder, schedule):
     """Measured more often it would be another run: refused, and explained as it was made."""
-    small = "--width 8 --samples 32 --steps 30 --schedule threshold --eta-trgt 8 --factor 1.2"
+    small = f"--width 8 --samples 32 --steps 30 --schedule {schedule} --eta-trgt 8 --factor 1.2"
     assert run(f"sweep {small} --seeds 1 --sharpness-every 5 -o s.zarr").code == 0
     again = run("run --replay s.zarr --json")
     assert json.loads(again.out)["result"]["identical"]
     refused = run("run --replay s.zarr --sharpness-every 1")
     assert refused.code == 2
-    assert "the schedule threshold depends on it" in refused.err
+    assert f"the schedule {schedule} depends on it" in refused.err
     told = json.loads(run("explain s.zarr --json").out)
     alone = json.loads(run(f"explain {small} --sharpness-every 5 --json").out)
     assert told["events"] == alone["events"]

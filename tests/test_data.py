@@ -125,7 +125,7 @@ def test_a_negative_data_seed_is_refused_by_its_name(name):
 
 
 def test_an_unknown_data_set_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match=r"data cifar: .*digits, mnist1d, teacher or a \.npz file"):
+    with pytest.raises(InputError, match=r"cifar: .*teacher, or a file: \.npz, \.csv"):
         load_data("cifar")
 
 

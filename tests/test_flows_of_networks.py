@@ -7,8 +7,11 @@ import pytest
 from oracle import multipliers, network_loss
 
 import simulator as sim
+from simulator.curvature import LeadingPairs, SharpnessTracker
 from simulator.flows import central_flow
+from simulator.flows.complementarity import pairs_of
 from simulator.flows.third import third_derivatives
+from simulator.theory import central
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +105,71 @@ def test_it_does_not_depend_on_the_step_of_its_differences(at_the_edge, data):
         GELU, data, schedule=[5.524527182673515] * 600, steps=600, difference=1e-4, beside=False
     )
     assert np.linalg.norm(flow.theta - at_the_edge.theta) < 1e-4
+
+
+def test_third_derivatives_may_be_differences_of_products(at_the_edge, data, monkeypatch):
+    def by_products(gradient, theta, here, frame, difference):
+        curved = [
+            [
+                (model_product(theta + e * u, v) - model_product(theta - e * u, v)) / (2 * e)
+                for v in frame
+            ]
+            for u, e in ((u, difference / np.linalg.norm(u)) for u in frame)
+        ]
+        return np.array(
+            [np.sqrt(1 + (i != j)) * curved[i][j] for i, j in pairs_of(len(frame))]
+        ).reshape(-1, theta.size)
+
+    def model_product(at, v):
+        return GELU.hvp(at, v, data)
+
+    monkeypatch.setattr("simulator.flows.update.third_derivatives", by_products)
+    eta = [5.524527182673515] * 600
+    flow = central_flow(GELU, data, schedule=eta, steps=600, beside=False)
+    assert np.linalg.norm(flow.theta - at_the_edge.theta) < 1e-4
+
+
+def test_relu_is_held_at_the_threshold_by_its_kinks():
+    """Differences shorter than the oscillation leave the sharpness 1.8 times the threshold."""
+    data = sim.load_data("digits", samples=256)
+    model = sim.MLP(width=32, depth=3, activation="relu", parameterization="sp")
+    schedule = sim.Warmup(eta_trgt=8 * unit(model, data), t_wrm=256)
+    flow = sim.central_flow(model, data, schedule=schedule, steps=400)
+    late = slice(300, 400)
+    assert np.median(flow.constraint[flow.critical > 0]) < 0.01
+    assert flow.predicted_loss[late].mean() == pytest.approx(flow.run.loss[late].mean(), rel=0.1)
+    assert flow.distance[-1] < 0.3 * flow.stable_distance[-1]
+    assert flow.critical.max() <= 4
+
+
+@pytest.mark.parametrize("accuracy", [1e-5, 1e-8], ids=["single", "double"])
+def test_the_pairs_above_a_level_are_those_of_the_dense_hessian(accuracy, data):
+    theta, root = GELU.init(data, 0), None
+    objective, gradient = GELU.bind(data), np.empty_like(theta)
+    pairs = LeadingPairs(objective, 6, accuracy, 0)
+    for factor in (1.0, 0.98, 0.96):
+        objective.gradient(factor * theta, gradient)
+        dense = np.linalg.eigvalsh(GELU.hessian(factor * theta, data))[::-1]
+        found = pairs.above(0.5 * (dense[2] + dense[3]), factor * theta, gradient, root)
+        assert found.converged
+        assert len(found.values) >= 3
+        assert found.values[:3] == pytest.approx(dense[:3], rel=10 * accuracy)
+        product = GELU.hvp(factor * theta, found.vectors[0], data)
+        assert product == pytest.approx(dense[0] * found.vectors[0], abs=1e-2 * dense[0])
+
+
+def test_uv_on_one_example_rests_at_the_threshold():
+    teacher = sim.load_data("teacher", samples=1)
+    flows = []
+    for representation in ("gram", "parameters"):
+        model = sim.UV(width=8, representation=representation)
+        schedule = sim.Warmup(eta_trgt=2 * unit(model, teacher), t_wrm=200)
+        flows.append(sim.central_flow(model, teacher, schedule=schedule, steps=300, beside=False))
+    for flow in flows:
+        assert flow.first_contact > 0
+        assert flow.rank.max() == 1
+        assert flow.ratio[-1] == pytest.approx(1.0, abs=1e-4)
+    assert flows[0].predicted_loss == pytest.approx(flows[1].predicted_loss, rel=1e-2, abs=1e-4)
 
 
 def test_the_numbers_of_a_flow_under_warmup(data):
@@ -201,6 +269,29 @@ def test_the_first_overshoot_depends_on_rounding(data, seeds):
         )
         over = [np.nanmax(run.ratio) - 1 for run in (single, double)]
         assert 0.4 < over[0] / over[1] < 0.8
+
+
+def test_the_first_overshoot_follows_the_kicks(data):
+    """Over nine decades, with kappa of the first ten updates that oscillate in the flow."""
+    model = network("gelu", "sp")
+    schedule = sim.Warmup(eta_trgt=16 * unit(model, data), t_wrm=512)
+    flow = sim.central_flow(model, data, schedule=schedule, steps=512, beside=False)
+    first = np.flatnonzero(flow.variance)[0]
+    kappa, size = flow.kappa[first : first + 10].mean(), np.sqrt(flow.variance[first + 20])
+    over = []
+    for kick in (0.0, 1e-12, 1e-9, 1e-7):
+        rng, theta = np.random.default_rng(0), model.init(data, 0)
+        objective, gradient = model.bind(data), np.empty_like(theta)
+        tracker, peak = SharpnessTracker(objective, 1, 1e-4, 0), 0.0
+        for t in range(500):
+            objective.gradient(theta, gradient)
+            if t >= flow.first_contact:
+                ratio = tracker.measure(theta, gradient).values[0] * flow.eta[t] / 2
+                peak = max(peak, ratio)
+            theta -= flow.eta[t] * gradient - kick * rng.standard_normal(theta.size)
+        over.append(peak - 1)
+        assert 0.65 < over[-1] / central.overshoot(kappa, size, kick or 1e-16) < 1.35
+    assert over == sorted(over, reverse=True)
 
 
 @pytest.mark.slow

@@ -93,7 +93,13 @@ def test_a_fork_begins_at_any_step(at, parent):
 
 @pytest.mark.parametrize("every", [1, 16])
 @pytest.mark.parametrize(
-    "schedule", [sim.PersistentCatapult(eta_trgt=100.0), sim.AtThreshold(eta_trgt=10.0, factor=1.1)]
+    "schedule",
+    [
+        sim.PersistentCatapult(eta_trgt=100.0),
+        sim.AtThreshold(eta_trgt=10.0, factor=1.1),
+        sim.CDAT(eta_trgt=100.0, memory=0.5),
+        sim.LossGap(eta_trgt=100.0, memory=0.5),
+    ],
 )
 def test_a_schedule_that_chooses_remembers_its_choices(schedule, every, data, tmp_path):
     run = sim.simulate(

@@ -184,6 +184,7 @@ def test_any_npz_is_read_or_refused(content):
 @example([[10**400]], [0])
 @example([[1.0], [1.0, 2.0]], [0, 1])
 @example([[1.0]], [2**63])
+@pytest.mark.filterwarnings("ignore:of the classes:UserWarning")
 def test_any_lists_are_data_or_refused(x, y):
     data = read(Data, x, y)
     assert data is None or np.isfinite(data.targets).all()

@@ -83,7 +83,7 @@ CHOICES = {
     "dtype": set(DTYPES),
     "method": set(METHODS),
     "failure": set(FAILURES),
-    "data": {*LOADERS, "FILE.npz"},
+    "data": {*LOADERS, "FILE"},
     "representation": {"gram", "parameters"},
     "figure": {"FILE.png", *(ending.lstrip(".") for ending in FORMATS if ending != ".png")},
 }
@@ -135,21 +135,20 @@ def as_text(default, name="bias"):
 @pytest.mark.parametrize("command", ["run", "sweep", "critical"])
 def test_a_default_that_is_shown_as_text_is_the_constructor_s(command):
     options = {option.name: option for option in warmup.commands[command].params}
-    arguments = {"param": "parameterization"}
-    for name in ("width", "depth", "activation", "param", "s", "var_w", "bias", "representation",
-                 "curvatures", "loss"):  # fmt: skip
-        found = {}
-        for model, made in MODELS.items():
-            taken = inspect.signature(made).parameters.get(arguments.get(name, name))
-            if taken is not None:
-                found[model] = as_text(taken.default)
-        first, *others = found.items()
-        expected = [first[1], *(f"{model} {text}" for model, text in others if text != first[1])]
-        assert shown(options[name]) == "; ".join(expected)
-    for name in ("momentum", "dampening", "ema", "beta1", "beta2", "eps", "weight_decay"):
-        argument = "beta" if name == "momentum" else name
-        taken = [inspect.signature(rule).parameters.get(argument) for rule in OPTIMIZERS.values()]
-        assert {as_text(t.default, name) for t in taken if t} == {shown(options[name])}
+    arguments = {"param": "parameterization", "momentum": "beta"}
+    of_models = ("width", "depth", "activation", "param", "s", "var_w", "bias", "representation",
+                 "curvatures", "loss")  # fmt: skip
+    of_rules = ("momentum", "dampening", "ema", "beta1", "beta2", "eps", "weight_decay")
+    for kinds, names in ((MODELS, of_models), (OPTIMIZERS, of_rules)):
+        for name in names:
+            found = {}
+            for kind, made in kinds.items():
+                taken = inspect.signature(made).parameters.get(arguments.get(name, name))
+                if taken is not None:
+                    found[kind] = as_text(taken.default, name)
+            first, *others = found.items()
+            expected = [first[1], *(f"{kind} {text}" for kind, text in others if text != first[1])]
+            assert shown(options[name]) == "; ".join(expected)
     assert shown(options["samples"]) == f"{load_data('digits').samples}; all of a file"
 
 

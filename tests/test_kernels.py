@@ -42,9 +42,9 @@ def _told(run):
     return {name: np.asarray(getattr(run, name), dtype=float) for name in MEASURED}
 
 
-def _network(activation="tanh", loss="mse", **options):
+def _network(activation="tanh", loss="mse", norm=None, **options):
     data = _data(6, 3, 2, loss)
-    model = sim.MLP(4, 3, activation, "ntp", loss, True)
+    model = sim.MLP(4, 3, activation, "ntp", loss, True, **(norm or {}))
     schedule = sim.Warmup(eta_trgt=0.05, t_wrm=2)
     return _told(sim.simulate(model, data, schedule=schedule, steps=4, top_k=2, **options))
 
@@ -130,9 +130,20 @@ def _eigenvalues():
 
 
 ONE = _data(1, 3, 1)
+NORMS = [
+    ("activation", {}),
+    ("activation", {"residual": True, "affine": True}),
+    ("preactivation", {"affine": True}),
+    ("readout", {"residual": True}),
+    ("after", {"residual": True}),
+]
 CASES = {
     **{f"{a} {loss}": partial(_network, a, loss) for a in CODES for loss in LOSSES},
     **{f"{name}": partial(_network, optimizer=make()) for name, make in OPTIMIZERS.items()},
+    **{
+        f"{norm} {options}": partial(_network, norm={"norm": norm, **options})
+        for norm, options in NORMS
+    },
     "rates of parameters": partial(_network, rates=np.linspace(0.5, 1.0, 46)),
     "float32": partial(_network, "gelu", "xent", dtype="float32"),
     "float32 tanh": partial(_network, dtype="float32"),

@@ -175,7 +175,7 @@ def test_it_measures_the_very_update_of_the_optimizer(make, options):
         nn.utils.clip_grad_norm_(net.parameters(), 0.1)
         before = {name: p.detach().clone() for name, p in net.named_parameters()}
         line = probe._line((x, y), 0.02)
-        slope, bend = line.slope_and_bend()
+        bend, slope = line.bend(), line.slope()
         reading = probe((x, y))
         optimizer.step()
         along = {name: (before[name] - p.detach()) / 0.02 for name, p in net.named_parameters()}

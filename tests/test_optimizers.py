@@ -19,13 +19,13 @@ from simulator.optimizers import OPTIMIZERS
 from simulator.seeding import generator
 from simulator.theory import quadratics
 
-# Each optimizer that is linear, with the companion matrix of its update on an eigenvalue z / eta.
+# Each optimizer that is linear, with the companion matrix of its update on eigenvalue z at eta = 1.
 COMPANIONS = {
-    "gd": lambda opt, z: np.array([[1 - z]]),
+    "gd": lambda opt, z: np.array([[1 - opt.weight_decay - z]]),
     "momentum": lambda opt, z: quadratics.companion(
-        z, opt.beta, opt.beta if opt.ema else opt.dampening
+        z, opt.beta, opt.beta if opt.ema else opt.dampening, opt.weight_decay
     ),
-    "nesterov": lambda opt, z: quadratics.nesterov_companion(z, opt.beta),
+    "nesterov": lambda opt, z: quadratics.nesterov_companion(z, opt.beta, opt.weight_decay),
 }
 
 
@@ -41,6 +41,11 @@ def _dampened(opt):
     return optax.GradientTransformation(lambda theta: (0 * theta, True), update)
 
 
+def _decayed(update, opt):
+    """optax's decoupled weight decay, behind an update."""
+    return optax.chain(update, optax.add_decayed_weights(opt.weight_decay))
+
+
 def _adam(opt, v0=None):
     rule = optax.scale_by_adam(opt.beta1, opt.beta2, opt.eps)
 
@@ -53,17 +58,15 @@ def _adam(opt, v0=None):
 
 # The same rule in optax: a function of our optimizer, the first gradient and the seed.
 PEERS = {
-    "gd": lambda opt, g, seed: optax.identity(),
-    "momentum": lambda opt, g, seed: (
+    "gd": lambda opt, g, seed: _decayed(optax.identity(), opt),
+    "momentum": lambda opt, g, seed: _decayed(
         optax.ema(opt.beta, debias=False) if opt.ema
-        else _dampened(opt) if opt.dampening else optax.trace(opt.beta)
+        else _dampened(opt) if opt.dampening else optax.trace(opt.beta), opt
     ),
-    "nesterov": lambda opt, g, seed: optax.trace(opt.beta, nesterov=True),
+    "nesterov": lambda opt, g, seed: _decayed(optax.trace(opt.beta, nesterov=True), opt),
     "rmsprop": lambda opt, g, seed: optax.scale_by_rms(opt.beta2, opt.eps, eps_in_sqrt=False),
     "adam": lambda opt, g, seed: _adam(opt),
-    "adamw": lambda opt, g, seed: optax.chain(
-        _adam(opt), optax.add_decayed_weights(opt.weight_decay)
-    ),
+    "adamw": lambda opt, g, seed: _decayed(_adam(opt), opt),
     "gi-adam": lambda opt, g, seed: _adam(opt, g**2),
     "ri-adam": lambda opt, g, seed: _adam(opt, _random_moment(g, seed)),
     "radam": lambda opt, g, seed: optax.scale_by_radam(opt.beta1, opt.beta2, opt.eps),
@@ -77,7 +80,9 @@ def _random_moment(gradient, seed):
 
 CASES = [
     *(make() for make in OPTIMIZERS.values()),
-    sim.Momentum(0.7, dampening=0.4), sim.Momentum(0.8, ema=True), sim.Nesterov(0.5),
+    sim.GD(weight_decay=0.3), sim.Momentum(0.7, dampening=0.4, weight_decay=0.2),
+    sim.Nesterov(0.5, weight_decay=1.0), sim.Momentum(0.7, dampening=0.4),
+    sim.Momentum(0.8, ema=True), sim.Nesterov(0.5),
     sim.RMSProp(0.9, 1e-3), sim.Adam(0.5, 0.9, 1e-4), sim.AdamW(0.8, 0.95, weight_decay=0.3),
     sim.GIAdam(0.7, 0.9), sim.RIAdam(0.7, 0.9), sim.RAdam(0.8, 0.6), sim.RAdam(0.9, 0.99, 1e-3),
 ]  # fmt: skip
@@ -120,21 +125,26 @@ def test_the_threshold_is_where_the_companion_matrix_leaves_the_unit_circle(opti
 
 @given(optimizer=testing.optimizers(*COMPANIONS), z=st.floats(1e-2, 5), seed=testing.seeds())
 def test_training_is_powers_of_the_companion_matrix(optimizer, z, seed):
-    """theta_1 = theta_0 (1 - 2 z / first limit): the first update starts from no momentum."""
-    theta0 = float(sim.Quadratic([1.0]).init(seed=seed)[0])
-    run = sim.simulate(
-        sim.Quadratic([1.0]), optimizer=optimizer, schedule=sim.Warmup(eta_trgt=z), steps=50,
-        seed=seed,
-    )  # fmt: skip
-    matrix = COMPANIONS[optimizer.name](optimizer, z)
-    theta1 = theta0 * (1 - 2 * z / float(optimizer.first_threshold(1.0)))
-    state = np.array([theta1, theta0])[: len(matrix)]
-    assert run.loss[0] == pytest.approx(0.5 * theta0**2, rel=1e-9)
+    """theta_1 is of modulus theta_0 at the first limit: that update starts from no momentum."""
+    theta0 = float(sim.Quadratic([z]).init(seed=seed)[0])
+    run = sim.simulate(sim.Quadratic([z]), optimizer=optimizer, steps=50, seed=seed)
+    matrix, kappa = COMPANIONS[optimizer.name](optimizer, z), optimizer.weight_decay
+    share = (2 - kappa) / float(optimizer.first_threshold(1.0))
+    state = np.array([theta0 * (1 - kappa - share * z), theta0])[: len(matrix)]
+    assert run.loss[0] == pytest.approx(0.5 * z * theta0**2, rel=1e-9)
     # Where roots cancel, what is left is as exact as what has cancelled.
     largest = np.maximum.accumulate(run.loss)
     for loss, before in zip(run.loss[1:], largest[1:], strict=True):
-        assert loss == pytest.approx(0.5 * state[0] ** 2, rel=1e-9, abs=1e-13 * before + 1e-300)
+        assert loss == pytest.approx(0.5 * z * state[0] ** 2, rel=1e-9, abs=1e-13 * before + 1e-300)
         state = matrix @ state
+
+
+@given(optimizer=testing.optimizers(*COMPANIONS), below=st.sampled_from([0.02, -0.02]))
+def test_decay_holds_a_negative_curvature_down_to_the_least(optimizer, below):
+    """0 without decay: p(1) changes its sign there, at any learning rate."""
+    curvature = optimizer.least_curvature - below
+    radius = np.abs(np.linalg.eigvals(COMPANIONS[optimizer.name](optimizer, curvature))).max()
+    assert (radius > 1) == (below > 0)
 
 
 @fewer(0.5)
@@ -252,6 +262,9 @@ def test_thresholds_are_two_over_eta_and_its_kin():
     np.testing.assert_allclose(sim.RMSProp().threshold(eta), [20, 4])
     np.testing.assert_allclose(sim.Adam().threshold(eta), [380, 76])
     np.testing.assert_allclose(sim.AdamW(weight_decay=0.5).threshold(1.0), 19 * 1.5)
+    np.testing.assert_allclose(sim.GD(weight_decay=0.5).threshold(eta), [19.5, 3.5])
+    np.testing.assert_allclose(sim.Momentum(0.9, weight_decay=0.5).threshold(1.0), 1.9 * 1.5)
+    np.testing.assert_allclose(sim.Nesterov(0.9, weight_decay=0.5).threshold(1.0), 1.9 * 1.5 / 2.8)
     np.testing.assert_allclose(sim.Adam().first_threshold(eta), [200, 40])
 
 
@@ -282,7 +295,11 @@ def test_momentum_raises_a_quadratic_s_loss_far_below_its_threshold(beta, share,
         (partial(sim.Adam, beta1=-0.5), "beta1"),
         (partial(sim.GIAdam, beta2="0.9"), "beta2"),
         (partial(sim.RAdam, eps=-1e-8), "eps"),
-        (partial(sim.AdamW, weight_decay=float("inf")), "weight_decay"),
+        *(
+            (partial(make, weight_decay=decay), "weight_decay")
+            for make in (sim.GD, sim.Momentum, sim.Nesterov, sim.AdamW)
+            for decay in (float("inf"), -0.1)
+        ),
     ],
 )
 def test_options_that_cannot_be_are_refused_by_name(make, option):

@@ -212,6 +212,7 @@ def test_with_momentum_or_minibatches_a_rising_loss_is_no_edge():
     ratio, loss = np.r_[1.01, 0.96 + 0.1 * ALTERNATING[1:]], decay * (1 + ALTERNATING)
     assert _outcome(loss, ratio, loss_tells=False) == "stable"
     assert sim.GD().limit.memoryless
+    assert not sim.GD(weight_decay=0.1).limit.memoryless
     assert not sim.Momentum(0.9).limit.memoryless
     assert not sim.Nesterov(0.9).limit.memoryless
 

@@ -40,6 +40,29 @@ def test_one_update_of_warmup_is_none(trgt, steps):
     assert (sim.Warmup(0.0, trgt, 1).values(steps) == trgt).all()
 
 
+@given(init=rates, trgt=positive, t_wrm=st.integers(1, 60), exponent=exponents,
+       decay=st.sampled_from(["linear", "cosine"]), steps=st.integers(1, 100),
+       t_decay=st.none() | st.integers(1, 120), end=st.none() | st.floats(0, 2))  # fmt: skip
+def test_a_decay_multiplies_the_last_rates(init, trgt, t_wrm, exponent, decay, steps, t_decay, end):
+    """Warmup-stable-decay: up to the last t_decay updates eta is that of the warmup alone."""
+    eta_end = None if end is None else end * trgt
+    schedule = sim.Warmup(init, trgt, t_wrm, exponent, decay, t_decay, eta_end)
+    plain = sim.Warmup(init, trgt, t_wrm, exponent).values(steps)
+    eta = schedule.values(steps)
+    length = t_decay or max(steps - t_wrm, 0)
+    fraction = end if end is not None else {"linear": 0.0, "cosine": 0.1}[decay]
+    for t in range(1, steps + 1):
+        part = min(max((t - (steps - length)) / length, 0), 1) if length else 0
+        if decay == "cosine":
+            part = (1 - np.cos(np.pi * part)) / 2
+        expected = plain[t - 1] * (1 - (1 - fraction) * part)
+        assert eta[t - 1] == pytest.approx(expected, rel=1e-9, abs=1e-9 * trgt)
+        if part == 0:
+            assert eta[t - 1] == plain[t - 1]
+    if length and steps >= t_wrm:
+        assert eta[-1] == pytest.approx(fraction * trgt, rel=1e-9)
+
+
 @given(trgt=positive, t_wrm=st.integers(1, 50), after=st.integers(1, 100))
 def test_cosine_falls_from_the_end_of_warmup_to_a_tenth_at_the_last_update(trgt, t_wrm, after):
     steps = t_wrm + after
@@ -75,7 +98,11 @@ def test_on_a_quadratic_warmup_never_moves_the_largest_eta(trgt, t_wrm, curvatur
         ({"t_wrm": 0}, "t_wrm"),
         ({"t_wrm": 1.5}, "t_wrm"),
         ({"exponent": 0}, "exponent"),
-        ({"decay": "linear"}, "decay"),
+        ({"decay": "linaer"}, "decay"),
+        ({"t_decay": 8}, "t_decay"),
+        ({"eta_end": 0.0}, "eta_end"),
+        ({"decay": "linear", "t_decay": 0}, "t_decay"),
+        ({"decay": "cosine", "eta_end": -1.0}, "eta_end"),
     ],
 )
 def test_schedules_that_cannot_be_are_refused_by_name(arguments, option):

@@ -63,8 +63,10 @@ def test_a_nudge_at_a_minimum_dies_below_the_threshold_and_grows_above_it(name, 
         if optimizer.adaptive
         else np.ones(size)
     )
-    # Decoupled decay rests where the gradient of L + kappa P theta^2 / 2 vanishes.
-    kappa = getattr(optimizer, "weight_decay", 0.0)
+    # Decoupled decay rests where the gradient of L + kappa P theta^2 / 2 vanishes, with the kappa
+    # that is left of it where momentum adds up.
+    decay = getattr(optimizer, "weight_decay", 0.0)
+    kappa = decay if optimizer.adaptive else -optimizer.least_curvature
     found = _minimum(seed, loss, kappa * p)
     assume(found is not None)
     model, examples, minimum = found

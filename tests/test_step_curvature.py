@@ -89,6 +89,25 @@ def test_gradient_descent_rises_exactly_above_2_over_eta(curvatures, seed, eta):
     assert np.isnan(run.sharpness).all()
 
 
+@given(curvature=st.floats(0.1, 10), kappa=st.floats(0.01, 2), share=st.floats(0.1, 1.9))
+def test_on_one_curvature_the_step_under_weight_decay_meets_the_optimizer_s_limit(
+    curvature, kappa, share
+):
+    """u = (lambda + kappa) theta, so that 2 / eta is met where lambda is 2 / eta - kappa."""
+    optimizer = sim.GD(weight_decay=kappa)
+    eta = share * optimizer.eta_critical(curvature)
+    run = sim.simulate(
+        sim.Quadratic([curvature] * 3), optimizer=optimizer, steps=2,
+        schedule=sim.Warmup(eta, eta), measure=("sharpness", "directional", "critical"),
+    )  # fmt: skip
+    np.testing.assert_allclose(run.directional_sharpness, curvature + kappa, rtol=1e-12)
+    np.testing.assert_allclose(run.critical_sharpness, curvature + kappa, rtol=0.04)
+    if abs(share - 1) > 1e-6:
+        assert (run.rises == (share > 1)).all()
+        assert ((run.directional_sharpness > run.step_threshold) == (share > 1)).all()
+        assert ((run.sharpness > run.threshold) == (share > 1)).all()
+
+
 @pytest.mark.parametrize(
     ("optimizer", "expected"),
     [
@@ -121,8 +140,8 @@ def first_update(problem, optimizer, rates=None):
 
 
 def first_directional(problem, optimizer):
-    slope, bend = first_update(problem, optimizer).slope_and_bend()
-    return bend / slope if slope else math.nan
+    probe = first_update(problem, optimizer)
+    return probe.bend() / probe.slope() if probe.slope() else math.nan
 
 
 @given(problem=sim.testing.problems("mlp", "quadratic"), beta=st.floats(0.0, 0.99),
@@ -167,8 +186,7 @@ def test_the_first_directional_sharpness_is_below_the_preconditioned_one(problem
 def test_the_guess_of_the_probe_is_2_over_the_directional_sharpness(problem, optimizer, own_rates):
     rates = np.linspace(0.5, 2.0, problem.theta.size) if own_rates else None
     probe = first_update(problem, optimizer, rates)
-    slope, bend = probe.slope_and_bend()
-    assert slope == probe.slope()
+    slope, bend = probe.slope(), probe.bend()
     guess = probe.quadratic_guess()
     assert math.isnan(guess) == (not (slope > 0 and bend > 0))
     if guess == guess:

@@ -222,8 +222,10 @@ def test_a_study_of_classes_refuses_data_without(run):
 
 # Studies with a claim about the median that one seed alone may miss.
 OF_MEDIANS = (
-    "adam-spikes", "adam-without-warmup", "batch-sharpness", "edge-of-stability",
-    "natural-evolution", "warmup-enables-larger-eta",
+    "adam-diagrams", "adam-spikes", "adam-trajectories", "adam-without-warmup", "batch-sharpness",
+    "edge-of-stability", "greedy-or-edge", "minibatch-limits", "momentum-and-decay",
+    "natural-evolution", "robust-tuning", "saving-maps", "warmup-enables-larger-eta",
+    "warmup-stable-decay",
 )  # fmt: skip
 
 
@@ -234,3 +236,22 @@ def test_each_study_holds_quickly(name, seeds):
     study, lab = load_study(name), Lab(count=count, quick=True)
     failed = [c for c in study.claims(study.found(lab)) if not c.holds]
     assert not failed, [c.as_dict() for c in failed]
+
+
+PAGE = Path(sim.__file__).parents[1] / "docs" / "toy_and_paper.md"
+
+
+def test_numbers_beside_the_paper_are_those_of_the_studies():
+    """Each minimum, median and maximum stands on its study's page."""
+    page = (PAGE.parents[1] / "studies" / "README.md").read_text()
+    rows = [line for line in PAGE.read_text().splitlines() if re.search(r"\| [a-z-]+ \|$", line)]
+    found = 0
+    for row in rows:
+        study = row.split("|")[-2].strip()
+        section = (
+            page.split(f'<a id="{study}"></a>')[-1].split("<a id=")[0] if study != "study" else page
+        )
+        for numbers in re.findall(r"\[[-+.e\d ]+\]", row):
+            assert f"| {numbers} |" in section, row
+            found += 1
+    assert found > 25

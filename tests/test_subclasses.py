@@ -196,6 +196,8 @@ def test_shortcuts_are_taken_by_what_is_shipped(monkeypatch):
         monkeypatch.setattr(module, name, partial(noting, shipped=getattr(module, name)))
     _story(sim.UV(8), sim.GD(), sim.Warmup())
     found, lines = _swept(sim.UV(8), sim.GD())
+    _story(sim.UV(8), sim.GD(weight_decay=0.1), sim.Warmup())
+    _swept(sim.UV(8), sim.GD(weight_decay=0.1))
     assert len(taken) == 2
     assert "theory_eta_ceiling" in found
     assert np.isfinite(lines.eta_max)
@@ -331,8 +333,13 @@ FLAT = sim.Quadratic([0.0, 0.0])
 
 
 @pytest.mark.parametrize(
-    "optimizer", [Decaying(), sim.AdamW(weight_decay=0.5)], ids=lambda rule: rule.name
-)
+    "optimizer",
+    [
+        Decaying(), sim.AdamW(weight_decay=0.5), sim.GD(weight_decay=0.5),
+        sim.Momentum(weight_decay=0.5), sim.Nesterov(weight_decay=0.5),
+    ],
+    ids=lambda rule: rule.name,
+)  # fmt: skip
 def test_a_decay_goes_on_without_a_gradient(optimizer):
     run = sim.simulate(FLAT, optimizer=optimizer, schedule=sim.Warmup(eta_trgt=0.1), steps=20)
     np.testing.assert_allclose(run.theta, 0.95**20 * FLAT.init(), rtol=1e-12)
@@ -365,7 +372,8 @@ def test_a_schedule_and_a_watch_are_asked_at_each_update_of_what_rests():
     assert seen == list(range(9))
 
 
-def test_a_decay_alone_can_raise_the_loss():
+@pytest.mark.parametrize("optimizer", [sim.AdamW, sim.GD], ids=lambda rule: rule.name)
+def test_a_decay_alone_can_raise_the_loss(optimizer):
     """From a maximum at 1, (u^2 - 1)^2 / 4 of u = theta - 1: decay moves to u = -kappa eta."""
     model = sim.Custom(
         "hill", loss=lambda t: float(((t - 1) ** 2 - 1) ** 2 @ np.full(1, 0.25)),
@@ -373,7 +381,7 @@ def test_a_decay_alone_can_raise_the_loss():
         hvp=lambda t, v: (3 * (t - 1) ** 2 - 1) * v,
     )  # fmt: skip
     found = sim.critical_learning_rate(
-        model, optimizer=sim.AdamW(weight_decay=0.5), steps=0, tolerance=0.01
+        model, optimizer=optimizer(weight_decay=0.5), steps=0, tolerance=0.01
     )
     assert found.eta_c == pytest.approx(math.sqrt(2) / 0.5, rel=0.02)
     assert sim.critical_learning_rate(model, steps=0).eta_c == math.inf

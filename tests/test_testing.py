@@ -12,6 +12,7 @@ import simulator as sim
 from simulator import testing
 from simulator.models import MODELS
 from simulator.optimizers import OPTIMIZERS
+from simulator.schedules import DECAYS
 
 QUICK = settings(max_examples=2000, database=None, derandomize=True)
 
@@ -68,7 +69,7 @@ def test_optimizers_are_drawn_with_their_options(name):
         assert find(testing.optimizers(name), lambda opt: opt != OPTIMIZERS[name](), settings=QUICK)
 
 
-@pytest.mark.parametrize("decay", ["none", "cosine"])
+@pytest.mark.parametrize("decay", DECAYS)
 @pytest.mark.parametrize("rises", [True, False])
 def test_schedules_of_every_shape_are_drawn(decay, rises):
     found = find(

@@ -34,12 +34,14 @@ def _pair(width, s, var_w=1.0):
 @given(
     width=widths, s=scales, seed=seeds, d=st.integers(1, 4), m=st.integers(1, 5),
     k=st.integers(1, 3), beta=st.sampled_from([None, 0.5, 0.9]), scale=st.floats(0.1, 0.9),
+    kappa=st.sampled_from([0.0, 0.05]),
 )  # fmt: skip
-def test_gram_space_trains_as_parameter_space_does(width, s, seed, d, m, k, beta, scale):
+def test_gram_space_trains_as_parameter_space_does(width, s, seed, d, m, k, beta, scale, kappa):
     """200 steps from the same seed: both are the same function, weight for weight."""
     data = _data(seed, d, m, k)
     gram, parameters = _pair(width, s)
-    optimizer = sim.GD() if beta is None else sim.Momentum(beta)
+    decay = {"weight_decay": kappa}
+    optimizer = sim.GD(**decay) if beta is None else sim.Momentum(beta, **decay)
     eta = scale * sim.eta_critical(gram, data, sim.GD(), seed)
     assume(np.isfinite(eta))
     runs = [

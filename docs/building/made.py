@@ -54,7 +54,7 @@ def laws():
     for topic in TOPICS:
         lines += [
             "",
-            f"## {topic.capitalize()}",
+            "## " + topic.replace("_", " ").capitalize(),
             "",
             "| law | statement | tolerance |",
             "|---|---|---|",

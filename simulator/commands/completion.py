@@ -11,7 +11,7 @@ __all__ = ["one_of_these"]
 
 
 def one_of_these(names: Iterable[str]) -> Callable[..., list[CompletionItem]]:
-    """These names, and files where FILE.npz, say, is one of them."""
+    """These names, and files where FILE, say, is one of them."""
 
     def offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
         known = list(names)

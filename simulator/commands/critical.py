@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import statistics
-import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,10 +13,14 @@ import click
 from simulator.catapult_search import DELTA, ETA_0, TOLERANCE
 from simulator.checks import InputError, count, one_of, positive
 from simulator.commands import options
+from simulator.commands.advice import advice_options, check_advice, report_advice
 from simulator.commands.options import option
-from simulator.commands.terminal import announce_compilation, emit, progress
+from simulator.commands.seeds import number, of_each
+from simulator.commands.terminal import announce_compilation, emit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simulator.critical import Critical
     from simulator.data import Data
     from simulator.sweeps import Spec
@@ -100,6 +102,7 @@ _REPEATED = ("model", "data", "loss", "optimizer", "execution")
     metavar="untrained|diverged",
     help="What a learning rate above eta_max does; a dead network is untrained and finite.",
 )
+@advice_options
 @option("seeds", "--seeds", type=int, default=5, help="Searches with seeds 0 to N - 1.")
 @option(
     "execution", "--workers", type=int, default_text="every core", help="Threads, one seed on each."
@@ -110,17 +113,23 @@ def critical(**given: Any) -> None:
     """Find eta_c, where one update raises the loss, and eta_max, the largest that trains.
 
     With --eta-trgt and --t-wrm: what a warmup that starts at eta_c saves, and how to run it.
+
+    --safe and --shortest-warmup advise instead, the one by a bound and the other by a measurement.
+    No formula predicts the length of a warmup.
     """
     _check(given)
+    advice = check_advice(given)
     spec, data = _spec(given), options.data_of()
     from simulator.sweeps import check
 
     check(spec, data, workers=given["workers"])
+    if advice:
+        report_advice(advice, given, spec, data)
+        return
 
     announce_compilation()
     began = time.monotonic()
-    with progress(len(spec.seeds), "seeds") as on_progress:
-        found = _search(given, spec, data, on_progress)
+    found = _search(given, spec, data)
     seconds = time.monotonic() - began
     plans = _plans(given, spec, found)
     if given["as_json"]:
@@ -145,7 +154,7 @@ def _check(given: dict[str, Any]) -> None:
     if given["eta_most"] != math.inf:
         positive("eta_most", given["eta_most"])
     for name, other in (("eta_trgt", "t_wrm"), ("t_wrm", "eta_trgt")):
-        if given[name] is not None and given[other] is None:
+        if not given["shortest_warmup"] and given[name] is not None and given[other] is None:
             typed = other.replace("_", "-")
             raise InputError(name, given[name], f"needs --{typed} too; give both, or neither")
 
@@ -167,39 +176,25 @@ def _spec(given: dict[str, Any]) -> Spec:
     )
 
 
-def _search(
-    given: dict[str, Any], spec: Spec, data: Data | None, on_progress: Callable[[int], None]
-) -> list[Critical]:
-    from concurrent.futures import ThreadPoolExecutor
-
+def _search(given: dict[str, Any], spec: Spec, data: Data | None) -> list[Critical]:
     from simulator.critical import critical_learning_rate
-    from simulator.sweeps import cores
 
-    stop = threading.Event()
     same = (
         "method", "eta_0", "delta", "tolerance", "eta_most", "steps", "failure", "batch_size",
         "layer_rates", "dtype",
     )  # fmt: skip
 
-    def search(seed: int) -> Critical:
-        result = critical_learning_rate(
+    def search(seed: int, stop: Callable[[], bool]) -> Critical:
+        return critical_learning_rate(
             spec.model,
             data,
             optimizer=spec.optimizer,
             seed=seed,
-            stop=stop.is_set,
+            stop=stop,
             **{name: given[name] for name in same},
         )
-        on_progress(1)
-        return result
 
-    with ThreadPoolExecutor(given["workers"] or cores()) as pool:
-        try:
-            return list(pool.map(search, spec.seeds))
-        except BaseException:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
+    return of_each(spec.seeds, search, given["workers"])
 
 
 # --- what it would save ---------------------------------------------------------------------------
@@ -276,14 +271,15 @@ def _report(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
     click.echo(_ROW.format("seed", *_COLUMNS))
     rows = [_values(one) for one in found]
     for seed, row in zip(spec.seeds, rows, strict=True):
-        click.echo(_ROW.format(seed, *map(_number, row)))
+        click.echo(_ROW.format(seed, *map(number, row)))
     if len(rows) > 1:
         click.echo()
         marks = zip(*(_quantiles(list(column)) for column in zip(*rows, strict=True)), strict=True)
         for name, row in zip(_MARKS, marks, strict=True):
-            click.echo(_ROW.format(name, *map(_number, row)))
-    limit = spec.optimizer.limit.over_eta
-    click.echo(f"\nThe unit is the threshold at initialisation, {limit:.4g} / sharpness.")
+            click.echo(_ROW.format(name, *map(number, row)))
+    over, decay = spec.optimizer.limit
+    top = f"(sharpness + {decay:.4g})" if decay else "sharpness"
+    click.echo(f"\nThe unit is the threshold at initialisation, {over:.4g} / {top}.")
     if spec.preconditions:
         click.echo("That is the pre-conditioned sharpness of the first update.")
     click.echo("From eta_c on one update raises the loss; passes are what finding eta_c took.")
@@ -305,7 +301,7 @@ def _advice(found: list[Critical]) -> str:
     # Whatever eta_trgt is, the reason against eta_c is the same.
     reason = others[0].recommendation(1.0).reason if others else ""
     if not others:
-        middle = _number(statistics.median(good))
+        middle = number(statistics.median(good))
         which = f"a seed's eta_c: {middle} in the median" if len(good) > 1 else f"eta_c = {middle}"
         return f"Set eta_init to {which}."
     share = f"in {len(others)} of {len(found)} seeds " if good else ""
@@ -323,10 +319,10 @@ def _report_plans(
     click.echo(_PLAN.format("seed", "eta_init", "eta_trgt", "t_reach", "saved", "t_save"))
     names = ("eta_init", "eta_trgt", "t_reach", "saved", "t_save")
     for seed, plan in enumerate(plans):
-        click.echo(_PLAN.format(seed, *(_number(plan[name]) for name in names)))
+        click.echo(_PLAN.format(seed, *(number(plan[name]) for name in names)))
     middle = {name: statistics.median(plan[name] for plan in plans) for name in names}
     if len(plans) > 1:
-        click.echo(_PLAN.format("median", *map(_number, middle.values())))
+        click.echo(_PLAN.format("median", *map(number, middle.values())))
     click.echo("\nUpdates all; t_save is what is saved less half an update for each forward pass.")
     click.echo(f"{_verdict(t_wrm, middle, found)}\n")
     click.echo(f"To run it with seed 0, at the same slope:\n  {plans[0]['command']}")
@@ -341,17 +337,11 @@ def _verdict(t_wrm: int, middle: dict[str, float], found: list[Critical]) -> str
         harm = f" Started at eta_c itself it may harm{seeds}: see above."
     if middle["t_save"] <= 0:
         return (
-            f"It saves nothing: the {_number(middle['saved'])} updates saved of {t_wrm} are not "
+            f"It saves nothing: the {number(middle['saved'])} updates saved of {t_wrm} are not "
             f"worth the search.{harm}"
         )
     share = middle["t_save"] / t_wrm
-    return f"It saves {_number(middle['t_save'])} updates of {t_wrm}, {share:.0%}.{harm}"
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return "none" if math.isinf(value) else f"{value:.4g}"
+    return f"It saves {number(middle['t_save'])} updates of {t_wrm}, {share:.0%}.{harm}"
 
 
 def _document(

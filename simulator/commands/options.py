@@ -7,6 +7,7 @@ to the library are shown here as text and applied there; a test holds the two to
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,7 @@ from simulator.checks import InputError, one_of
 from simulator.commands.completion import one_of_these
 from simulator.commands.defaults import eta_trgt_text, t_wrm_text
 from simulator.commands.grids import BatchSize, Grid, Several
-from simulator.commands.terminal import set_quiet, without_color
+from simulator.commands.terminal import note, set_quiet, without_color
 from simulator.files import open_file
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class GroupedOption(click.Option):
         assert self.name is not None
         self.argument = argument or self.name
         _ARGUMENTS[self.name] = self.argument
+        if old:
+            _ARGUMENTS[old.lstrip("-").replace("-", "_")] = self.argument
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         record = super().get_help_record(ctx)
@@ -122,13 +125,18 @@ model_options = _together(
     option("model", "--s", type=float, default_text="0", varies=True, help="Parameterization exponent: 0 NTP … 1 muP; uv."),
     option("model", "--var-w", type=float, default_text="2; uv 1", varies=True, help="Gain of the hidden weights' variance."),
     option("model", "--bias/--no-bias", default=None, default_text="no-bias", help="Biases; mlp."),
+    option("model", "--norm", metavar="none|activation|preactivation|readout|inner|after", default_text="none", varies=True, help="Layer normalisation of what all weight layers but the first read, of pre-activations, of what the readout reads, of what the layers between read, or of residual sums (Post-LN); mlp."),
+    option("model", "--residual/--no-residual", default=None, default_text="no-residual", help="Hidden layers are added to those before them; mlp."),
+    option("model", "--affine/--no-affine", default=None, default_text="no-affine", help="A gain and a shift for each normalised unit; mlp."),
+    option("model", "--norm-eps", type=float, default_text="1e-05", varies=True, help="Added to the variance in a norm; mlp."),
     option("model", "--representation", metavar="gram|parameters", default_text="gram", varies=True, help="Train the weights, or their Gram matrices; uv."),
     option("model", "--curvatures", type=Grid(), metavar="GRID", default_text="1", help="Eigenvalues; quadratic."),
     option("loss", "--loss", metavar="mse|xent", default_text="mse", varies=True, help="0.5 * mean squared error over samples and outputs, or mean cross-entropy; mlp."),
 )  # fmt: skip
 
 data_options = _together(
-    option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="Dataset; the quadratic needs none."),
+    option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE", help="Dataset, or a .npz or .csv file; the quadratic needs none."),
+    option("data", "--label", metavar="COLUMN", default_text="label, y, target or class", help="Column of a .csv file that is learned."),
     option("data", "--samples", type=int, default_text="512; all of a file", help="Training samples."),
     option("data", "--data-seed", type=int, default=0, help="Chooses the split, or the generated data."),
 )  # fmt: skip
@@ -141,7 +149,7 @@ optimizer_options = _together(
     option("optimizer", "--beta1", type=float, default_text="0.9", varies=True, help="Decay rate of the first moment; Adam variants."),
     option("optimizer", "--beta2", type=float, default_text="0.999", varies=True, help="Decay rate of the second moment; RMSProp and the Adam variants."),
     option("optimizer", "--eps", type=float, default_text="1e-08", varies=True, help="Added to the square root; RMSProp and the Adam variants."),
-    option("optimizer", "--weight-decay", type=float, default_text="0.01", varies=True, help="Decoupled, times eta; adamw."),
+    option("optimizer", "--weight-decay", type=float, default_text="0; adamw 0.01", varies=True, help="theta' = (1 - eta times this) theta - eta u: decoupled; gd, momentum, nesterov, adamw."),
     option("optimizer", "--layer-rates/--no-layer-rates", default=False, help="muP's learning-rate factor for each layer under an adaptive optimizer; mlp, mup."),
     option("optimizer", "--batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="full", varies=True, help="Samples an update sees."),
 )  # fmt: skip
@@ -153,15 +161,19 @@ def schedule_options(command: str, *, grid: bool) -> Callable[[Any], Any]:
     whole: Any = Grid(whole=True) if grid else int
     shape = {"metavar": "GRID"} if grid else {}
     return _together(
-        option("schedule", "--schedule", default="warmup", metavar="warmup|modified|persistent-catapult|threshold", varies=True, help="What the learning rate follows: a ramp, one that begins at eta_init with the slope of one from 0, searches for the next catapult, or the measured threshold."),
+        option("schedule", "--schedule", default="warmup", metavar="warmup|modified|persistent-catapult|threshold|cdat|loss-gap", varies=True, help="What the learning rate follows: a ramp, one that begins at eta_init with the slope of one from 0, searches for the next catapult, the measured threshold, the slope over the curvature along each update, or the loss."),
         option("schedule", "--eta-init", type=real, default="0", help="Learning rate before the first update.", **shape),
         option("schedule", "--eta-trgt", type=real, default_text=eta_trgt_text(command), help="Learning rate at the end of warmup.", **shape),
         option("schedule", "--t-wrm", type=whole, default_text=t_wrm_text(command), help="Updates of warmup; 1 is none.", **shape),
         option("schedule", "--delta", type=float, default_text="0.1", varies=True, help="Rise of the loss in one update, as a fraction, at which a search stops; persistent-catapult."),
-        option("schedule", "--factor", type=float, default_text="1", varies=True, help="eta_t as a multiple of the instability threshold (1 = at the edge); threshold."),
+        option("schedule", "--factor", type=float, default_text="1", varies=True, help="eta_t (loss-gap: the first) as a multiple of the instability threshold (1 = at the edge); threshold, loss-gap."),
+        option("schedule", "--sigma", type=float, default_text="2", varies=True, help="eta_t as a multiple of slope / curvature along the update: 1 is greedy, 2 at the edge; cdat."),
+        option("schedule", "--memory", type=float, default_text="0", varies=True, help="Decay rate of the averages over updates, for batches; cdat, loss-gap."),
         option("schedule", "--steps", type=int, default=512, help="Updates in all."),
-        option("schedule", "--warmup-exponent", type=float, default_text="1", varies=True, argument="exponent", help="Shape of the ramp; 1 is linear."),
-        option("schedule", "--decay", metavar="none|cosine", default_text="none", varies=True, help="After warmup; cosine ends at eta_trgt / 10."),
+        option("schedule", "--exponent", type=float, default_text="1; loss-gap 0.667", varies=True, help="Shape of the ramp, 1 is linear; loss-gap: power of the loss ratio.", old="--warmup-exponent"),
+        option("schedule", "--decay", metavar="none|cosine|linear|wsd", default_text="none", varies=True, help="Decay of eta over the last t_decay updates; wsd: warmup-stable-decay, linear."),
+        option("schedule", "--t-decay", type=int, default_text="all after t_wrm; wsd a quarter of --steps", varies=True, help="Updates of decay."),
+        option("schedule", "--eta-end", type=float, default_text="0; cosine eta_trgt / 10", varies=True, help="Learning rate of the last update, with a decay."),
         option("schedule", "--eta-unit", metavar="absolute|critical", default_text="critical; adaptive optimizers absolute", help="critical: every eta in multiples of the threshold at initialisation (gd: 2 / sharpness; adam: of the pre-conditioned one)."),
     )  # fmt: skip
 
@@ -392,13 +404,19 @@ def data_of() -> Data | None:
     """The data that the current command's options describe; None for a model without."""
     params = click.get_current_context().params
     if params["model"] == "quadratic":
-        for name in ("data", "samples"):
+        for name in ("data", "label", "samples"):
             if was_given(name):
                 raise InputError(name, params[name], "the model quadratic needs none; leave it out")
         return None
     from simulator.data import load_data
 
-    data = load_data(params["data"], params["samples"], params["data_seed"])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        data = load_data(
+            params["data"], params["samples"], params["data_seed"], label=params["label"]
+        )
+    for warning in said:
+        note(f"--data {params['data']}: {warning.message}.")
     if params.get("dtype") == "float32" and data.largest > 3.4e38:
         raise InputError("dtype", "float32", f"{params['data']} has larger numbers; give float64")
     return data

@@ -93,15 +93,27 @@ def _typed(value: Any) -> str:
 
 
 def _shared(kind: str, every: Sequence[Any], store: Path) -> dict[str, Any]:
-    """The options of all of them, the grid's apart; one line gives each a single value."""
+    """The options of all of them, the grid's apart; one line gives each a single value.
+
+    None for an option in which they differ, each having its default: that is not typed.
+    """
+    from dataclasses import fields
+
     from simulator.schedules import GRID
 
     found: dict[str, Any] = {}
-    for name, value in (option for chosen in every for option in chosen.options().items()):
-        if name not in GRID and found.setdefault(name, value) != value:
+    holders = [(field, chosen) for chosen in every for field in fields(chosen)]
+    for name in dict.fromkeys(field.name for field, _ in holders if field.name not in GRID):
+        values = [getattr(chosen, name) for field, chosen in holders if field.name == name]
+        usual = [field.default for field, _ in holders if field.name == name]
+        if values == usual and any(value != values[0] for value in values):
+            found[name] = None
+        elif any(value != values[0] for value in values):
             raise InputError(
                 "store", store, f"has {kind}s whose {name} differs; use simulator.sweep"
             )
+        else:
+            found[name] = values[0]
     return found
 
 
@@ -112,7 +124,7 @@ def _data(data: Mapping[str, Any]) -> list[str]:
     if name == "none":
         return []
     words = ["--data", str(name if name in LOADERS else data.get("path", "FILE.npz"))]
-    for option in ("samples", "data_seed"):
+    for option in ("label", "samples", "data_seed"):
         if option in data:
             words += _option(option, data[option])
     return words

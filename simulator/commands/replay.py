@@ -103,7 +103,7 @@ def data_again(
     if type(data_seed) is not int or type(samples) not in (int, type(None)):
         raise InputError(option, store, "does not say which samples it was made from")
     if given is not None:
-        data = load_data(given, samples, data_seed)
+        data = load_data(given, samples, data_seed, label=description.get("label"))
     elif isinstance(name, str) and name in LOADERS:
         data = load_data(name, samples, data_seed)
     else:

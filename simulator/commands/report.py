@@ -30,7 +30,7 @@ __all__ = ["report"]
 
 @click.command(cls=options.GroupedCommand)
 @click.argument("store", type=click.Path(path_type=Path), metavar="STORE.zarr")
-@option("data", "--data", metavar="digits|mnist1d|teacher|FILE.npz", default_text="as the store says", help="What it was trained on, where that was a file.")  # fmt: skip
+@option("data", "--data", metavar="digits|mnist1d|teacher|FILE", default_text="as the store says", help="What it was trained on, where that was a file.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.html", default_text="beside the store", help="Where the page goes.")  # fmt: skip
 @option("output", "--color", default="loss_final", metavar="NAME", help="Variable to colour by: loss_final, test_accuracy_final, sharpness_final ...")  # fmt: skip
 @option("output", "--where", metavar="DIMENSION=VALUE,…", default_text="all", help="Show these values of other dimensions only.")  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.checks import InputError, at_least, one_of, printable
+from simulator.checks import InputError, at_least, count, one_of, printable
 from simulator.commands import options
 from simulator.commands.grids import BatchSize
 from simulator.commands.live import drawing, leave_picture, obstacle
@@ -21,20 +21,28 @@ from simulator.commands.results import curves_of, results_of
 from simulator.commands.run_forked import CHANGES, run_forked
 from simulator.commands.run_several import run_several
 from simulator.commands.specs import spec_of
-from simulator.commands.terminal import announce_compilation, emit, marked, note, shares, typed
+from simulator.commands.terminal import (
+    announce_compilation,
+    emit,
+    marked,
+    note,
+    progress,
+    shares,
+    typed,
+)
 from simulator.measures import CURVES
 
 if TYPE_CHECKING:
     from simulator.runs import Run
     from simulator.sweeps import Spec
-    from simulator.training import Snapshot
+    from simulator.training import Snapshot, Spectra
 
 __all__ = ["one_run", "run"]
 
 # What may be given together with --replay; everything else comes from the store.
 _WITH_REPLAY = {
     "replay", "cell", "figure", "as_json", "curves", "live", "data", "sharpness_every",
-    "curvature_axis",
+    "curvature_axis", "spectrum", "spectrum_every",
 }  # fmt: skip
 
 
@@ -46,6 +54,8 @@ _WITH_REPLAY = {
 @options.schedule_options("run", grid=True)
 @options.curvature_options(every=1, tol=1e-5)
 @option("curvature", "--top-k", type=int, default=1, help="Eigenvalues to follow.")
+@option("curvature", "--spectrum", is_flag=True, help="The spectrum of the Hessian along the run, on all samples: its density over the steps, conditioning, and their errors.")  # fmt: skip
+@option("curvature", "--spectrum-every", type=int, default_text="steps / 32", help="Updates between two spectra.")  # fmt: skip
 @option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
 @options.dtype_option(varies=True)
 @option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Do a run of this store again, bit for bit.")  # fmt: skip
@@ -97,6 +107,11 @@ def run(**given: Any) -> None:
             run_several(spec, data, figure, given)
             return
 
+    every = given["spectrum_every"]
+    if every is not None:
+        if not given["spectrum"]:
+            raise InputError("spectrum_every", every, "belongs to --spectrum; give that too")
+        count("spectrum_every", every, 1)
     where = Destination(given["output"], overwrite=given["overwrite"])
     where.check(spec, data)
     rehearse(spec, data)
@@ -112,7 +127,11 @@ def run(**given: Any) -> None:
         began = time.perf_counter()
         save_run(where, spec, data, result, known, typed())
         seconds["store"] = time.perf_counter() - began
-    figures.save(figures.trajectory(result, style=style), figure)
+    found_spectra = _spectra_of(result, every) if given["spectrum"] else None
+    if found_spectra is None:
+        figures.save(figures.trajectory(result, style=style), figure)
+    else:
+        figures.save(figures.with_spectra(found_spectra, style=style), figure)
 
     found = results_of(spec, data, result, known)
     found["hessian_vector_products"] = result.products
@@ -123,13 +142,46 @@ def run(**given: Any) -> None:
         document |= {"result": found, "seconds": seconds, "figure": str(figure)}
         if given["curves"]:
             document["curves"] = curves_of(spec, data, result)
+        if found_spectra is not None:
+            document["spectrum"] = found_spectra.arrays(nodes=given["curves"])
         emit(document)
     else:
         _report(spec, cell, result, found)
+        if found_spectra is not None:
+            _report_spectra(found_spectra)
         click.echo(f"Time           {shares(seconds)}")
         click.echo(f"Figure         {printable(figure)}")
     if not found.get("identical", True):
         raise click.exceptions.Exit(1)
+
+
+def _spectra_of(result: Run, every: int | None) -> Spectra:
+    """The spectra along a run that is over, with a bar."""
+    from simulator.training import spectra, spectra_steps
+
+    with progress(len(spectra_steps(result, every)), "spectra") as on_progress:
+        return spectra(result, every, on_progress=on_progress)
+
+
+def _report_spectra(found: Spectra) -> None:
+    exact = found.spectra[0].is_exact
+
+    def at(name: str, which: int) -> str:
+        value, error = (found.curve(key)[which] for key in (name, f"{name}_error"))
+        return f"{value:.4g}" + f" +- {error:.1g}" * (not exact)
+
+    described = {"top_to_bulk": "Top over bulk", "effective_rank": "Effective rank"}
+    for name, label in described.items():
+        click.echo(f"{label:14} {at(name, 0)} at first, {at(name, -1)} at last")
+    share, unsure = found.curve("gradient_share"), int((~found.curve("converged")).sum())
+    top_k = found.top.shape[1]
+    click.echo(
+        f"Gradient       {share[0]:.0%} in the top {top_k} eigenvectors at first, "
+        f"{share[-1]:.0%} at last"
+    )
+    how = "dense" if exact else "Lanczos quadrature, standard errors over its probes"
+    doubt = f", {unsure} not converged" if unsure else ""
+    click.echo(f"Spectra        {len(found.step)}{doubt}; {found.products} Hessian products; {how}")
 
 
 def _watched(live: bool) -> AbstractContextManager[Callable[[Snapshot], None] | None]:

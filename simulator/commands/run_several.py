@@ -58,6 +58,8 @@ def refuse_keeping(given: dict[str, Any]) -> None:
         raise InputError("output", printable(given["output"]), remedy)
     if given["live"]:
         raise InputError("live", "with several runs", "shows one run; leave it out")
+    if given["spectrum"]:
+        raise InputError("spectrum", "with several runs", "is of one run; leave it out")
     if was_given("curvature_axis"):
         raise InputError(
             "curvature_axis", given["curvature_axis"],

@@ -55,7 +55,7 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
 @option("seeds", "--seeds", type=int, default=5, help="Seeds of each measurement.")
 @option("seeds", "--quick", is_flag=True, help="Coarser grids: seconds instead of minutes.")
 @option("seeds", "--first-seed", type=int, default=0, help="The first of them.")
-@option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE.npz", help="Another dataset.")  # fmt: skip
+@option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE", help="Another dataset.")  # fmt: skip
 @option("data", "--data-seed", type=int, default=0, help="Other samples of it, or another teacher.")
 @option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
 @option("execution", "--fresh", is_flag=True, help="Measure again what was kept.")

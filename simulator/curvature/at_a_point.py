@@ -11,7 +11,7 @@ from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.curvature.tracker import SharpnessTracker
 from simulator.data import Data
-from simulator.models import Model
+from simulator.models import Model, as_model
 from simulator.models.base import checked_vector
 
 __all__ = ["REFERENCE_TOL", "sharpness"]
@@ -59,6 +59,7 @@ def sharpness(
         For a theta or preconditioner of another shape, a preconditioner that is not positive, and
         one for a model that does not step its weights.
     """
+    model = as_model(model)
     objective = model.bind(data)
     theta = checked_vector("theta", theta, objective)
     if preconditioner is not None:

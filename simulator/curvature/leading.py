@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from simulator.arrays import Array
 from simulator.checks import positive
 from simulator.curvature.ritz_solver import Product, RitzSolver
-from simulator.curvature.tracker import DENSE_LIMIT
+from simulator.curvature.tracker import DENSE_LIMIT, SINGLE_ACCURACY
 from simulator.models import Objective
 from simulator.seeding import generator
 
@@ -22,8 +22,7 @@ class Pairs(NamedTuple):
     Attributes
     ----------
     values : array, shape (pairs,)
-        Largest first. The last one lies below the level that was asked for, unless there are as
-        many pairs as allowed.
+        Largest first: those above the level that was asked for, or the first one.
     vectors : array, shape (pairs, P)
         Orthonormal, in double precision.
     products : int
@@ -39,10 +38,11 @@ class Pairs(NamedTuple):
 
 
 class LeadingPairs:
-    """Follows the eigenpairs above a level, and the next one; call it after each ``gradient``.
+    """Follows the eigenpairs above a level; call it after each ``gradient``.
 
     It shares `RitzSolver` with the tracker of the sharpness. Theta must move slowly: the pairs of
-    the last theta are the start for the next, without a search.
+    the last theta are the start for the next, without a search. Products are in single precision
+    where that has the accuracy, at half the cost.
 
     Parameters
     ----------
@@ -61,13 +61,13 @@ class LeadingPairs:
         self._objective, self._most = objective, min(most, objective.size)
         self._tol = positive("accuracy", tol)
         self._rng = generator(seed, "curvature")
-        self._solvers: dict[int, RitzSolver] = {}
+        self._solvers: dict[tuple[np.dtype[Any], int], RitzSolver] = {}
         self._wanted = 1
 
     def above(
         self, level: float, place: Array, gradient: Array, root: Array | None = None
     ) -> Pairs:
-        """The pairs whose values exceed a level, and at least one more.
+        """The pairs whose values exceed a level, and the first in any case.
 
         Parameters
         ----------
@@ -79,46 +79,53 @@ class LeadingPairs:
         """
         if self._objective.size <= DENSE_LIMIT:
             return self._dense(level, root)
-        product = self._product(root)
         direction = gradient if root is None else gradient * root
         length = float(np.linalg.norm(direction))
         unit = direction / length if 0.0 < length < np.inf else None
-        spent = 0
+        twin = self._objective.single() if self._tol >= SINGLE_ACCURACY else None
+        if twin is None:
+            return self._follow(self._objective, level, place, unit, root)
+        first = self._follow(twin, level, place, unit, root)
+        if first.converged:
+            return first
+        second = self._follow(self._objective, level, place, unit, root)
+        return second._replace(products=first.products + second.products)
+
+    def _follow(
+        self,
+        objective: Objective,
+        level: float,
+        place: Array,
+        unit: Array | None,
+        root: Array | None,
+    ) -> Pairs:
+        """The pairs, from products of this objective."""
+        product, spent, dtype = _product(objective, root), 0, objective.dtype
         while True:
-            solver = self._solver()
+            solver = self._solver(dtype)
             estimate = solver.solve(product, place, unit)
             spent += estimate.products
             values, vectors = solver.pairs
-            found = int((values[: self._wanted] > level).sum())
-            if found < self._wanted or self._wanted >= self._most or not len(values):
+            found = int((values > level).sum())
+            if found <= self._wanted or self._wanted >= self._most or not len(values):
                 break
             self._wanted, before = self._wanted + 1, solver
-            self._solver().adopt(before)
-        shown = min(self._wanted, len(values))
-        pairs = Pairs(values[:shown].copy(), vectors[:shown].copy(), spent, estimate.converged)
-        if found + 1 < self._wanted:
-            self._wanted = found + 1
-            self._solver().adopt(solver)
-        return pairs
+            self._solver(dtype).adopt(before)
+        shown = min(max(self._wanted, found), len(values), self._most)
+        kept = values[:shown].copy(), vectors[:shown].astype(float)
+        if max(found, 1) < self._wanted:
+            self._wanted = max(found, 1)
+            self._solver(dtype).adopt(solver)
+        return Pairs(*kept, spent, estimate.converged)
 
-    def _solver(self) -> RitzSolver:
+    def _solver(self, dtype: np.dtype[Any]) -> RitzSolver:
         """That for as many pairs as are wanted now."""
-        if self._wanted not in self._solvers:
-            made = RitzSolver(
-                self._objective.size, self._wanted, self._tol, self._objective.dtype, self._rng
+        key = (dtype, self._wanted)
+        if key not in self._solvers:
+            self._solvers[key] = RitzSolver(
+                self._objective.size, self._wanted, self._tol, dtype, self._rng
             )
-            self._solvers[self._wanted] = made
-        return self._solvers[self._wanted]
-
-    def _product(self, root: Array | None) -> Product:
-        if root is None:
-            return self._objective.hvp
-
-        def product(v: Array, out: Array) -> None:
-            self._objective.hvp(v * root, out)
-            out *= root
-
-        return product
+        return self._solvers[key]
 
     def _dense(self, level: float, root: Array | None) -> Pairs:
         hessian = self._objective.hessian()
@@ -130,3 +137,15 @@ class LeadingPairs:
         values, vectors = ascending[::-1], columns.T[::-1]
         shown = min(int((values > level).sum()) + 1, self._most)
         return Pairs(values[:shown].copy(), vectors[:shown].copy(), len(hessian), True)
+
+
+def _product(objective: Objective, root: Array | None) -> Product:
+    if root is None:
+        return objective.hvp
+    scale = root.astype(objective.dtype)
+
+    def product(v: Array, out: Array) -> None:
+        objective.hvp(v * scale, out)
+        out *= scale
+
+    return product

@@ -19,28 +19,28 @@ from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.catapult_search import Bracket, near_search
 from simulator.data import Data
-from simulator.models import Model, Objective
+from simulator.models import Model, Objective, as_model
 from simulator.models.base import checked_vector
 
 __all__ = [
-    "CriticalSearch", "Line", "critical_bracket", "directional_sharpness", "quotient",
+    "CriticalSearch", "Line", "bend", "critical_bracket", "directional_sharpness", "quotient",
     "sharpness_at", "slope_and_bend",
 ]  # fmt: skip
 
 
-def slope_and_bend(objective: Objective, gradient: Array, update: Array) -> tuple[float, float]:
-    """u.g and u.Hu where the objective stands: one Hessian-vector product.
+def bend(objective: Objective, update: Array) -> float:
+    """u.Hu of an update u (P,) where the objective stands: one Hessian-vector product.
 
-    Parameters
-    ----------
-    objective : Objective
-        Its last ``gradient`` set theta.
-    gradient, update : arrays, shape (P,)
-        g and u.
+    Its last ``gradient`` set theta.
     """
     product = np.empty_like(update)
     objective.hvp(update, product)
-    return float(gradient @ update), float(update @ product)
+    return float(update @ product)
+
+
+def slope_and_bend(objective: Objective, gradient: Array, update: Array) -> tuple[float, float]:
+    """u.g and u.Hu of a gradient g (P,) and an update u (P,): one Hessian-vector product."""
+    return float(gradient @ update), bend(objective, update)
 
 
 def quotient(slope: float, bend: float) -> float:
@@ -72,27 +72,20 @@ class Line(Protocol):
     def length_squared(self) -> float:
         """u.u."""
 
-    def slope_and_bend(self) -> tuple[float, float]:
-        """u.g and u.Hu: one Hessian product."""
+    def bend(self) -> float:
+        """u.Hu: one Hessian product."""
 
     def loss_after(self, eta: float) -> float:
         """The loss after the update at eta: one forward pass. Infinite where it is not finite."""
 
 
 class CriticalSearch:
-    """The critical sharpness of one update after the other: each search begins near the last one.
-
-    Attributes
-    ----------
-    products : int
-        Hessian products spent on where to begin.
-    """
+    """The critical sharpness of update after update: each search begins near the last one."""
 
     # See `simulator.training.checkpoints`.
-    MEMORY = ("products", "_factors")
+    MEMORY = ("_factors",)
 
     def __init__(self) -> None:
-        self.products = 0
         # eta_c over what was expected, at the last search: by whether u.Hu was known.
         self._factors = np.full(2, np.nan)
 
@@ -110,8 +103,7 @@ class CriticalSearch:
         factor = self._factors[int(measured)]
         guess = expected * (1.0 if measured and math.isnan(factor) else factor)
         if math.isnan(guess):
-            bend = line.slope_and_bend()[1]
-            self.products += 1
+            bend = line.bend()
             guess = 2.0 * slope / bend if bend > 0 else math.nan
         if not 0 < guess < math.inf:
             guess = eta if eta > 0 else 1.0
@@ -154,7 +146,7 @@ def directional_sharpness(
     Kalra et al. 2026, arXiv:2601.16979. The value is at most the sharpness for gradient descent
     only: it scales with u.
     """
-    objective = model.bind(data)
+    objective = as_model(model).bind(data)
     theta = checked_vector("theta", theta, objective)
     gradient = np.empty_like(theta)
     with one_blas_thread():

@@ -23,7 +23,7 @@ __all__ = ["SharpnessTracker"]
 # Up to this many parameters the dense Hessian is cheaper than following it.
 DENSE_LIMIT = 48
 # Down to this accuracy products in single precision will do, at half the cost.
-_SINGLE_ACCURACY = 1e-6
+SINGLE_ACCURACY = 1e-6
 # Hessians beyond this, or below its inverse, have parts that overflow or vanish in it.
 _SINGLE_RANGE = 1e18
 # One that did not is not asked again for so many measurements.
@@ -89,9 +89,10 @@ class SharpnessTracker:
         with np.errstate(all="ignore"):
             small = self._objective.size <= DENSE_LIMIT
             estimate = self._dense() if small else self._follow(place, gradient)
-        outside = self._objective.eigenvalues_outside(self._top_k)
-        if not outside.size:
+        outside, copies = self._objective.eigenvalues_outside()
+        if not copies:
             return estimate
+        outside = np.repeat(outside, min(copies, self._top_k))
         # NaN, which pads a short spectrum, sorts last and so comes first to be replaced.
         values = -np.sort(-np.append(estimate.values, outside))[: self._top_k]
         return replace(estimate, values=values)
@@ -167,7 +168,7 @@ class SharpnessTracker:
     def _single_will_do(self) -> bool:
         # Eigenvalues below the first may be smaller than its rounding in single precision.
         return (
-            self._tol >= _SINGLE_ACCURACY
+            self._tol >= SINGLE_ACCURACY
             and self._wanted == 1
             and self._measured > self._distrusted_until
             and self._objective.dtype != np.float32

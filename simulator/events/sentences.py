@@ -42,6 +42,7 @@ def sentences(curves: Trajectory, events: Events, natural: str | None = None) ->
         *(_edge(curves, events, number) for number in range(min(len(events.edges), 3))),
         of_the_step(curves),
         end_of(curves, events),
+        _decay(curves),
         _doubt(curves),
     ]
     return [_in_units(sentence, curves.unit) for sentence in text if sentence]
@@ -58,6 +59,17 @@ def cause(event: Catapult | Edge) -> str:
     """The driver in words; a falling sharpness is hit from behind."""
     fell = event.sharpness_change < 1 - regimes.TREND
     return _REAR_END if event.driver == "warmup" and fell else _CAUSES[event.driver]
+
+
+def _decay(curves: Trajectory) -> str:
+    """What a multiple of the threshold is under weight decay."""
+    over, decay = curves.limit
+    if not decay or not np.isfinite(curves.ratio).any():
+        return ""
+    return (
+        f"Under weight decay, multiples of the threshold are those of {over:.3g} / eta, and of the "
+        f"{curves.sharpness_name} plus {decay:.3g}."
+    )
 
 
 def _doubt(curves: Trajectory) -> str:

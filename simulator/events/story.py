@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.checks import InputError
 from simulator.events.detect import Events, find_events
 from simulator.events.from_log import curves_of
 from simulator.events.of_a_loop import is_known_by_its_steps, verdict
@@ -134,6 +135,8 @@ def explain(
         log = read_log(run, columns)
         limit = StabilityLimit(2.0) if optimizer is None else optimizer.limit
         run, source = curves_of(log, limit), log.account
+    if not isinstance(run, Trajectory):
+        raise InputError("run", run, "is no run; give a Run, or the path of a log")
     with np.errstate(all="ignore"):  # a log may hold any number
         events = find_events(run)
         texts, rows = tuple(sentences(run, events, natural)), _table(run, events)

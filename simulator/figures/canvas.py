@@ -60,7 +60,7 @@ def check_format(path: Path) -> None:
     check_target("figure", path)
 
 
-def save(axes: Axes | Sequence[Axes], path: Path) -> None:
+def save(axes: Axes | Sequence[Axes], path: str | Path) -> None:
     """Write the figure of these axes, and close it.
 
     Parameters
@@ -69,7 +69,14 @@ def save(axes: Axes | Sequence[Axes], path: Path) -> None:
         Of one figure.
     path : path
         Its ending, .png, .svg or .pdf, says the format.
+
+    Raises
+    ------
+    InputError
+        For another ending, or a folder that is missing.
     """
+    path = Path(path)
+    check_format(path)
     first = axes if hasattr(axes, "figure") else axes[0]
     figure: Figure = first.figure  # type: ignore[assignment]
     # No date: the same results make the same file.

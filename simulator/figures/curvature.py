@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["STYLES", "draw_curvature"]
 
 STYLES = ("ratio", "absolute")
+_ETA = r"$\eta_t$"
 # A linear axis shows a factor of this; beyond, the axis is logarithmic.
 _LINEAR = 10.0
 # A divergence is shown up to this multiple of the threshold; a collapse down to this share of it.
@@ -125,7 +126,7 @@ def _draw(of: Trajectory, curve: _Curve, values: Array, ratio: bool, ax: Axes) -
     step, marker = of.step[measured], curve.marker
     if not marker and np.diff(np.flatnonzero(measured)).max(initial=1) > 1:
         marker = "."
-    name = f"{curve.name} ({_text(curve.limit)})" if ratio else curve.name
+    name = f"{curve.name} ({curve.limit.formula(_ETA)})" if ratio else curve.name
     style: dict[str, Any] = {
         "color": curve.color, "marker": marker, "ms": 3.0, "mew": 0.7, "label": name,
         "ls": curve.line, "lw": 1.4,
@@ -135,12 +136,6 @@ def _draw(of: Trajectory, curve: _Curve, values: Array, ratio: bool, ax: Axes) -
         return
     error = curve.limit.ratio(curve.error, of.eta) if ratio else curve.error
     ax.errorbar(step, values[measured], yerr=error[measured], elinewidth=1, capsize=2, **style)
-
-
-def _text(limit: StabilityLimit) -> str:
-    """The limit as a formula."""
-    less = f" - {limit.decay:.3g}" if limit.decay else ""
-    return rf"{limit.over_eta:.3g} / $\eta_t${less}"
 
 
 def _limit(ax: Axes, lines: list[Array], reference: float, *, include: bool) -> float:
@@ -179,7 +174,7 @@ def _draw_thresholds(curves: Trajectory, shown: list[_Curve], top: float, ax: Ax
             alone = limit == STEP_LIMIT or len(limits) == 1
             ax.plot(
                 curves.step, np.where(threshold <= top, threshold, np.nan), color=THRESHOLD, lw=1.2,
-                ls="--" if alone else ":", label=f"threshold {_text(limit)}",
+                ls="--" if alone else ":", label=f"threshold {limit.formula(_ETA)}",
             )  # fmt: skip
 
 

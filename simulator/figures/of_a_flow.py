@@ -70,7 +70,7 @@ def flow(flow: Flow, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     sharpness.plot(step, run.effective_sharpness, label="run", **_RUN)
     sharpness.plot(step, flow.sharpness, color=SHARPNESS, lw=_HEAVY, label="central flow")
     threshold = np.where(flow.threshold <= top, flow.threshold, np.nan)
-    label = rf"threshold {flow.limit.over_eta:.3g} / $\eta_t$"
+    label = "threshold " + flow.limit.formula(r"$\eta_t$")
     sharpness.plot(step, threshold, color=THRESHOLD, lw=1.0, ls="--", zorder=3, label=label)
     if extent is not None:
         sharpness.set(yscale="log" if run.adaptive else "linear", ylim=extent)

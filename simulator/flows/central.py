@@ -25,7 +25,7 @@ from simulator.flows.update import Integrator
 from simulator.models import Model
 from simulator.models.base import checked_vector
 from simulator.optimizers import GD, Optimizer, RMSProp
-from simulator.schedules import Schedule, Warmup
+from simulator.schedules import Schedule, Warmup, as_schedule
 from simulator.shipped import is_shipped
 from simulator.timing import Stopwatch
 from simulator.training import Interrupted, train
@@ -98,9 +98,11 @@ def central_flow(
     beside : bool
         Whether to do the run too, and measure how far from it the flow is.
     substeps : int
-        Steps of the flow in an update. More than one follow the flow better, and most runs worse.
+        Steps of the flow in an update. More than one follow the flow better, and most runs worse;
+        from 4 on the flow of some networks leaves the threshold, which ``doubts`` reports.
     difference : float
-        Step of the differences of gradients that give third derivatives.
+        Step of the differences of gradients that give third derivatives. For ReLU it is at least
+        the size of the oscillation: the kinks within it are a part of its push.
     accuracy : float
         Relative error aimed at in the eigenvalues.
     max_rank : int
@@ -158,21 +160,26 @@ class _Options(NamedTuple):
 
 def described(optimizer: Optimizer) -> Optimizer:
     """The optimizer as the flow has it; raises `InputError` for one whose flow is not known."""
-    if is_shipped(optimizer) and not getattr(optimizer, "weight_decay", 0.0):
+    if is_shipped(optimizer):
+        if decay := getattr(optimizer, "weight_decay", 0.0):
+            raise InputError(
+                "weight_decay", decay, "its central flow is not known here; leave it out"
+            )
         if type(optimizer) is GD:
             return optimizer
         if type(optimizer) is RMSProp:
             return FromFirstGradient(optimizer.beta2, optimizer.eps)
     raise InputError(
         "optimizer", optimizer.name,
-        "its central flow is not known here; give gd or rmsprop, without weight decay",
+        "its central flow is not known here; give gd or rmsprop",
     )  # fmt: skip
 
 
 def _planned(schedule: Schedule | ArrayLike, steps: int) -> Schedule:
     """A schedule whose rates do not depend on the run."""
     count("steps", steps, 1)
-    if isinstance(schedule, Schedule):
+    if np.ndim(schedule) == 0:  # type: ignore[arg-type]
+        schedule = as_schedule(schedule)
         if schedule.chooser() is not None or schedule.needs_sharpness:
             raise InputError(
                 "schedule", schedule.name, "its rates depend on the run; give the run's eta instead"
@@ -252,7 +259,10 @@ def _follow(
                 assert iterates is not None
                 theta, metric = iterates.mean, iterates.metric
             pairs = LeadingPairs(objective, options.max_rank + 1, options.accuracy, seed)
-            centre = Integrator(objective, theta, metric.copy(), pairs, options.difference)
+            centre = Integrator(
+                objective, theta, metric.copy(), pairs, options.difference,
+                kinks=model.options().get("activation") == "relu",
+            )  # fmt: skip
             stable = StableFlow(objective, theta, metric.copy(), seed) if beside else None
         if stable is not None:
             assert iterates is not None

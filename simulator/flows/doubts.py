@@ -44,7 +44,10 @@ def _of_the_run(flow: Flow) -> Iterator[str]:
     if lost.any():
         yield f"The flow is not finite from step {flow.start + int(np.argmax(lost))} on"
     if flow.experiment.model.options().get("activation") == "relu":
-        yield "ReLU has kinks, where the third derivatives miss a part of what limits the sharpness"
+        yield (
+            "ReLU has kinks: their push is averaged over the oscillation, and the sharpness of the "
+            "run may rest some per cent off the threshold"
+        )
     if (missed := int((~flow.converged).sum())) > 0:
         yield f"The eigenvectors did not converge in {missed} updates"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simulator.arrays import Array
 from simulator.limits import StabilityLimit
 from simulator.runs import Run
+from simulator.value import Value
 
 if TYPE_CHECKING:
     from simulator.experiment import Experiment
@@ -24,7 +25,7 @@ FIRST = 10
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Flow:
+class Flow(Value):
     """The central flow of a run: its curves, with a value before each update, and its doubts.
 
     Curves are NaN, or 0 where they count, before the update at which the flow starts.
@@ -110,8 +111,17 @@ class Flow:
     max_rank: int
     gradients: int
     products: int
-    seconds: dict[str, float]
+    seconds: dict[str, float] = field(compare=False)
     doubts: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        done = self.experiment
+        what = ", ".join(thing.brief for thing in (done.model, done.optimizer, done.schedule))
+        loss = self.loss[np.isfinite(self.loss)]
+        return (
+            f"<Flow: {what}, seed {self.seed}; {len(self.loss)} steps, loss {loss[0]:.4g} to "
+            f"{loss[-1]:.4g}, rank up to {self.rank.max()}, {len(self.doubts)} doubts>"
+        )
 
     @property
     def sharpness(self) -> Array:

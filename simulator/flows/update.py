@@ -81,6 +81,10 @@ class Integrator:
         Of this objective.
     difference : float
         Step of the third derivatives.
+    kinks : bool
+        Whether the gradient has kinks. The push of an oscillation is its mean over the oscillation,
+        so the step is then at least its size in the last update: shorter ones miss the kinks, or
+        count one that they meet for too much.
     """
 
     def __init__(
@@ -90,10 +94,12 @@ class Integrator:
         metric: Metric,
         pairs: LeadingPairs,
         difference: float,
+        *,
+        kinks: bool = False,
     ) -> None:
         self.theta, self.gradients, self.products = theta.copy(), 0, 0
         self._objective, self._metric, self._pairs = objective, metric, pairs
-        self._difference = difference
+        self._difference, self._kinks, self._size = difference, kinks, 0.0
 
     def advance(
         self, eta: float, eta_next: float, substeps: int = 1, *, examine: bool = False
@@ -138,7 +144,8 @@ class Integrator:
             return Update(loss, square, sharpness, converged=found.converged)
         values = factor * found.values[:k]
         frame = found.vectors[:k] * (np.sqrt(factor) if root is None else root)
-        third = third_derivatives(self._gradient, theta, g, frame, self._difference)
+        difference = max(self._difference, self._size) if self._kinks else self._difference
+        third = third_derivatives(self._gradient, theta, g, frame, difference)
         products = _products(frame)
 
         implicit = dt * values / (1.0 + dt * values)
@@ -159,11 +166,13 @@ class Integrator:
         moved = along + 0.5 * step(x @ third)
         self.theta = theta - moved * self._metric.absorb(products, x, dt)
         weights = np.linalg.eigvalsh(solution.x)
+        variance = float(x @ products.sum(axis=1))
+        self._size = float(np.sqrt(max(variance, 0.0)))
         return Update(
             loss, square, sharpness,
             added_loss=float(np.trace(solution.x)),
             added_square=4.0 * float(x @ squares.sum(axis=1)),
-            variance=float(x @ products.sum(axis=1)),
+            variance=variance,
             rank=int((weights > 1e-9 * max(weights[-1], 1e-300)).sum()),
             critical=k,
             alpha=-float(third[0] @ (rate * g)) / eta**2,

@@ -11,7 +11,7 @@ __all__ = ["LAWS", "TOPICS", "Finding", "Law"]
 # In the order of the table; each file registers its laws.
 TOPICS = (
     "quadratics", "noise", "uv", "edge", "catapult", "linear", "widths", "warmup", "stabilization",
-    "central", "adaptive",
+    "central", "adaptive", "chains", "scale_invariance",
 )  # fmt: skip
 
 for _topic in TOPICS:

@@ -116,21 +116,27 @@ def threshold_of_adam(rng: np.random.Generator) -> Iterator[Reading]:
 
 
 @law(1e-6)
-def threshold_of_adamw(rng: np.random.Generator) -> Iterator[Reading]:
-    """Decoupled decay kappa, P held: eta_c = 2 (1 + b1) / ((1 - b1) lambda + (1 + b1) kappa).
+def threshold_under_weight_decay(rng: np.random.Generator) -> Iterator[Reading]:
+    """Decoupled decay kappa: eta_c = 2 (1 + beta) / ((1 - dampening) lambda + (1 + beta) kappa).
 
-    lambda is the top of P^-1 H. By bisection on whether 3-dimensional iterates grow, in the limit
-    of a long memory of squares.
+    Gradient descent, momentum, and AdamW with P held and lambda the top of P^-1 H; Nesterov's
+    method with 1 + 2 beta for 1 - dampening. By bisection on whether 3-dimensional iterates grow.
     """
-    for _ in range(5):
-        beta1, p = rng.uniform(0.0, 0.95), rng.uniform(0.3, 3.0, 3)
-        hessian = _hessian(rng, p)
-        top = quadratics.preconditioned_sharpness(hessian, p)
-        # Of the size of its rival: far beyond it all eigenvalues would lie at their limits at once.
-        decay = rng.uniform(0.0, 0.5) * (1.0 - beta1) / (1.0 + beta1) * top
-        expected = float(quadratics.eta_critical(top, decay, beta1, beta1))
-        optimizer = AdamW(beta1=beta1, weight_decay=decay)
-        yield equal(expected, measured_threshold(optimizer, hessian, p))
+    for _ in range(2):
+        beta, tau = rng.uniform(0.0, 0.95), rng.uniform(0.0, 0.9)
+        for make, gain in (
+            (GD, None),
+            (partial(Momentum, beta, tau), 1.0 - tau),
+            (partial(Nesterov, beta), 1.0 + 2.0 * beta),
+            (partial(AdamW, beta1=beta), 1.0 - beta),
+        ):
+            p = rng.uniform(0.3, 3.0, 3) if make().adaptive else np.ones(3)
+            hessian, b = _hessian(rng, p), 0.0 if gain is None else beta
+            top = (gain or 1.0) * quadratics.preconditioned_sharpness(hessian, p)
+            # Of the size of its rival: far beyond it all eigenvalues would be at their limits.
+            decay = rng.uniform(0.0, 0.5) * top / (1.0 + b)
+            measured = measured_threshold(make(weight_decay=decay), hessian, p)
+            yield equal(quadratics.eta_critical(top, decay, b), measured)
 
 
 @law(1e-6)

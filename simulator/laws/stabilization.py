@@ -88,6 +88,26 @@ def outward_spiral(rng: np.random.Generator) -> Iterator[Reading]:
     yield equal(np.log(stabilization.outward_spiral(alpha, eta)), measured)
 
 
+@law(0.0)
+def damped_cycle(rng: np.random.Generator) -> Iterator[Reading]:
+    """With damping a small cycle decays iff 2 eta alpha < damping < 2 / eta + eta alpha.
+
+    Derived here. The toy with damping w^2 / 2 from 1 % off its fixed point, on both sides of both
+    bounds: whether the last 400 of 4000 updates are nearer.
+    """
+    g, h = rng.uniform(0.5, 2.0, (2, 32))
+    alpha, beta, eta = g * h, g**2, rng.uniform(0.05, 0.4, 32) / np.sqrt(g * h)
+    sides = np.tile([0.75, 1.25, 0.98, 1.02], 8)
+    upper = 2.0 / eta + eta * alpha
+    damping = sides * np.where(np.abs(sides - 1.0) > 0.1, 2.0 * eta * alpha, upper)
+    rest = stabilization.amplitude(alpha, beta)
+    with np.errstate(over="ignore", invalid="ignore"):
+        x, y = descend(1.01 * rest, 0.0, g, h, np.tile(eta, (4000, 1)), damping)
+        away = np.hypot((np.abs(x) - rest) * np.sqrt(beta), y)
+    decayed = away[-400:].max(axis=0) < away[0]
+    yield match(stabilization.damped_cycle_decays(eta, alpha, damping), decayed)
+
+
 @law(1e-10)
 def mean_square_displacement(rng: np.random.Generator) -> Iterator[Reading]:
     """The mean of x^2 over T updates is 2 (alpha - (y_T - y_0)/(eta T))/beta: 2 alpha/beta at last.

@@ -15,22 +15,32 @@ subclass: see ``custom.py`` and ``docs/own_model.md``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.arrays import Array
-from simulator.checks import InputError
+from simulator.checks import InputError, one_of
 from simulator.data import Data
 from simulator.models.batched import BatchedModel
 from simulator.named import Named
 from simulator.shipped import refuse_overrides
 
-__all__ = ["DTYPES", "Model", "Objective", "checked_vector", "required"]
+__all__ = ["DTYPES", "Model", "Objective", "checked_vector", "precision", "required"]
 
 # What a model computes in.
 DTYPES = ("float64", "float32")
+
+
+def precision(given: Any) -> str:
+    """One of ``DTYPES``, from its name or a type of NumPy."""
+    if given is not None and not isinstance(given, str):
+        with suppress(TypeError):
+            given = np.dtype(given).name
+    return one_of("dtype", given, DTYPES)
 
 
 class Objective(ABC):
@@ -84,12 +94,27 @@ class Objective(ABC):
         """Outputs (samples, k) on inputs x (samples, d), where the model has such a thing."""
         return None
 
-    def eigenvalues_outside(self, count: int) -> Array:
-        """The largest eigenvalues (count,) of the Hessian that theta's coordinates cannot show.
+    def linearize(self) -> None:
+        """Replace the outputs by their first-order expansion at the theta of the last ``gradient``.
+
+        Until the next ``gradient``, products are those of the Gauss-Newton matrix J^T L'' J, with J
+        the derivative of the outputs and L'' the second derivative of the loss in them.
+
+        Raises `InputError` for a model that does not separate its outputs from its loss.
+        """
+        raise InputError("part", "gauss-newton", "this model has no outputs; give part hessian")
+
+    @property
+    def layers(self) -> tuple[slice, ...]:
+        """Where the weights and biases of each layer are in theta; one layer by default."""
+        return (slice(0, self.size),)
+
+    def eigenvalues_outside(self) -> tuple[Array, int]:
+        """Hessian eigenvalues (n,) outside theta's coordinates, and how often each occurs.
 
         At the theta of the last ``gradient``. Only a model that steps in a subspace has any.
         """
-        return np.empty(0)
+        return np.empty(0), 0
 
     def hessian(self) -> Array:
         """The dense Hessian (P, P) at the theta of the last ``gradient``: P products."""

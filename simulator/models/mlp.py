@@ -9,16 +9,23 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from simulator.arrays import Array
-from simulator.checks import InputError, at_least, one_of, positive
+from simulator.checks import InputError, at_least, nonnegative, one_of, positive
 from simulator.data import Data
 from simulator.models.base import Model, required
 from simulator.models.network import Architecture, NetworkObjective, constant_loss, split
 from simulator.numerics.activations import CODES
-from simulator.numerics.dense import LOSSES
+from simulator.numerics.dense import LOSSES, NONE, NORMED, STREAM
+from simulator.numerics.layer_norm import AFTER, BEFORE
 from simulator.parameterizations import ADAPTIVE_RATES, PARAMETERIZATIONS
 from simulator.seeding import generator
 
-__all__ = ["MLP"]
+__all__ = ["MLP", "NORMS"]
+
+# Where the hidden layers of each norm are normalised: all but the last, and the last.
+NORMS = {
+    "none": (0, 0), "activation": (AFTER, AFTER), "preactivation": (BEFORE, BEFORE),
+    "readout": (0, AFTER), "inner": (AFTER, 0), "after": (AFTER, AFTER),
+}  # fmt: skip
 
 # Standard deviation of a standard normal that is cut at two standard deviations.
 _STD_WHEN_CUT = 0.8796256610342398
@@ -57,6 +64,10 @@ class _LossField:
 class MLP(Model):
     """A fully connected network z_l = m_l (h_{l-1} W_l + b_l), h_l = act(z_l), output z_L.
 
+    With a ``norm``, LN subtracts from each sample's units their mean and divides by
+    sqrt(variance + ``norm_eps``). A plain network is the same function with LN after each
+    activation as with LN before each weight layer but the first (Pre-LN).
+
     Parameters
     ----------
     width : int
@@ -74,11 +85,23 @@ class MLP(Model):
         Whether layers have biases, which start at 0.
     var_w : float
         Gain of the hidden weights' variance.
+    norm : {"none", "activation", "preactivation", "readout", "inner", "after"}
+        ``activation``: every weight layer but the first reads LN(h_{l-1}); ``readout``: only the
+        last does; ``inner``: all but the first and the last. ``preactivation``: h_l = act(LN(z_l)).
+        ``after``, of a residual network: h_l = LN(h_{l-1} + act(z_l)) (Post-LN).
+    residual : bool
+        h_1 = z_1 as it is, then h_l = h_{l-1} + act(z_l). With ``activation`` this is Pre-LN, where
+        z_l reads LN(h_{l-1}) and the sum h_{l-1} itself.
+    affine : bool
+        Whether each LN has a gain and a shift for every unit, which start at 1 and 0; theta ends
+        with them.
+    norm_eps : float
+        Added to the variance. At 0 a sample without a live unit has no LN: its loss is NaN.
 
     Raises
     ------
     InputError
-        For a value outside these.
+        For a value outside these, and for combinations that do not exist.
     """
 
     name: ClassVar[str] = "mlp"
@@ -90,6 +113,10 @@ class MLP(Model):
     loss: _LossField = _LossField()  # type: ignore[assignment]
     bias: bool = False
     var_w: float = 2.0
+    norm: str = "none"
+    residual: bool = False
+    affine: bool = False
+    norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
         checked = {
@@ -102,23 +129,37 @@ class MLP(Model):
             "loss": one_of("loss", self.loss, LOSSES),
             "bias": bool(self.bias),
             "var_w": positive("var_w", self.var_w),
+            "norm": one_of("norm", self.norm, NORMS),
+            "residual": bool(self.residual),
+            "affine": bool(self.affine),
+            "norm_eps": nonnegative("norm_eps", self.norm_eps),
         }
         for field, value in checked.items():
             object.__setattr__(self, field, value)
+        if self.norm == "after" and not self.residual:
+            raise InputError("norm", "after", "is of a residual network; give activation instead")
+        if self.norm == "inner" and self.depth < 3:
+            raise InputError("norm", "inner", "leaves none at depth 2; give a depth of 3 or more")
+        if self.norm != "none" and self.width < 2:
+            raise InputError("norm", self.norm, "leaves 0 of one unit; give a width of 2 or more")
+        if self.residual and self.depth < 3:
+            raise InputError("residual", True, "adds nothing at depth 2; give 3 or more")
 
     def widths(self, data: Data) -> tuple[int, ...]:
         """Units of each layer, input and output included: (d, n, ..., n, k)."""
         return (data.inputs, *(self.width,) * (self.depth - 1), data.outputs)
 
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
-        """Initial theta (P,): weights from a normal cut at 2 standard deviations, biases 0.
+        """Initial theta (P,): weights from a normal cut at 2 standard deviations; gains 1, rest 0.
 
         The variance is exact after the cut, as in the paper's code. Raises `InputError` without
         data.
         """
         widths = self.widths(required(data, self.name))
         draw = generator(seed, "init")
-        theta = np.zeros(self._architecture(data).size)
+        architecture = self._architecture(data)
+        theta = np.zeros(architecture.size)
+        theta[theta.size - architecture.gains :].reshape(-1, 2, self.width)[:, 0] = 1.0
         for layer, (weights, _) in enumerate(split(theta, widths, self.bias)):
             variance, _ = self._layer(widths, layer)
             weights[:] = np.sqrt(variance) * _cut_normal(draw, weights.shape)
@@ -162,8 +203,20 @@ class MLP(Model):
 
     def _architecture(self, data: Data | None) -> Architecture:
         widths = self.widths(required(data, self.name))
-        multipliers = tuple(self._layer(widths, layer)[1] for layer in range(self.depth))
-        return Architecture(widths, multipliers, self.activation, self.loss, self.bias)
+        m = [self._layer(widths, layer)[1] for layer in range(self.depth)]
+        others, last = NORMS[self.norm]
+        places = [*(others,) * (self.depth - 2), last]
+        if self.residual and self.norm in ("preactivation", "after"):
+            places[0] = 0
+        eps = [self.norm_eps] * len(places)
+        for layer, place in enumerate(places):
+            if place == BEFORE:  # LN(m z) with eps is LN(z) with eps / m^2
+                eps[layer], m[layer] = eps[layer] / m[layer] ** 2, 1.0
+        skip = NONE if not self.residual else NORMED if self.norm == "after" else STREAM
+        return Architecture(
+            widths, tuple(m), self.activation, self.loss, self.bias, tuple(places), skip,
+            self.affine, tuple(eps),
+        )  # fmt: skip
 
 
 def _cut_normal(draw: np.random.Generator, shape: tuple[int, ...]) -> Array:

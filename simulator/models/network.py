@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from simulator.data import Data
 from simulator.models.base import Objective
 from simulator.numerics import dense
 from simulator.numerics.activations import CODES, keeps_bend, keeps_slope
+from simulator.numerics.layer_norm import AFTER
 from simulator.numerics.subnormals import flushed
 from simulator.shipped import is_shipped
 
@@ -24,18 +26,31 @@ __all__ = ["Architecture", "NetworkObjective", "constant_loss", "split"]
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the dense kernels need to know of a network, in the notation of `numerics.dense`."""
+    """What the dense kernels need to know of a network, in the notation of `numerics.dense`.
+
+    ``places`` and ``eps`` are empty without norms. Normalised layers are of one width.
+    """
 
     widths: tuple[int, ...]
     multipliers: tuple[float, ...]
     activation: str = "linear"
     loss: str = "mse"
     bias: bool = False
+    places: tuple[int, ...] = ()
+    skip: int = dense.NONE
+    affine: bool = False
+    eps: tuple[float, ...] = ()
 
     @property
     def size(self) -> int:
         """Number of parameters P."""
-        return sum((fan_in + self.bias) * fan_out for fan_in, fan_out in pairwise(self.widths))
+        weights = sum((fan_in + self.bias) * fan_out for fan_in, fan_out in pairwise(self.widths))
+        return weights + self.gains
+
+    @property
+    def gains(self) -> int:
+        """How many of them are gains and shifts."""
+        return self.affine * 2 * self.widths[1] * sum(map(bool, self.places))
 
 
 def split(theta: Array, widths: Sequence[int], bias: bool = False) -> list[tuple[Array, Array]]:
@@ -57,10 +72,19 @@ class NetworkObjective(Objective):
         super().__init__(architecture.size, data.samples, dtype)
         self._code = CODES[architecture.activation]
         self._loss = dense.LOSSES[architecture.loss]
-        self._bias = architecture.bias
         self._widths = np.array(architecture.widths)
-        self._multipliers = np.array(architecture.multipliers, dtype=dtype)
-        self._one = self._multipliers.dtype.type(1)
+        self._eps = np.array(architecture.eps)
+        places = np.array(architecture.places or (0,) * (self._widths.size - 2))
+        self._network: tuple[Any, ...] = (
+            self._widths, np.array(architecture.multipliers, dtype=dtype), architecture.bias,
+            self._code, places, architecture.skip, architecture.affine,
+        )  # fmt: skip
+        self._normalises = bool(places.any())
+        self._reads_apart = architecture.skip != dense.NONE or AFTER in places
+        # What the next layers read is then what the norms leave.
+        self._reads_normed = AFTER in places and not architecture.affine
+        self._skips = architecture.skip != dense.NONE
+        self._one = self.dtype.type(1)
         self._all = (
             np.ascontiguousarray(data.x, dtype=dtype),
             np.ascontiguousarray(data.targets, dtype=dtype),
@@ -76,17 +100,31 @@ class NetworkObjective(Objective):
         """Buffers for so many samples, in the layout that `numerics.dense` describes."""
         widths = [int(width) for width in self._widths]
         hidden, widest = samples * sum(widths[1:-1]), samples * max(widths[1:])
+        apart, normed = self._reads_apart * hidden, self._normalises * hidden
+        scales = self._normalises * samples * (len(widths) - 2)
+        self._tape, self._output, self._work = self._forward_buffers(samples)
+        self._tape += (self._buffer(normed), self._buffer(hidden + samples * widths[-1]))
+        r_tape = (hidden, apart, normed, scales, hidden, widest)
+        self._r_tape = (*map(self._buffer, r_tape), np.empty_like(self._output))
+        weights = max(fan_in * fan_out for fan_in, fan_out in pairwise(widths))
+        self._work += (self._buffer(weights),)
 
-        def buffer(length: int) -> Array:
-            return np.empty(length, dtype=self.dtype)
-
+    def _forward_buffers(self, samples: int) -> tuple[tuple[Array, ...], Array, tuple[Array, ...]]:
+        """Those of a forward pass: tape, output, and what is left to the next pass."""
+        layers, width = self._widths.size - 2, int(self._widths[1])
+        hidden = samples * int(self._widths[1:-1].sum())
         slope, bend = (keeps(self._code) * hidden for keeps in (keeps_slope, keeps_bend))
-        self._tape = (buffer(hidden), buffer(slope), buffer(bend))
-        self._delta = buffer(hidden + samples * widths[-1])
-        self._output = np.empty((samples, widths[-1]), dtype=self.dtype)
-        self._r_tape = (buffer(hidden), buffer(hidden), buffer(widest))
-        self._r_output = np.empty_like(self._output)
-        self._weights = buffer(max(fan_in * fan_out for fan_in, fan_out in pairwise(widths)))
+        apart, normed = self._reads_apart * hidden, self._normalises * hidden
+        tape = (hidden, slope, bend, apart, normed, self._normalises * samples * layers)
+        work = (self._buffer(self._skips * samples * width),)
+        output = np.empty((samples, int(self._widths[-1])), dtype=self.dtype)
+        buffers = list(map(self._buffer, tape))
+        if self._reads_normed:
+            buffers[3] = buffers[4]
+        return tuple(buffers), output, work
+
+    def _buffer(self, length: int) -> Array:
+        return np.empty(length, dtype=self.dtype)
 
     def select(self, rows: NDArray[np.intp] | None) -> None:
         self._rows = rows
@@ -112,7 +150,7 @@ class NetworkObjective(Objective):
 
     def _kept(self) -> tuple[Array, ...]:
         """What a gradient leaves for products."""
-        return (*self._tape, self._delta, self._output)
+        return (*self._tape, self._output)
 
     def loss(self, theta: Array) -> float:
         output = self.outputs(theta, self._x)
@@ -122,35 +160,42 @@ class NetworkObjective(Objective):
 
     def outputs(self, theta: Array, x: Array) -> Array:
         """Network outputs (samples, n_L) on any inputs ``x`` (samples, n_0)."""
-        hidden, slope, bend = np.empty(
-            (3, x.shape[0] * int(self._widths[1:-1].sum())), dtype=self.dtype
-        )
-        output = np.empty((x.shape[0], int(self._widths[-1])), dtype=self.dtype)
+        tape, output, work = self._forward_buffers(x.shape[0])
+        arguments = (theta, x, *self._network, self._eps, *tape, *work, output)
         with self._arithmetic():
-            dense.forward(
-                theta, x, self._widths, self._multipliers, self._bias, self._code, hidden, slope,
-                bend, output,
-            )  # fmt: skip
+            dense.forward(*arguments)
         return output
 
     def gradient(self, theta: Array, out: Array) -> float:
         self._theta = theta
+        arguments = (
+            theta, self._x, self._y, *self._network, self._eps, self._loss, *self._tape,
+            self._output, *self._work, out,
+        )  # fmt: skip
         with self._arithmetic():
-            return float(
-                dense.gradient(
-                    theta, self._x, self._y, self._widths, self._multipliers, self._bias,
-                    self._code, self._loss, *self._tape, self._delta, self._output, self._weights,
-                    out,
-                )
-            )  # fmt: skip
+            return float(dense.gradient(*arguments))
 
     def hvp(self, v: Array, out: Array) -> None:
+        arguments = (
+            self._theta, v, self._x, *self._network, self._loss, *self._tape, self._output,
+            *self._r_tape, *self._work, out,
+        )  # fmt: skip
         with self._arithmetic():
-            dense.hvp(
-                self._theta, v, self._x, self._widths, self._multipliers, self._bias, self._code,
-                self._loss, *self._tape, self._delta, self._output, *self._r_tape, self._r_output,
-                self._weights, out,
-            )  # fmt: skip
+            dense.hvp(*arguments)
+
+    def linearize(self) -> None:
+        # What a product adds to Gauss-Newton's is proportional to the backpropagated residual: it
+        # is in the tapes upper and delta, and in bend where the activation keeps that.
+        _, _, bend, *_, upper, delta = self._tape
+        for tape in (bend, upper, delta):
+            tape.fill(0.0)
+
+    @property
+    def layers(self) -> tuple[slice, ...]:
+        _, _, bias, *_ = self._network
+        sizes = [(n + bias) * k for n, k in pairwise(map(int, self._widths))]
+        ends = np.cumsum([0, *sizes]).tolist()
+        return tuple(slice(*pair) for pair in pairwise(ends))
 
 
 def constant_loss(loss: str, data: Data) -> float:

@@ -154,14 +154,15 @@ class _UVObjective(NetworkObjective):
         super().__init__(architecture, data, dtype)
         self._across = across
 
-    def eigenvalues_outside(self, count: int) -> Array:
+    def eigenvalues_outside(self) -> tuple[Array, int]:
         if not self._across:
-            return np.empty(0)
+            return super().eigenvalues_outside()
         # The output layer's delta already carries the multiplier c.
-        delta = self._delta[-self._output.size :].reshape(self._output.shape)
-        return np.repeat(
-            np.linalg.svd(delta.T @ self._x, compute_uv=False), min(count, self._across)
-        )
+        delta = self._tape[-1][-self._output.size :].reshape(self._output.shape)
+        gradient = delta.T @ self._x
+        sigma = np.linalg.svd(gradient, compute_uv=False)
+        zeros = np.zeros(sum(gradient.shape) - 2 * sigma.size)
+        return np.concatenate([sigma, zeros, -sigma]), self._across
 
 
 def _gaussian_factor(rows: int, columns: int, draw: np.random.Generator) -> Array:

@@ -1,8 +1,11 @@
-"""a * b + c rounded once, in machine code and in Python alike.
+"""a * b + c rounded once, and sums in any order.
 
-Every processor of the last ten years has the instruction, and IEEE 754 defines its result: unlike
-the contraction that ``fastmath`` permits, it gives the same bits everywhere. The numbers are
-float64, or all three are float32.
+Every processor of the last ten years has the first as an instruction, and IEEE 754 defines its
+result: unlike the contraction that ``fastmath`` permits, it gives the same bits everywhere, in
+machine code and in Python. The numbers are float64, or all three are float32.
+
+A loop whose sum is made by `add` is vectorised: it becomes a sum for each lane, and its last bits
+depend on the processor, as those of BLAS do. NaN and infinity pass as in any sum.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import numpy as np
 from numba.core import config, types
 from numba.core.extending import intrinsic
 
-__all__ = ["fma"]
+__all__ = ["add", "fma"]
 
 
 def _exact_fma(a: float, b: float, c: float) -> float:
@@ -61,7 +64,23 @@ def _typed_fma(context: Any, a: Any, b: Any, c: Any) -> Any:
     return number(number, number, number), generate
 
 
+def _python_add(a: Any, b: Any) -> Any:
+    return a + b
+
+
+def _typed_add(context: Any, a: Any, b: Any) -> Any:
+    """An addition that may change places with others, for numba's code generator."""
+    number = types.float32 if a == b == types.float32 else types.float64
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fadd(*arguments, flags=("reassoc",))
+
+    return number(number, number), generate
+
+
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
     fma: Any = _python_fma
+    add: Any = _python_add
 else:
     fma = intrinsic(_typed_fma)
+    add = intrinsic(_typed_add)

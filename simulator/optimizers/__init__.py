@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from simulator.named import instance
 from simulator.optimizers.adaptive import Adam, AdamW, GIAdam, RAdam, RIAdam, RMSProp
 from simulator.optimizers.base import Optimizer, StabilityLimit, has_recurrence
-from simulator.optimizers.linear import GD, Momentum, Nesterov
+from simulator.optimizers.linear import GD, LinearOptimizer, Momentum, Nesterov
 
 __all__ = [
     "GD",
@@ -12,6 +13,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "GIAdam",
+    "LinearOptimizer",
     "Momentum",
     "Nesterov",
     "Optimizer",
@@ -19,6 +21,7 @@ __all__ = [
     "RIAdam",
     "RMSProp",
     "StabilityLimit",
+    "as_optimizer",
     "has_recurrence",
 ]  # fmt: skip
 
@@ -26,3 +29,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     rule.name: rule
     for rule in (GD, Momentum, Nesterov, RMSProp, Adam, AdamW, GIAdam, RIAdam, RAdam)
 }
+
+
+def as_optimizer(given: object) -> Optimizer:
+    """An optimizer, from itself, its class, or the name of one of ours; else `InputError`."""
+    optimizer: Optimizer = instance("optimizer", given, Optimizer, OPTIMIZERS)
+    return optimizer

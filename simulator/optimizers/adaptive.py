@@ -11,7 +11,7 @@ import numpy as np
 from simulator.arrays import Array
 from simulator.checks import fraction, nonnegative
 from simulator.numerics import updates
-from simulator.optimizers.base import Optimizer, StabilityLimit, held_where_zero
+from simulator.optimizers.base import Optimizer, StabilityLimit, add_decay, held_where_zero
 from simulator.seeding import generator
 from simulator.theory.quadratics import heavy_ball_limit
 
@@ -180,7 +180,7 @@ class AdamW(Adam):
 
     def direction(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
         super().direction(theta, gradient, state, t, out)
-        out += theta.dtype.type(self.weight_decay) * theta
+        add_decay(out, theta, self.weight_decay)
 
     @property
     def limit(self) -> StabilityLimit:

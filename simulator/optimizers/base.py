@@ -32,6 +32,7 @@ __all__ = [
     "Optimizer",
     "Recurrence",
     "StabilityLimit",
+    "add_decay",
     "has_recurrence",
     "held_where_zero",
 ]  # fmt: skip
@@ -119,9 +120,16 @@ class Optimizer(Named):
 def has_recurrence(optimizer: Optimizer) -> bool:
     """Whether its `Recurrence` is all that it does: u_t is linear in the gradients up to g_t.
 
-    So it stays where it is once gradient and momentum are 0.
+    So it stays where it is once gradient and momentum are 0. With weight decay it does not.
     """
-    return is_shipped(optimizer) and optimizer.recurrence(1) is not None
+    linear = is_shipped(optimizer) and optimizer.recurrence(1) is not None
+    return linear and not optimizer.limit.decay
+
+
+def add_decay(update: Array, theta: Array, weight_decay: float) -> None:
+    """u <- u + kappa theta: decoupled weight decay, which eta then multiplies too."""
+    if weight_decay:
+        update += theta.dtype.type(weight_decay) * theta
 
 
 def held_where_zero(preconditioner: Array) -> Array:

@@ -3,53 +3,69 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from simulator.arrays import Array
-from simulator.checks import InputError, fraction
+from simulator.checks import InputError, fraction, nonnegative
 from simulator.numerics import updates
-from simulator.optimizers.base import Optimizer, Recurrence, StabilityLimit
+from simulator.optimizers.base import Optimizer, Recurrence, StabilityLimit, add_decay
 
 __all__ = ["GD", "LinearOptimizer", "Momentum", "Nesterov"]
 
 
 @dataclass(frozen=True)
 class LinearOptimizer(Optimizer):
-    """m_t = keep m_{t-1} + take g_t and u_t = a m_t + b g_t, by the numbers of its `recurrence`.
+    """m_t = keep m_{t-1} + take g_t and u_t = a m_t + b g_t + kappa theta_t.
 
-    On an eigenvalue z / eta of a quadratic the characteristic polynomial of (theta, m) is
-    p(r) = (r - 1)(r - keep) + z (a take r + b (r - keep)). Its roots leave the unit circle where
-    p(-1) = 2 (1 + keep) - z (a take + b (1 + keep)) is 0, for keep, a and b of the methods here.
+    The numbers are those of its `recurrence`, and kappa is ``weight_decay``. On an eigenvalue
+    z / eta of a quadratic the characteristic polynomial of (theta, m) is
+    p(r) = (r - 1 + d)(r - keep) + z (a take r + b (r - keep)), d = eta kappa. For keep, a and b of
+    the methods here its roots leave the unit circle where
+    p(-1) = (2 - d)(1 + keep) - z (a take + b (1 + keep)) is 0, or p(1) is.
     """
 
     vectors: ClassVar[int] = 1
+
+    weight_decay: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        nonnegative("weight_decay", self.weight_decay)
 
     @abstractmethod
     def recurrence(self, t: int) -> Recurrence: ...
 
     def direction(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
         keep, take, a, b = map(theta.dtype.type, self.recurrence(t))
+        if self.vectors:
+            updates.accumulate(state[0], gradient, keep, take)
         if not self.vectors:
             np.multiply(gradient, b, out=out)
-            return
-        updates.accumulate(state[0], gradient, keep, take)
-        if b:
+        elif b:
             updates.combine(state[0], gradient, a, b, out)
         else:
             out[:] = state[0]
+        add_decay(out, theta, self.weight_decay)
 
     @property
     def limit(self) -> StabilityLimit:
         keep, take, a, b = self.recurrence(2)
-        return StabilityLimit(2.0 * (1.0 + keep) / (a * take + b * (1.0 + keep)))
+        bound = (1.0 + keep) / (a * take + b * (1.0 + keep))
+        return StabilityLimit(2.0 * bound, self.weight_decay * bound)
 
     @property
     def first_limit(self) -> StabilityLimit:
         _, take, a, b = self.recurrence(1)
-        return StabilityLimit(2.0 / (a * take + b))
+        bound = 1.0 / (a * take + b)
+        return StabilityLimit(2.0 * bound, self.weight_decay * bound)
+
+    @property
+    def least_curvature(self) -> float:
+        """Curvature of a quadratic below which theta grows at every eta: p(1) = 0."""
+        keep, take, a, b = self.recurrence(2)
+        return -self.weight_decay * (1.0 - keep) / (a * take + b * (1.0 - keep))
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,17 @@ class GD(LinearOptimizer):
 
     On an eigenvalue z / eta of a quadratic an update multiplies by 1 - z, so it is stable iff
     0 < z < 2.
+
+    Parameters
+    ----------
+    weight_decay : float
+        kappa, at least 0; decoupled, times eta: theta' = (1 - eta kappa) theta - eta u. Here the
+        same as an L2 penalty kappa |theta|^2 / 2, and stable iff 0 < z + eta kappa < 2.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "gd"
@@ -84,6 +111,9 @@ class Momentum(LinearOptimizer):
         The moving average m_t = beta m_{t-1} + (1 - beta) g_t from m_0 = 0 instead, as in Adam
         before its bias correction; no gradient is spared. The trajectory is that of the plain form
         at eta (1 - beta). Leave ``dampening`` out.
+    weight_decay : float
+        kappa, at least 0; decoupled, times eta: theta' = (1 - eta kappa) theta - eta u. Stable iff
+        (1 - dampening) eta lambda < (1 + beta)(2 - eta kappa), for lambda > 0.
 
     Raises
     ------
@@ -98,6 +128,7 @@ class Momentum(LinearOptimizer):
     ema: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         fraction("momentum", self.beta)
         fraction("dampening", self.dampening)
         if self.ema and self.dampening:
@@ -119,6 +150,14 @@ class Nesterov(LinearOptimizer):
     ----------
     beta : float in [0, 1)
         Momentum.
+    weight_decay : float
+        kappa, at least 0; decoupled, times eta: theta' = (1 - eta kappa) theta - eta u. Stable iff
+        (1 + 2 beta) eta lambda < (1 + beta)(2 - eta kappa), for lambda > 0.
+
+    Raises
+    ------
+    InputError
+        For a value outside these.
     """
 
     name: ClassVar[str] = "nesterov"
@@ -126,6 +165,7 @@ class Nesterov(LinearOptimizer):
     beta: float = 0.9
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         fraction("momentum", self.beta)
 
     def recurrence(self, t: int) -> Recurrence:

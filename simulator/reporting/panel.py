@@ -135,8 +135,7 @@ def draw_panel(spec: Spec) -> Panel:
 
 def threshold_formula(spec: Spec) -> str:
     """The stability threshold of a part as a function of eta."""
-    limit = spec.optimizer.limit
-    return f"{limit.over_eta:.3g} / eta" + (f" - {limit.decay:.3g}" if limit.decay else "")
+    return spec.optimizer.limit.formula()
 
 
 def _line(plot: Any, name: str, source: ColumnDataSource, color: str) -> None:

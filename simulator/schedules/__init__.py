@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
+from simulator.checks import positive
+from simulator.named import instance
 from simulator.schedules.at_threshold import AtThreshold
 from simulator.schedules.base import GRID, Chooser, Probe, Schedule
+from simulator.schedules.cdat import CDAT
+from simulator.schedules.loss_gap import LossGap
 from simulator.schedules.modified import ModifiedWarmup
 from simulator.schedules.persistent_catapult import PersistentCatapult
 from simulator.schedules.scaled import Scaled, ScaledChooser
 from simulator.schedules.warmup import DECAYS, Warmup
 
 __all__ = [
-    "DECAYS", "GRID", "SCHEDULES", "AtThreshold", "Chooser", "ModifiedWarmup", "PersistentCatapult",
-    "Probe", "Scaled", "ScaledChooser", "Schedule", "Warmup",
+    "CDAT", "DECAYS", "GRID", "SCHEDULES", "AtThreshold", "Chooser", "LossGap", "ModifiedWarmup",
+    "PersistentCatapult", "Probe", "Scaled", "ScaledChooser", "Schedule", "Warmup", "as_schedule",
 ]  # fmt: skip
 
 SCHEDULES: dict[str, type[Schedule]] = {
     schedule.name: schedule
-    for schedule in (Warmup, ModifiedWarmup, PersistentCatapult, AtThreshold)
+    for schedule in (Warmup, ModifiedWarmup, PersistentCatapult, AtThreshold, CDAT, LossGap)
 }
+
+
+def as_schedule(given: object) -> Schedule:
+    """A schedule, from itself, its class, the name of one of ours, or a constant learning rate.
+
+    Raises `InputError` for all else.
+    """
+    if isinstance(given, Real):
+        return Warmup(eta_trgt=positive("schedule", given))
+    schedule: Schedule = instance("schedule", given, Schedule, SCHEDULES)
+    return schedule

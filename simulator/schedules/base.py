@@ -51,6 +51,14 @@ class Probe(Protocol):
         """The same loss after this update at ``eta``: one forward pass; inf if not finite."""
         ...
 
+    def slope(self) -> float:
+        """u.g, with u the update (theta moves by -eta u) and g the gradient: downhill above 0."""
+        ...
+
+    def bend(self) -> float:
+        """u.Hu, with H the Hessian of the same loss: one Hessian-vector product."""
+        ...
+
     def eta_critical(self) -> float:
         """The learning rate whose threshold is the sharpness last measured."""
         ...

@@ -8,22 +8,28 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.checks import count, nonnegative, one_of, positive
+from simulator.checks import InputError, count, nonnegative, one_of, positive
 from simulator.schedules.base import Schedule
 
 __all__ = ["DECAYS", "Warmup"]
 
-DECAYS = ("none", "cosine")
+DECAYS = ("none", "cosine", "linear", "wsd")
+
+# Of eta_trgt, what each decay ends at if eta_end does not say.
+_ENDS = {"cosine": 0.1, "linear": 0.0, "wsd": 0.0}
 
 
 @dataclass(frozen=True)
 class Warmup(Schedule):
-    """Polynomial warmup from eta_init to eta_trgt, then constant, or decaying to eta_trgt / 10.
+    """Polynomial warmup from eta_init to eta_trgt, then constant, and a decay if asked for.
 
     eta_t = eta_init + (eta_trgt - eta_init) (t / t_wrm)^exponent for t = 1 ... t_wrm, so the first
     update already takes a step of the ramp and update t_wrm takes eta_trgt; t_wrm = 1 is no
-    warmup (Kalra & Barkeshli 2024, eq. 7 and code). Then eta_trgt, or with ``decay="cosine"``
-    half a cosine from eta_trgt at t_wrm to eta_trgt / 10 at the last update.
+    warmup (Kalra & Barkeshli 2024, eq. 7 and code). Then eta_trgt. Over the last t_decay of T
+    updates, eta_t is multiplied by 1 - (1 - q) s with q = eta_end / eta_trgt: s rises from 0 at
+    update T - t_decay to 1 at update T, linearly or as half a cosine.
+
+    Warmup-stable-decay, ``decay="wsd"``, is the linear one over the last quarter of the updates.
 
     Parameters
     ----------
@@ -33,13 +39,17 @@ class Warmup(Schedule):
         Updates of warmup, at least 1.
     exponent : float
         1 is linear.
-    decay : {"none", "cosine"}
-        What follows.
+    decay : {"none", "cosine", "linear", "wsd"}
+        Shape of s.
+    t_decay : int, optional
+        Updates of decay, the last ones. Default all after t_wrm, with "wsd" a quarter of all.
+    eta_end : float, optional
+        Learning rate of the last update. Default eta_trgt / 10 with "cosine", else 0.
 
     Raises
     ------
     InputError
-        For a value outside these.
+        For a value outside these, and for t_decay or eta_end without a decay.
     """
 
     name: ClassVar[str] = "warmup"
@@ -49,6 +59,8 @@ class Warmup(Schedule):
     t_wrm: int = 1
     exponent: float = 1.0
     decay: str = "none"
+    t_decay: int | None = None
+    eta_end: float | None = None
 
     def __post_init__(self) -> None:
         nonnegative("eta_init", self.eta_init)
@@ -56,21 +68,33 @@ class Warmup(Schedule):
         count("t_wrm", self.t_wrm, 1)
         positive("exponent", self.exponent)
         one_of("decay", self.decay, DECAYS)
+        if self.t_decay is not None:
+            count("t_decay", self.t_decay, 1)
+        if self.eta_end is not None:
+            nonnegative("eta_end", self.eta_end)
+        for name in ("t_decay", "eta_end"):
+            value = getattr(self, name)
+            if self.decay == "none" and value is not None:
+                raise InputError(name, value, "there is no decay; give decay linear, wsd or cosine")
 
     def weights(self, steps: int) -> NDArray[np.float64]:
         """What eta_t takes of eta_init and of eta_trgt, for t = 1 ... steps; shape (2, steps).
 
-        Being linear in the two lets networks of one shape of warmup train side by side. Raises
-        `InputError` for a number of steps that cannot be counted.
+        Being linear in the two lets networks of one shape of warmup train side by side, if eta_end
+        is a fraction of eta_trgt. Raises `InputError` for a number of steps that cannot be counted.
         """
         t = np.arange(1, count("steps", steps, 0) + 1)
         of_trgt = np.minimum(t / self.t_wrm, 1.0) ** self.exponent
         of_init = 1.0 - of_trgt
-        if self.decay == "cosine" and steps > self.t_wrm:
-            after = t >= self.t_wrm
-            progress = (t[after] - self.t_wrm) / (steps - self.t_wrm)
-            of_trgt[after] = 0.1 + 0.9 * 0.5 * (1.0 + np.cos(np.pi * progress))
-        return np.stack([of_init, of_trgt])
+        weights = np.stack([of_init, of_trgt])
+        usual = steps // 4 if self.decay == "wsd" else steps - self.t_wrm
+        length = usual if self.t_decay is None else self.t_decay
+        if self.decay == "none" or length < 1:
+            return weights
+        part = np.clip((t - (steps - length)) / length, 0.0, 1.0)
+        left = 0.5 * (1.0 + np.cos(np.pi * part)) if self.decay == "cosine" else 1.0 - part
+        end = _ENDS[self.decay] if self.eta_end is None else self.eta_end / self.eta_trgt
+        return weights * (end + (1.0 - end) * left)
 
     def values(self, steps: int) -> NDArray[np.float64]:
         of_init, of_trgt = self.weights(steps)

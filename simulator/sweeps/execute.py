@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.checks import InputError, at_least, check_batch_size, one_of
+from simulator.checks import InputError, at_least, check_batch_size
 from simulator.data import Data
 from simulator.measures import chosen_measures
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
-from simulator.schedules import SCHEDULES, Schedule
+from simulator.schedules import Schedule, as_schedule
 from simulator.sweeps.cluster import Cluster
 from simulator.sweeps.cost import cells_in_a_chunk, refuse_large
 from simulator.sweeps.destination import Destination
@@ -46,10 +46,10 @@ _PATIENCE_SECONDS = 1.0
 
 
 def sweep(
-    model: Model,
+    model: Model | type[Model] | str,
     data: Data | None = None,
     *,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | type[Optimizer] | str | None = None,
     eta_trgt: Sequence[float],
     eta_init: Sequence[float] = (0.0,),
     t_wrm: Sequence[int] = (1,),
@@ -98,10 +98,11 @@ def sweep(
     eta_unit : {"absolute", "critical"}
         ``critical``: learning rates are multiples of the optimizer's instability threshold at
         initialisation, per seed (GD: 2 / sharpness).
-    schedule : {"warmup", "modified", "persistent-catapult", "threshold"} or Schedule
-        `Warmup`, `ModifiedWarmup`, `PersistentCatapult`, or `AtThreshold` by its name; or one of
-        these, or a user-defined one, as a template: the grid gives eta_init, eta_trgt and t_wrm,
-        the template all else. Other fields ``eta_…`` of it are in ``eta_unit`` as well.
+    schedule : str or Schedule
+        `Warmup`, `ModifiedWarmup`, `PersistentCatapult`, `AtThreshold`, `CDAT` or `LossGap` by its
+        name: "warmup", "modified", "persistent-catapult", "threshold", "cdat", "loss-gap"; or one
+        of these, or a user-defined one, as a template: the grid gives eta_init, eta_trgt and
+        t_wrm, the template all else. Other fields ``eta_…`` of it are in ``eta_unit`` as well.
     warmup_exponent, decay, delta, factor : optional
         Options of that schedule: ``exponent`` and ``decay`` of `Warmup`, ``delta`` of
         `PersistentCatapult`, ``factor`` of `AtThreshold`.
@@ -143,8 +144,8 @@ def sweep(
         For input that cannot be used, before anything is written.
     """
     spec = Spec(
-        model=model,
-        optimizer=optimizer or GD(),
+        model=model,  # type: ignore[arg-type]
+        optimizer=GD() if optimizer is None else optimizer,  # type: ignore[arg-type]
         eta_trgt=tuple(np.atleast_1d(eta_trgt)),
         eta_init=tuple(np.atleast_1d(eta_init)),
         t_wrm=tuple(np.atleast_1d(t_wrm)),
@@ -175,10 +176,7 @@ def sweep(
 
 def _template(schedule: str | Schedule, **given: Any) -> Schedule:
     """A schedule, itself or by its name, with those of the given options that are not None."""
-    if isinstance(schedule, str):
-        schedule = SCHEDULES[one_of("schedule", schedule, SCHEDULES)]()
-    if not isinstance(schedule, Schedule):
-        raise InputError("schedule", schedule, "give a Schedule, or the name of one")
+    schedule = as_schedule(schedule)
     options = {name: value for name, value in given.items() if value is not None}
     for name, value in options.items():
         if name not in schedule.options():

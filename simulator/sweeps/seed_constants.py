@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.data import Data
 from simulator.models import UV, Quadratic
-from simulator.optimizers import GD, has_recurrence
+from simulator.optimizers import GD, LinearOptimizer, has_recurrence
 from simulator.shipped import is_shipped
 from simulator.sweeps.spec import Spec
 from simulator.theory import uv
@@ -15,14 +15,15 @@ __all__ = ["is_linear", "is_one_example", "seed_constants"]
 
 def is_linear(spec: Spec) -> bool:
     """Whether training is a linear recurrence, stable or not by the spectrum alone."""
-    shipped = is_shipped(spec.model, Quadratic) and has_recurrence(spec.optimizer)
+    shipped = is_shipped(spec.model, Quadratic) and is_shipped(spec.optimizer, LinearOptimizer)
     return shipped and not spec.preconditions
 
 
 def is_one_example(spec: Spec, data: Data | None) -> bool:
     """Whether training is gradient descent on one example, exact by `simulator.theory.uv`."""
     one = data is not None and (data.samples, data.outputs) == (1, 1)
-    return one and is_shipped(spec.model, UV) and is_shipped(spec.optimizer, GD)
+    descends = is_shipped(spec.optimizer, GD) and has_recurrence(spec.optimizer)
+    return one and is_shipped(spec.model, UV) and descends
 
 
 def seed_constants(spec: Spec, data: Data | None, seed: int) -> dict[str, float]:
@@ -30,8 +31,9 @@ def seed_constants(spec: Spec, data: Data | None, seed: int) -> dict[str, float]
     unit = eta_critical(spec.model, data, spec.optimizer, seed, spec.dtype, spec.rates(data))
     known = {"eta_critical": unit}
     if is_linear(spec):
-        # Along a negative curvature nothing is stable.
-        known["theory_eta_max"] = unit if min(spec.model.options()["curvatures"]) >= 0 else 0.0
+        assert isinstance(spec.optimizer, LinearOptimizer)
+        least = min(spec.model.options()["curvatures"])
+        known["theory_eta_max"] = unit if least >= spec.optimizer.least_curvature else 0.0
     elif is_one_example(spec, data):
         assert isinstance(spec.model, UV)
         assert data is not None

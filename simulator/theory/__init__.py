@@ -13,10 +13,12 @@ from simulator.theory import (
     adaptive,
     catapult,
     central,
+    chains,
     edge,
     linear,
     noise,
     quadratics,
+    scale_invariance,
     stabilization,
     uv,
     warmup,
@@ -24,6 +26,6 @@ from simulator.theory import (
 )
 
 __all__ = [
-    "adaptive", "catapult", "central", "edge", "linear", "noise", "quadratics", "stabilization",
-    "uv", "warmup", "widths",
+    "adaptive", "catapult", "central", "chains", "edge", "linear", "noise", "quadratics",
+    "scale_invariance", "stabilization", "uv", "warmup", "widths",
 ]  # fmt: skip

@@ -79,32 +79,35 @@ def oscillating_range(beta: Real) -> tuple[Array, Array]:
     return (1.0 - root) ** 2, (1.0 + root) ** 2
 
 
-@domain(Z, BETA)
-def nesterov_companion(z: float, beta: float) -> Array:
+@domain(Z, BETA, "0 <= decay <= 2")
+def nesterov_companion(z: float, beta: float, decay: float = 0.0) -> Array:
     """Matrix (2, 2) of Nesterov's method on (theta_t, theta_{t-1}).
 
-    m' = beta m + g, theta' = theta - eta (g + beta m'), so the matrix is
-    [[(1 + beta)(1 - z), -beta (1 - z)], [1, 0]].
+    m' = beta m + g, theta' = (1 - decay) theta - eta (g + beta m'), so the matrix is
+    [[a + beta - (1 + beta) z, -beta (a - z)], [1, 0]], a = 1 - decay.
     """
-    return np.array([[(1.0 + beta) * (1.0 - z), -beta * (1.0 - z)], [1.0, 0.0]])
+    a = 1.0 - decay
+    return np.array([[a + beta - (1.0 + beta) * z, -beta * (a - z)], [1.0, 0.0]])
 
 
-@domain(BETA, gives=LIMIT)
-def nesterov_limit(beta: Real) -> Any:
-    """Largest stable eta lambda of Nesterov's method: (2 + 2 beta) / (1 + 2 beta).
+@domain(BETA, "0 <= decay <= 2", gives=LIMIT)
+def nesterov_limit(beta: Real, decay: Real = 0.0) -> Any:
+    """Largest stable eta lambda of Nesterov's method: (1 + beta)(2 - decay) / (1 + 2 beta).
 
     Below gradient descent's 2: 1.357 at beta = 0.9 (Cohen et al. 2103.00065, appendix B).
+    `nesterov_companion`'s p(-1) is (1 + beta)(1 + a) - (1 + 2 beta) z.
     """
-    return (2.0 + 2.0 * beta) / (1.0 + 2.0 * beta)
+    return (1.0 + beta) * (2.0 - decay) / (1.0 + 2.0 * beta)
 
 
-@domain(Z, BETA, gives=LIMIT)
-def nesterov_growth(z: Real, beta: Real) -> Array:
+@domain(Z, BETA, "0 <= decay <= 2", gives=LIMIT)
+def nesterov_growth(z: Real, beta: Real, decay: Real = 0.0) -> Array:
     """Factor by which an update multiplies |theta| in the long run, for Nesterov's method.
 
-    The larger root of r^2 - (1 + beta)(1 - z) r + beta (1 - z), `nesterov_companion`'s.
+    The larger root of `nesterov_companion`: of r^2 - (a + beta - (1 + beta) z) r + beta (a - z).
     """
-    return _larger_root((1.0 + beta) * (1.0 - z), beta * (1.0 - z))
+    a = 1.0 - decay
+    return _larger_root(a + beta - (1.0 + beta) * z, beta * (a - z))
 
 
 def _larger_root(trace: Real, determinant: Real) -> Array:

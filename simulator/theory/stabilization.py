@@ -16,24 +16,27 @@ from simulator.arrays import Array, Real
 from simulator.theory.domain import domain
 
 __all__ = [
-    "amplitude", "catapults", "critical_ramp", "cycle_energy", "cycle_period", "effective_drive",
-    "jacobian", "mean_square", "outward_spiral", "reduced_step", "toy_gradient", "toy_loss",
-    "x_peak", "y_peak",
+    "amplitude", "catapults", "critical_ramp", "cycle_energy", "cycle_period",
+    "damped_cycle_decays", "effective_drive", "jacobian", "mean_square", "outward_spiral",
+    "reduced_step", "toy_gradient", "toy_loss", "x_peak", "y_peak",
 ]  # fmt: skip
 
 X, Y = "-1e40 <= x <= 1e40", "-1e40 <= y <= 1e40"
 SHARPENING, ALPHA, BETA = "0 <= alpha", "-1e40 <= alpha <= 1e40", "0 < beta <= 1e40"
 TOY = (X, *(f"-1e40 <= {name} <= 1e40" for name in ("w", "curvature", "g", "h")))
+DAMPING = "0 <= damping <= 1e40"
 POSITIVE = "0 <= result <= inf"
 
 
-@domain(X, Y, ALPHA, BETA, "0 <= eta <= 1e40")
-def reduced_step(x: Real, y: Real, alpha: Real, beta: Real, eta: Real) -> tuple[Real, Real]:
-    """One update at constant eta: x' = -(1 + eta y) x, y' = y + eta (alpha - beta x^2 / 2).
+@domain(X, Y, ALPHA, BETA, "0 <= eta <= 1e40", DAMPING)
+def reduced_step(
+    x: Real, y: Real, alpha: Real, beta: Real, eta: Real, damping: Real = 0.0
+) -> tuple[Real, Real]:
+    """One update: x' = -(1 + eta y) x, y' = y + eta (alpha - damping y - beta x^2 / 2).
 
-    Damian et al., section 4. Under a schedule alpha is `effective_drive`.
+    Damian et al., section 4, with damping 0. Under a schedule alpha is `effective_drive`.
     """
-    return -(1.0 + eta * y) * x, y + eta * (alpha - 0.5 * beta * x**2)
+    return -(1.0 + eta * y) * x, y + eta * (alpha - 0.5 * beta * x**2 - damping * y)
 
 
 @domain(SHARPENING, "0 < beta", gives=POSITIVE)
@@ -104,6 +107,18 @@ def outward_spiral(alpha: Real, eta: Real) -> Real:
     return np.hypot(1.0, np.sqrt(2.0) * eta * np.sqrt(alpha))
 
 
+@domain("0 < alpha", "0 < eta", "0 <= damping")
+def damped_cycle_decays(eta: Real, alpha: Real, damping: Real) -> Array:
+    """Whether a small cycle decays: 2 eta alpha < damping < 2 / eta + eta alpha.
+
+    ``damping`` is the rate at which y falls back by itself, and leaves the fixed point where it is.
+    The map of (ln X, y) there is [[1, eta], [-2 eta alpha, 1 - eta damping]]: its determinant is 1
+    at the lower bound, and at the upper one y changes its sign at each update. Derived here.
+    """
+    above = np.less(2.0 * eta * alpha, damping)
+    return np.logical_and(above, np.less(damping, 2.0 / eta + eta * alpha))
+
+
 @domain(
     ALPHA,
     BETA,
@@ -158,17 +173,19 @@ def catapults(alpha: Real, eta: Real, ramp: Real) -> Real:
     return effective_drive(alpha, eta, ramp) > 0
 
 
-@domain(*TOY)
-def toy_loss(x: Real, w: Real, curvature: Real, g: Real, h: Real) -> Real:
-    """L = (S_0 + g w) x^2 / 2 - h w, on which gradient descent is the reduced map, exactly.
+@domain(*TOY, DAMPING)
+def toy_loss(x: Real, w: Real, curvature: Real, g: Real, h: Real, damping: Real = 0.0) -> Real:
+    """L = (S_0 + g w) x^2 / 2 - h w + damping w^2 / 2: descent on it is the reduced map, exactly.
 
     With S = S_0 + g w: y = S - 2 / eta, alpha = g h, beta = g^2. Derived here: x' = (1 - eta S) x
-    and w' = w + eta (h - g x^2 / 2).
+    and w' = w + eta (h - g x^2 / 2 - damping w); with damping S_0 must be 2 / eta.
     """
-    return 0.5 * (curvature + g * w) * x**2 - h * w
+    return 0.5 * (curvature + g * w) * x**2 - h * w + 0.5 * damping * w**2
 
 
-@domain(*TOY)
-def toy_gradient(x: Real, w: Real, curvature: Real, g: Real, h: Real) -> tuple[Real, Real]:
-    """dL/dx = S x and dL/dw = g x^2 / 2 - h of `toy_loss`."""
-    return (curvature + g * w) * x, 0.5 * g * x**2 - h
+@domain(*TOY, DAMPING)
+def toy_gradient(
+    x: Real, w: Real, curvature: Real, g: Real, h: Real, damping: Real = 0.0
+) -> tuple[Real, Real]:
+    """dL/dx = S x and dL/dw = g x^2 / 2 - h + damping w of `toy_loss`."""
+    return (curvature + g * w) * x, 0.5 * g * x**2 - h + damping * w

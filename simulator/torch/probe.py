@@ -178,7 +178,7 @@ class _Line:
     def length_squared(self) -> float:
         return _dot(self._along, self._along)
 
-    def slope_and_bend(self) -> tuple[float, float]:
+    def bend(self) -> float:
         grad = self._torch.autograd.grad
         names, leaves = [*self._at], [p.clone().requires_grad_() for p in self._at.values()]
         with exact_kernels(), self._torch.enable_grad():
@@ -192,7 +192,7 @@ class _Line:
         self._gradient = {name: g.detach() for name, g in zip(names, first, strict=True)}
         bent = dict(zip(names, bent, strict=True))
         self._loss = _number(loss)
-        return self.slope(), _dot(self._along, bent)
+        return _dot(self._along, bent)
 
     def loss_after(self, eta: float) -> float:
         moved = {name: self._at[name] - eta * u for name, u in self._along.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulator.training.along_a_run import Spectra, spectra, spectra_steps
 from simulator.training.batch_curvature import check_measure
 from simulator.training.checkpoints import Checkpoint
 from simulator.training.forking import checkpoint, fork
@@ -13,6 +14,7 @@ from simulator.training.rule import UpdateRule, eta_critical
 from simulator.training.snapshot import Snapshot
 
 __all__ = [
-    "Checkpoint", "Interrupted", "Probe", "Snapshot", "UpdateRule", "check_measure", "checkpoint",
-    "eta_critical", "fork", "natural_phase", "simulate", "train",
+    "Checkpoint", "Interrupted", "Probe", "Snapshot", "Spectra", "UpdateRule", "check_measure",
+    "checkpoint", "eta_critical", "fork", "natural_phase", "simulate", "spectra",
+    "spectra_steps", "train",
 ]  # fmt: skip

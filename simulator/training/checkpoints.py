@@ -7,7 +7,6 @@ by name, and `restore` puts it into a new object of the same kind.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +17,8 @@ import numpy as np
 
 from simulator.arrays import Array
 from simulator.checks import InputError
-from simulator.files import check_target
-from simulator.npz import read_arrays
+from simulator.npz import read_arrays, write_arrays
+from simulator.value import Value
 
 __all__ = ["Checkpoint", "kept", "restore"]
 
@@ -30,7 +29,7 @@ _FORMAT, _PREFIX = 1, "memory."
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
+class Checkpoint(Value):
     """A run before an update: all that its next updates and measurements depend on.
 
     `checkpoint` makes one, `fork` and `train` start from it. The batches are not in it: they are a
@@ -63,13 +62,18 @@ class Checkpoint:
     data: str
     memory: Mapping[str, Array] = field(repr=False)
 
+    def __repr__(self) -> str:
+        return f"<Checkpoint: step {self.step}, seed {self.seed}, {self.theta.size} parameters>"
+
     def save(self, path: str | Path) -> None:
         """Write a .npz file, which replaces one that is there.
 
         Raises `InputError` for a path at which no file can be written.
         """
-        path = Path(path)
-        check_target("path", path)
+        write_arrays(Path(path), self.arrays())
+
+    def arrays(self) -> Memory:
+        """What `save` writes, by name."""
         arrays: Memory = {
             "checkpoint": np.array([_FORMAT, self.step, self.t, self.seed]),
             "theta": self.theta,
@@ -77,17 +81,7 @@ class Checkpoint:
         }
         if self.state is not None:
             arrays["state"] = self.state
-        arrays |= {f"{_PREFIX}{name}": value for name, value in self.memory.items()}
-        # Beside its place first: what is there is whole at any moment.
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with beside.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-            beside.replace(path)
-        except OSError as error:
-            raise InputError("path", path, f"cannot be written: {error.strerror}") from None
-        finally:
-            beside.unlink(missing_ok=True)
+        return arrays | {f"{_PREFIX}{name}": value for name, value in self.memory.items()}
 
     @classmethod
     def load(cls, path: str | Path) -> Checkpoint:
@@ -95,19 +89,29 @@ class Checkpoint:
 
         Raises `InputError` for a file that is no checkpoint, or not a whole one.
         """
-        path = Path(path)
-        arrays = read_arrays("path", path)
+        try:
+            return cls.of_arrays(read_arrays("path", Path(path)))
+        except InputError as error:
+            raise (
+                error if error.option == "path" else InputError("path", path, error.remedy)
+            ) from None
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Array]) -> Checkpoint:
+        """Inverse of `arrays`; raises `InputError` for those of something else."""
         numbers = arrays.get("checkpoint", np.zeros(0))
         theta, data = arrays.get("theta"), arrays.get("data")
         whole = (numbers.shape, numbers.dtype.kind) == ((4,), "i") and numbers.min() >= 0
         if not whole or numbers[0] != _FORMAT:
             raise InputError(
-                "path", path, "is no checkpoint; give a file that Checkpoint.save made"
+                "checkpoint", "unknown", "is no checkpoint; give a file that Checkpoint.save made"
             )
         state = arrays.get("state")
         vectors = [array for array in (theta, state) if array is not None]
         if theta is None or data is None or any(v.dtype.kind != "f" for v in vectors):
-            raise InputError("path", path, "is a checkpoint without its parameters; save it again")
+            raise InputError(
+                "checkpoint", "cut short", "is a checkpoint without its parameters; save it again"
+            )
         memory = {
             name.removeprefix(_PREFIX): array
             for name, array in arrays.items()

@@ -218,6 +218,7 @@ def batched_for(experiment: Experiment, data: Data | None) -> BatchedModel | Non
     """
     plain = (
         is_shipped(experiment.schedule, Warmup)
+        and not experiment.schedule.options()["eta_end"]  # else no multiple of eta_trgt
         and has_recurrence(experiment.optimizer)
         and not experiment.layer_rates
         and experiment.only_sharpness

@@ -112,6 +112,17 @@ class RunInProgress:
             record.saw_after(step, theta)
         self.step = until
 
+    def preconditioner(self) -> Array | None:
+        """P (P,) of the next update; None for an optimizer without."""
+        if not self.rule.preconditions:
+            return None
+        self.batches.select(self.objective, self.step)
+        gradient = np.empty_like(self.theta)
+        self.objective.gradient(self.theta, gradient)
+        if not self.rule.started:
+            self.rule.start(self.theta, gradient, self.step)
+        return self.rule.preconditioner(gradient, self.step + 1)
+
     def checkpoint(self) -> Checkpoint:
         """Where it is, in arrays of its own.
 
@@ -126,7 +137,7 @@ class RunInProgress:
         memory: Memory = {
             "eta": self.eta[: self.step].copy(),
             "loss_init": np.array(self.loss_init),
-            "forward_passes": np.array(self.probe.forward_passes),
+            **kept(self.probe, self.step),
             "updates_per_epoch": np.array(self.updates_per_epoch),
         }
         for name, thing in ((_RECORD, self.record), (_CHOOSER, chooser)):
@@ -145,7 +156,7 @@ class RunInProgress:
             self.rule.resume(start.state, start.step, start.t)
         self.eta[: start.step] = memory["eta"]
         self.loss_init = float(memory["loss_init"])
-        self.probe.forward_passes = int(memory["forward_passes"])
+        restore(self.probe, memory, start.step)
         # Its curves have the noise of the smaller batches.
         self.updates_per_epoch = max(self.updates_per_epoch, int(memory["updates_per_epoch"]))
         restore(self.record, start.part(_RECORD), start.step)

@@ -28,11 +28,11 @@ __all__ = ["Interrupted", "simulate", "train"]
 
 
 def simulate(
-    model: Model,
+    model: Model | type[Model] | str,
     data: Data | None = None,
     *,
-    optimizer: Optimizer | None = None,
-    schedule: Schedule | None = None,
+    optimizer: Optimizer | type[Optimizer] | str | None = None,
+    schedule: Schedule | type[Schedule] | str | float | None = None,
     steps: int = 512,
     seed: int = 0,
     theta0: ArrayLike | None = None,
@@ -55,12 +55,14 @@ def simulate(
     Parameters
     ----------
     model : Model
+        Or its class, or the name of one of ours: ``"mlp"``. Likewise the optimizer and the
+        schedule.
     data : Data, optional
         What models other than `Quadratic` train on.
     optimizer : Optimizer
         Default `GD`.
-    schedule : Schedule
-        Learning rates, absolute. Default ``Warmup()``: constant 1.
+    schedule : Schedule or float
+        Learning rates, absolute; a number is a constant one. Default ``Warmup()``: constant 1.
     steps : int
         Updates.
     seed : int
@@ -121,10 +123,13 @@ def simulate(
     While the run goes on, every BLAS of this process is held to one thread.
     """
     experiment = Experiment(
-        model=model, optimizer=optimizer or GD(), schedule=schedule or Warmup(), steps=steps,
-        batch_size=batch_size, layer_rates=layer_rates, sharpness_every=sharpness_every,
-        top_k=top_k, sharpness_tol=sharpness_tol, dtype=dtype, measure=chosen_measures(measure),
-        batches=batches, batch_accuracy=batch_accuracy, batch_every=batch_every,
+        model=model,  # type: ignore[arg-type]
+        optimizer=GD() if optimizer is None else optimizer,  # type: ignore[arg-type]
+        schedule=Warmup() if schedule is None else schedule,  # type: ignore[arg-type]
+        steps=steps, batch_size=batch_size, layer_rates=layer_rates,
+        sharpness_every=sharpness_every, top_k=top_k, sharpness_tol=sharpness_tol,
+        dtype=dtype, measure=chosen_measures(measure), batches=batches,
+        batch_accuracy=batch_accuracy, batch_every=batch_every,
     )  # fmt: skip
     return train(experiment, data, seed, theta0=theta0, rates=rates, stop=stop, callback=callback)
 
@@ -214,7 +219,7 @@ def _finished(going: RunInProgress, stopwatch: Stopwatch) -> Run:
         accuracy_final=metrics[0],
         test_loss_final=metrics[1],
         test_accuracy_final=metrics[2],
-        products=record.products,
+        products=record.products + going.probe.products,
         forward_passes=going.probe.forward_passes,
         constant_loss=experiment.model.constant_loss(data),
         updates_per_epoch=going.updates_per_epoch,

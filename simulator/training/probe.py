@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simulator.curvature import slope_and_bend
+from simulator.curvature.of_the_step import bend
 from simulator.models import Array, Objective
 from simulator.training.rule import UpdateRule
 
@@ -29,15 +29,18 @@ class Probe:
         Last measured: pre-conditioned, if there is such a thing. NaN where it never was.
     forward_passes : int
         Calls of ``loss_after`` so far, at all points.
+    products : int
+        Calls of ``bend``.
     """
 
     # See `simulator.training.checkpoints`.
-    MEMORY = ("forward_passes",)
+    MEMORY = ("forward_passes", "products")
 
     def __init__(self, objective: Objective, rule: UpdateRule) -> None:
         self._objective, self._rule = objective, rule
         self._update, self._moved = np.empty((2, objective.size), dtype=objective.dtype)
-        self.step, self.loss, self.sharpness, self.forward_passes = 0, math.nan, math.nan, 0
+        self.step, self.loss, self.sharpness = 0, math.nan, math.nan
+        self.forward_passes = self.products = 0
 
     def at(
         self,
@@ -79,22 +82,19 @@ class Probe:
         along = self._rule.at_rates(self._direction())
         return float(along @ along)
 
-    def slope_and_bend(self) -> tuple[float, float]:
-        """u.g and u.Hu: one Hessian product.
-
-        To be asked before ``loss_after``: the product belongs to the gradient's theta.
-        """
-        along = self._rule.at_rates(self._direction())
-        return slope_and_bend(self._objective, self._gradient, along)
+    def bend(self) -> float:
+        """u.Hu, with H the Hessian where the gradient is: one Hessian product."""
+        self.products += 1
+        return bend(self._objective, self._rule.at_rates(self._direction()))
 
     def quadratic_guess(self) -> float:
         """Eta at which the loss is back where it was, to second order along the update.
 
         2 u.g / u.Hu; NaN where the loss does not bend upwards, or the update does not begin
-        downhill. To be asked before ``loss_after``.
+        downhill.
         """
-        slope, bend = self.slope_and_bend()
-        return 2.0 * slope / bend if slope > 0 and bend > 0 else math.nan
+        slope, curved = self.slope(), self.bend()
+        return 2.0 * slope / curved if slope > 0 and curved > 0 else math.nan
 
     def eta_critical(self) -> float:
         """The learning rate whose threshold is the sharpness; inf where any is stable."""

@@ -9,10 +9,10 @@ from simulator.blas import one_blas_thread
 from simulator.checks import InputError
 from simulator.curvature import sharpness
 from simulator.data import Data
-from simulator.models import Array, Model, Objective
+from simulator.models import Array, Model, Objective, as_model
 from simulator.models.base import checked_vector
 from simulator.numerics import updates
-from simulator.optimizers import Optimizer, has_recurrence
+from simulator.optimizers import Optimizer, as_optimizer, has_recurrence
 from simulator.optimizers.base import held_where_zero
 from simulator.shipped import is_shipped
 
@@ -165,6 +165,7 @@ def eta_critical(
     InputError
         For input that cannot be used.
     """
+    model, optimizer = as_model(model), as_optimizer(optimizer)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         theta = model.init(data, seed, dtype)
         objective = model.bind(data, dtype)

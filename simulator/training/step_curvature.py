@@ -32,7 +32,7 @@ class StepCurvature:
 
     # See `simulator.training.checkpoints`.
     CURVES = ("curves", "rises")
-    MEMORY = ("_products", "_search", "_probe")
+    MEMORY = ("_search", "_probe")
 
     def __init__(
         self, objective: Objective, rule: UpdateRule, steps: int, measure: Collection[str]
@@ -44,15 +44,15 @@ class StepCurvature:
             if name in measure
         }
         self.rises = np.full(steps, np.nan)
-        self._products, self._search = 0, CriticalSearch()
-
-    @property
-    def products(self) -> int:
-        return self._products + self._search.products
+        self._search = CriticalSearch()
 
     @property
     def forward_passes(self) -> int:
         return self._probe.forward_passes
+
+    @property
+    def products(self) -> int:
+        return self._probe.products
 
     def measure_at(
         self, step: int, theta: Array, gradient: Array, update: Array, loss: float, eta: float
@@ -62,9 +62,8 @@ class StepCurvature:
         probe.at(step, theta, gradient, loss, update=update)
         bend = math.nan
         if "directional_sharpness" in curves:
-            slope, bend = probe.slope_and_bend()
-            curves["directional_sharpness"][step] = quotient(slope, bend)
-            self._products += 1
+            bend = probe.bend()
+            curves["directional_sharpness"][step] = quotient(probe.slope(), bend)
         if "critical_sharpness" in curves:
             curves["critical_sharpness"][step] = self._search.sharpness(probe, loss, eta, bend)
 

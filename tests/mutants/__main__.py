@@ -16,13 +16,17 @@ from pathlib import Path
 
 import adaptive_and_warmup
 import critical_rates
+import curvature_and_norm
 import linear_and_widths
 import one_example
 import quadratics
 import rules
 
 ROOT = Path(__file__).parents[2]
-GROUPS = (rules, quadratics, one_example, linear_and_widths, adaptive_and_warmup, critical_rates)
+GROUPS = (
+    rules, quadratics, one_example, linear_and_widths, adaptive_and_warmup, critical_rates,
+    curvature_and_norm,
+)  # fmt: skip
 MUTANTS = [mutant for group in GROUPS for mutant in group.MUTANTS]
 
 

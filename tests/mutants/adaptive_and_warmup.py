@@ -59,7 +59,11 @@ MUTANTS = [
     *of(
         "simulator/theory/stabilization.py", "tests/theory/test_stabilization.py",
         ("return -(1.0 + eta * y) * x", "return -(1.0 - eta * y) * x"),
-        ("(alpha - 0.5 * beta * x**2)", "(alpha - beta * x**2)"),
+        ("(alpha - 0.5 * beta * x**2 - damping * y)", "(alpha - beta * x**2 - damping * y)"),
+        ("x**2 - damping * y)", "x**2 + damping * y)"),
+        ("np.less(2.0 * eta * alpha, damping)", "np.less(eta * alpha, damping)"),
+        ("damping, 2.0 / eta + eta * alpha)", "damping, 2.0 / eta + 2.0 * eta * alpha)"),
+        ("0.5 * damping * w**2", "damping * w**2"),
         ("return np.sqrt(2.0) * np.sqrt(alpha) / np.sqrt(beta)",
          "return np.sqrt(alpha) / np.sqrt(beta)"),
         ("np.where(fall < 2.0, eta", "np.where(fall < 4.0, eta"),
@@ -78,7 +82,7 @@ MUTANTS = [
         ("eta * fall / (2.0 - fall)", "eta * fall / (2.0 + fall)"),
         ("return effective_drive(alpha, eta, ramp) > 0",
          "return effective_drive(alpha, eta, ramp) < 0"),
-        ("0.5 * (curvature + g * w) * x**2 - h * w", "0.5 * (curvature + g * w) * x**2 + h * w"),
+        ("(curvature + g * w) * x**2 - h * w", "(curvature + g * w) * x**2 + h * w"),
         ("(curvature + g * w) * x, 0.5 * g * x**2 - h", "(curvature + g * w) * x, g * x**2 - h"),
     ),
     *of(

@@ -13,11 +13,11 @@ MUTANTS = [
     ),
     *of(
         "simulator/training/probe.py", "tests/test_probe.py",
-        ("2.0 * slope / bend", "slope / bend"),
+        ("2.0 * slope / curved", "slope / curved"),
         ("self.step + 1, self._update", "1, self._update"),
         (
-            "along = self._rule.at_rates(self._direction())\n        return slope_and_bend",
-            "along = self._direction()\n        return slope_and_bend",
+            "return bend(self._objective, self._rule.at_rates(self._direction()))",
+            "return bend(self._objective, self._direction())",
         ),
         ("np.copyto(self._moved, self._theta)", "self._moved = self._theta"),
         ("self._next = update", "pass"),

@@ -33,9 +33,9 @@ MUTANTS = [
          "super().preconditioner(gradient, state, t) * gradient.dtype.type(r)"),
     ),
     *of(
-        "simulator/optimizers/adaptive.py", "tests/test_optimizers.py",
-        ("out += theta.dtype.type(self.weight_decay) * theta",
-         "out -= theta.dtype.type(self.weight_decay) * theta"),
+        "simulator/optimizers/base.py", "tests/test_optimizers.py",
+        ("update += theta.dtype.type(weight_decay) * theta",
+         "update -= theta.dtype.type(weight_decay) * theta"),
     ),
     *of(
         "simulator/optimizers/adaptive.py", "tests/test_optimizers.py tests/test_stability.py",
@@ -45,8 +45,10 @@ MUTANTS = [
         "simulator/optimizers/linear.py", "tests/test_optimizers.py",
         ("spared = t == 1 and not self.ema", "spared = t == 2 and not self.ema"),
         ("take = 1.0 - (self.beta if self.ema", "take = 1.0 - (1.0 - self.beta if self.ema"),
-        ("Limit(2.0 / (a * take + b))", "Limit(2.0 / (a + b))"),
-        ("(a * take + b * (1.0 + keep))", "(a * take + b)"),
+        ("bound = 1.0 / (a * take + b)", "bound = 1.0 / (a + b)"),
+        ("* (1.0 - keep) / (a * take + b * (1.0 - keep))", "/ (a * take + b)"),
+        ("bound = (1.0 + keep) / (a * take + b * (1.0 + keep))",
+         "bound = (1.0 + keep) / (a * take + b)"),
     ),
     *of(
         "simulator/optimizers/adaptive.py", "tests/test_optimizers.py",
@@ -81,8 +83,8 @@ MUTANTS = [
         "simulator/schedules/warmup.py", "tests/test_schedules.py",
         ('np.arange(1, count("steps", steps, 0) + 1)', 'np.arange(count("steps", steps, 0))'),
         ("of_init = 1.0 - of_trgt", "of_init = of_trgt"),
-        ("of_trgt[after] = 0.1 + 0.9 * 0.5", "of_trgt[after] = 0.5"),
-        ("(t[after] - self.t_wrm) / (steps - self.t_wrm)", "(t[after] - self.t_wrm) / steps"),
+        ('{"cosine": 0.1, ', '{"cosine": 0.0, '),
+        ("(t - (steps - length)) / length", "(t - (steps - length)) / steps"),
     ),
     *of(
         "simulator/shipped.py", "tests/test_subclasses.py",

@@ -48,24 +48,24 @@ def test_the_companion_matrix_is_the_update_itself(beta, z, dampening, decay, se
         assert state[0] == pytest.approx(theta, rel=1e-9, abs=1e-9)
 
 
-@given(beta=betas, z=limits)
-def test_nesterov_is_stable_exactly_below_its_limit(beta, z):
-    """(2 + 2 beta) / (1 + 2 beta), and so less than gradient descent."""
-    limit = quadratics.nesterov_limit(beta)
+@given(beta=betas, z=limits, decay=decays)
+def test_nesterov_is_stable_exactly_below_its_limit(beta, z, decay):
+    """(1 + beta)(2 - decay) / (1 + 2 beta), and so less than gradient descent."""
+    limit = quadratics.nesterov_limit(beta, decay)
     assert limit <= 2
     assume(abs(z - limit) > 1e-6)
-    assert (_radius(quadratics.nesterov_companion(z, beta)) < 1) == (z < limit)
+    assert (_radius(quadratics.nesterov_companion(z, beta, decay)) < 1) == (z < limit)
 
 
-@given(beta=betas, z=st.floats(0.01, 3.0), seed=testing.seeds())
-def test_nesterov_s_companion_matrix_is_the_update_itself(beta, z, seed):
-    """m' = beta m + g, theta' = theta - eta (g + beta m')."""
+@given(beta=betas, z=st.floats(0.01, 3.0), seed=testing.seeds(), decay=decays)
+def test_nesterov_s_companion_matrix_is_the_update_itself(beta, z, seed, decay):
+    """m' = beta m + g, theta' = (1 - decay) theta - eta (g + beta m')."""
     theta, m = np.random.default_rng(seed).standard_normal(2)
-    matrix = quadratics.nesterov_companion(z, beta)
+    matrix = quadratics.nesterov_companion(z, beta, decay)
     path = [theta]
     for _ in range(12):
         m = beta * m + z * path[-1]
-        path.append(path[-1] - z * path[-1] - beta * m)
+        path.append((1 - decay) * path[-1] - z * path[-1] - beta * m)
     for before, now, after in zip(path, path[1:], path[2:], strict=False):
         assert (matrix @ [now, before])[0] == pytest.approx(after, rel=1e-9, abs=1e-9)
 
@@ -76,8 +76,9 @@ def test_the_growth_is_the_larger_root(beta, z, dampening, decay):
     exact = _radius(quadratics.companion(z, beta, dampening, decay))
     # A double root is a square root of rounding away from itself.
     assert growth == pytest.approx(exact, rel=1e-6)
-    nesterov = quadratics.nesterov_growth(z, beta)
-    assert nesterov == pytest.approx(_radius(quadratics.nesterov_companion(z, beta)), rel=1e-6)
+    nesterov = quadratics.nesterov_growth(z, beta, decay)
+    exact = _radius(quadratics.nesterov_companion(z, beta, decay))
+    assert nesterov == pytest.approx(exact, rel=1e-6)
 
 
 @given(beta=st.floats(0.01, 0.99), position=st.floats(-0.5, 1.5))
@@ -105,10 +106,14 @@ def test_critical_eta_solves_for_a_limit_that_moves_with_eta(beta, dampening, de
 
 
 @given(beta1=st.floats(0, 0.95), decay=st.floats(0, 1), sharpness=st.floats(0.1, 100))
-def test_adamw_s_own_critical_eta_is_this_one(beta1, decay, sharpness):
-    optimizer = sim.AdamW(beta1=beta1, weight_decay=decay)
-    expected = quadratics.eta_critical(sharpness, decay, beta1, beta1)
-    assert optimizer.eta_critical(sharpness) == pytest.approx(expected, rel=1e-12)
+def test_the_optimizers_own_critical_eta_is_this_one(beta1, decay, sharpness):
+    for optimizer, arguments in (
+        (sim.AdamW(beta1=beta1, weight_decay=decay), (beta1, beta1)),
+        (sim.GD(weight_decay=decay), ()),
+        (sim.Momentum(beta1, 0.3, weight_decay=decay), (beta1, 0.3)),
+    ):
+        expected = quadratics.eta_critical(sharpness, decay, *arguments)
+        assert optimizer.eta_critical(sharpness) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(

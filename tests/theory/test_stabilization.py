@@ -17,11 +17,11 @@ forces = st.floats(0.2, 4.0)
 
 @given(
     x=st.floats(-3, 3), w=st.floats(-3, 3), curvature=st.floats(0, 400), g=st.floats(-3, 3),
-    h=st.floats(-3, 3),
+    h=st.floats(-3, 3), damping=st.floats(0, 3),
 )  # fmt: skip
-def test_the_toys_gradient_is_that_of_its_loss(x, w, curvature, g, h):
-    expected = jax.grad(stabilization.toy_loss, argnums=(0, 1))(x, w, curvature, g, h)
-    found = stabilization.toy_gradient(x, w, curvature, g, h)
+def test_the_toys_gradient_is_that_of_its_loss(x, w, curvature, g, h, damping):
+    expected = jax.grad(stabilization.toy_loss, argnums=(0, 1))(x, w, curvature, g, h, damping)
+    found = stabilization.toy_gradient(x, w, curvature, g, h, damping)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -43,10 +43,57 @@ def test_the_amplitude_is_the_variance_that_holds_the_sharpness(seed, size):
     assert flow @ grad_sharpness == pytest.approx(0, abs=1e-12 * beta)
 
 
-@given(alpha=forces, beta=forces, eta=rates)
-def test_the_fixed_point_flips_for_ever(alpha, beta, eta):
+@given(x=st.floats(-3, 3), w=st.floats(-1, 1), eta=rates, g=forces, h=forces, damping=forces)
+def test_descent_on_the_damped_toy_is_the_damped_map(x, w, eta, g, h, damping):
+    dx, dw = stabilization.toy_gradient(x, w, 2 / eta, g, h, damping)
+    moved = stabilization.reduced_step(x, g * w, g * h, g**2, eta, damping)
+    np.testing.assert_allclose(moved, (x - eta * dx, g * (w - eta * dw)), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("damping", "updates", "expected", "decays"),
+    [
+        (0.15, 10, (0.62444804793, 0.61634666620), True),
+        (0.05, 400, (0.3428941850, 0.7656999249), False),
+    ],
+)
+def test_ten_and_four_hundred_damped_updates(damping, updates, expected, decays):
+    """From (0.5, 0.3) with eta = 0.05, alpha = 1, beta = 2; the fixed point is at 1."""
+    assert stabilization.damped_cycle_decays(0.05, 1.0, damping) == decays
+    x, y = 0.5, 0.3
+    for _ in range(updates):
+        x, y = stabilization.reduced_step(x, y, 1.0, 2.0, 0.05, damping)
+    np.testing.assert_allclose((abs(x), y), expected, rtol=1e-6)
+    for _ in range(10_000 - updates if decays else 0):
+        x, y = stabilization.reduced_step(x, y, 1.0, 2.0, 0.05, damping)
+    if decays:
+        assert abs(x) - 1 == pytest.approx(1.89e-6, rel=1e-2)
+
+
+@given(
+    alpha=forces, eta=st.floats(0.01, 0.6), upper=st.booleans(), side=st.sampled_from([0.98, 1.02])
+)
+def test_a_cycle_decays_where_the_map_s_eigenvalues_are_inside_the_unit_circle(
+    alpha, eta, upper, side
+):
+    """Of (ln X, y) at the fixed point, by differences of the map."""
+    damping = side * (2 / eta + eta * alpha if upper else 2 * eta * alpha)
+    rest, small = stabilization.amplitude(alpha, 1.0), 1e-6
+
+    def moved(log_x, y):
+        x, y = stabilization.reduced_step(rest * np.exp(log_x), y, alpha, 1.0, eta, damping)
+        return np.array([np.log(-x / rest), y])
+
+    columns = [(moved(*(small * e)) - moved(*(-small * e))) / (2 * small) for e in np.eye(2)]
+    radius = np.abs(np.linalg.eigvals(np.transpose(columns))).max()
+    if abs(radius - 1) > 1e-7:
+        assert (radius < 1) == stabilization.damped_cycle_decays(eta, alpha, damping)
+
+
+@given(alpha=forces, beta=forces, eta=rates, damping=st.floats(0, 4))
+def test_the_fixed_point_flips_for_ever(alpha, beta, eta, damping):
     delta = stabilization.amplitude(alpha, beta)
-    x, y = stabilization.reduced_step(delta, 0.0, alpha, beta, eta)
+    x, y = stabilization.reduced_step(delta, 0.0, alpha, beta, eta, damping)
     assert x == -delta
     assert y == pytest.approx(0, abs=1e-15)
 

@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 __all__ = ["cycle", "descend", "regimes"]
 
 
-def descend(x: Any, y: float, g: Array, h: Array, etas: Array) -> tuple[Array, Array]:
+def descend(
+    x: Any, y: float, g: Array, h: Array, etas: Array, damping: Array | float = 0.0
+) -> tuple[Array, Array]:
     """x and y = S - 2 / eta (updates + 1, runs) of gradient descent on the toy, weight by weight.
 
-    L = S x^2 / 2 - h w with S = S_0 + g w; from w = 0, where S_0 puts the sharpness y above the
-    edge of the first eta (updates, runs).
+    L = S x^2 / 2 - h w + damping w^2 / 2 with S = S_0 + g w; from w = 0, where
+    S_0 puts the sharpness y above the edge of the first eta (updates, runs).
     """
     w, curvature = np.zeros_like(x), 2.0 / etas[0] + y
     xs, ys = np.empty((2, len(etas) + 1, x.size))
     for t, eta in enumerate([*etas, etas[-1]]):
         sharpness = curvature + g * w
         xs[t], ys[t] = x, sharpness - 2.0 / eta
-        x, w = x - eta * sharpness * x, w + eta * (h - 0.5 * g * x**2)
+        x, w = x - eta * sharpness * x, w + eta * (h - 0.5 * g * x**2 - damping * w)
     return xs, ys
 
 

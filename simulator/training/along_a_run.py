@@ -1,0 +1,174 @@
+"""The spectrum of the Hessian along a run, which is trained again for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from simulator.arrays import Array
+from simulator.blas import one_blas_thread
+from simulator.checks import InputError, count
+from simulator.curvature.spectra import SUMMARIES, Spectrum, spectrum
+from simulator.data import Data
+from simulator.runs import Run
+from simulator.training.in_progress import RunInProgress, first_theta
+from simulator.training.single import batched_checkpoint, batched_single
+
+__all__ = ["Spectra", "spectra", "spectra_steps"]
+
+# Of the numbers of a spectrum, those that make a curve along a run.
+_CURVES = (*SUMMARIES, *(f"{name}_error" for name in SUMMARIES), "gradient_share", "converged")
+# Spectra in a run, by default.
+_COUNT = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Spectra:
+    """The spectrum at several steps of a run.
+
+    Attributes
+    ----------
+    run : Run
+    step : array, shape (n,)
+        Updates done before each.
+    spectra : tuple of Spectrum
+    """
+
+    run: Run
+    step: Array
+    spectra: tuple[Spectrum, ...]
+
+    def curve(self, name: str) -> Array:
+        """One number of each spectrum, an attribute such as ``bulk``, as an array (n,)."""
+        return np.array([getattr(one, name) for one in self.spectra])
+
+    @property
+    def top(self) -> Array:
+        """The leading eigenvalues of each, shape (n, k) with k = top_k."""
+        return np.array([one.top for one in self.spectra])
+
+    @property
+    def products(self) -> int:
+        """Hessian-vector products spent."""
+        return sum(one.products for one in self.spectra)
+
+    def arrays(self, *, nodes: bool = True) -> dict[str, Array]:
+        """All of it as arrays by name, for `numpy.savez` say.
+
+        Parameters
+        ----------
+        nodes : bool
+            Whether to include values, counts, nodes and weights, shape (n, ...), padded by NaN and
+            counts and weights of 0.
+
+        Returns
+        -------
+        dict of arrays
+            The first axis is that of ``step``.
+        """
+        found = {"step": self.step, "eta": self.run.eta[self.step], "top": self.top}
+        found |= {name: self.curve(name) for name in (*_CURVES, "products")}
+        if nodes:
+            pads = {"values": np.nan, "counts": 0.0, "nodes": np.nan, "weights": 0.0}
+            for name, fill in pads.items():
+                found[name] = _padded([getattr(one, name) for one in self.spectra], fill)
+        return found
+
+
+def _padded(arrays: list[Array], fill: float) -> Array:
+    """Arrays of one dimension or two, as one array: more columns where some have less."""
+    most = max(array.shape[-1] for array in arrays)
+    wide = [(0, 0)] * (arrays[0].ndim - 1)
+    return np.array(
+        [np.pad(a, [*wide, (0, most - a.shape[-1])], constant_values=fill) for a in arrays]
+    )
+
+
+class _Point(NamedTuple):
+    """A run before an update: theta (P,), and the preconditioner (P,), if any, of that update."""
+
+    step: int
+    theta: Array
+    preconditioner: Array | None
+
+
+def spectra(
+    run: Run,
+    every: int | None = None,
+    *,
+    data: Data | None = None,
+    on_progress: Callable[[int], Any] | None = None,
+    **options: Any,
+) -> Spectra:
+    """The spectrum of the loss on all samples, before every so many updates of a run.
+
+    The run is trained again with the same bits, and stays as it is. Where its effective sharpness
+    is the pre-conditioned one, as for adaptive optimizers, so are the spectra, with the
+    preconditioner of the next update.
+
+    Parameters
+    ----------
+    run : Run
+    every : int, optional
+        Updates between two spectra. Default: as many as make about 32 spectra.
+    data : Data, optional
+        What the run trained on; for a run that was pickled, which leaves it out.
+    on_progress : callable, optional
+        Called with 1 after each spectrum.
+    options : keywords
+        As in `spectrum`: ``part``, ``layer``, ``top_k``, ``probes``, ``depth``, ``tol`` and
+        ``seed``. The random vectors are the same at each step, so that differences between steps
+        are more accurate than the errors say.
+
+    Returns
+    -------
+    Spectra
+
+    Raises
+    ------
+    InputError
+        As `spectrum` does, and for a run that diverges before its first update.
+    """
+    chosen, found = spectra_steps(run, every), list[Spectrum]()
+    for point in _points(run, chosen, data):
+        model, preconditioner = run.experiment.model, point.preconditioner
+        given = run.given.data if data is None else data
+        found.append(spectrum(model, point.theta, given, preconditioner=preconditioner, **options))
+        if on_progress is not None:
+            on_progress(1)
+    return Spectra(run, np.array(chosen), tuple(found))
+
+
+def spectra_steps(run: Run, every: int | None = None) -> list[int]:
+    """The updates before which `spectra` measures: the last one, too."""
+    steps = len(run.loss)
+    every = max(1, steps // _COUNT) if every is None else count("every", every, 1)
+    first = max(run.forked_at, 0)
+    last = min(run.diverged_step, steps) if run.diverged_step >= 0 else steps
+    if last <= first:
+        raise InputError("run", f"diverged at step {last}", "it has no spectrum; lower eta")
+    return sorted({*range(first, last, every), last - 1})
+
+
+def _points(run: Run, steps: list[int], data: Data | None) -> Iterator[_Point]:
+    """The run before these updates, in ascending order."""
+    given = run.given if data is None else run.given._replace(data=data)
+    batched = batched_single(run.experiment, given)
+    if batched is not None:
+        theta = first_theta(run.experiment, run.seed, given)
+        for step in steps:
+            made = batched_checkpoint(run.experiment, run.seed, given, batched, theta, step)
+            yield _Point(step, made.theta, None)
+        return
+    experiment = run.experiment
+    if not experiment.probes:
+        # Nothing that is measured moves theta.
+        experiment = replace(experiment, measure=())
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+        going = RunInProgress(experiment, run.seed, given)
+        for step in steps:
+            going.advance(step)
+            yield _Point(step, going.theta, going.preconditioner())

@@ -1,0 +1,172 @@
+"""At the edge of stability the centre's loss is too low; the central flow's is right, or 11 % off.
+
+Cohen et al. 2410.24206 at constant learning rates: muP networks of width 16 on 64 digits, full
+batch, 600 updates, GELU at 0.9 and tanh at 0.7 times eta_critical, of the networks that reach
+2 / eta at all. The flow rests on the threshold while the run oscillates about it. In GELU networks
+the centre alone, without the oscillation, has a loss well below the run's mean; what the flow adds
+makes up most of that.
+
+A UV network of width 1 on one example is where the flow is wrong at any amplitude: at eta y between
+1 and sqrt(5) - 1 the run ends in an exact cycle of two updates, of mean loss (y^2 - 1 / eta^2) / 4,
+and the flow predicts 8 / 9 of it (`simulator.theory.central.uv_cycle`), as the fourth derivative
+enters at the same order as the third. All seeds start at u = 1.3, v = 0.9. (After a warmup there is
+no cycle: the run is at the minimum to the last bit, where the gradient is 0.)
+
+Not so: tanh networks at 0.7 leave the threshold again, where the flow and its centre are one and
+the same. Some networks of either kind never reach it. Nor are all weights right: in a network with
+kappa_1 = 0.33 the flow ends 30 % of the path away.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+import simulator as sim
+from simulator.studying import Lab, claim, in_median
+from simulator.studying.style import COLORS, legend, panels, threshold
+from simulator.theory import central
+
+SAMPLES, STEPS, WINDOW = 64, 600, 31
+LATE = slice(STEPS // 2, None)
+# eta_trgt in units of eta_critical.
+SETTINGS = {
+    "gelu": (sim.MLP(16, activation="gelu", parameterization="mup"), 0.9),
+    "tanh": (sim.MLP(16, activation="tanh", parameterization="mup", var_w=1.0), 0.7),
+}
+UV, TARGET = (
+    sim.UV(1, s=1.0, representation="parameters"),
+    sim.Data(np.ones((1, 1)), np.ones((1, 1))),
+)
+START = (1.3, 0.9)
+ETAS = (1.03, 1.06, 1.1, 1.15, 1.2)
+NAMES = ("kappa", "weights", "gain", "predicted", "centre", "run ratio", "flow ratio")
+
+
+def measure(lab: Lab) -> xr.Dataset:
+    data = lab.data(SAMPLES)
+    settings = ["gelu"] if lab.quick else list(SETTINGS)
+
+    def one(name: str, seed: int) -> list[np.ndarray]:
+        """Of the last half, and the curves."""
+        model, multiple = SETTINGS[name]
+        eta = multiple * sim.eta_critical(model, data, sim.GD(), seed)
+        flow = sim.central_flow(
+            model, data, schedule=sim.Warmup(eta_trgt=eta), steps=STEPS, seed=seed
+        )
+        run = flow.run
+        curves = np.array(
+            [run.sharpness * eta / 2, flow.ratio, run.loss, flow.predicted_loss, flow.loss]
+        )
+        if flow.first_contact < 0:
+            return [np.full(len(NAMES), np.nan), curves]
+        mean = curves[:, LATE].mean(axis=1)
+        numbers = [
+            flow.kappa_1, flow.distance[-1] / flow.path[-1],
+            flow.distance[-1] / flow.stable_distance[-1], mean[3] / mean[2], mean[4] / mean[2],
+            np.median(curves[0, LATE]), np.median(curves[1, LATE]),
+        ]  # fmt: skip
+        return [np.array(numbers), curves]
+
+    def cycle(eta: float, seed: int) -> list[float]:
+        """Mean loss of the last two updates, that of the flow, and of the formula."""
+        given = {"schedule": sim.Warmup(eta_trgt=eta), "seed": seed, "theta0": START}
+        run = sim.simulate(UV, TARGET, steps=2000, sharpness_every=0, **given)
+        flow = sim.central_flow(UV, TARGET, steps=300, beside=False, **given)
+        return [run.loss[-2:].mean(), flow.predicted_loss[-1], central.uv_cycle(1.0, eta)[2]]
+
+    cells = [(name, seed) for name in settings for seed in lab.seeds]
+    numbers, curves = (
+        np.array(p) for p in zip(*lab.each(one, *zip(*cells, strict=True)), strict=True)
+    )
+    numbers = numbers.reshape(len(settings), lab.count, -1)
+    etas = ETAS[::2] if lab.quick else ETAS
+    ends = [(eta, seed) for eta in etas for seed in lab.seeds]
+    uv = np.reshape(lab.each(cycle, *zip(*ends, strict=True)), (len(etas), lab.count, 3))
+    over = ("setting", "seed")
+    return xr.Dataset(
+        {name: (over, numbers[..., i]) for i, name in enumerate(NAMES)}
+        | {
+            "uv": (("eta", "seed", "by"), uv),
+            "curves": ((*over, "curve", "update"), curves.reshape(*numbers.shape[:2], 5, STEPS)),
+        },
+        {
+            "setting": settings, "seed": list(lab.seeds), "eta": list(etas),
+            "by": ["run", "flow", "formula"], "update": np.arange(STEPS),
+            "curve": ["run", "flow", "loss", "predicted", "centre"],
+        },
+    )  # fmt: skip
+
+
+def claims(found: xr.Dataset) -> list:
+    uv = found["uv"]
+    run, flow, formula = (uv.sel(by=by) for by in ("run", "flow", "formula"))
+    of = {
+        name: found.sel(setting=name).dropna("seed", subset=["kappa"])
+        for name in found["setting"].values
+    }
+    gelu = of["gelu"]
+    told = [
+        in_median("GELU: predicted loss over the run's, late", gelu["predicted"], 0.93, 1.04),
+        claim("and in every network that reaches 2 / eta", gelu["predicted"], 0.8, 1.2),
+        in_median("Loss of the centre alone over the run's", gelu["centre"], most=0.96),
+        in_median("GELU: sharpness of the run, in 2 / eta", gelu["run ratio"], 0.95, 1.06),
+        in_median("GELU: distance of the flow over the path", gelu["weights"], most=0.1),
+        claim("and over that of the stable flow", gelu["gain"], most=0.8),
+        claim(
+            "UV, exact cycle: predicted loss over the run's, least",
+            (flow / run).min("eta"),
+            0.885,
+            0.893,
+        ),
+        claim("and most", (flow / run).max("eta"), 0.885, 0.893),
+        claim(
+            "UV: mean loss of the run over the formula", (run / formula).mean("eta"), 0.999, 1.001
+        ),
+    ]
+    if "tanh" not in of:
+        return told
+    tanh = of["tanh"]
+    apart = abs(tanh["run ratio"] - tanh["flow ratio"])
+    added = tanh["predicted"] - tanh["centre"]
+    return [
+        *told,
+        claim("tanh: distance of the flow over the path", tanh["weights"], most=0.12),
+        claim("and over that of the stable flow", tanh["gain"], most=0.6),
+        in_median("tanh: sharpness of run and flow differ by, in 2 / eta", apart, most=0.08),
+        in_median("Not in tanh: what the oscillation adds to the loss", added, most=0.02),
+    ]  # fmt: skip
+
+
+def draw(found: xr.Dataset) -> object:
+    sharpness, loss, cycle = axes = panels(3)
+    known = found.sel(setting="gelu").dropna("seed", subset=["kappa"])
+    at, heavy = found["update"], {"color": COLORS["sp"], "lw": 2}
+    if known["seed"].size:
+        curves = known["curves"].isel(seed=int(known["centre"].argmin("seed")))
+        thin = {"color": COLORS["mup"], "lw": 0.8}
+        sharpness.plot(at, curves.sel(curve="run"), **thin, label="run")
+        sharpness.plot(at, curves.sel(curve="flow"), **heavy, label="central flow")
+        looks = {
+            "loss": ("run", {**thin, "lw": 1.6}), "predicted": ("central flow", heavy),
+            "centre": ("its centre alone", {"color": COLORS["gd"], "ls": ":"}),
+        }  # fmt: skip
+        for curve, (label, style) in looks.items():
+            mean = np.convolve(curves.sel(curve=curve), np.ones(WINDOW) / WINDOW, "valid")
+            loss.plot(at[WINDOW // 2 : -(WINDOW // 2)], mean, **style, label=label)
+    sharpness.set(xlabel="update", title="muP GELU, constant rate")
+    sharpness.set_ylabel(r"sharpness $\times \, \eta / 2$")
+    loss.set(xlabel="update", yscale="log", title="Loss, mean of 31 updates")
+    uv, eta = found["uv"], np.linspace(1.001, 1.23)
+    looks = {"run": ("o", COLORS["mup"], "run"), "flow": ("^", COLORS["sp"], "central flow")}
+    for by, (marker, color, label) in looks.items():
+        cycle.plot(
+            found["eta"], uv.sel(by=by).median("seed"), ls="", marker=marker, color=color,
+            label=label,
+        )  # fmt: skip
+    threshold(cycle, eta, central.uv_cycle(1.0, eta)[2], r"$(y^2 - \eta^{-2}) / 4$")
+    cycle.plot(eta, central.uv_centre(1.0, eta)[2], ":", color=COLORS["theory"], label="8/9 of it")
+    cycle.set(xlabel=r"$\eta y$", title="UV on one example: mean loss", ylim=(0, None))
+    for ax in axes:
+        legend(ax)
+    return axes
