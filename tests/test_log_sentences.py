@@ -89,3 +89,19 @@ def test_five_rows_say_nothing_of_what_training_came_to(losses, tmp_path):
     assert "not trained" not in story.paragraph
     assert "dead" not in story.paragraph
     assert story.curves.outcome == "unknown"
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(1.3, "once by instability"), (0.3, "once not by")])
+def test_a_spike_is_instability_where_the_curvature_of_the_step_says_so(ratio, said, tmp_path):
+    loss = Trained.loss.copy()
+    loss[40:44] *= [1.2, 1.6, 1.5, 1.1]
+    curvature = np.full(65, 0.2)
+    curvature[36:41] = ratio
+    rows = zip(range(65), loss, Trained.eta, 2 * curvature / Trained.eta, strict=True)
+    path = tmp_path / "probe.csv"
+    header = "step,loss,eta,directional_sharpness"
+    path.write_text("\n".join([header, *(",".join(map(repr, map(float, row))) for row in rows)]))
+    story = sim.explain(path)
+    assert f"spikes and comes back {said}" in story.paragraph
+    assert "not measured" not in story.paragraph
+    assert [row.event for row in story.rows] == ["spike"]

@@ -214,4 +214,8 @@ def _parameters(optimizer: Any) -> list[Any]:
 
 def _dot(a: Tensors, b: Tensors) -> float:
     """Over the names of the first, in double precision."""
-    return sum(float(u.double().flatten() @ b[name].double().flatten()) for name, u in a.items())
+    if not a:
+        return 0.0
+    torch = library("torch")
+    one, other = (torch.cat([side[name].flatten() for name in a]).double() for side in (a, b))
+    return float(one @ other)
