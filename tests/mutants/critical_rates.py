@@ -13,7 +13,7 @@ MUTANTS = [
     ),
     *of(
         "simulator/training/probe.py", "tests/test_probe.py",
-        ("2.0 * slope / bend", "slope / bend"),
+        ("2.0 * slope / curved", "slope / curved"),
         ("self.step + 1, self._update", "1, self._update"),
         (
             "return bend(self._objective, self._rule.at_rates(self._direction()))",
@@ -21,6 +21,20 @@ MUTANTS = [
         ),
         ("np.copyto(self._moved, self._theta)", "self._moved = self._theta"),
         ("self._next = update", "pass"),
+    ),
+    *of(
+        "simulator/schedules/cdat.py", "tests/test_rates_from_curvature.py",
+        ("memory * self.bend +", "self.bend +"),
+        ("max(probe.slope(), 0.0)", "probe.slope()"),
+    ),
+    *of(
+        "simulator/schedules/loss_gap.py", "tests/test_rates_from_curvature.py",
+        ("schedule.memory * self.weight + 1.0", "1.0"),
+    ),
+    *of(
+        "simulator/advice.py", "tests/test_advice.py",
+        ("2.0 / max(sharpness)", "2.0 / sharpness[0]"),
+        ("lower // 2, lower", "lower // 4, lower"),
     ),
     *of(
         "simulator/training/rule.py", "tests/test_probe.py",
