@@ -2,18 +2,23 @@
 
 Cohen et al. 2410.24206 test the flow at constant learning rates; here eta is a linear warmup, so
 the threshold 2 / eta falls. Networks of width 8 on 64 digits, full batch, followed to 100 updates
-beyond the ramp. "Weights" is the distance of the flow from the smoothed run, over the distance that
-the run has moved. The error falls with the length of the ramp, and so does kappa at first contact,
-kappa_1 (`simulator.theory.central.kappa`). Where kappa_1 is above 0.15 the first catapult is not
-described, which `Flow.doubts` says; begun behind it (start="after") the flow describes the rest.
+beyond the ramp. "Weights" is the distance of the flow from the smoothed run, over the distance
+that the run has moved. The error falls with the length of the ramp, and so does kappa at first
+contact, kappa_1 (`simulator.theory.central.kappa`). Where kappa_1 is above 0.15 the first catapult
+is not described, which `Flow.doubts` says; begun behind it (start="after") the flow describes the
+rest.
 
-Not so: a right sharpness is no proof of right weights. At 256 updates GELU networks in SP and, in
-some seeds, muP are up to a whole path away. Cross-entropy at 3 times eta_critical has too short a
-contact: the flow is hardly nearer than the stable flow, which has no oscillation. At twice
+Not so: a right sharpness is no proof of right weights. GELU networks with a ramp of 256 updates
+are 0.02 to 0.6 of a path away, in SP and in muP. Cross-entropy at 3 times eta_critical has too
+short a contact: the flow is hardly nearer than the stable flow, which has no oscillation. At twice
 eta_critical from the first update on it jumps to the threshold at once and the run does not. With
-ReLU most of these networks never reach 2 / eta, and nothing is said of them. At width 8 much of the
-loss is what the network cannot fit, so errors of the predicted loss look small; the centre alone is
-the comparison.
+ReLU most of these networks never reach 2 / eta, and nothing is said of them. At width 8 much of
+the loss is what the network cannot fit, so errors of the predicted loss look small, and that of
+the centre alone may be smaller.
+
+Networks that do not meet 2 / eta, or not in time for what is claimed, are left out. That, no claim
+on GELU, and medians for kappa_1 and the doubt, were worded after slice 20 and seeds 10 to 14, on
+which it is shown.
 """
 
 from __future__ import annotations
@@ -119,7 +124,8 @@ def measure(lab: Lab) -> xr.Dataset:
 
 def claims(found: xr.Dataset) -> list:
     def of(name: str, way: str) -> xr.DataArray:
-        return found[name].sel(way=way)
+        # Without networks that never meet 2 / eta, or not in time.
+        return found[name].sel(way=way).dropna("seed")
 
     early, behind = "SP tanh, 128", "SP tanh, 128, after"
     told = [
@@ -134,8 +140,8 @@ def claims(found: xr.Dataset) -> list:
             most=0.5,
         ),
         claim("Behind it: error of the predicted loss", of("loss", behind), most=0.04),
-        claim("SP tanh, ramp of 128: kappa_1", of("kappa", early), least=0.15),
-        claim(
+        in_median("SP tanh, ramp of 128: kappa_1", of("kappa", early), least=0.15),
+        in_median(
             "and the flow says that it does not describe the first catapult",
             of("doubts", early),
             1,
@@ -146,10 +152,9 @@ def claims(found: xr.Dataset) -> list:
     slow = "SP tanh, 512"
     if slow not in found["way"]:
         return told
-    kappa, weights = (
-        found[name].sel(way=[w for w in found["way"].values if "after" not in str(w)]).values
-        for name in ("kappa", "weights")
-    )
+    early_ways = found.sel(way=[w for w in found["way"].values if "after" not in str(w)])
+    logs = np.log([early_ways[name].values.ravel() for name in ("kappa", "weights")])
+    logs = logs[:, np.isfinite(logs).all(axis=0)]
     return [
         in_median("SP tanh, ramp of 512: weights", of("weights", slow), most=0.07),
         claim("and in every network", of("weights", slow), most=0.15),
@@ -161,17 +166,15 @@ def claims(found: xr.Dataset) -> list:
         claim("Ramp of 512: error of the predicted loss", of("loss", slow), most=0.06),
         in_median(
             "and of the loss of the centre alone, over that", of("centre", slow) / of("loss", slow),
-            least=1.3,
+            least=1,
         ),
         claim("Ramp of 512: error of the sharpness", of("sharpness", slow), most=0.15),
         claim(
             "Correlation of log weights and log kappa_1, all networks",
-            np.corrcoef(np.log(kappa).ravel(), np.log(weights).ravel())[0, 1], least=0.3,
+            np.corrcoef(logs)[0, 1], least=0.3,
         ),
         in_median("muP tanh, ramp of 256: weights", of("weights", "muP tanh"), most=0.3),
         in_median("and behind the first catapult", of("weights", "muP tanh, after"), most=0.15),
-        in_median("muP GELU, ramp of 256: weights", of("weights", "muP gelu"), most=0.2),
-        in_median("Not in SP GELU, ramp of 256: weights", of("weights", "SP gelu"), least=0.1),
         *told,
         in_median(
             "Not with cross-entropy: distance over that of the stable flow",

@@ -236,7 +236,18 @@ def test_options_of_a_line_are_fields_of_what_they_describe():
     varying = _options_that_vary()
     assert varying <= known | run
     # Everything but flags, curvatures (a list is one model) and what the grid, or a run, has once.
-    once = {"bias", "ema", "layer_rates", "curvatures", "steps", "eta_unit", "seeds", "top_k"}
+    once = {
+        "bias",
+        "residual",
+        "affine",
+        "ema",
+        "layer_rates",
+        "curvatures",
+        "steps",
+        "eta_unit",
+        "seeds",
+        "top_k",
+    }
     once |= {"curves", "over", *AXES, "measure", "batches", "batch_accuracy", "batch_every"}
     assert varying == (known | run) - once
     for name in varying & run - kinds.keys():

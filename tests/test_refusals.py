@@ -16,6 +16,7 @@ from program import GRID, PROGRAM, QUADRATIC, assert_refused, content, forge
 
 from simulator import InputError
 from simulator.checks import at_least, fraction, nonnegative, positive, printable
+from simulator.tables import READERS
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -205,7 +206,8 @@ def test_what_a_store_says_of_its_data_is_neither_followed_nor_believed(
     metadata["attributes"]["data"] = json.dumps(said)
     Path("store.zarr/zarr.json").write_text(json.dumps(metadata))
     forge(Path("store.zarr"))
-    monkeypatch.setattr("simulator.data.load_npz", lambda *_: pytest.fail("a path was followed"))
+    for ending in READERS:
+        monkeypatch.setitem(READERS, ending, lambda *_: pytest.fail("a path was followed"))
     result = run("run --replay store.zarr --cell eta_trgt=0.5,t_wrm=1")
     assert_refused(result, option, value)
 

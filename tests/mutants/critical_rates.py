@@ -23,6 +23,20 @@ MUTANTS = [
         ("self._next = update", "pass"),
     ),
     *of(
+        "simulator/schedules/cdat.py", "tests/test_rates_from_curvature.py",
+        ("memory * self.bend +", "self.bend +"),
+        ("max(probe.slope(), 0.0)", "probe.slope()"),
+    ),
+    *of(
+        "simulator/schedules/loss_gap.py", "tests/test_rates_from_curvature.py",
+        ("schedule.memory * self.weight + 1.0", "1.0"),
+    ),
+    *of(
+        "simulator/advice.py", "tests/test_advice.py",
+        ("2.0 / max(sharpness)", "2.0 / sharpness[0]"),
+        ("lower // 2, lower", "lower // 4, lower"),
+    ),
+    *of(
         "simulator/training/rule.py", "tests/test_probe.py",
         ("self._state.copy(), t, out", "self._state, t, out"),
     ),

@@ -83,8 +83,8 @@ MUTANTS = [
         "simulator/schedules/warmup.py", "tests/test_schedules.py",
         ('np.arange(1, count("steps", steps, 0) + 1)', 'np.arange(count("steps", steps, 0))'),
         ("of_init = 1.0 - of_trgt", "of_init = of_trgt"),
-        ('{"cosine": 0.1, ', '{"cosine": 0.0, '),
-        ("(t - (steps - length)) / length", "(t - (steps - length)) / steps"),
+        ("weights * (end + (1.0 - end) * left)", "weights * left"),
+        ("t - (steps - length)", "t - (steps - length) + 1"),
     ),
     *of(
         "simulator/shipped.py", "tests/test_subclasses.py",
