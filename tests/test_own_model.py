@@ -206,7 +206,7 @@ def test_without_double_precision_jax_is_refused_in_a_sentence(few):
 
 def test_without_jax_it_is_named(monkeypatch, few):
     monkeypatch.setitem(sys.modules, "jax", None)
-    with pytest.raises(sim.InputError, match="pip install jax"):
+    with pytest.raises(sim.InputError, match=r"pip install 'warmup-simulator\[jax\]'"):
         net("jax").init(few)
     with pytest.raises(sim.InputError, match="loss None: give a function"):
         sim.from_jax("net", loss=None, init=tree_init)

@@ -54,7 +54,11 @@ def test_a_nudge_at_a_minimum_dies_below_the_threshold_and_grows_above_it(name, 
     """1e-6 along the top eigenvector of P^-1 H, 50 updates at 0.98 and 1.02 of critical eta."""
     optimizer = data.draw(
         testing.optimizers(name).filter(
-            lambda opt: max(getattr(opt, "beta", 0), getattr(opt, "beta1", 0)) <= 0.9
+            lambda opt: (
+                max(getattr(opt, "beta", 0), getattr(opt, "beta1", 0)) <= 0.9
+                # An empty momentum is not at rest where the gradient balances the decay.
+                and not (getattr(opt, "beta", 0) and opt.weight_decay)
+            )
         )
     )
     size = 12
@@ -63,10 +67,8 @@ def test_a_nudge_at_a_minimum_dies_below_the_threshold_and_grows_above_it(name, 
         if optimizer.adaptive
         else np.ones(size)
     )
-    # Decoupled decay rests where the gradient of L + kappa P theta^2 / 2 vanishes, with the kappa
-    # that is left of it where momentum adds up.
-    decay = getattr(optimizer, "weight_decay", 0.0)
-    kappa = decay if optimizer.adaptive else -optimizer.least_curvature
+    # Decoupled decay rests where the gradient of L + kappa P theta^2 / 2 vanishes.
+    kappa = getattr(optimizer, "weight_decay", 0.0)
     found = _minimum(seed, loss, kappa * p)
     assume(found is not None)
     model, examples, minimum = found

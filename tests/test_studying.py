@@ -222,10 +222,11 @@ def test_a_study_of_classes_refuses_data_without(run):
 
 # Studies with a claim about the median that one seed alone may miss.
 OF_MEDIANS = (
-    "adam-diagrams", "adam-spikes", "adam-trajectories", "adam-without-warmup", "batch-sharpness",
-    "edge-of-stability", "greedy-or-edge", "minibatch-limits", "momentum-and-decay",
-    "natural-evolution", "robust-tuning", "saving-maps", "warmup-enables-larger-eta",
-    "warmup-stable-decay",
+    "adam-diagrams", "adam-spikes", "adam-trajectories", "adam-without-warmup",
+    "batch-sharpness", "better-conditioned", "central-flow-under-warmup", "edge-of-stability",
+    "edge-of-stability-flow", "greedy-or-edge", "minibatch-limits", "momentum-and-decay",
+    "natural-evolution", "robust-tuning", "rounding-sets-the-first-catapult", "saving-maps",
+    "warmup-enables-larger-eta", "warmup-stable-decay",
 )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def test_what_is_misspelt_is_answered_with_the_nearest(run, line, suggested):
         ("run --param", "", {"sp", "ntp", "mup"}),
         ("critical --method", "t", {"two-way"}),
         ("theory --law", "period-d", {"period-doubling"}),
-        ("study run", "edge", {"edge-of-stability"}),
+        ("study run", "edge", {"edge-of-stability", "edge-of-stability-flow"}),
         ("run --data", "d", {"digits", "a file"}),
         ("info", "", {"a file"}),
         ("run --config nowhere.toml", "--qu", {"--quiet"}),

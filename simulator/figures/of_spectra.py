@@ -60,7 +60,7 @@ def with_spectra(found: Spectra, style: str = "ratio") -> Sequence[Axes]:
     ----------
     found : Spectra
     style : {"ratio", "absolute"}
-        As in `trajectory`.
+        As in `simulator.figures.trajectory`.
 
     Returns
     -------
