@@ -18,7 +18,7 @@ from simulator.catapult_search import TOLERANCE
 from simulator.checks import InputError, count, positive
 from simulator.data import Data
 from simulator.experiment import Experiment
-from simulator.models import Model
+from simulator.models import Model, as_model
 from simulator.optimizers import GD, Optimizer
 from simulator.schedules import Warmup
 from simulator.training import eta_critical, train
@@ -97,7 +97,7 @@ def safe_learning_rate(
     InputError
         For input that cannot be used, and for a sharpness at initialisation that is not positive.
     """
-    last = PROBED[-1]
+    model, last = as_model(model), PROBED[-1]
     unit = eta_critical(model, data, GD(), seed, dtype)
     if not math.isfinite(unit):
         raise InputError("model", model.name, "its sharpness at initialisation is not positive")

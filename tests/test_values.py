@@ -1,6 +1,7 @@
 """Runs, flows and data as values: what is accepted, how they compare, print and are kept."""
 
 import contextlib
+import inspect
 import pickle
 
 import numpy as np
@@ -50,6 +51,41 @@ def test_a_plain_meaning_is_understood(changes, meant):
 def test_a_model_may_be_a_class_or_a_name():
     assert sim.Experiment("mlp") == sim.Experiment(sim.MLP) == sim.Experiment(sim.MLP())
     assert sim.eta_critical("mlp", DATA, "gd") == sim.eta_critical(sim.MLP(), DATA, sim.GD())
+
+
+THETA = sim.MLP().init(DATA)
+# Every public function of a model.
+OF_A_MODEL = {
+    "batch_sharpness": lambda model: sim.batch_sharpness(model, THETA, DATA, 8, 2),
+    "central_flow": lambda model: sim.central_flow(model, DATA, schedule=0.1, steps=2).loss[0],
+    "check_model": lambda model: sim.check_model(model, DATA).components,
+    "critical_learning_rate": lambda model: sim.critical_learning_rate(model, DATA, steps=0).eta_c,
+    "directional_sharpness": lambda model: sim.directional_sharpness(model, THETA, DATA),
+    "eta_critical": lambda model: sim.eta_critical(model, DATA, "gd"),
+    "natural_phase": lambda model: sim.natural_phase(model, DATA, optimizer="gd", steps=16),
+    "safe_learning_rate": lambda model: sim.safe_learning_rate(model, DATA),
+    "sharpness": lambda model: sim.sharpness(model, THETA, DATA),
+    "shortest_warmup": lambda model: sim.shortest_warmup(model, DATA, eta_trgt=0.1, steps=8).t_wrm,
+    "simulate": lambda model: sim.simulate(model, DATA, steps=2),
+    "spectrum": lambda model: sim.spectrum(model, THETA, DATA, probes=2, depth=8).trace,
+    "sweep": lambda model: sim.sweep(model, DATA, eta_trgt=[0.1], steps=2).loss_final.item(),
+}
+
+
+def test_no_function_of_a_model_is_left_out():
+    public = {name: getattr(sim, name) for name in sim.__all__}
+    functions = {name for name, value in public.items() if inspect.isfunction(value)}
+    assert {n for n in functions if "model" in inspect.signature(public[n]).parameters} == {
+        *OF_A_MODEL
+    }
+
+
+@pytest.mark.parametrize("name", OF_A_MODEL)
+def test_each_takes_a_model_by_its_name_or_class_and_nothing_else(name):
+    call = OF_A_MODEL[name]
+    assert call("mlp") == call(sim.MLP) == call(sim.MLP())
+    with pytest.raises(sim.InputError, match="model None"):
+        call(None)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from simulator.curvature.operators import Operator
 from simulator.curvature.quadrature import above, lanczos, outliers
 from simulator.curvature.ritz_solver import RitzSolver
 from simulator.data import Data
-from simulator.models import Model
+from simulator.models import Model, as_model
 from simulator.seeding import generator
 
 __all__ = ["EXACT_LIMIT", "SUMMARIES", "Spectrum", "spectrum"]
@@ -244,7 +244,7 @@ def spectrum(
     """
     depth = count("depth", depth, 2)
     with one_blas_thread(), np.errstate(all="ignore"):
-        operator = Operator(model, theta, data, part, layer, preconditioner)
+        operator = Operator(as_model(model), theta, data, part, layer, preconditioner)
         size, rng = operator.size, generator(seed, "spectrum")
         wanted = 1 if data is None else data.outputs
         wanted = min(wanted if top_k is None else count("top_k", top_k, 1), size)

@@ -130,7 +130,7 @@ def central_flow(
         count("substeps", substeps, 1), positive("difference", difference), accuracy,
         count("max_rank", max_rank, 1), stop, callback,
     )  # fmt: skip
-    theta = _start_of(model, data, seed, theta0)
+    theta = _start_of(experiment.model, data, seed, theta0)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         begin = start
         if isinstance(start, str):
