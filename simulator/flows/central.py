@@ -21,6 +21,7 @@ from simulator.flows.beside import Iterates, StableFlow
 from simulator.flows.curves import Curves
 from simulator.flows.flow import FIRST, Flow
 from simulator.flows.metric import FromFirstGradient, metric_of
+from simulator.flows.third import has_kinks
 from simulator.flows.update import Integrator
 from simulator.models import Model
 from simulator.models.base import checked_vector
@@ -261,7 +262,7 @@ def _follow(
             pairs = LeadingPairs(objective, options.max_rank + 1, options.accuracy, seed)
             centre = Integrator(
                 objective, theta, metric.copy(), pairs, options.difference,
-                kinks=model.options().get("activation") == "relu",
+                kinks=has_kinks(model),
             )  # fmt: skip
             stable = StableFlow(objective, theta, metric.copy(), seed) if beside else None
         if stable is not None:

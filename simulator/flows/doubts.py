@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from simulator.flows.flow import Flow
+from simulator.flows.third import has_kinks
 
 __all__ = ["LARGEST_KAPPA", "of"]
 
@@ -43,7 +44,7 @@ def _of_the_run(flow: Flow) -> Iterator[str]:
     lost = ~np.isfinite(flow.loss[flow.start :])
     if lost.any():
         yield f"The flow is not finite from step {flow.start + int(np.argmax(lost))} on"
-    if flow.experiment.model.options().get("activation") == "relu":
+    if has_kinks(flow.experiment.model):
         yield (
             "ReLU has kinks: their push is averaged over the oscillation, and the sharpness of the "
             "run may rest some per cent off the threshold"

@@ -8,8 +8,17 @@ import numpy as np
 
 from simulator.arrays import Array
 from simulator.flows.complementarity import pairs_of
+from simulator.models import Model
 
-__all__ = ["third_derivatives"]
+__all__ = ["has_kinks", "third_derivatives"]
+
+
+def has_kinks(model: Model) -> bool:
+    """Whether the gradient of its loss has kinks, as with ReLU: differences must reach over them.
+
+    A user-defined model does not say.
+    """
+    return bool(model.options().get("activation") == "relu")
 
 
 def third_derivatives(
