@@ -92,9 +92,9 @@ def claims(found: xr.Dataset) -> list:
 def draw(found: xr.Dataset) -> object:
     axes = panels(2)
     for ax, name in zip(axes, ("muP", "SP"), strict=True):
-        for case, color, line in ((name, "mup", "-"), (f"{name}, no last LN", "sp", "--")):
+        for case, line in ((name, "-"), (f"{name}, no last LN", "--")):
             values = found["sharpness"].sel(case=case)
-            band(ax, found["step"], values, label=case, color=COLORS[color], ls=line)
+            band(ax, found["step"], values, label=case, color=COLORS[name.lower()], ls=line)
         ax.set(xlabel="update", yscale="log", title=f"{name}, residual, depth 8")
         legend(ax)
     axes[0].set_ylabel(r"sharpness $\lambda_t$")
