@@ -133,6 +133,7 @@ ONE = _data(1, 3, 1)
 NORMS = [
     ("activation", {}),
     ("activation", {"residual": True, "affine": True}),
+    ("preactivation", {}),
     ("preactivation", {"affine": True}),
     ("readout", {"residual": True}),
     ("after", {"residual": True}),
