@@ -27,11 +27,13 @@ COLORS = {
 }  # fmt: skip
 
 
-def panels(count: int, *, columns: int | None = None, **options: Any) -> Sequence[Axes]:
-    """A row (or rows) of empty Axes."""
+def panels(
+    count: int, *, columns: int | None = None, width: float = 3.9, **options: Any
+) -> Sequence[Axes]:
+    """A row (or rows) of empty Axes, each ``width`` inches wide."""
     columns = columns or count
     rows = -(-count // columns)
-    size = (3.9 * columns, 3.2 * rows + 0.3)
+    size = (width * columns, 0.82 * width * rows + 0.3)
     _, axes = pyplot().subplots(
         rows, columns, figsize=size, layout="constrained", squeeze=False, **options
     )
