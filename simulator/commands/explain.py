@@ -30,25 +30,39 @@ _WITH_LOG = _ALWAYS | {
 }  # fmt: skip
 
 
-@click.command(cls=options.GroupedCommand)
-@click.argument("source", type=click.Path(path_type=Path), required=False)
+@click.command(
+    cls=options.GroupedCommand,
+    common="model param optimizer eta-trgt t-wrm steps seed cell columns figure",
+    examples=(
+        ("warmup explain", "Train the default network and explain the run"),
+        (
+            "warmup explain sweep.zarr --cell eta_trgt=16,t_wrm=64,seed=0",
+            "Explain a run of a store",
+        ),
+        (
+            "warmup explain metrics.csv --optimizer adam",
+            "Explain a training log of another program",
+        ),
+    ),
+)
+@options.positional("source", "Result store, or training log: csv, tsv, JSON lines or trainer_state.json. Without it, a run is trained.", type=click.Path(path_type=Path), required=False)  # fmt: skip
 @options.model_options
 @options.data_options
 @options.optimizer_options
 @options.schedule_options("run", grid=False)
 @options.curvature_options(every=1, tol=1e-5)
-@option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
+@options.seed_option
 @options.dtype_option(varies=False)
-@option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of a store.")
-@option("execution", "--columns", metavar="NAME=COLUMN,…", default_text="by their names", help="Columns of a log by name, such as loss=objective,eta=rate, or those of a table in order, such as step,loss,-,eta (- skips one). Names: step, epoch, loss, eta, sharpness, preconditioned_sharpness, directional_sharpness, critical_sharpness.")  # fmt: skip
+@options.cell_option
+@option("execution", "--columns", metavar="NAME=COLUMN,…", default_text="by their names", help="Columns of a log, by name (loss=objective,eta=rate) or in order (step,loss,-,eta; - skips one). Names: step, epoch, loss, eta, sharpness, preconditioned_sharpness, directional_sharpness, critical_sharpness.")  # fmt: skip
 @options.curvature_axis_option()
 @options.output_options("explain.png")
 def explain(**given: Any) -> None:
-    """Say what happened in a run: its catapults, its edge of stability, its end.
+    """Explain a run or a training log in words.
 
-    SOURCE is a store, of which --cell names a run, or a log of training elsewhere: csv, tsv, JSON
-    lines, or trainer_state.json. Which of its columns were read is noted on stderr. The optimizer's
-    options give its stability threshold. Without SOURCE, a run is trained as by warmup run.
+    For a store, --cell names the run. For a log, the optimizer's options give the stability
+    threshold, and a note on stderr says which columns were read. Without SOURCE, the options are
+    those of warmup run.
     """
     import numpy as np
 

@@ -27,14 +27,23 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
     return one_of_these(LAWS)(ctx, param, typed)
 
 
-@click.command(cls=options.GroupedCommand)
-@option("law", "--law", metavar="NAME", shell_complete=_offer, default_text="all of them", help="One law: what it says, where it is from, its picture.")  # fmt: skip
-@option("seeds", "--seed", type=int, default=0, help="Chooses the random instances.")
+@click.command(
+    cls=options.GroupedCommand,
+    common="law seed figure json",
+    examples=(
+        ("warmup theory", "Check every law; takes about a minute"),
+        ("warmup theory --law period-doubling", "Check and draw one law, with its source"),
+        ("warmup theory --law catapult-window --seed 1", "Check a law on other random instances"),
+    ),
+)
+@option("law", "--law", metavar="NAME", shell_complete=_offer, default_text="all of them", help="Check one law, and print its statement and source.")  # fmt: skip
+@option("seeds", "--seed", type=int, default=0, help="Seed of the random instances.")
 @options.output_options("NAME.png, for a law that has a picture")
 def theory(**given: Any) -> None:
-    """Measure what theory predicts, law by law, on fresh random instances.
+    """Check closed-form predictions against measurements.
 
-    Exit code 1 if a law fails. The numbers shown are those of the worst instance.
+    Each law is measured on new random instances; the numbers shown are those of the worst one. The
+    exit code is 1 if a law fails.
     """
     from simulator.laws import LAWS
     from simulator.seeding import generator

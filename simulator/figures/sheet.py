@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.arrays import Array
-from simulator.checks import InputError
+from simulator.checks import InputError, one_of
 from simulator.sweeps.boundary import boundary, median, survived
 
 if TYPE_CHECKING:
@@ -51,9 +51,13 @@ def lay_out(dataset: xr.Dataset, color: str, x: str = "eta_trgt", y: str = "t_wr
     InputError
         For a colour that is no number of each run.
     """
-    of_each_run = color in dataset and {*dataset[color].dims} == {*dataset["status"].dims}
-    if not of_each_run or dataset[color].dtype.kind != "f":
-        raise InputError("color", color, "give a variable of real numbers, loss_final say")
+    numbers = [
+        str(name) for name, variable in dataset.data_vars.items()
+        if {*variable.dims} == {*dataset["status"].dims} and variable.dtype.kind == "f"
+    ]  # fmt: skip
+    if color in dataset and color not in numbers:
+        raise InputError("color", color, "is not a real number of each run; try loss_final")
+    one_of("color", color, numbers)
     others = [name for name in dataset["status"].dims if name not in ("seed", x, y)]
     sheet = dataset.isel(dict.fromkeys(others, 0)).transpose("seed", y, x, ...)
     done = (sheet["status"] == "done").values

@@ -11,6 +11,7 @@ from typing import Any
 from simulator.checks import InputError, at_least, count, nonnegative, one_of, positive
 from simulator.experiment import Experiment
 from simulator.models import MODELS
+from simulator.nearest import did_you_mean
 from simulator.optimizers import OPTIMIZERS
 from simulator.schedules import GRID, SCHEDULES
 from simulator.sweeps.custom import plain_of, rebuild
@@ -291,7 +292,9 @@ def _place(option: str, name: str, values: Sequence[Any], wanted: Any) -> int:
         texts = [str(value).lower() for value in values]
         if str(wanted).lower() in texts:
             return texts.index(str(wanted).lower())
-        raise InputError(option, f"{name}={wanted}", f"not on the grid {some_of(values)}")
+        near = did_you_mean(wanted, texts)
+        remedy = f"not on the grid {some_of(values)}; {near}".rstrip("; ")
+        raise InputError(option, f"{name}={wanted}", remedy)
     if isinstance(wanted, str):
         raise InputError(option, f"{name}={wanted}", "give NAME=NUMBER, as in eta_trgt=8")
     nearest = min(range(len(values)), key=lambda i: abs(values[i] - wanted))
