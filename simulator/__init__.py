@@ -173,8 +173,8 @@ if not TYPE_CHECKING:  # there, a name that is none would pass for anything
 
             near = "" if name.startswith("_") else did_you_mean(name, __all__)
             sentence = f"module 'simulator' has no attribute {name!r}; {near}".rstrip("; ")
-            # With obj Python would add its own suggestion.
-            raise AttributeError(sentence, name=name, obj=None)
+            # With a name Python would add its own suggestion.
+            raise AttributeError(sentence, name=None)
         value = getattr(import_module(f"simulator.{_HOMES[name]}"), name)
         globals()[name] = value
         return value

@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = warmup.main(args=words, prog_name="warmup", standalone_mode=False, obj=words)
     except InputError as error:
-        _leave(error.sentence(_label(error.option)), 2)
+        sentence = error.sentence(_label(error.option))
+        _leave(sentence if sentence.endswith("?") else f"{sentence}.", 2)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         by = stopped.__cause__ or stopped
         _leave("Interrupted.", 143 if isinstance(by, Terminated) else 130)
     except MemoryError as error:
-        _leave(f"Not enough memory: {str(error) or 'give smaller sizes'}", 2)
+        _leave(f"Not enough memory: {str(error) or 'give smaller sizes'}.", 2)
     except OSError as error:
         named = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
         _leave(named, 2 if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else 1)
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # What NumPy says of arrays that no address space holds, and of numbers it cannot factor.
         if not any(words in str(error) for words in _BEYOND):
             raise
-        _leave(f"Sizes or numbers are too large: {error}; give smaller ones", 2)
+        _leave(f"Sizes or numbers are too large: {error}; give smaller ones.", 2)
     if arguments is None and code in (130, 143):
         leave_threads_behind(code)
     sys.exit(code if isinstance(code, int) else 0)
@@ -114,10 +115,9 @@ def _unknown_option(error: click.NoSuchOption, words: list[str]) -> str:
     } | {name: name for parameter in error.ctx.command.params for name in parameter.secondary_opts}
     near = did_you_mean(given, shown_as, shown_as)
     more = f"{error.ctx.command_path} --help-all lists every option"
-    return InputError("option", given, f"unknown; {near}{more}").sentence("option")
+    return f"{InputError('option', given, f'unknown; {near}{more}')}."
 
 
 def _leave(message: str, code: int) -> None:
-    end = "" if message.endswith((".", "?")) else "."
-    click.echo(f"warmup: {printable(message, 2000)}{end}", err=True)
+    click.echo(f"warmup: {printable(message, 2000)}", err=True)
     sys.exit(code)

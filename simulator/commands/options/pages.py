@@ -61,7 +61,7 @@ class CommandGroup(_Page, click.Group):
             try:
                 one_of("command", args[0], self.list_commands(ctx))
             except InputError as error:  # --command is an option of warmup info
-                raise click.UsageError(str(error), ctx) from None
+                raise click.UsageError(f"{error}.", ctx) from None
         return super().resolve_command(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
