@@ -13,6 +13,7 @@ from simulator.commands.critical import critical
 from simulator.commands.explain import explain
 from simulator.commands.flow import flow
 from simulator.commands.info import info
+from simulator.commands.lab import lab
 from simulator.commands.plot import plot
 from simulator.commands.report import report
 from simulator.commands.run import run
@@ -47,7 +48,7 @@ def warmup(ctx: click.Context) -> None:
         click.echo(_GREETING)
 
 
-for _command in (run, sweep, critical, flow, explain, theory, study, plot, report, info):
+for _command in (run, sweep, critical, flow, explain, theory, study, plot, report, info, lab):
     warmup.add_command(_command)
 
 
