@@ -13,6 +13,7 @@ from simulator.commands.critical import critical
 from simulator.commands.explain import explain
 from simulator.commands.flow import flow
 from simulator.commands.info import info
+from simulator.commands.lab import lab
 from simulator.commands.options import CommandGroup
 from simulator.commands.plot import plot
 from simulator.commands.report import report
@@ -48,7 +49,7 @@ def warmup(ctx: click.Context) -> None:
         click.echo("Each takes seconds and needs no network. All commands: warmup --help")
 
 
-for _command in (run, sweep, critical, flow, explain, theory, study, plot, report, info):
+for _command in (run, sweep, critical, flow, explain, theory, study, plot, report, info, lab):
     warmup.add_command(_command)
 
 
