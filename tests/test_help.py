@@ -140,7 +140,7 @@ def examples(tmp_path_factory):
     return path
 
 
-def _accept(*_):
+def _accept(*_, **__):
     raise AcceptedError
 
 
@@ -151,11 +151,12 @@ def _accept(*_):
 def test_an_example_is_accepted(run, examples, monkeypatch, line):
     """It gets to where kernels are compiled, after all checks, or to its end."""
     monkeypatch.chdir(examples)
-    for module in [name for name in sys.modules if name.startswith("simulator.commands.")]:
-        if hasattr(sys.modules[module], "announce_compilation"):
-            monkeypatch.setattr(f"{module}.announce_compilation", _accept)
+    for name, module in [*sys.modules.items()]:
+        if name.startswith("simulator.commands.") and hasattr(module, "announce_compilation"):
+            monkeypatch.setattr(module, "announce_compilation", _accept)
+    monkeypatch.setattr(sys, "argv", sys.argv)  # the lab replaces it
     monkeypatch.setattr("runpy.run_module", _accept)
-    monkeypatch.setattr("simulator.commands.lab.find_spec", lambda name: True)
+    monkeypatch.setattr(sys.modules["simulator.commands.lab"], "find_spec", lambda name: True)
     program, _, words = line.partition(" | ")[0].partition(" ")
     assert program == "warmup"
     try:

@@ -33,7 +33,7 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
     examples=(
         ("warmup theory", "Check every law; takes about a minute"),
         ("warmup theory --law period-doubling", "Check and draw one law, with its source"),
-        ("warmup theory --law catapult-window --seed 1", "Check a law on other random instances"),
+        ("warmup theory --law warmup-decay --seed 1", "Check a law on other random instances"),
     ),
 )
 @option("law", "--law", metavar="NAME", shell_complete=_offer, default_text="all of them", help="Check one law, and print its statement and source.")  # fmt: skip
