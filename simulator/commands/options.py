@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS", "GroupedCommand", "argument", "curvature_axis_option", "curvature_options", "data_of", "data_options", "dtype_option", "model_of",
-    "model_options", "optimizer_of", "optimizer_options", "option", "option_name", "output_options", "report_options",
-    "schedule_of", "schedule_options", "several", "terminal_options", "varied", "was_given",
+    "model_options", "optimizer_of", "optimizer_options", "option", "option_name", "output_options",
+    "overwrite_option", "report_options", "schedule_of", "schedule_options", "several", "style_options", "terminal_options", "varied", "was_given",
 ]  # fmt: skip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -247,10 +247,23 @@ def curvature_axis_option() -> Callable[[Any], Any]:
     )  # fmt: skip
 
 
+overwrite_option = option("execution", "--overwrite", is_flag=True, help="Replace the figure, whatever it shows.")  # fmt: skip
+
+style_options = _together(
+    option("output", "--style", default="screen", metavar="screen|paper|paper-wide", help="Look of the figure. paper: a column of 3.25 inches, 8 points, no title; paper-wide: 6.75 inches."),
+    option("output", "--fig-width", type=float, metavar="INCHES", default_text="the style's; screen 7 to 8", help="Width of the figure."),
+    option("output", "--font-size", type=float, metavar="POINTS", default_text="the style's; screen 10", help="Font size in the figure."),
+    option("output", "--cmap", metavar="NAME", default_text="viridis in most figures", help="Colour map of matplotlib."),
+    option("output", "--title/--no-title", default=None, default_text="the style's", help="Title of the figure; titles of its panels stay."),
+    option("output", "--caption", is_flag=True, help="Write model, optimizer and seed in the lower right corner."),
+)  # fmt: skip
+
+
 def output_options(figure: str) -> Callable[[Any], Any]:
     """Figure, JSON and config."""
     return _together(
-        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="Where to draw."),
+        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="Where to draw. A figure of something else is kept: the next free name is taken, or a name that was typed is refused."),
+        style_options,
         report_options,
     )  # fmt: skip
 
