@@ -192,6 +192,12 @@ class Trajectory(Value):
         return self.limit.ratio(self.effective_sharpness, self.eta)
 
     @property
+    def crossing_step(self) -> int:
+        """The first step whose effective sharpness is above its threshold; -1 if none is."""
+        above = np.flatnonzero(self.ratio > 1)
+        return self.at(int(above[0])) if above.size else -1
+
+    @property
     def diverged_row(self) -> int:
         """The first row whose loss is not finite; -1 if there is none.
 

@@ -14,7 +14,7 @@ from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError, at_least, count, positive
 from simulator.curvature import LeadingPairs
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.experiment import Experiment
 from simulator.flows import doubts
 from simulator.flows.beside import Iterates, StableFlow
@@ -123,7 +123,7 @@ def central_flow(
         For input that cannot be used: other optimizers, minibatches, schedules that depend on the
         run, and single precision.
     """
-    stopwatch = Stopwatch()
+    stopwatch, data = Stopwatch(), as_data(data)
     optimizer = described(GD() if optimizer is None else optimizer)
     planned = _planned(Warmup() if schedule is None else schedule, steps)
     experiment = Experiment(model=model, optimizer=optimizer, schedule=planned, steps=steps)

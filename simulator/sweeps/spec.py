@@ -13,17 +13,16 @@ from simulator.experiment import Experiment
 from simulator.models import MODELS
 from simulator.nearest import did_you_mean
 from simulator.optimizers import OPTIMIZERS
-from simulator.schedules import GRID, SCHEDULES
+from simulator.schedules import ETA_UNITS, GRID, SCHEDULES, unit_of
 from simulator.sweeps.custom import plain_of, rebuild
 from simulator.sweeps.earlier import entries
 from simulator.sweeps.over import Axis, axes_of, changed
 
 __all__ = [
-    "AXES", "CONVENTIONS", "ETA_UNITS", "LATER", "OURS", "Region", "Spec", "first_seeds", "some_of",
+    "AXES", "CONVENTIONS", "LATER", "OURS", "Region", "Spec", "first_seeds", "some_of",
 ]  # fmt: skip
 
 AXES = ("seed", "eta_init", "eta_trgt", "t_wrm")
-ETA_UNITS = ("absolute", "critical")
 
 CONVENTIONS = {
     "loss": "mse: 0.5 * mean over samples and outputs of the squared error; xent: mean softmax "
@@ -175,15 +174,7 @@ class Spec(Experiment):
 
         Raises `InputError` where it is not finite.
         """
-        if self.eta_unit == "absolute":
-            return 1.0
-        if not math.isfinite(eta_critical):
-            raise InputError(
-                "eta_unit",
-                "critical",
-                "the sharpness at initialisation is not positive; give absolute",
-            )
-        return eta_critical
+        return unit_of(self.eta_unit, eta_critical)
 
     def at(self, index: Sequence[int], eta_critical: float) -> Experiment:
         """The experiment of one cell of a grid along ``AXES``, in absolute learning rates.
