@@ -170,7 +170,7 @@ def _one_hot(labels: Array, classes: int) -> Floats:
 
 def _array(name: str, value: ArrayLike) -> Array:
     if np.ma.is_masked(value):
-        raise InputError(name, "with a mask", "fill in or leave out what is masked")
+        raise InputError(name, "with a mask", "fill in or remove the masked entries")
     try:
         return np.asarray(value)
     except ValueError:

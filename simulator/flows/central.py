@@ -165,7 +165,7 @@ def described(optimizer: Optimizer) -> Optimizer:
     if is_shipped(optimizer):
         if decay := getattr(optimizer, "weight_decay", 0.0):
             raise InputError(
-                "weight_decay", decay, "its central flow is not known here; leave it out"
+                "weight_decay", decay, "central flows support no weight decay; leave it out"
             )
         if type(optimizer) is GD:
             return optimizer
@@ -173,7 +173,7 @@ def described(optimizer: Optimizer) -> Optimizer:
             return FromFirstGradient(optimizer.beta2, optimizer.eps)
     raise InputError(
         "optimizer", optimizer.name,
-        "its central flow is not known here; give gd or rmsprop",
+        "central flows support gd and rmsprop; give one of them",
     )  # fmt: skip
 
 

@@ -236,7 +236,7 @@ class Spec(Experiment):
     def from_dict(cls, plain: Mapping[str, Any]) -> Spec:
         """Inverse of `as_dict`; unknown names and wrong values are refused."""
         if not isinstance(plain, Mapping):
-            raise InputError("spec", type(plain).__name__, "is no table of options")
+            raise InputError("spec", type(plain).__name__, "is not a table of options")
         arguments = dict(entries(plain))
         unknown = set(arguments) - {field.name for field in fields(cls)}
         if unknown:
@@ -319,5 +319,5 @@ def _axis(name: str, values: Any, check: Any) -> tuple[Any, ...]:
         raise InputError(name, "empty", "give one value or more")
     for before, after in itertools.pairwise(axis):
         if not after > before:
-            raise InputError(name, f"{before:g},{after:g}", "values must rise, each only once")
+            raise InputError(name, f"{before:g},{after:g}", "give increasing values, each once")
     return axis
