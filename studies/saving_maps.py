@@ -22,6 +22,8 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
+from simulator.figures.style import colormap
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import panels
 from simulator.theory.warmup import t_reach, t_save
@@ -101,14 +103,14 @@ def draw(found: xr.Dataset) -> object:
             share = (found[name] / found["t_wrm"]).sel(case=case).median("seed")
             mesh = ax.pcolormesh(
                 found["eta_trgt"], found["t_wrm"], share.transpose("t_wrm", "eta_trgt"),
-                cmap="cividis", vmin=0, vmax=1, shading="nearest",
+                cmap=colormap("cividis"), vmin=0, vmax=1, shading="nearest",
             )  # fmt: skip
             ax.axvline(1, color="white", ls="--", lw=1.2)
             ax.set(xscale="log", yscale="log")
-        row[0].set_ylabel(r"$T_\mathrm{wrm}$ (updates)")
+        row[0].set_ylabel(f"{symbols.T_WRM} (updates)")
         row[-1].figure.colorbar(mesh, ax=row, label=label)
     for ax, case in zip(rows[0], CASES, strict=True):
         ax.set_title(case)
     for ax in rows[1]:
-        ax.set_xlabel(r"$\eta_\mathrm{trgt}$ / largest constant")
+        ax.set_xlabel(f"{symbols.ETA_TRGT} / largest constant")
     return axes

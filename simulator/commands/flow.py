@@ -9,6 +9,7 @@ import click
 
 from simulator.checks import InputError, printable
 from simulator.commands import options
+from simulator.commands.drawing import Drawing
 from simulator.commands.options import option
 from simulator.commands.run import one_run
 from simulator.commands.terminal import announce_compilation, emit, note, progress, shares
@@ -45,6 +46,7 @@ __all__ = ["flow"]
 @options.seed_option
 @option("execution", "--start", metavar="INTEGER|after", default="0", help="Updates before the flow starts; after: start after the first catapult.")  # fmt: skip
 @options.curves_option
+@options.overwrite_figure_option
 @options.output_options("flow.png")
 def flow(**given: Any) -> None:
     """Compute the central flow of a run at the edge of stability.
@@ -58,8 +60,7 @@ def flow(**given: Any) -> None:
     from simulator.sweeps import rehearse
     from simulator.training import eta_critical
 
-    figure: Path = given["figure"] or Path("flow.png")
-    figures.check_format(figure)
+    drawing = Drawing.of(given, Path("flow.png"))
     for name in ("batch_size", "layer_rates"):
         if given[name]:
             raise InputError(
@@ -70,6 +71,8 @@ def flow(**given: Any) -> None:
     start = _start(given["start"])
     spec, data, seed = one_run(given), options.data_of(), given["seed"]
     optimizer = described(spec.optimizer)
+    shown = figures.about_cell(spec, data, (0, 0, 0, 0)) | {"flow": f"from step {start}"}
+    drawing = drawing.showing(shown)
     rehearse(spec, data)
     announce_compilation()
     in_units = spec.eta_unit == "critical"
@@ -81,7 +84,7 @@ def flow(**given: Any) -> None:
             experiment.model, data, optimizer=spec.optimizer, schedule=experiment.schedule,
             steps=experiment.steps, seed=seed, start=start, callback=lambda step: on_progress(1),
         )  # fmt: skip
-    figures.save(figures.flow(found), figure)
+    figure = drawing.save(figures.flow(found, style=drawing.style))
     if given["as_json"]:
         document = {"command": "flow", "spec": spec.as_dict(), "result": _results(found)}
         document |= {"doubts": found.doubts, "seconds": found.seconds, "figure": str(figure)}

@@ -9,6 +9,7 @@ import click
 
 from simulator.checks import printable
 from simulator.commands import options
+from simulator.commands.drawing import Drawing
 from simulator.commands.options import option
 from simulator.commands.replay import coordinates
 from simulator.commands.terminal import emit
@@ -33,6 +34,7 @@ __all__ = ["plot"]
 @option("output", "--columns", metavar="DIMENSION", default_text="what is left", help="Dimension with a column of diagrams for each value.")  # fmt: skip
 @options.where_option
 @option("schedule", "--eta-init", type=int, default=0, metavar="INDEX", help="Index of the eta_init to draw, from 0.")  # fmt: skip
+@options.overwrite_figure_option
 @options.output_options("beside the store")
 def plot(store: Path, color: str, eta_init: int, where: str | None, **given: Any) -> None:
     """Draw the phase diagram of a store.
@@ -44,11 +46,11 @@ def plot(store: Path, color: str, eta_init: int, where: str | None, **given: Any
     from simulator.checks import InputError
     from simulator.sweeps import load, open_store
 
-    dataset, spec, _ = open_store(store)
-    figure: Path = given["figure"] or store.with_suffix(".png")
-    figures.check_format(figure)
+    dataset, spec, description = open_store(store)
+    drawing = Drawing.of(given, store.with_suffix(".png"))
     if not 0 <= eta_init < len(spec.eta_init):
         raise InputError("eta_init", eta_init, f"give an index from 0 to {len(spec.eta_init) - 1}")
+    drawing = drawing.showing(figures.about_experiment(spec, description, spec.seeds))
     places = spec.places(coordinates("where", where), "where")
     dimensions: dict[str, Any] = {
         name: options.argument(given[name]) for name in ("x", "y", "rows", "columns") if given[name]
@@ -56,8 +58,10 @@ def plot(store: Path, color: str, eta_init: int, where: str | None, **given: Any
     dataset = dataset.isel({name: [place] for name, place in places.items()})
     dataset = load(dataset.drop_dims("step", errors="ignore"), store)
     at = 0 if "eta_init" in places else eta_init
-    axes = figures.phase_diagram(dataset, color=color, eta_init=at, **dimensions)
-    figures.save(axes, figure)
+    axes = figures.phase_diagram(
+        dataset, color=color, eta_init=at, style=drawing.style, **dimensions
+    )
+    figure = drawing.save(axes)
     if given["as_json"]:
         emit({"command": "plot", "store": str(store), "figure": str(figure), "color": color})
     else:

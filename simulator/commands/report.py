@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,7 @@ from simulator.commands.remake import command_line
 from simulator.commands.replay import coordinates, data_again
 from simulator.commands.stopping import interruptible
 from simulator.commands.terminal import announce_compilation, emit, progress
-from simulator.files import check_target
+from simulator.files import check_target, write_whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -89,7 +87,7 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
             closing(chunks_with_curves(whole, spec, samples, store, on_progress)) as chunks,
         ):
             html = page(dataset, spec, samples, chunks, **about)
-    _write(target, html)
+    write_whole("output", target, html.encode())
     if given["as_json"]:
         emit(_document(store, target, dataset, spec, len(html.encode())))
     else:
@@ -160,19 +158,6 @@ def _data(
         if needed or given is not None:
             raise
         return None
-
-
-def _write(path: Path, html: str) -> None:
-    """Beside its place first: what is there is whole. A link stays, and its target is replaced."""
-    path = Path(os.path.realpath(path))
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        beside.write_text(html, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise InputError("output", path, f"cannot be written: {error.strerror or error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _document(

@@ -13,6 +13,7 @@ import click
 
 from simulator.checks import InputError, at_least, count, one_of, printable
 from simulator.commands import options
+from simulator.commands.drawing import DRAWING, Drawing
 from simulator.commands.grids import BatchSize
 from simulator.commands.live import drawing, leave_picture, obstacle
 from simulator.commands.options import option
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["one_run", "run"]
 
 # What may be given together with --replay; everything else comes from the store.
-_WITH_REPLAY = {
-    "replay", "cell", "figure", "as_json", "curves", "live", "data", "sharpness_every",
-    "curvature_axis", "spectrum", "spectrum_every",
+_WITH_REPLAY = DRAWING | {
+    "replay", "cell", "as_json", "curves", "live", "data", "sharpness_every", "curvature_axis",
+    "spectrum", "spectrum_every",
 }  # fmt: skip
 
 
@@ -90,9 +91,8 @@ def run(**given: Any) -> None:
     from simulator.timing import compiling
     from simulator.training import Snapshot
 
-    figure: Path = given["figure"] or Path("run.png")
-    figures.check_format(figure)
-    style = one_of("curvature_axis", given["curvature_axis"], figures.STYLES)
+    drawing = Drawing.of(given, Path("run.png"))
+    axis = one_of("curvature_axis", given["curvature_axis"], figures.CURVATURE_AXES)
     if given["replay"] is not None:
         refuse_others(given, _WITH_REPLAY, "the store")
         spec, data, cell, stored = replay(
@@ -105,13 +105,13 @@ def run(**given: Any) -> None:
     else:
         spec, data, cell, stored = one_run(given), options.data_of(), (0, 0, 0, 0), None
         if given["fork_at"] is not None:
-            run_forked(spec, data, figure, given)
+            run_forked(spec, data, drawing, given)
             return
         for name in filter(options.was_given, CHANGES):
             value = "full" if given[name] is None else given[name]
             raise InputError(name, value, "belongs to --fork-at; give the step with it")
         if spec.cells > 1:
-            run_several(spec, data, figure, given)
+            run_several(spec, data, drawing, given)
             return
 
     every = given["spectrum_every"]
@@ -121,6 +121,7 @@ def run(**given: Any) -> None:
         count("spectrum_every", every, 1)
     where = Destination(given["output"], overwrite=given["overwrite"])
     where.check(spec, data)
+    drawing = drawing.showing(figures.about_cell(spec, data, cell))
     rehearse(spec, data)
     announce_compilation()
     known = seed_constants(spec, data, spec.seeds[cell[0]])
@@ -135,10 +136,11 @@ def run(**given: Any) -> None:
         save_run(where, spec, data, result, known, typed())
         seconds["store"] = time.perf_counter() - began
     found_spectra = _spectra_of(result, every) if given["spectrum"] else None
+    options_of_it: dict[str, Any] = {"curvature_axis": axis, "style": drawing.style}
     if found_spectra is None:
-        figures.save(figures.trajectory(result, style=style), figure)
+        figure = drawing.save(figures.trajectory(result, **options_of_it))
     else:
-        figures.save(figures.with_spectra(found_spectra, style=style), figure)
+        figure = drawing.save(figures.with_spectra(found_spectra, **options_of_it))
 
     found = results_of(spec, data, result, known)
     found["hessian_vector_products"] = result.products

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from simulator.checks import InputError, at_least
 from simulator.commands import options
 from simulator.commands.completion import one_of_these
+from simulator.commands.drawing import Drawing
 from simulator.commands.options import option
 from simulator.commands.terminal import announce_compilation, emit, marked, progress, report
 from simulator.files import check_target
@@ -91,6 +92,8 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
 @option("output", "-o", "--output", type=click.Path(path_type=Path), default="studies-found", help="Folder for figures and measurements.")  # fmt: skip
 @option("output", "--figures", type=click.Path(path_type=Path), default_text="the output folder", help="Folder for figures.")  # fmt: skip
 @option("output", "--page", type=click.Path(path_type=Path), metavar="FILE.md", multiple=True, help="Also write the claims to this page; can be repeated.")  # fmt: skip
+@options.overwrite_figure_option
+@options.style_options
 @options.json_option
 @options.terminal_options
 def run_studies(**given: Any) -> None:
@@ -118,8 +121,8 @@ def run_studies(**given: Any) -> None:
         given["seeds"], given["quick"], given["data"], given["data_seed"], output / "stores",
         given["workers"], given["first_seed"],
     )  # fmt: skip
-    figures: Path = given["figures"] or output
     lab.data(2)  # refuses data that cannot be
+    drawings = {one.name: _drawing_of(one, lab, given) for one in chosen}
     if given["fresh"]:
         shutil.rmtree(output / "stores", ignore_errors=True)
     announce_compilation()
@@ -127,7 +130,7 @@ def run_studies(**given: Any) -> None:
     with progress(len(chosen), "studies") as on_progress:
         for one in chosen:
             try:
-                results.append(_run(one, lab, figures))
+                results.append(_run(one, lab, drawings[one.name]))
             except InputError as error:
                 # A study of classes, say, and data without: the others go on.
                 if len(chosen) == 1:
@@ -147,15 +150,27 @@ def run_studies(**given: Any) -> None:
 Result = tuple["Study", "list[Claim]", float, Path]
 
 
-def _run(one: Study, lab: Lab, folder: Path) -> Result:
-    from simulator import figures
+def _drawing_of(one: Study, lab: Lab, given: dict[str, Any]) -> Drawing:
+    from simulator.sweeps import text_of
+
+    folder: Path = given["figures"] or given["output"]
+    folder.mkdir(parents=True, exist_ok=True)
+    drawing = Drawing.of(given, folder / f"{one.name}.png")
+    quick = {"quick": "yes"} if lab.quick else {}
+    data = {"data": f"name {lab.dataset}, data_seed {lab.slice}"}
+    return drawing.showing({"study": one.name, **data, **quick, "seed": text_of(tuple(lab.seeds))})
+
+
+def _run(one: Study, lab: Lab, drawing: Drawing) -> Result:
+    from simulator.figures import describe, in_style
 
     began = time.monotonic()
     found = one.found(lab)
     claims = one.claims(found)
-    folder.mkdir(parents=True, exist_ok=True)
-    figure = folder / f"{one.name}.png"
-    figures.save(one.draw(found), figure)
+    with in_style(drawing.style):
+        axes = one.draw(found)
+        describe(axes, drawing.about)
+        figure = drawing.save(axes)
     # What it took when it was measured, not when it was read again.
     seconds = float(found.attrs.get("seconds", time.monotonic() - began))
     return one, claims, seconds, figure

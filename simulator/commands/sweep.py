@@ -15,6 +15,7 @@ import click
 
 from simulator.checks import InputError, printable
 from simulator.commands import options
+from simulator.commands.drawing import Drawing
 from simulator.commands.findings import boundaries, document, report_findings
 from simulator.commands.options import option
 from simulator.commands.specs import fill_in_from, spec_of
@@ -87,10 +88,11 @@ def sweep(**given: Any) -> None:
     spec = spec_of(given, seeds=first_seeds(given["seeds"]), curves=given["curves"])
     data = options.data_of()
     check(spec, data, where, given["workers"], large=given["large"])
-    figure: Path = given["figure"] or store.with_suffix(".png")
-    if figure.absolute() == store.absolute():
+    drawing = Drawing.of(given, store.with_suffix(".png"))
+    if drawing.path.absolute() == store.absolute():
         raise InputError("output", store, "is also the name of the figure; end it in .zarr")
-    figures.check_format(figure)
+    before = [_about_store(store)] if given["grow"] and is_taken(store) else []
+    drawing = drawing.showing(figures.about_cell(spec, data), *before)
 
     announce_compilation()
     if given["scheduler"] is not None:
@@ -120,7 +122,7 @@ def sweep(**given: Any) -> None:
         _report_share(given, store, spec.cells, left)
         return
     places = _undrawn(spec)
-    figures.save(figures.phase_diagram(dataset.isel(places)), figure)
+    figure = drawing.save(figures.phase_diagram(dataset.isel(places), style=drawing.style))
 
     rows = boundaries(dataset)
     if given["as_json"]:
@@ -133,6 +135,15 @@ def sweep(**given: Any) -> None:
     if (dataset["status"] == "failed").any():
         report("Some runs failed; see above. --resume tries them again.")
         raise click.exceptions.Exit(1)
+
+
+def _about_store(store: Path) -> dict[str, str]:
+    """What a figure of the store shows before that grows."""
+    from simulator.figures import about_experiment
+    from simulator.sweeps import recorded
+
+    spec, description = recorded(store, "output")
+    return about_experiment(spec, description, spec.seeds)
 
 
 def _undrawn(spec: Spec) -> dict[str, list[int]]:

@@ -21,8 +21,8 @@ from simulator.commands.terminal import set_quiet, without_color
 __all__ = [
     "cell_option", "color_option", "curvature_axis_option", "curvature_options", "curves_option",
     "data_options", "data_seed_option", "dtype_option", "json_option", "model_options",
-    "optimizer_options", "output_options", "overwrite_option", "report_options", "schedule_options",
-    "seed_option", "seeds_option", "store_argument", "terminal_options", "where_option",
+    "optimizer_options", "output_options", "overwrite_figure_option", "overwrite_option", "report_options", "schedule_options",
+    "seed_option", "seeds_option", "store_argument", "style_options", "terminal_options", "where_option",
     "workers_option",
 ]  # fmt: skip
 
@@ -143,7 +143,17 @@ def seeds_option(default: int) -> Callable[[Any], Any]:
 
 
 workers_option = option("execution", "--workers", type=int, default_text="every core", help="Worker threads.")  # fmt: skip
-overwrite_option = option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")  # fmt: skip
+overwrite_option = option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o, and the figure.")  # fmt: skip
+overwrite_figure_option = option("execution", "--overwrite", is_flag=True, help="Replace the figure, whatever it shows.")  # fmt: skip
+
+style_options = together(
+    option("output", "--style", default="screen", metavar="screen|paper|paper-wide", help="Look of the figure. paper: a column of 3.25 inches, 8 points, no title; paper-wide: 6.75 inches."),
+    option("output", "--fig-width", type=float, metavar="INCHES", default_text="the style's; screen 7 to 8", help="Width of the figure."),
+    option("output", "--font-size", type=float, metavar="POINTS", default_text="the style's; screen 10", help="Font size in the figure."),
+    option("output", "--cmap", metavar="NAME", default_text="viridis in most figures", help="Colour map of matplotlib."),
+    option("output", "--title/--no-title", default=None, default_text="the style's", help="Title of the figure; titles of its panels stay."),
+    option("output", "--caption", is_flag=True, help="Write model, optimizer and seed in the lower right corner."),
+)  # fmt: skip
 cell_option = option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Coordinates of a run in the store.")  # fmt: skip
 
 
@@ -186,6 +196,7 @@ report_options = together(
 def output_options(figure: str) -> Callable[[Any], Any]:
     """Figure, JSON and config."""
     return together(
-        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="File of the figure."),
+        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="File of the figure. A figure of something else is not replaced without --overwrite; a default name gets a number."),
+        style_options,
         report_options,
     )  # fmt: skip
