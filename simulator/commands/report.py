@@ -98,7 +98,9 @@ def _needs_bokeh() -> None:
     from importlib.util import find_spec
 
     if find_spec("bokeh") is None:
-        raise InputError("report", "without Bokeh", "pip install 'warmup-simulator[report]'")
+        raise InputError(
+            "report", "without Bokeh", "install it: pip install 'warmup-simulator[report]'"
+        )
 
 
 def _check_target(path: Path) -> None:
