@@ -128,11 +128,15 @@ def _refuse_moods(objective: Objective, theta: Array) -> None:
     for name, ask in asked:
         first, second = ask(), ask()
         if not np.isfinite(first).all():
-            raise InputError(name, "not finite", "give a theta at which it is")
+            raise InputError(name, "not finite", "give a theta at which it is finite")
         if not (np.array_equal(theta, before) and (one == 1.0).all()):
-            raise InputError(name, "changed what it was given", "let it work on a copy")
+            raise InputError(name, "changed its arguments", "let it work on a copy")
         if not np.array_equal(first, second):
-            raise InputError(name, "gave two results at one theta", "let it keep nothing")
+            raise InputError(
+                name,
+                "gave two results for one theta",
+                "its result must depend on its arguments only",
+            )
 
 
 def _difference(
@@ -188,7 +192,7 @@ def _check_symmetry(objective: Objective, theta: Array, vs: Array, tolerance: fl
     if off[a, b] > tolerance:
         raise InputError(
             "hvp", f"with a.Hb = {forms[a, b]:.10g} and b.Ha = {forms[b, a]:.10g}",
-            "a Hessian is symmetric; look for what is transposed, or missing from one side",
+            "a Hessian is symmetric; look for a transposed or a missing term",
         )  # fmt: skip
     return float(off[a, b])
 

@@ -62,5 +62,5 @@ def instance(option: str, value: object, kind: type[Any], ours: Mapping[str, typ
     if isinstance(value, kind):
         return value
     raise InputError(
-        option, value, f"is no {kind.__name__}; give one, or its name: {', '.join(ours)}"
+        option, value, f"is not a {kind.__name__}; give one, or its name: {', '.join(ours)}"
     )

@@ -281,7 +281,7 @@ def test_what_a_model_cannot_be_is_refused_by_name(changed, sentence):
             {"hvp": lambda t, v, x, y: net_hvp(t, v, x, y) + 1e-4 * np.roll(v, 1)},
             r"hvp with a\.Hb = ",
         ),
-        ({"loss": lambda t, x, y: next(MOODS)}, "loss gave two results at one theta"),
+        ({"loss": lambda t, x, y: next(MOODS)}, "loss gave two results for one theta"),
         ({"loss": lambda t, x, y: np.nan}, "loss not finite"),
         ({"loss": lambda t, x, y: net_loss(t, x, y) + 1e-8 * np.sin(1e9 * t.sum())}, "can judge"),
     ],

@@ -223,7 +223,7 @@ def test_a_dataset_of_a_run_has_its_curves(results):
 
 
 def test_a_run_draws_itself(results, tmp_path):
-    axes = results[0].plot(style="absolute")
+    axes = results[0].plot(curvature_axis="absolute")
     assert len(axes) == 3
     sim.figures.save(axes, str(tmp_path / "run.png"))
     assert (tmp_path / "run.png").stat().st_size > 1000

@@ -64,7 +64,9 @@ def sharpness(
     theta = checked_vector("theta", theta, objective)
     if preconditioner is not None:
         if not model.steps_weights:
-            raise InputError("representation", "gram", "P is one for each weight; give parameters")
+            raise InputError(
+                "representation", "gram", "P has one entry per weight; give parameters"
+            )
         preconditioner = checked_vector("preconditioner", preconditioner, objective)
         if not (preconditioner > 0).all():
             raise InputError("preconditioner", preconditioner.min(), "give positive entries")

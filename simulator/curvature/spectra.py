@@ -252,7 +252,9 @@ def spectrum(
             probes = 0 if size <= EXACT_LIMIT else _PROBES
         if at_least("probes", probes, 0) == 1:
             raise InputError(
-                "probes", 1, "one has no error; give 2 or more, or 0 for a dense matrix"
+                "probes",
+                1,
+                "one probe gives no error estimate; give 2 or more, or 0 for a dense matrix",
             )
         nodes, weights = np.empty((2, 1, 0))
         if probes and size - wanted > 1:

@@ -25,7 +25,7 @@ def write_page(path: Path, results: Sequence[Any], lab: Lab) -> None:
         before, after = old.split(BEGIN)[0], old.split(END)[1]
         text = f"{before}{BEGIN}\n{_table_of_all(results)}\n{END}{after}"
     elif old and not old.startswith("# Studies"):
-        raise InputError("page", path, f"has no place for it: put {BEGIN} and {END} there")
+        raise InputError("page", path, f"has no place for the text; add lines {BEGIN} and {END}")
     else:
         text = _sections(path, results, lab)
     path.write_text(text, encoding="utf-8")
@@ -41,16 +41,12 @@ def _cell(text: str) -> str:
 
 
 def _table_of_all(results: Sequence[Any]) -> str:
-    """A row for each study: its finding, and the first of its claims with its number."""
-    lines = [
-        "| finding | its first claim, measured [min median max] over seeds | claims that hold |",
-        "|---|---|---|",
-    ]
+    """A row for each study: its finding, and how many of its claims hold."""
+    lines = ["| finding | claims that hold |", "|---|---|"]
     for study, claims, _, _ in results:
-        first, holding = claims[0], sum(claim.holds for claim in claims)
+        holding = sum(claim.holds for claim in claims)
         finding = f"[{_cell(study.title)}](studies/README.md#{study.name})"
-        result = _cell(f"{first.sentence}: {_spread(first)}; expected {first.expected}")
-        lines.append(f"| {finding} | {result} | {holding} of {len(claims)} |")
+        lines.append(f"| {finding} | {holding} of {len(claims)} |")
     return "\n".join(lines)
 
 

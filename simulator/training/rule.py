@@ -40,7 +40,9 @@ class UpdateRule:
         self.preconditions = optimizer.adaptive or rates is not None
         if self.preconditions and not model.steps_weights:
             raise InputError(
-                "representation", "gram", f"{optimizer.name} acts on each weight; give parameters"
+                "representation",
+                "gram",
+                f"{optimizer.name} updates each weight separately; give parameters",
             )
         if self._rates is not None and not (np.isfinite(self._rates) & (self._rates >= 0)).all():
             raise InputError("rates", self._rates.min(), "give finite numbers of at least 0")
