@@ -11,13 +11,24 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from pages import blocks, close, first_difference, same, type_block, typed
+from pages import (
+    blocks,
+    close,
+    first_difference,
+    keep_picture,
+    same,
+    show_figure,
+    shown,
+    type_block,
+    typed,
+)
 
 import simulator as sim
 from simulator.laws import LAWS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "made" not in path.parts)
+PICTURES = ROOT / "docs" / "pictures"
 MADE_BY_SPHINX = ("search.html", "genindex.html", "py-modindex.html")
 # A shell's lines that are no output of ours: how to install, what to submit elsewhere.
 SILENT = ("pip install", "marimo run", "marimo edit")
@@ -29,20 +40,25 @@ def name(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_a_page_is_true(page, tmp_path, monkeypatch):
-    """In one folder and one namespace, from top to bottom."""
+def test_a_page_is_true(page, tmp_path, monkeypatch, pytestconfig):
+    """In one folder and one namespace, from top to bottom; its pictures are drawn by its lines."""
     if "import torch" in page.read_text():
         pytest.importorskip("torch", reason="needs PyTorch: pip install -e '.[torch]'")
     monkeypatch.chdir(tmp_path)
     space = {"__name__": "page"}
-    for language, text in blocks(page):
+    for language, text in shown(page):
         if language == "python":
             exec(compile(text, name(page), "exec"), space)
+        elif language == "picture":
+            show_figure(tmp_path / text)
+            assert (PICTURES / text).exists() or pytestconfig.getoption("--pictures")
+            if pytestconfig.getoption("--pictures"):
+                keep_picture(tmp_path / text, PICTURES)
         elif language == "console":
-            for (command, shown), printed in zip(
+            for (command, expected), printed in zip(
                 typed(text), type_block(text, tmp_path), strict=True
             ):
-                difference = first_difference(shown, printed)
+                difference = first_difference(expected, printed)
                 assert difference is None, f"$ {command}\nshown: {difference}\n{printed}"
 
 
@@ -54,18 +70,6 @@ def test_nothing_that_could_be_run_is_left_out(page):
         else:
             assert language in ("python", "console", "text", "{eval-rst}", "{toctree}", "{include}")
             assert language != "text" or "warmup" not in text
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_pictures_of_a_page_are_made_by_its_lines(page):
-    """What pictures/ holds has been drawn by a command of the page that shows it."""
-    text = page.read_text().replace("studies/pictures", "")
-    consoles = [block for language, block in blocks(page) if language == "console"]
-    commands = [command for block in consoles for command, _ in typed(block)]
-    for picture in (ROOT / "docs" / "pictures").glob("*.png"):
-        if f"pictures/{picture.name})" in text:
-            drawn = (picture.name, f"-o {picture.stem}.zarr")
-            assert any(word in command for command in commands for word in drawn)
 
 
 # --- what makes a difference -------------------------------------------------------------------
@@ -119,7 +123,7 @@ def test_a_line_that_fails_fails_the_page(tmp_path):
 
 
 # A picture that takes no time; the laws' are drawn by `test_laws`.
-PLACEHOLDER, DRAWN = ROOT / "docs" / "pictures" / "tour.png", "warmup-decay"
+PLACEHOLDER, DRAWN = PICTURES / "tour.png", "warmup-decay"
 
 
 class HtmlPage(HTMLParser):
