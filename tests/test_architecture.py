@@ -34,6 +34,7 @@ FLOORS = [
     {"figures"},
     {"laws", "reporting", "studying"},
     {"commands"},
+    {"__main__"},
 ]
 
 
