@@ -1,13 +1,14 @@
 """What the documentation shows is what happens: every command and every snippet, typed in order."""
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from pages import blocks, close, first_difference, same, type_block, typed
+from pages import BLOCK, blocks, close, first_difference, same, type_block, typed
 
 from simulator.laws import LAWS
 
@@ -61,6 +62,19 @@ def test_pictures_of_a_page_are_made_by_its_lines(page):
         if f"pictures/{picture.name})" in text:
             drawn = (picture.name, f"-o {picture.stem}.zarr")
             assert any(word in command for command in commands for word in drawn)
+
+
+def test_the_headings_of_troubleshooting_are_what_its_lines_print():
+    """Ten errors; the one of pip names the Pythons that this package needs."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    requires = re.search(r'^requires-python = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    sections = re.split(r"^## `(.*)`$", text, flags=re.M)[1:]
+    assert len(sections) == 2 * 10 == 2 * text.count("\n## ")
+    for message, section in zip(sections[::2], sections[1::2], strict=True):
+        shown = [
+            line for _, text in BLOCK.findall(section) for _, out in typed(text) for line in out
+        ]
+        assert any(message in line for line in shown) or message.endswith(f"not in '{requires[1]}'")
 
 
 # --- what makes a difference -------------------------------------------------------------------
