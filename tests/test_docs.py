@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from pages import (
+    BLOCK,
     blocks,
     close,
     first_difference,
@@ -70,6 +71,19 @@ def test_nothing_that_could_be_run_is_left_out(page):
         else:
             assert language in ("python", "console", "text", "{eval-rst}", "{toctree}", "{include}")
             assert language != "text" or "warmup" not in text
+
+
+def test_the_headings_of_troubleshooting_are_what_its_lines_print():
+    """Ten errors; the one of pip names the Pythons that this package needs."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    requires = re.search(r'^requires-python = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    sections = re.split(r"^## `(.*)`$", text, flags=re.M)[1:]
+    assert len(sections) == 2 * 10 == 2 * text.count("\n## ")
+    for message, section in zip(sections[::2], sections[1::2], strict=True):
+        shown = [
+            line for _, text in BLOCK.findall(section) for _, out in typed(text) for line in out
+        ]
+        assert any(message in line for line in shown) or message.endswith(f"not in '{requires[1]}'")
 
 
 # --- what makes a difference -------------------------------------------------------------------
