@@ -16,12 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulator.arrays import Array
 from simulator.checks import InputError
+from simulator.nearest import did_you_mean
 from simulator.npz import MOST_NUMBERS
 from simulator.seeding import generator
 from simulator.tables import READERS, columns_of
 from simulator.value import Value
 
-__all__ = ["LOADERS", "Data", "load_data"]
+__all__ = ["LOADERS", "Data", "as_data", "load_data"]
 
 Floats = NDArray[np.float64]
 
@@ -169,7 +170,7 @@ def _one_hot(labels: Array, classes: int) -> Floats:
 
 def _array(name: str, value: ArrayLike) -> Array:
     if np.ma.is_masked(value):
-        raise InputError(name, "with a mask", "fill in or leave out what is masked")
+        raise InputError(name, "with a mask", "fill in or remove the masked entries")
     try:
         return np.asarray(value)
     except ValueError:
@@ -359,7 +360,8 @@ def load_data(
     reader = READERS.get(Path(name).suffix)
     if reader is None:
         known = f"{', '.join(LOADERS)}, or a file: {', '.join(READERS)}"
-        raise InputError("data", name, f"unknown; give {known}")
+        near = did_you_mean(name, LOADERS)
+        raise InputError("data", name, f"unknown; {near}give {known}")
     source = {"name": "file", "path": name, "samples": samples, "data_seed": data_seed}
     if label is not None:
         source["label"] = label
@@ -371,3 +373,13 @@ def load_data(
             error if option in ("data", "label") else InputError("data", name, f"its {error}")
         ) from None
     return _part_of(data, name, samples, data_seed)
+
+
+def as_data(given: object) -> Data | None:
+    """Data, from itself or what `load_data` takes; None is none. `InputError` for all else."""
+    if given is None or isinstance(given, Data):
+        return given
+    if isinstance(given, (str, Path)) or hasattr(given, "columns"):
+        return load_data(given)
+    known = f"{', '.join(LOADERS)}, or a file: {', '.join(READERS)}"
+    raise InputError("data", type(given).__name__, f"is no Data; give one, or its name: {known}")

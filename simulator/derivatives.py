@@ -11,7 +11,7 @@ import numpy as np
 from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError, positive
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.models import Model, Objective, as_model
 from simulator.models.base import checked_vector
 
@@ -87,7 +87,7 @@ def check_model(
         what differences give; and where the loss is too rough to judge half of its components.
     """
     positive("tolerance", tolerance)
-    model = as_model(model)
+    model, data = as_model(model), as_data(data)
     rng = np.random.default_rng(seed)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         objective = model.bind(data)
@@ -128,11 +128,15 @@ def _refuse_moods(objective: Objective, theta: Array) -> None:
     for name, ask in asked:
         first, second = ask(), ask()
         if not np.isfinite(first).all():
-            raise InputError(name, "not finite", "give a theta at which it is")
+            raise InputError(name, "not finite", "give a theta at which it is finite")
         if not (np.array_equal(theta, before) and (one == 1.0).all()):
-            raise InputError(name, "changed what it was given", "let it work on a copy")
+            raise InputError(name, "changed its arguments", "let it work on a copy")
         if not np.array_equal(first, second):
-            raise InputError(name, "gave two results at one theta", "let it keep nothing")
+            raise InputError(
+                name,
+                "gave two results for one theta",
+                "its result must depend on its arguments only",
+            )
 
 
 def _difference(
@@ -188,7 +192,7 @@ def _check_symmetry(objective: Objective, theta: Array, vs: Array, tolerance: fl
     if off[a, b] > tolerance:
         raise InputError(
             "hvp", f"with a.Hb = {forms[a, b]:.10g} and b.Ha = {forms[b, a]:.10g}",
-            "a Hessian is symmetric; look for what is transposed, or missing from one side",
+            "a Hessian is symmetric; look for a transposed or a missing term",
         )  # fmt: skip
     return float(off[a, b])
 

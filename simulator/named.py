@@ -14,9 +14,14 @@ __all__ = ["Named", "instance"]
 
 @dataclass(frozen=True)
 class Named(ABC):
-    """A frozen dataclass whose fields are its options."""
+    """A frozen dataclass whose fields are its options. Without a name it has that of its class."""
 
     name: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
 
     def options(self) -> dict[str, Any]:
         """The arguments that make this object again."""
@@ -57,5 +62,5 @@ def instance(option: str, value: object, kind: type[Any], ours: Mapping[str, typ
     if isinstance(value, kind):
         return value
     raise InputError(
-        option, value, f"is no {kind.__name__}; give one, or its name: {', '.join(ours)}"
+        option, value, f"is not a {kind.__name__}; give one, or its name: {', '.join(ours)}"
     )

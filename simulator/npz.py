@@ -59,10 +59,12 @@ def read_arrays(option: str, path: Path, names: Sequence[str] | None = None) -> 
     except InputError:
         raise
     except OSError as error:
-        said = f"cannot be read: {error.strerror}" if error.strerror else "is not a whole .npz file"
+        said = (
+            f"cannot be read: {error.strerror}" if error.strerror else "is not a complete .npz file"
+        )
         raise InputError(option, path, said) from None
     except _BROKEN:
-        raise InputError(option, path, "is not a whole .npz file") from None
+        raise InputError(option, path, "is not a complete .npz file") from None
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -103,7 +105,7 @@ def _members(
         if dtype.hasobject:
             raise InputError(option, path, "holds Python objects; save plain numbers")
         if dtype.kind not in "fiub":
-            raise InputError(option, path, f"its {name} of type {dtype}: give numbers")
+            raise InputError(option, path, f"has {name} of type {dtype}; give numbers")
         numbers += math.prod(shape)
         if numbers > MOST_NUMBERS:
             raise InputError(option, path, f"holds more than {MOST_NUMBERS} numbers; save fewer")
@@ -122,7 +124,9 @@ def _header(
     """Shape and type of an array as its file claims, which must agree with the file's length."""
     entry = archive.getinfo(member)
     if entry.compress_type not in _PACKED:
-        raise InputError(option, path, "is packed otherwise than numpy.savez_compressed does")
+        raise InputError(
+            option, path, "has another compression; save it with numpy.savez_compressed"
+        )
     with archive.open(entry) as file:
         try:
             shape, _, dtype = _HEADERS[npy.read_magic(file)](file, _LONGEST_HEADER)

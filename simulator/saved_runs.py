@@ -30,7 +30,7 @@ _FORMAT, _START = 1, "start."
 _KINDS: dict[str, Mapping[str, type[Any]]] = {
     "model": MODELS, "optimizer": OPTIMIZERS, "schedule": {**SCHEDULES, Scaled.name: Scaled},
 }  # fmt: skip
-_NO_RUN = "is no run; give a file that Run.save made"
+_NO_RUN = "is not a saved run; give a file that Run.save made"
 
 
 def save_run(run: Run, path: str | Path) -> None:

@@ -75,7 +75,9 @@ def _read_csv(path: Path, label: str | None) -> dict[str, Array]:
     except InputError:
         raise
     except (ValueError, OverflowError):  # what pandas raises is a ValueError
-        raise InputError("data", path, "is no table; give lines of values, with a header") from None
+        raise InputError(
+            "data", path, "is not a table; give lines of values, with a header"
+        ) from None
     return columns_of(path, table, label)
 
 

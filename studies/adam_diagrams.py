@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, panels
 from simulator.sweeps.boundary import boundary
@@ -110,7 +111,7 @@ def draw(found: xr.Dataset) -> object:
             if name != "RAdam":
                 middle = best.median("seed")
                 ax.plot(one["t_wrm"], middle, ls=":", label=f"{name}, best accuracy", **style)
-        ax.set(xscale="log", yscale="log", xlabel=r"$T_\mathrm{wrm}$ (updates)", title=title)
-    axes[0].set(ylabel=r"$\eta_\mathrm{trgt}$", ylim=(3e-4, 2))
+        ax.set(xscale="log", yscale="log", xlabel=f"{symbols.T_WRM} (updates)", title=title)
+    axes[0].set(ylabel=symbols.ETA_TRGT, ylim=(3e-4, 2))
     axes[1].legend(frameon=False, fontsize="x-small", loc="lower left")
     return axes

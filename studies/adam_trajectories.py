@@ -26,6 +26,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, legend, panels
 
@@ -133,7 +134,7 @@ def draw(found: xr.Dataset) -> object:
         ax.axhline(1, color=COLORS["theory"], ls="--", lw=1.2)
         ax.set(xscale="log", yscale="log", title=name, xlabel="update", ylim=(1e-3, 100))
         ax.set_ylabel(r"pre-conditioned sharpness / (38 / $\eta_t$)")
-    sp.legend(title=r"$T_\mathrm{wrm}$", frameon=False, fontsize="small")
+    sp.legend(title=symbols.T_WRM, frameon=False, fontsize="small")
     for rule, label in (("adam", "Adam"), ("gi-adam", "GI-Adam")):
         values = found["v"].sel(rule=rule)
         band(v, found["after"], values, color=COLORS[rule], marker="o", ms=4, label=label)

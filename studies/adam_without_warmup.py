@@ -23,6 +23,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, panels
 from simulator.sweeps.boundary import boundary
@@ -101,7 +102,7 @@ def draw(found: xr.Dataset) -> object:
         style = {"ls": ":", "marker": "x", "label": "Adam, 128 updates of warmup"}
         band(ax, warm["eta_trgt"], values, color=COLORS["adam"], **style)
         ax.axhline(1, color=COLORS["theory"], ls="--", lw=1)
-        ax.set(xscale="log", yscale="log", xlabel=r"$\eta_\mathrm{trgt}$")
+        ax.set(xscale="log", yscale="log", xlabel=symbols.ETA_TRGT)
     axes[0].set(ylabel="largest loss / first", ylim=(0.5, 1e6))
     axes[1].set(ylabel="final loss / best constant output's", ylim=(1e-6, 10))
     axes[1].legend(frameon=False, fontsize="small", loc="lower left")

@@ -24,6 +24,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim
 from simulator.studying.style import COLORS, legend, panels
 
@@ -154,7 +155,7 @@ def draw(found: xr.Dataset) -> object:
             continue
         values = found["t_wrm"].sel(times=times).where(np.isfinite, beyond)
         for row, name in enumerate(names):
-            label = rf"to {times} $\eta_\mathrm{{critical}}$" if row == 0 else None
+            label = f"to {times} {symbols.ETA_CRITICAL}" if row == 0 else None
             at = np.full(found.sizes["seed"], row + shift)
             length.plot(
                 values.sel(setting=name), at, "o", color=COLORS[color], alpha=0.7, label=label

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, legend, panels, threshold
 from simulator.sweeps.boundary import boundary
@@ -117,12 +118,12 @@ def draw(found: xr.Dataset) -> object:
         ax.set(
             xscale="log",
             yscale="log",
-            xlabel=r"$T_\mathrm{wrm}$ (updates)",
+            xlabel=f"{symbols.T_WRM} (updates)",
             title=title,
             ylim=(0.7, 500),
         )
         ax.set_xticks(LENGTHS, LENGTHS)
         ax.xaxis.set_minor_formatter("")
         legend(ax)
-    axes[0].set_ylabel(r"largest trainable $\eta_\mathrm{trgt}\,/\,\eta_\mathrm{critical}$")
+    axes[0].set_ylabel(f"largest trainable {symbols.ETA_TRGT} / {symbols.ETA_CRITICAL}")
     return axes

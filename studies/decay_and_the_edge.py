@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, legend, panels
 
@@ -123,9 +124,9 @@ def draw(found: xr.Dataset) -> object:
         ax.set(xlabel="update", ylabel=r"$\eta_t$ times sharpness")
         if kinds is not slow:
             ax.axhline(2, color=COLORS["theory"], ls="--", lw=1.2)
-    axes[0].set(title=r"0.9 $\eta_\mathrm{critical}$", ylim=(0, 2.5))
-    axes[1].set(title=r"warmup to 3 $\eta_\mathrm{critical}$", ylim=(0, 6.5))
-    axes[2].set(title=r"0.1 $\eta_\mathrm{critical}$", yscale="log", ylabel="sharpness / first")
+    axes[0].set(title=f"0.9 {symbols.ETA_CRITICAL}", ylim=(0, 2.5))
+    axes[1].set(title=f"warmup to 3 {symbols.ETA_CRITICAL}", ylim=(0, 6.5))
+    axes[2].set(title=f"0.1 {symbols.ETA_CRITICAL}", yscale="log", ylabel="sharpness / first")
     for ax in axes:
         legend(ax)
     return axes

@@ -21,6 +21,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, legend, panels
 
@@ -100,9 +101,9 @@ def draw(found: xr.Dataset) -> object:
             values = found[name].sel(t_wrm=t_wrm)
             ax.plot(ETAS, values, mark, color=COLORS[color], alpha=0.5, ms=5)
             ax.plot(
-                ETAS, values.median("seed"), color=COLORS[color], label=f"$T_{{wrm}}$ = {t_wrm}"
+                ETAS, values.median("seed"), color=COLORS[color], label=f"{symbols.T_WRM} = {t_wrm}"
             )
-        ax.set(xlabel=r"$\eta_{trgt}$", xscale="log", yscale="log")
+        ax.set(xlabel=symbols.ETA_TRGT, xscale="log", yscale="log")
         legend(ax)
     axes[0].set_ylabel("final loss over that of a constant output")
     axes[1].set_ylabel(r"$|w_1|$, end over start")

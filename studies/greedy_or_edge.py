@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, legend, panels, threshold
 
@@ -158,7 +159,7 @@ def draw(found: xr.Dataset) -> object:
         yscale="log",
         ylim=(0.2, 300),
         xlabel="update",
-        ylabel=r"$\eta_t/\eta_\mathrm{critical}$",
+        ylabel=f"{symbols.ETA_T} / {symbols.ETA_CRITICAL}",
     )
     legend(loss)
     legend(rate)

@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, panels
 
@@ -106,7 +107,7 @@ def draw(found: xr.Dataset) -> object:
             if f"{kind}, {beta}" in CASES:
                 one = found["ratio"].sel(case=f"{kind}, {beta}").dropna("step")
                 band(ax, one["step"], one, color=COLORS[color], label=rf"$\beta$ = {beta}")
-    titles = (r"warmup to 2 $\eta_\mathrm{critical}$", r"constant, 0.7 $\eta_\mathrm{critical}$")
+    titles = (f"warmup to 2 {symbols.ETA_CRITICAL}", f"constant, 0.7 {symbols.ETA_CRITICAL}")
     for ax, title in zip(axes, titles, strict=True):
         ax.axhline(1, color=COLORS["theory"], ls="--", lw=1.2)
         ax.set(xlabel="update", ylabel=r"sharpness / (2 (1 + $\beta$) / $\eta$)", ylim=(0, 1.6))

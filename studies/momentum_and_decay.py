@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, legend, panels
 from simulator.sweeps.boundary import boundary
@@ -120,9 +121,9 @@ def draw(found: xr.Dataset) -> object:
             band(edges, one["t_wrm"], one["edge"].transpose("seed", "t_wrm"), **style)
             last = one["loss"].sel(t_wrm=128).dropna("eta_trgt", how="all")
             band(losses, last["eta_trgt"], last.transpose("seed", "eta_trgt"), **style)
-    edges.set(xscale="log", yscale="log", ylim=(1.5, 500), xlabel=r"$T_\mathrm{wrm}$ (updates)")
-    edges.set_ylabel(r"largest trainable $\eta_\mathrm{trgt}\,\lambda_0 / 2$")
-    losses.set(xscale="log", yscale="log", xlabel=r"$\eta_\mathrm{trgt}\,\lambda_0 / 2$")
-    losses.set(ylabel="final loss", title=r"$T_\mathrm{wrm}$ = 128")
+    edges.set(xscale="log", yscale="log", ylim=(1.5, 500), xlabel=f"{symbols.T_WRM} (updates)")
+    edges.set_ylabel(rf"largest trainable {symbols.ETA_TRGT}$\,\lambda_0 / 2$")
+    losses.set(xscale="log", yscale="log", xlabel=rf"{symbols.ETA_TRGT}$\,\lambda_0 / 2$")
+    losses.set(ylabel="final loss", title=f"{symbols.T_WRM} = 128")
     legend(edges)
     return axes

@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, legend, panels
 
@@ -110,7 +111,7 @@ def draw(found: xr.Dataset) -> object:
         band(loss, updates, run["loss"], **style)
         band(eta, updates, run["eta"], **style)
     loss.set(xscale="log", yscale="log", xlabel="update", ylabel="loss", ylim=(5e-4, 10))
-    eta.set(xscale="log", xlabel="update", ylabel=r"$\eta_t\,/\,\eta_\mathrm{trgt}$")
-    loss.set_title(r"To 32 $\eta_\mathrm{critical}$")
+    eta.set(xscale="log", xlabel="update", ylabel=f"{symbols.ETA_T} / {symbols.ETA_TRGT}")
+    loss.set_title(f"To 32 {symbols.ETA_CRITICAL}")
     legend(loss)
     return axes

@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, legend, panels
 
@@ -118,11 +119,11 @@ def draw(found: xr.Dataset) -> object:
             for place, case in enumerate(CASES):
                 values = found[name].sel(case=case, t_wrm=t_wrm)
                 x = place + aside + np.linspace(-0.06, 0.06, values.size)
-                label = rf"$T_\mathrm{{wrm}}$ = {t_wrm}" if place == 0 else None
+                label = f"{symbols.T_WRM} = {t_wrm}" if place == 0 else None
                 ax.plot(x, values, mark, color=COLORS[color], ms=5, label=label)
     for ax in axes:
         ax.set_xticks(range(len(CASES)), list(CASES))
-    windows.set_ylabel(r"good $\eta_\mathrm{trgt}$ (octaves)")
-    results.set_ylabel(r"test accuracy at the best $\eta_\mathrm{trgt}$ (%)")
+    windows.set_ylabel(f"good {symbols.ETA_TRGT} (octaves)")
+    results.set_ylabel(f"test accuracy at the best {symbols.ETA_TRGT} (%)")
     legend(windows)
     return axes

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, legend, panels
 
@@ -80,16 +81,16 @@ def draw(found: xr.Dataset) -> object:
             style = {"color": COLORS[name.lower()], "marker": mark, "label": name}
             band(ax, found["t_wrm"], np.maximum(edge, 0.06), **style)
         ax.set(xscale="log", yscale="log", ylim=(0.08, 200), title=title)
-        ax.set_xlabel(r"$T_\mathrm{wrm}$ (updates)")
+        ax.set_xlabel(f"{symbols.T_WRM} (updates)")
         legend(ax)
-    boundaries[0].set_ylabel(r"largest good $\eta_\mathrm{trgt}\,/\,\eta_\mathrm{critical}$")
+    boundaries[0].set_ylabel(f"largest good {symbols.ETA_TRGT} / {symbols.ETA_CRITICAL}")
     rates = found["accuracy"].sel(case="SP, MSE").dropna("eta_trgt", how="all")
     shades = np.linspace(0.75, 0.0, rates.sizes["t_wrm"])
     for t_wrm, shade, mark in zip(rates["t_wrm"].values, shades, "os^Dv", strict=False):
         values = 100 * rates.sel(t_wrm=t_wrm).transpose("seed", "eta_trgt")
         style = {"color": str(shade), "marker": mark, "ms": 4}
-        band(by_rate, rates["eta_trgt"], values, label=rf"$T_\mathrm{{wrm}}$ {t_wrm}", **style)
+        band(by_rate, rates["eta_trgt"], values, label=f"{symbols.T_WRM} {t_wrm}", **style)
     by_rate.set(xscale="log", ylim=(85, 100), ylabel="test accuracy (%)", title="SP, MSE")
-    by_rate.set_xlabel(r"$\eta_\mathrm{trgt}\,/\,\eta_\mathrm{critical}$")
+    by_rate.set_xlabel(f"{symbols.ETA_TRGT} / {symbols.ETA_CRITICAL}")
     legend(by_rate)
     return axes

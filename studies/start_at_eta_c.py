@@ -14,6 +14,8 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
+from simulator.figures.style import current
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, panels
 
@@ -76,7 +78,7 @@ def claims(found: xr.Dataset) -> list:
 
 def draw(found: xr.Dataset) -> object:
     (ax,) = panels(1, columns=1)
-    ax.figure.set_size_inches(7.5, 4)
+    ax.figure.set_size_inches(*current().size(7.5, 4))
     ax.axhspan(0.95, 1.05, color="#e2e2e2", lw=0, zorder=0)
     ax.axhline(1, color=COLORS["theory"], ls="--", lw=1)
     for place, setting in enumerate(found["setting"].values):
@@ -85,10 +87,15 @@ def draw(found: xr.Dataset) -> object:
         ax.plot(place, values.median(), "_", color=COLORS["loss"], ms=24, mew=2)
     saved = found["saved"].median("seed").values
     labels = [
-        f"{str(name).replace(', ', chr(10))}\nsaves {number:g}"
+        f"{_in_symbols(name)}\nsaves {number:g}"
         for name, number in zip(found["setting"].values, saved, strict=True)
     ]
     ax.set_xticks(range(len(labels)), labels, fontsize="small")
     ax.set_ylabel("log final loss: from eta_c over from 0")
     ax.set_title("each seed, their median, and 5 % (grey)", fontsize="medium")
     return ax
+
+
+def _in_symbols(setting: str) -> str:
+    text = setting.replace("eta_critical", symbols.ETA_CRITICAL).replace("t_wrm", symbols.T_WRM)
+    return text.replace(", ", "\n")

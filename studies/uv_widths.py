@@ -17,6 +17,8 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
+from simulator.figures.style import colormap
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, legend, panels, threshold
 
@@ -95,8 +97,8 @@ def draw(found: xr.Dataset) -> object:
     for ax, width in zip(axes, found["width"].values, strict=True):
         of = found.sel(width=width).mean("seed")
         shares = ax.pcolormesh(
-            ETAS, TIMES, of["alive"].transpose("t_wrm", "eta_trgt"), cmap="Blues", vmin=0, vmax=1.8,
-            shading="nearest", rasterized=True,
+            ETAS, TIMES, of["alive"].transpose("t_wrm", "eta_trgt"), cmap=colormap("Blues"),
+            vmin=0, vmax=1.8, shading="nearest", rasterized=True,
         )  # fmt: skip
         shown = of["shortest"].where(of["eta_trgt"] > of["eta_max"])
         threshold(ax, ETAS, shown, "shortest warmup")
@@ -109,8 +111,8 @@ def draw(found: xr.Dataset) -> object:
     bar = axes[0].figure.colorbar(shares, ax=list(axes), label="share that survives", shrink=0.6)
     bar.ax.set_ylim(0, 1)
     for ax in axes[3:]:
-        ax.set_xlabel(r"$\eta_\mathrm{trgt} \lambda_0 / 2$")
+        ax.set_xlabel(rf"{symbols.ETA_TRGT}$\lambda_0 / 2$")
     for ax in axes[::3]:
-        ax.set_ylabel(r"$t_\mathrm{wrm}$ / updates")
+        ax.set_ylabel(f"{symbols.T_WRM} / updates")
     legend(axes[0])
     return axes

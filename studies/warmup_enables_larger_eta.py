@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, legend, panels
 from simulator.sweeps.boundary import boundary
@@ -110,7 +111,7 @@ def draw(found: xr.Dataset) -> object:
         style = {"color": COLORS[color], "ls": line, "marker": mark, "label": name}
         band(axes["xent" in case], found["t_wrm"], values, **style)
     for ax, title in zip(axes, ("MSE", "cross-entropy"), strict=True):
-        ax.set(xscale="log", yscale="log", xlabel=r"$T_\mathrm{wrm}$ (updates)", title=title)
+        ax.set(xscale="log", yscale="log", xlabel=f"{symbols.T_WRM} (updates)", title=title)
         legend(ax)
-    axes[0].set_ylabel(r"largest trainable $\eta_\mathrm{trgt}\,/\,\eta_\mathrm{critical}$")
+    axes[0].set_ylabel(f"largest trainable {symbols.ETA_TRGT} / {symbols.ETA_CRITICAL}")
     return axes

@@ -21,6 +21,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, panels, threshold
 
@@ -122,7 +123,7 @@ def draw(found: xr.Dataset) -> object:
             band(ax, of["k"][kept], sharpness[:, kept], color=COLORS[color], ls=line, label=label)
         threshold(ax, limit, 1 / limit, r"2 / $\eta$")
         ax.set(xscale="log", yscale="log", xlim=(0.02, 20), ylim=(0.02, 6), title=title)
-        ax.set_xlabel(r"$\eta\,/\,\eta_\mathrm{critical}$")
+        ax.set_xlabel(f"{symbols.ETA_T} / {symbols.ETA_CRITICAL}")
         ax.legend(frameon=False, fontsize="small", loc="lower left")
     axes[0].set_ylabel(r"sharpness $\lambda_t / \lambda_0$")
     return axes

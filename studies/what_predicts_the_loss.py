@@ -25,6 +25,8 @@ import xarray as xr
 from scipy.stats import spearmanr
 
 import simulator as sim
+from simulator.figures import symbols
+from simulator.figures.style import colormap
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import panels
 
@@ -109,13 +111,15 @@ def draw(found: xr.Dataset) -> object:
     loss = found["loss_final"].values.ravel()[trained]
     axes = panels(3, sharey=True)
     names = {
-        "eta_trgt": r"$\eta_\mathrm{trgt}\,/\,\eta_\mathrm{critical}$",
+        "eta_trgt": f"{symbols.ETA_TRGT} / {symbols.ETA_CRITICAL}",
         "sharpness_final": "final sharpness", "n_catapults": "number of catapults",
     }  # fmt: skip
     eta = xr.broadcast(found["eta_trgt"], found["loss_final"])[0].values.ravel()[trained]
     for ax, (name, label) in zip(axes, names.items(), strict=True):
         values = xr.broadcast(found[name], found["loss_final"])[0].values.ravel()[trained]
-        dots = ax.scatter(values, loss, c=np.log2(eta), s=3, cmap="viridis", lw=0, rasterized=True)
+        dots = ax.scatter(
+            values, loss, c=np.log2(eta), s=3, cmap=colormap("viridis"), lw=0, rasterized=True
+        )
         ax.set(yscale="log", xlabel=label)
         if name != "n_catapults":
             ax.set_xscale("log")

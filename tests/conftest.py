@@ -141,7 +141,7 @@ def undrawn(monkeypatch):
 
     for draw in ("compare", "phase_diagram", "trajectory"):
         monkeypatch.setattr(figures, draw, lambda *arguments, **options: None)
-    monkeypatch.setattr(figures, "save", lambda axes, path: None)
+    monkeypatch.setattr(figures, "save", lambda axes, path, *rest: None)
     monkeypatch.setattr(reporting, "page", page)
 
 

@@ -20,6 +20,7 @@ PACKAGE = Path(simulator.__file__).parent
 
 # Each room may import from rooms below it only.
 FLOORS = [
+    {"nearest"},
     {"checks", "blas", "timing", "arrays", "value"},
     {"seeding", "catapult_search", "named", "limits", "regimes", "parameterizations", "numerics"}
     | {"files", "shipped", "lending", "measures"},

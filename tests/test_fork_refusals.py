@@ -151,11 +151,14 @@ class Bomb:
     [
         (lambda path, arrays: path.write_bytes(b""), "not a whole .npz file"),
         (lambda path, arrays: path.write_bytes(path.read_bytes()[:-300]), "not a whole .npz file"),
-        (lambda path, arrays: np.savez(path, x=np.ones(3)), "is no checkpoint"),
-        (lambda path, arrays: np.savez(path, **arrays | {"checkpoint": np.ones(4)}), "is no check"),
+        (lambda path, arrays: np.savez(path, x=np.ones(3)), "is not a checkpoint"),
+        (
+            lambda path, arrays: np.savez(path, **arrays | {"checkpoint": np.ones(4)}),
+            "is not a check",
+        ),
         (lambda path, arrays: np.savez(path, **arrays | {"theta": np.array([Bomb()])}), "objects"),
         (lambda path, arrays: np.savez(path, **arrays | {"theta": np.arange(3)}), "parameters"),
-        (_without("checkpoint"), "is no checkpoint"),
+        (_without("checkpoint"), "is not a checkpoint"),
         (_without("theta"), "without its parameters"),
         (lambda path, arrays: path.unlink(), "does not exist"),
     ],

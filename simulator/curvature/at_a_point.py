@@ -10,7 +10,7 @@ import numpy as np
 from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.curvature.tracker import SharpnessTracker
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.models import Model, as_model
 from simulator.models.base import checked_vector
 
@@ -59,12 +59,14 @@ def sharpness(
         For a theta or preconditioner of another shape, a preconditioner that is not positive, and
         one for a model that does not step its weights.
     """
-    model = as_model(model)
+    model, data = as_model(model), as_data(data)
     objective = model.bind(data)
     theta = checked_vector("theta", theta, objective)
     if preconditioner is not None:
         if not model.steps_weights:
-            raise InputError("representation", "gram", "P is one for each weight; give parameters")
+            raise InputError(
+                "representation", "gram", "P has one entry per weight; give parameters"
+            )
         preconditioner = checked_vector("preconditioner", preconditioner, objective)
         if not (preconditioner > 0).all():
             raise InputError("preconditioner", preconditioner.min(), "give positive entries")

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulator.arrays import Array
 from simulator.blas import one_blas_thread
-from simulator.checks import InputError, at_least, count, one_of, positive
+from simulator.checks import InputError, at_least, count, positive
 from simulator.curvature import LeadingPairs
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.experiment import Experiment
 from simulator.flows import doubts
 from simulator.flows.beside import Iterates, StableFlow
@@ -123,7 +123,7 @@ def central_flow(
         For input that cannot be used: other optimizers, minibatches, schedules that depend on the
         run, and single precision.
     """
-    stopwatch = Stopwatch()
+    stopwatch, data = Stopwatch(), as_data(data)
     optimizer = described(GD() if optimizer is None else optimizer)
     planned = _planned(Warmup() if schedule is None else schedule, steps)
     experiment = Experiment(model=model, optimizer=optimizer, schedule=planned, steps=steps)
@@ -135,7 +135,8 @@ def central_flow(
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         begin = start
         if isinstance(start, str):
-            one_of("start", start, ("after", "a number of updates"))
+            if start != "after":
+                raise InputError("start", start, "give a number of updates, or after")
             first = _follow(experiment, data, seed, theta, 0, options, only_contact=True)
             begin = _behind(first)
         elif at_least("start", start, 0) >= steps:
@@ -164,7 +165,7 @@ def described(optimizer: Optimizer) -> Optimizer:
     if is_shipped(optimizer):
         if decay := getattr(optimizer, "weight_decay", 0.0):
             raise InputError(
-                "weight_decay", decay, "its central flow is not known here; leave it out"
+                "weight_decay", decay, "central flows support no weight decay; leave it out"
             )
         if type(optimizer) is GD:
             return optimizer
@@ -172,7 +173,7 @@ def described(optimizer: Optimizer) -> Optimizer:
             return FromFirstGradient(optimizer.beta2, optimizer.eps)
     raise InputError(
         "optimizer", optimizer.name,
-        "its central flow is not known here; give gd or rmsprop",
+        "central flows support gd and rmsprop; give one of them",
     )  # fmt: skip
 
 

@@ -214,5 +214,5 @@ def _samples(pair: Any) -> Samples:
     x, y = tensors
     if not (x.ndim and y.ndim and 0 < len(x) == len(y)):
         shapes = f"of shapes {tuple(x.shape)} and {tuple(y.shape)}"
-        raise InputError("data", shapes, "give as many samples of y as of x, and one at least")
+        raise InputError("data", shapes, "give x and y the same number of samples, at least 1")
     return Samples(x.detach().clone(), y.detach().clone())

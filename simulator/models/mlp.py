@@ -137,13 +137,17 @@ class MLP(Model):
         for field, value in checked.items():
             object.__setattr__(self, field, value)
         if self.norm == "after" and not self.residual:
-            raise InputError("norm", "after", "is of a residual network; give activation instead")
+            raise InputError("norm", "after", "needs a residual network; give activation instead")
         if self.norm == "inner" and self.depth < 3:
-            raise InputError("norm", "inner", "leaves none at depth 2; give a depth of 3 or more")
+            raise InputError(
+                "norm", "inner", "normalises no layer at depth 2; give a depth of 3 or more"
+            )
         if self.norm != "none" and self.width < 2:
-            raise InputError("norm", self.norm, "leaves 0 of one unit; give a width of 2 or more")
+            raise InputError(
+                "norm", self.norm, "makes one unit constant; give a width of 2 or more"
+            )
         if self.residual and self.depth < 3:
-            raise InputError("residual", True, "adds nothing at depth 2; give 3 or more")
+            raise InputError("residual", True, "has no effect at depth 2; give 3 or more")
 
     def widths(self, data: Data) -> tuple[int, ...]:
         """Units of each layer, input and output included: (d, n, ..., n, k)."""

@@ -15,6 +15,7 @@ own, needs 2 only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
@@ -22,12 +23,14 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.checks import InputError, one_of
 from simulator.named import Named
 
-__all__ = ["GRID", "Chooser", "Probe", "Schedule"]
+__all__ = ["ETA_UNITS", "GRID", "Chooser", "Probe", "Schedule", "unit_of"]
 
 # The fields that are axes of every sweep.
 GRID = ("eta_init", "eta_trgt", "t_wrm")
+ETA_UNITS = ("absolute", "critical")
 
 
 class Probe(Protocol):
@@ -98,3 +101,18 @@ class Schedule(Named):
     def chooser(self) -> Chooser | None:
         """For one run: gives eta_t when called before each update in turn. None: as planned."""
         return None
+
+
+def unit_of(eta_unit: str, eta_critical: float) -> float:
+    """What learning rates are multiples of, where `eta_critical` is this.
+
+    Raises `InputError` for an unknown unit, and for one that is not finite.
+    """
+    if one_of("eta_unit", eta_unit, ETA_UNITS) == "absolute":
+        return 1.0
+    if not math.isfinite(eta_critical):
+        raise InputError(
+            "eta_unit", "critical",
+            "the sharpness at initialisation is not positive; give absolute",
+        )  # fmt: skip
+    return eta_critical

@@ -25,7 +25,7 @@ def write_page(path: Path, results: Sequence[Any], lab: Lab) -> None:
         before, after = old.split(BEGIN)[0], old.split(END)[1]
         text = f"{before}{BEGIN}\n{_table_of_all(results)}\n{END}{after}"
     elif old and not old.startswith("# Studies"):
-        raise InputError("page", path, f"has no place for it: put {BEGIN} and {END} there")
+        raise InputError("page", path, f"has no place for the text; add lines {BEGIN} and {END}")
     else:
         text = _sections(path, results, lab)
     path.write_text(text, encoding="utf-8")

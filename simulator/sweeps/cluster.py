@@ -94,9 +94,9 @@ class Cluster:
         try:
             return future.result()
         except CancelledError:
-            raise ConnectionError(None, "the scheduler is gone") from None
+            raise ConnectionError(None, "the scheduler has stopped") from None
         except KilledWorker:
-            raise ConnectionError(None, "several workers died of the same runs") from None
+            raise ConnectionError(None, "several workers died on the same runs") from None
 
     def stop(self) -> None:
         """Give up what runs."""
@@ -141,7 +141,9 @@ def _refuse_unsendable(address: str, job: Job) -> None:
 def _refuse_other(worker: str, theirs: Any, ours: dict[str, str]) -> None:
     """Refuse a worker that would compute otherwise."""
     if isinstance(theirs, BaseException):
-        raise InputError("scheduler", f"with worker {worker}", f"it cannot import this: {theirs}")
+        raise InputError(
+            "scheduler", f"with worker {worker}", f"it cannot import this package: {theirs}"
+        )
     for name, version in ours.items():
         if theirs.get(name) != version:
             raise InputError(

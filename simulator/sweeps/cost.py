@@ -88,5 +88,5 @@ def refuse_large(spec: Spec, data: Data | None, workers: int) -> None:
         raise InputError(
             "large", "not given",
             f"{spec.cells} runs take about {hours:.2g} hours on {workers} cores and "
-            f"{size / 1e9:.2g} GB; give a smaller grid, or --large to go on",
+            f"{size / 1e9:.2g} GB; give a smaller grid, or --large to run it",
         )  # fmt: skip

@@ -102,7 +102,7 @@ def plain_of(kind: str, thing: Named, ours: Mapping[str, type[Any]]) -> dict[str
     if is_recorded(thing) or (type(thing) in ours.values() and is_shipped(thing)):
         return plain
     if thing.name in ours:
-        raise InputError(kind, thing.name, f"is the name of a {kind} of ours; give yours another")
+        raise InputError(kind, thing.name, f"is the name of a built-in {kind}; choose another name")
     for option, value in plain.items():
         entries = [*value] if isinstance(value, (tuple, list)) else [value]
         if isinstance(value, (tuple, list)):

@@ -128,7 +128,7 @@ class Destination:
         with closing(store):
             if store.others():
                 log.warning(
-                    "%s: the larger store is without %s, which warmup sweep did not write",
+                    "%s: the larger store does not contain %s, which warmup sweep did not write",
                     path, ", ".join(store.others()),
                 )  # fmt: skip
             return ResultStore.create(
@@ -183,7 +183,9 @@ def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: st
         raise InputError(option, path, f"{has} {name}, unlike this version's; use another output")
     rounding = {name: machine()[name] for name in ("cpu", "features", "blas")}
     if _difference(json.loads(str(group.attrs["machine"])), rounding):
-        log.warning("%s was begun on another processor: last bits may differ from here on", path)
+        log.warning(
+            "%s was started on another processor: the last bits of new results may differ", path
+        )
 
 
 def _remedy(theirs: Spec, ours: Spec) -> str:

@@ -43,7 +43,7 @@ _SAME_SWEEP = ("spec", "numerics", "chunk_shape")
 
 
 class DamageError(ValueError):
-    """A part of a store that is not as it was written; the message names it."""
+    """A part of a store that differs from what was written; the message names it."""
 
 
 def sealed(attributes: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def attributes_of(path: Path, group: str = "") -> dict[str, Any]:
     key = f"{group}/zarr.json".lstrip("/")
     document = _json_of(path, key)
     if not isinstance(document, dict) or not isinstance(document.get("attributes", {}), dict):
-        raise DamageError(f"{key} is not as it was written")
+        raise DamageError(f"{key} differs from what was written")
     return document.get("attributes", {})
 
 
@@ -117,22 +117,24 @@ class Manifest:
         except DAMAGE:
             whole = False
         if not whole:
-            raise DamageError(f"{ORIGIN}/zarr.json is not as it was written")
+            raise DamageError(f"{ORIGIN}/zarr.json differs from what was written")
         del lasting["arrays"]
         found = attributes_of(path)
         if not lasting.keys().isdisjoint(found):
             for name, value in lasting.items():
                 if found.get(name) != value:
-                    raise DamageError(f"zarr.json is not as it was written, in its {name}")
+                    raise DamageError(f"zarr.json differs from what was written, in its {name}")
         # xarray reads the copies in the group's own file, if there are some.
         copies = _json_of(path, "zarr.json").get("consolidated_metadata") or {}
         copies = copies.get("metadata") if isinstance(copies, dict) else copies
         arrays = {name: _json_of(path, f"{name}/zarr.json") for name in expected}
         for name, document in arrays.items():
             if _digest(document) != expected[name]:
-                raise DamageError(f"{name}/zarr.json is not as it was written")
+                raise DamageError(f"{name}/zarr.json differs from what was written")
             if copies and (not isinstance(copies, dict) or copies.get(name) != document):
-                raise DamageError(f"zarr.json is not as it was written, where it describes {name}")
+                raise DamageError(
+                    f"zarr.json differs from what was written, where it describes {name}"
+                )
         return cls(lasting, arrays, sweep)
 
     @cached_property
@@ -171,8 +173,8 @@ def _dimensions(arrays: Mapping[str, Any]) -> tuple[str, ...]:
 def _json_of(path: Path, key: str) -> Any:
     file = path / key
     if not file.is_file():
-        raise DamageError(f"it has lost {key}")
+        raise DamageError(f"it lacks {key}")
     try:
         return json.loads(file.read_bytes())
     except DAMAGE:
-        raise DamageError(f"{key} is not as it was written") from None
+        raise DamageError(f"{key} differs from what was written") from None

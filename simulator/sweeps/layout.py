@@ -167,7 +167,7 @@ class Layout:
         for variable in self:
             if variable.name in spec.axes:
                 raise InputError(
-                    "over", variable.name, "is a curve's name too; leave out the curves"
+                    "over", variable.name, "is also the name of a curve; leave out the curves"
                 )
 
     def __iter__(self) -> Iterator[Variable]:

@@ -116,7 +116,9 @@ class Lock:
         os.lseek(self._file, 0, os.SEEK_SET)
         found = os.read(self._file, 200).decode(errors="replace").strip()
         if found and not found.startswith(_HOLDER):
-            raise InputError("output", self._path, f"its {LOCK} is another program's; remove it")
+            raise InputError(
+                "output", self._path, f"its {LOCK} belongs to another program; remove it"
+            )
         return found
 
     @property

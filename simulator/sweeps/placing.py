@@ -114,16 +114,16 @@ def settle(beside: Path, path: Path, replaced: Lock | None) -> None:
     """
     if replaced is None:
         if is_taken(path):
-            raise FileExistsError(None, "exists meanwhile; --resume continues it")
+            raise FileExistsError(None, "was made in the meantime; --resume continues it")
         beside.rename(path)
         return
     if not replaced.is_at(path):
-        raise FileNotFoundError(None, "was moved or removed meanwhile")
+        raise FileNotFoundError(None, "was moved or removed in the meantime")
     _swap(beside, path)
     if not replaced.is_at(beside):
         # Another store has come there in the last moment: it goes back.
         _swap(beside, path)
-        raise FileExistsError(None, "was replaced meanwhile")
+        raise FileExistsError(None, "was replaced in the meantime")
     shutil.rmtree(beside, ignore_errors=True)
 
 
@@ -182,7 +182,9 @@ def bring_back(path: Path, option: str = "output") -> None:
                 # Renaming loses nothing: where there are no locks, that is all that is certain.
                 if lock is not None and not os.path.lexists(path):
                     newest.rename(path)
-                    log.warning("%s: the process that was replacing it died; it is as before", path)
+                    log.warning(
+                        "%s: the process that was replacing it died; the old store is kept", path
+                    )
                     return
         except OSError as error:
             raise InputError(
@@ -223,7 +225,7 @@ def clear(path: Path) -> None:
         making = leaving.with_suffix(_MAKING)
         if making.exists():
             # Another store has its name: nothing is removed that has not been replaced.
-            log.warning("%s: holds a store that was to be replaced; move it away", leaving)
+            log.warning("%s: holds the store that was being replaced; move it away", leaving)
             continue
         with suppress(OSError), _claimed(leaving) as lock:
             if lock is not None and lock.is_real and os.path.lexists(path):

@@ -51,7 +51,7 @@ def check_layout(path: Path, option: str, layouts: Collection[int] | None = None
         with suppress(DamageError):
             known.append(attributes_of(path, group).get("format"))
     if not known:
-        raise InputError(option, path, "is no Zarr store; name one, or remove it")
+        raise InputError(option, path, "is not a Zarr store; name one, or remove it")
     found = next((layout for layout in known if isinstance(layout, int)), None)
     if not isinstance(found, int):
         raise InputError(option, path, "was not made by warmup sweep; name a store that was")
@@ -90,7 +90,7 @@ def open_group(
         return zarr.open_group(files, mode=mode, zarr_format=3)
     except DAMAGE as error:
         raise InputError(
-            option, path, f"is damaged ({error}); bring it back, or sweep again with --overwrite"
+            option, path, f"is damaged ({error}); restore it, or sweep again with --overwrite"
         ) from None
 
 
@@ -124,7 +124,7 @@ def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dic
     with _mended_by_resuming(path, option):
         wrong = wrong_coordinates(group, spec)
         if wrong:
-            raise DamageError(f"its {wrong[0]} is not as it was written")
+            raise DamageError(f"its {wrong[0]} differs from what was written")
         lengths: Any = group.attrs["chunk_shape"]
         for region in spec.regions(lengths) if group.attrs["format"] != WITHOUT_DIGESTS else ():
             group.store.check_files(place_of(region, lengths))  # type: ignore[attr-defined]
@@ -215,7 +215,7 @@ def _mended_by_resuming(path: Path, option: str) -> Iterator[None]:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            option, path, f"is damaged ({error}); warmup sweep --resume mends it"
+            option, path, f"is damaged ({error}); warmup sweep --resume repairs it"
         ) from None
 
 
@@ -237,7 +237,7 @@ def load(dataset: xr.Dataset, path: Path, option: str = "store") -> xr.Dataset:
     Raises
     ------
     InputError
-        Where a file is not as it was written, or missing.
+        Where a file differs from what was written, or missing.
     """
     with _mended_by_resuming(path, option):
         return dataset.load()

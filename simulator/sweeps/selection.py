@@ -34,7 +34,7 @@ def selected(dataset: xr.Dataset, spec: Spec, where: Mapping[str, Any]) -> tuple
     places = spec.places(where, "where")
     for name in places:
         if name in AXES:
-            raise InputError("where", name, "is on the page already; leave it out")
+            raise InputError("where", name, "is shown on the page in any case; leave it out")
     over = tuple(_only(axis, places[axis.name]) if axis.name in places else axis
                  for axis in spec.over)  # fmt: skip
     return dataset.isel({name: [i] for name, i in places.items()}), replace(spec, over=over)

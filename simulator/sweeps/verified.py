@@ -75,8 +75,8 @@ class VerifiedStore(LocalStore):
 
     def _damage(self, name: str, key: str) -> DamageError:
         if (self.root / key).exists():
-            return DamageError(f"{key} is not as it was written")
-        return DamageError(f"it has lost a part of {name}, {key}")
+            return DamageError(f"{key} differs from what was written")
+        return DamageError(f"it lacks a part of {name}, {key}")
 
     def _group(self, content: bytes) -> bytes:
         """The group's metadata with the attributes and arrays of the manifest."""
@@ -104,7 +104,7 @@ class VerifiedStore(LocalStore):
             found = None
         right = isinstance(found, dict) and found.keys() == self.manifest.variables
         if not right or not all(isinstance(entry, list) for entry in found.values()):
-            raise DamageError(f"{key} is not as it was written")
+            raise DamageError(f"{key} differs from what was written")
         # Tuples of texts cost the garbage collector nothing: a large store has many.
         self._known[place] = {name: tuple(entry) for name, entry in found.items()}
         return self._known[place]

@@ -79,7 +79,9 @@ class Probe(LoopProbe):
         self._names = {id(p): name for name, p in trained_parameters(model).items()}
         if any(id(p) not in self._names for p in _parameters(optimizer)):
             raise InputError(
-                "optimizer", type(optimizer).__name__, "has parameters of another model"
+                "optimizer",
+                type(optimizer).__name__,
+                "has parameters of another model; give the optimizer of this one",
             )
         self._rule, self._update = rule_of(optimizer), update
         if self._rule is None and update is None:

@@ -104,7 +104,9 @@ class Checkpoint(Value):
         whole = (numbers.shape, numbers.dtype.kind) == ((4,), "i") and numbers.min() >= 0
         if not whole or numbers[0] != _FORMAT:
             raise InputError(
-                "checkpoint", "unknown", "is no checkpoint; give a file that Checkpoint.save made"
+                "checkpoint",
+                "unknown",
+                "is not a checkpoint; give a file that Checkpoint.save made",
             )
         state = arrays.get("state")
         vectors = [array for array in (theta, state) if array is not None]

@@ -132,7 +132,7 @@ class RunInProgress:
         if chooser is not None and not hasattr(chooser, "MEMORY"):
             raise InputError(
                 "schedule", self.experiment.schedule.name,
-                "its chooser does not name what it remembers; give it MEMORY",
+                "its chooser has a state that it does not declare; define MEMORY",
             )  # fmt: skip
         memory: Memory = {
             "eta": self.eta[: self.step].copy(),
