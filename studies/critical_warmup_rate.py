@@ -84,13 +84,11 @@ def claims(found: xr.Dataset) -> list:
     for case in ("SP tanh, xent", "muP ReLU, xent", "muP tanh, xent"):
         gain = edge.sel(case=case, t_wrm=last) / edge.sel(case=case, t_wrm=last // 4)
         told.append(
-            in_median(
-                f"{case}: boundary at four times the t_wrm, over the boundary", gain, 2.8, 5.7
-            )
+            in_median(f"{case}: boundary at four times t_wrm over that at t_wrm", gain, 2.8, 5.7)
         )
     gain = edge.sel(case="SP tanh", t_wrm=512) / edge.sel(case="SP tanh", t_wrm=128)
     told.append(
-        in_median("SP tanh: boundary at four times the t_wrm, over the boundary", gain, 2.8, 5.7)
+        in_median("SP tanh: boundary at four times t_wrm over that at t_wrm", gain, 2.8, 5.7)
     )
     floors = _floor(found).median("seed").dropna("case")
     told.append(claim("ln(1 / floor) of each case, medians (double precision: 36)", floors, 2, 45))

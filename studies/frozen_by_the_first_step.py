@@ -1,4 +1,4 @@
-"""In scale-invariant layers warmup preserves the effective rate; no learning rate diverges.
+"""Scale-invariant layers never diverge; warmup preserves their effective learning rate.
 
 Derived here. With LN before each activation and without eps, the loss does not depend on the norms
 of the hidden weights, and their gradient is orthogonal to them. An update turns a layer by

@@ -83,7 +83,7 @@ def claims(found: xr.Dataset) -> list:
         in_median("Persistent catapult warmup to 32 eta_critical trains (1: yes, 0: no)",
                   at["persistent"], least=1),
         in_median(
-            "Its updates plus half its forward passes, over the shortest linear warmup",
+            "Its updates to 32 plus half its forward passes, over the shortest linear warmup",
             at["cost"] / at["shortest"], most=3,
         ),
     ]  # fmt: skip
