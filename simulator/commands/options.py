@@ -247,7 +247,7 @@ def curvature_axis_option() -> Callable[[Any], Any]:
     )  # fmt: skip
 
 
-overwrite_option = option("execution", "--overwrite", is_flag=True, help="Replace the figure, whatever it shows.")  # fmt: skip
+overwrite_option = option("output", "--overwrite", is_flag=True, help="Replace the figure, whatever it shows.")  # fmt: skip
 
 style_options = _together(
     option("output", "--style", default="screen", metavar="screen|paper|paper-wide", help="Look of the figure. paper: a column of 3.25 inches, 8 points, no title; paper-wide: 6.75 inches."),
