@@ -194,6 +194,12 @@ def assert_legible(figure):
         inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
         inside &= frame.y0 <= box.y0 and box.y1 <= frame.y1
         assert inside, f"{text.get_text()!r} is cut"
+        for ax in figure.axes:
+            own = text.axes is None or np.allclose(ax.bbox.bounds, text.axes.bbox.bounds)
+            over = mpl.transforms.Bbox.intersection(box.shrunk(0.9, 0.75), ax.bbox)
+            assert own or over is None or not over.width * over.height, (
+                f"{text.get_text()!r} is hid"
+            )
     for (a, box), (b, other) in itertools.combinations(found, 2):
         # Boxes have some room around the letters.
         over = mpl.transforms.Bbox.intersection(box.shrunk(0.9, 0.75), other.shrunk(0.9, 0.75))
@@ -311,6 +317,7 @@ def bar_of(ax):
         ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 1.0, 6.0),
         ([1.0, 2.0, 3.0, 4.0, 5.0, 1e6], 1.0, 5.0),
         ([1e-9, 2.0, 3.0, 4.0, 5.0, 6.0], 2.0, 6.0),
+        ([0.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2.0, 6.0),
     ],
 )
 def test_one_cell_does_not_wash_out_the_scale(dataset, values, low, high):
@@ -362,6 +369,6 @@ def test_symbols_stand_in_one_place():
     """T_wrm, eta_trgt and so on look alike in every figure."""
     package = Path(sim.__file__).parent
     files = [*package.rglob("*.py"), *(package.parent / "studies").glob("*.py")]
-    spelt = re.compile(r"\$?\\?\w*_\{*(?:\\mathrm\{+)?(wrm|trgt|init|critical)\}")
+    spelt = re.compile(r"_(?:\\mathrm)?\{+(?:\\mathrm\{+)?(?:wrm|trgt|init|critical)\}")
     found = [path.name for path in files if spelt.search(path.read_text())]
     assert found == ["symbols.py"]
