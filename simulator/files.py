@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from simulator.checks import InputError
 
-__all__ = ["check_target", "kind", "open_file"]
+__all__ = ["check_target", "kind", "open_file", "scripts"]
 
 _KINDS = {
     stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link",
@@ -58,3 +58,19 @@ def check_target(option: str, path: Path) -> None:
     else:
         if not stat.S_ISREG(mode):
             raise InputError(option, path, f"is {kind(mode)}; name a file")
+
+
+def scripts(installed: str, checkout: str) -> dict[str, Path]:
+    """The scripts of a folder by name.
+
+    The folder is ``installed`` in an installed package, and ``checkout`` in a checkout.
+    """
+    package = Path(__file__).parent
+    folder = package / installed
+    if not folder.is_dir():
+        folder = package.parent / checkout
+    return {
+        path.stem.replace("_", "-"): path
+        for path in sorted(folder.glob("*.py"))
+        if not path.stem.startswith("_")
+    }

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "made" not in path.parts)
 # A shell's lines that are no output of ours: how to install, what to submit elsewhere.
 MADE_BY_SPHINX = ("search.html", "genindex.html", "py-modindex.html")
-SILENT = ("pip install", "marimo run", "marimo edit")
+SILENT = ("pip install", "marimo edit", "warmup lab")
 
 
 def name(path):
