@@ -1,4 +1,4 @@
-"""Files that options name. Only regular files are opened: opening a pipe may wait for ever."""
+"""Open the files that options name; only regular files, since opening a pipe may block."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS = {
 
 
 def kind(mode: int) -> str:
-    """What the ``st_mode`` of a path says it is: a file, a folder, a named pipe ..."""
+    """The kind of a path with this ``st_mode``: a file, a folder, a named pipe, ..."""
     return _KINDS.get(stat.S_IFMT(mode), "a special file")
 
 
@@ -30,9 +30,9 @@ def open_file(option: str, path: Path) -> BinaryIO:
     Raises
     ------
     InputError
-        For a folder, a named pipe, a socket or a device.
+        If the path is a folder, a named pipe, a socket or a device.
     OSError
-        For a file that is missing or cannot be read.
+        If the file is missing or cannot be read.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
@@ -41,12 +41,12 @@ def open_file(option: str, path: Path) -> BinaryIO:
 
 
 def check_target(option: str, path: Path) -> None:
-    """Refuse a path at which no file can be written; nothing is opened.
+    """Raise InputError if no file can be written at a path; nothing is opened.
 
     Raises
     ------
     InputError
-        Where something other than a regular file is, or where the folder is missing.
+        If the path is not a regular file, or its folder is missing.
     """
     try:
         mode = path.stat().st_mode

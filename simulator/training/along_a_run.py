@@ -1,4 +1,4 @@
-"""The spectrum of the Hessian along a run, which is trained again for it."""
+"""The spectrum of the Hessian along a run; the run is trained again for it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _COUNT = 32
 
 @dataclass(frozen=True, eq=False)
 class Spectra:
-    """The spectrum at several steps of a run.
+    """Spectra at several steps of a run.
 
     Attributes
     ----------
     run : Run
     step : array, shape (n,)
-        Updates done before each.
+        Number of updates before each.
     spectra : tuple of Spectrum
     """
 
@@ -42,7 +42,7 @@ class Spectra:
     spectra: tuple[Spectrum, ...]
 
     def curve(self, name: str) -> Array:
-        """One number of each spectrum, an attribute such as ``bulk``, as an array (n,)."""
+        """A summary of each spectrum, such as ``bulk``, as an array (n,)."""
         return np.array([getattr(one, name) for one in self.spectra])
 
     @property
@@ -52,17 +52,17 @@ class Spectra:
 
     @property
     def products(self) -> int:
-        """Hessian-vector products spent."""
+        """Number of Hessian-vector products."""
         return sum(one.products for one in self.spectra)
 
     def arrays(self, *, nodes: bool = True) -> dict[str, Array]:
-        """All of it as arrays by name, for `numpy.savez` say.
+        """All results as arrays by name, for example for `numpy.savez`.
 
         Parameters
         ----------
         nodes : bool
-            Whether to include values, counts, nodes and weights, shape (n, ...), padded by NaN and
-            counts and weights of 0.
+            Whether to include values, counts, nodes and weights, shape (n, ...), padded with NaN or
+            with counts and weights of 0.
 
         Returns
         -------
@@ -79,7 +79,7 @@ class Spectra:
 
 
 def _padded(arrays: list[Array], fill: float) -> Array:
-    """Arrays of one dimension or two, as one array: more columns where some have less."""
+    """Arrays of one or two dimensions as one array, padded to a common number of columns."""
     most = max(array.shape[-1] for array in arrays)
     wide = [(0, 0)] * (arrays[0].ndim - 1)
     return np.array(
@@ -88,7 +88,7 @@ def _padded(arrays: list[Array], fill: float) -> Array:
 
 
 class _Point(NamedTuple):
-    """A run before an update: theta (P,), and the preconditioner (P,), if any, of that update."""
+    """A run before an update: theta (P,), and the preconditioner (P,), if any."""
 
     step: int
     theta: Array
