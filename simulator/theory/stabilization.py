@@ -41,7 +41,7 @@ def reduced_step(
 
 @domain(SHARPENING, "0 < beta", gives=POSITIVE)
 def amplitude(alpha: Real, beta: Real) -> Real:
-    """delta = sqrt(2 alpha / beta), where X rests (y = 0) as it flips from side to side.
+    """delta = sqrt(2 alpha / beta), where X is constant (y = 0) while x alternates in sign.
 
     The force of the cubic term there cancels progressive sharpening (Damian et al.). Where the
     sharpness falls by itself, alpha < 0, there is no such point.

@@ -1,4 +1,4 @@
-"""What warmup is worth: ceiling, gain, first crossing, and the shortest one that survives.
+"""The benefit of warmup: ceiling, gain, first crossing, and the shortest warmup that survives.
 
 One example in the UV model (`theory.uv`), eta from eta_init to eta_trgt in t_wrm updates, linearly.
 A state is (delta, lam) with lam the NTK trace; kappa the coupling, y the target, mu = eta kappa y.
@@ -182,7 +182,7 @@ def t_reach(eta_c: Real, eta_trgt: Real, t_wrm: Real) -> Real:
 def t_save(eta_c: Real, eta_trgt: Real, t_wrm: Real, forward_passes: Real = 10) -> Real:
     """Updates that starting at eta_c saves: t_wrm eta_c / eta_trgt - forward_passes / 2.
 
-    The search for eta_c costs forward passes, of which an update is worth two (Kalra & Barkeshli
+    The search for eta_c costs forward passes, an update counts as two (Kalra & Barkeshli
     2406.09405, section 6.1, with about 10); t_wrm eta_c / eta_trgt counts for at most t_wrm.
     """
     share = np.minimum(eta_c / eta_trgt, 1.0)
