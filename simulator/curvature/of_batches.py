@@ -25,7 +25,7 @@ from simulator.seeding import generator
 
 __all__ = ["Rows", "all_batches", "batch_sharpness", "drawn_batches", "gradients", "mean_and_error"]
 
-# The samples of a batch, as `Objective.select` takes them.
+# The samples of a batch, for `Objective.select`.
 Rows = NDArray[np.intp]
 
 _MOST_BATCHES = 100_000

@@ -86,7 +86,7 @@ class CriticalSearch:
     MEMORY = ("_factors",)
 
     def __init__(self) -> None:
-        # eta_c over what was expected, at the last search: by whether u.Hu was known.
+        # eta_c over its expected value at the last search, with and without u.Hu.
         self._factors = np.full(2, np.nan)
 
     def sharpness(self, line: Line, loss: float, eta: float, bend: float = math.nan) -> float:
@@ -108,7 +108,7 @@ class CriticalSearch:
         if not 0 < guess < math.inf:
             guess = eta if eta > 0 else 1.0
         sharpness = sharpness_at(critical_bracket(line.loss_after, loss, guess))
-        # Where it found none, the next one begins anew.
+        # After a search without result, the next one starts anew.
         self._factors[int(measured)] = 2.0 / sharpness / expected if sharpness else math.nan
         return sharpness
 

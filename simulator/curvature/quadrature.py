@@ -16,9 +16,10 @@ from simulator.numerics import eigen
 
 __all__ = ["above", "lanczos", "outliers"]
 
-# A direction that keeps less of its length than this is rounding: its Krylov space is exhausted.
+# A direction that keeps a smaller fraction of its length is rounding: the Krylov space is
+# exhausted.
 _EXHAUSTED = 1e-8
-# Residual over value up to which a Ritz pair is taken for an eigenpair: the value is then accurate
+# Largest relative residual at which a Ritz pair counts as an eigenpair. The value is then accurate
 # to the square of this, far below the error over the probes.
 _FOUND = 1e-3
 
@@ -105,7 +106,7 @@ class _Krylov:
             left = eigen.orthonormalize(basis, row + 1, self._spare)
             beta[i] *= left
             if left < _EXHAUSTED:
-                # What follows is of another Krylov space, and has no weight.
+                # The rest is of another Krylov space and has no weight.
                 beta[i] = 0.0
                 if row + 1 < basis.shape[1]:
                     self._random(row + 1)
@@ -135,7 +136,7 @@ def above(nodes: Array, weights: Array, level: float) -> tuple[Array, Array]:
     between = nodes[:, :, None] - nodes[:, None, :] + np.eye(nodes.shape[1])
     to_level = level - nodes
     with np.errstate(divide="ignore", over="ignore"):
-        # Of logarithms: products of many differences overflow.
+        # Use logarithms, because products of many differences overflow.
         away = np.log(np.abs(to_level))
         lagrange = away.sum(axis=1, keepdims=True) - away - np.log(np.abs(between)).sum(axis=2)
         bound = 1.0 / (np.exp(2.0 * lagrange) / weights).sum(axis=1)

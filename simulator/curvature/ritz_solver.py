@@ -185,7 +185,7 @@ class RitzSolver:
             return Estimate(np.full(wanted, np.nan), np.nan, start, False)
         images[:start] *= scale
         frame = near.frame[: near.rows]
-        # An operator that was much larger has nothing to say here, and must not overflow.
+        # A model of a much larger operator is of no use here, and must not overflow.
         stale = np.clip(near.values[: near.rows] * scale, -1e9, 1e9).astype(basis.dtype)
         done, size, spent, rounding = 0, start, start, 0.0
         steps = _LANCZOS_STEPS * min(wanted, 2)
@@ -209,7 +209,7 @@ class RitzSolver:
             if finished or spent >= _MOST_PRODUCTS or size == self._size:
                 break
             if size == len(basis) - 1:
-                # Full: go on from the best third, and the residual just made.
+                # Full: continue from the best third and the newest residual.
                 kept, last = size // 3, basis[size].copy()
                 eigen.restart(basis, images, gram, vectors[:kept, :size], values[:kept], size)
                 size = done = kept

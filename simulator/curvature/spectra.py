@@ -19,7 +19,7 @@ from simulator.seeding import generator
 
 __all__ = ["EXACT_LIMIT", "SUMMARIES", "Spectrum", "spectrum"]
 
-# Up to this many parameters the dense matrix costs about as many products as the quadrature.
+# Up to this many parameters the dense matrix needs about as many products as the quadrature.
 EXACT_LIMIT = 1024
 _PROBES, _DEPTH = 16, 32
 _TOL = 1e-6

@@ -20,19 +20,19 @@ from simulator.seeding import generator
 
 __all__ = ["SharpnessTracker"]
 
-# Up to this many parameters the dense Hessian is cheaper than following it.
+# Up to this many parameters the dense Hessian is cheaper than tracking.
 DENSE_LIMIT = 48
-# Down to this accuracy products in single precision will do, at half the cost.
+# Down to this tolerance products in single precision suffice, at half the cost.
 SINGLE_ACCURACY = 1e-6
-# Hessians beyond this, or below its inverse, have parts that overflow or vanish in it.
+# Hessians larger than this, or smaller than its inverse, overflow or underflow in single precision.
 _SINGLE_RANGE = 1e18
-# One that did not is not asked again for so many measurements.
+# After a failure, single precision is not tried for so many measurements.
 _DISTRUST = 16
-# A gradient that has grown or shrunk by this factor asks for a search.
+# A change of the gradient's norm by this factor triggers a search.
 _GRADIENT_JUMP = 2.0
-# Where nothing has changed much, every so many measurements in single precision are checked.
+# Without large changes, one in so many single-precision measurements is checked.
 _CHECK_EVERY = 16
-# After a search the residual in double precision may be this many times the accuracy.
+# After a search the residual in double precision may be this many times the tolerance.
 _CHECKED_RESIDUAL = 10.0
 
 
@@ -93,7 +93,7 @@ class SharpnessTracker:
         if not copies:
             return estimate
         outside = np.repeat(outside, min(copies, self._top_k))
-        # NaN, which pads a short spectrum, sorts last and so comes first to be replaced.
+        # NaN pads a short spectrum; it sorts last and is replaced first.
         values = -np.sort(-np.append(estimate.values, outside))[: self._top_k]
         return replace(estimate, values=values)
 
@@ -114,7 +114,7 @@ class SharpnessTracker:
         """Measure in single precision if it suffices, else in double."""
         self._measured += 1
         direction, jumped = self._read(gradient)
-        # The residuals of small eigenvalues say nothing of a jump.
+        # The residuals of small eigenvalues do not indicate a jump.
         jumped |= self._wanted > 1
         twin = self._objective.single() if self._single_will_do else None
         product = self._product_of(self._objective)
@@ -166,7 +166,7 @@ class SharpnessTracker:
 
     @property
     def _single_will_do(self) -> bool:
-        # Eigenvalues below the first may be smaller than its rounding in single precision.
+        # Eigenvalues below the first may be smaller than its rounding error in single precision.
         return (
             self._tol >= SINGLE_ACCURACY
             and self._wanted == 1

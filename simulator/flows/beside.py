@@ -14,7 +14,7 @@ from simulator.training import UpdateRule
 
 __all__ = ["Iterates", "StableFlow"]
 
-# Of the power method; what its estimate may miss; and stages beyond which nothing is gained.
+# Of the power method; the safety factor of its estimate; and the largest useful number of stages.
 _DIFFERENCE, _SAFETY, _MOST_STAGES = 1e-4, 1.3, 200
 
 

@@ -33,7 +33,7 @@ from simulator.training import Interrupted, train
 
 __all__ = ["central_flow", "described"]
 
-# Updates between examinations of the expansion.
+# Updates between checks of the expansion.
 _EXAMINE = 10
 # Updates times kappa_1 from first contact to where `start="after"` starts: the delay of the first
 # catapult is about 11, and some cycles follow.

@@ -21,7 +21,7 @@ __all__ = ["Solution", "coordinates", "matrix", "pairs_of", "solve"]
 # Of the scaled problem.
 _SOLVED = 1e-14
 _STEPS, _HALVINGS = 60, 30
-# Above this residual Newton's method has stalled, as it does once in some thousand problems.
+# Above this residual Newton's method has stalled, which happens once in some thousand problems.
 _STALLED = 1e-10
 _ADDED = (*(0.25**n for n in range(12)), 0.0)
 

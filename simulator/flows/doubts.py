@@ -11,14 +11,14 @@ from simulator.flows.third import has_kinks
 
 __all__ = ["LARGEST_KAPPA", "of"]
 
-# Measured: up to it the weights of the flow are within 10 % of the path, in most runs.
+# Up to this kappa the weights of the flow are within 10 % of the path in most runs (measured).
 LARGEST_KAPPA = 0.15
-# Updates times kappa until the run's first catapult is over, measured.
+# Updates times kappa until the end of the run's first catapult (measured).
 _DELAY = 11.0
 _RESIDUAL, _CONSTRAINT, _TAYLOR = 1e-8, 1e-3, 0.1
-# RMSProp's threshold is reported before the oscillation of the update raises it.
+# RMSProp's threshold is reported before the oscillation raises it.
 _ADAPTIVE_CONSTRAINT = 0.05
-# Of the path: as far as the flow is off where kappa_1 is small.
+# Fraction of the path: the error of the flow for small kappa_1.
 _WEIGHTS = 0.1
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Flow"]
 
-# Updates after first contact over which kappa_1 is the mean.
+# kappa_1 is a mean over so many updates after first contact.
 FIRST = 10
 
 

@@ -16,7 +16,7 @@ from simulator.optimizers import GD, Optimizer, RMSProp
 
 __all__ = ["FromFirstGradient", "Metric", "metric_of"]
 
-# Added to the first squared gradient: no parameter starts with a step of infinite size.
+# Added to the first squared gradient, so that no first step is infinite.
 _LEAST = 1e-12
 
 
@@ -82,7 +82,7 @@ class _SecondMoment(Metric):
 
     def absorb(self, products: Array, x: Array, dt: float) -> Real:
         before = np.sqrt(self.v) + self._eps
-        # Differences of nearly equal numbers may leave less than nothing.
+        # A difference of nearly equal numbers may be negative.
         raised = self.v + dt * (1.0 - self._beta) * (x @ self._squares(products))
         self.v = np.maximum(raised, 0.0)
         return before / (np.sqrt(self.v) + self._eps)

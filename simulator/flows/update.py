@@ -24,7 +24,7 @@ from simulator.models import Objective
 
 __all__ = ["CRITICAL", "Integrator", "Update"]
 
-# Fraction of the threshold from which a direction is critical.
+# A direction is critical from this fraction of the threshold.
 CRITICAL = 0.975
 
 
@@ -138,7 +138,7 @@ class Integrator:
         level = CRITICAL * limit / factor if factor > 0.0 else np.inf
         found = self._pairs.above(level, theta, g, root)
         self.products += found.products
-        # The sharpness is without eta.
+        # The sharpness does not include eta.
         sharpness = found.values * (factor / eta if eta > 0.0 else 1.0)
         k = int((found.values > level).sum())
         if not k:

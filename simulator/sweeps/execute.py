@@ -1,4 +1,4 @@
-"""Doing the runs of a sweep: chunks of its grid to workers, and what they find to the store."""
+"""Run a sweep: send the chunks of its grid to workers, and their results to the store."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[int], None]
 
-# Interrupted runs end within a step; what takes longer is compiling, and is left.
+# Interrupted runs end within a step; only compilation takes longer, and is abandoned.
 _PATIENCE_SECONDS = 1.0
 
 
@@ -200,17 +200,17 @@ def execute(
     seconds: dict[str, float] | None = None,
     in_memory: bool = False,
 ) -> xr.Dataset:
-    """Run what a spec asks for and is not in the store yet; the results as a lazy dataset.
+    """Run the missing cells of a spec; the results as a lazy Dataset.
 
-    ``in_memory``: as one that is loaded. What this process writes is not read again for it, so it
-    is of no use to a share.
+    ``in_memory``: return a loaded Dataset. This process does not read its own results again, so it
+    cannot be used with a share.
 
-    ``chunk_cells``: about how many cells a task computes and writes at once; by default
-    `cells_in_a_chunk`. ``progress`` is told, from any thread, how many more runs are done or found
-    done. ``seconds`` is given what all runs and threads together took, by the names that a `Run`
-    uses, and ``store`` for writing.
+    ``chunk_cells``: approximate number of cells per task and per write; by default
+    `cells_in_a_chunk`. ``progress`` is called, from any thread, with the number of further runs
+    that are done or found done. ``seconds`` receives the times of all runs and threads together,
+    under the names of a `Run`, and ``store`` for writing.
 
-    On `KeyboardInterrupt` running cells are given up, and those that are done are kept.
+    On `KeyboardInterrupt` running cells are abandoned, and finished ones are kept.
     """
     where = where or Destination()
     check(spec, data, where, workers, large=large)
@@ -325,7 +325,7 @@ def _run_all(
     except BaseException:
         crew.stop()
         for future in wait(running, timeout=_PATIENCE_SECONDS).done:
-            # What went wrong first is what is told.
+            # The first exception is the one to report.
             with suppress(Exception, CancelledError):
                 keep(future)
         raise

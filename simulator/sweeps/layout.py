@@ -1,4 +1,4 @@
-"""What a sweep keeps of each run: the variables of a store, as data."""
+"""The variables that a store keeps of each run, as data."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ _STATES = ("not_run", "done", "failed")
 
 @dataclass(frozen=True)
 class Variable:
-    """One array of the store: its name, type, meaning, and where a run keeps it.
+    """One array of the store: its name, type, meaning, and its attribute of a run.
 
-    Without ``of`` it is the seed's: see `seed_constants`. ``needs`` names what a sweep must have.
+    Without ``of`` it is a constant of the seed, see `seed_constants`. ``needs`` names the
+    quantities that a sweep must have.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Variable:
     missing: Any = np.nan
 
     def is_missing(self, values: NDArray[Any]) -> bool:
-        """Whether there is nothing else in an array of it."""
+        """Whether an array of it holds missing values only."""
         if self.dtype == "float64":
             return bool(np.isnan(values).all())
         return bool((values == self.missing).all())
@@ -116,23 +117,23 @@ STATUS = Variable(
 
 
 def variables(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
-    """The per-run variables that this sweep can fill."""
+    """The variables per run of this sweep."""
     return _possible(VARIABLES, spec, data)
 
 
 def curves(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
-    """The curves that this sweep can fill."""
+    """The curves of this sweep."""
     return _possible(CURVES, spec, data)
 
 
 def _possible(wanted: tuple[Variable, ...], spec: Spec, data: Data | None) -> tuple[Variable, ...]:
-    """Those that some part of the sweep can fill."""
+    """The variables that some part of the sweep can fill."""
     parts = [_has(part, data) for _, part in spec.parts()]
     return tuple(v for v in wanted if any(has.issuperset(v.needs.split()) for has in parts))
 
 
 def _has(spec: Spec, data: Data | None) -> set[str]:
-    """Of what variables need, what the runs of this spec have."""
+    """The quantities, of those that variables need, that the runs of this spec have."""
     has = {
         "classes": bool(data and data.classes),
         "test": bool(data and data.test),
@@ -147,7 +148,7 @@ def _has(spec: Spec, data: Data | None) -> set[str]:
 
 
 def same_value(ours: Any, stored: Any) -> bool:
-    """Whether two values of a run are the same, NaN and NaN included."""
+    """Whether two values of a run are equal, with NaN equal to NaN."""
     return bool(ours == stored or (ours != ours and stored != stored))
 
 
@@ -157,7 +158,7 @@ class Layout:
     Attributes
     ----------
     variables, curves : tuple of Variable
-        One value a run; one value a step, if the spec asks for curves.
+        Variables with one value per run, and with one per step if the spec has curves.
     """
 
     def __init__(self, spec: Spec, data: Data | None) -> None:
@@ -171,11 +172,11 @@ class Layout:
                 )
 
     def __iter__(self) -> Iterator[Variable]:
-        """All of them; ``status`` last: it is what makes a cell real."""
+        """All variables; ``status`` comes last, because it marks a cell as done."""
         yield from (*self.variables, *self.curves, STATUS)
 
     def blank(self, shape: tuple[int, ...]) -> Chunk:
-        """A chunk of this shape, nothing in it yet."""
+        """An empty chunk of this shape."""
         chunk = {}
         for variable in self:
             full = (*shape, self._steps) if variable in self.curves else shape
@@ -184,9 +185,9 @@ class Layout:
         return chunk
 
     def fill(self, chunk: Chunk, at: Any, run: Run | Ensemble, known: Mapping[str, Any]) -> None:
-        """Put one run into its place in a chunk, and beside it what was known before.
+        """Put one run and the constants of its seed into its place in a chunk.
 
-        Or many runs at once: an index, and what was known, is an array then.
+        For many runs at once, indices and constants are arrays.
         """
         for variable in (*self.variables, *self.curves):
             of = variable.of

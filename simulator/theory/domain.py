@@ -34,7 +34,7 @@ __all__ = ["PROPERTIES", "Condition", "domain"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# What a closed bound that other arguments determine allows for, relative to its size.
+# Relative tolerance of closed bounds that depend on other arguments.
 _ROUNDING = 1e-9
 
 
@@ -47,7 +47,7 @@ def _eigenvalue_ratio(matrix: Array) -> float:
     return float((values[..., 0] / np.maximum(values[..., -1], np.finfo(float).tiny)).min())
 
 
-# What is asked of an array, and what an error message says of it.
+# Properties of arrays, and their error messages.
 PROPERTIES: dict[str, tuple[Callable[[Array], bool], str]] = {
     "symmetric": (_symmetric, "give a symmetric matrix"),
     "definite": (
@@ -126,7 +126,7 @@ class Condition:
         value = np.asarray(value, dtype=float) if isinstance(value, tuple) else value
         number = np.abs(value) if self.size else value
         inside = number > lower if self.open_below else number >= lower
-        # A missing upper bound admits what is finite.
+        # Without an upper bound all finite numbers are allowed.
         open_above = self.open_above or self.upper is None
         inside = inside & (number < upper if open_above else number <= upper)
         if not np.all(inside):

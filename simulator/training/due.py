@@ -10,13 +10,13 @@ from simulator.limits import StabilityLimit
 
 __all__ = ["Due"]
 
-# Of `simulator.regimes.RISE`: an excursion is looked at before it is one.
+# Fraction of `simulator.regimes.RISE` at which an excursion is measured, before it counts as one.
 _LEAVES = 1.03
-# At first the sharpness moves fastest.
+# The sharpness changes fastest at the start.
 _FIRST_STEPS = 4
-# The last quarter has so many measurements or more, if it has as many steps.
+# Least number of measurements in the last quarter, if it has as many steps.
 _LATE_MEASUREMENTS = 8
-# Below the threshold its trend counts from the first steps on: measurements an eighth apart.
+# Below the threshold, where the trend counts, measurements are an eighth of the step apart.
 _SHARE = 8
 
 
@@ -77,7 +77,7 @@ class Due:
             or (loss > _LEAVES * self._lowest and not self._seen_above)
         )
 
-    def saw(self, step: int, sharpness: float, eta: float) -> None:
+    def note(self, step: int, sharpness: float, eta: float) -> None:
         """Note a measurement."""
         self._last, self._sharpness = step, sharpness
         ratio = self._ratio = self._ratio_at(eta)
@@ -92,5 +92,5 @@ class Due:
         return step % self._every == 0 or (since >= 0 and since % self._late_every == 0)
 
     def _ratio_at(self, eta: float) -> float:
-        # `StabilityLimit.ratio`, of numbers: it is asked before every update.
+        # `StabilityLimit.ratio` for numbers, because it is needed before every update.
         return (self._sharpness + self._limit.decay) * (eta * (1.0 / self._limit.over_eta))
