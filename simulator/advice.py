@@ -16,7 +16,7 @@ import numpy as np
 
 from simulator.catapult_search import TOLERANCE
 from simulator.checks import InputError, count, positive
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.experiment import Experiment
 from simulator.models import Model, as_model
 from simulator.optimizers import GD, Optimizer
@@ -98,7 +98,7 @@ def safe_learning_rate(
     InputError
         If an argument is invalid, or if the sharpness at initialisation is not positive.
     """
-    model, last = as_model(model), PROBED[-1]
+    model, data, last = as_model(model), as_data(data), PROBED[-1]
     unit = eta_critical(model, data, GD(), seed, dtype)
     if not math.isfinite(unit):
         raise InputError("model", model.name, "its sharpness at initialisation is not positive")
@@ -164,7 +164,7 @@ def shortest_warmup(
         model=model, optimizer=optimizer or GD(), schedule=Warmup(eta_trgt=eta_trgt), steps=steps,
         batch_size=batch_size, layer_rates=layer_rates, sharpness_every=0, dtype=dtype,
     )  # fmt: skip
-    tried = dict[int, bool]()
+    data, tried = as_data(data), dict[int, bool]()
 
     def trains(t_wrm: int) -> bool:
         run = train(replace(plain, schedule=Warmup(0.0, eta_trgt, t_wrm)), data, seed, stop=stop)

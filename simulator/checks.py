@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 from collections.abc import Iterable
 from typing import Any
+
+from simulator.nearest import did_you_mean
 
 __all__ = [
     "InputError", "at_least", "check_batch_size", "count", "finite", "fraction",
@@ -126,11 +127,17 @@ def fraction(option: str, value: object) -> float:
     return number
 
 
+# A longer list of names helps nobody.
+_MOST_NAMES = 20
+
+
 def one_of(option: str, value: object, choices: Iterable[str]) -> str:
     """Return one of the names; the error suggests the nearest name."""
     names = list(choices)
     if isinstance(value, str) and value in names:
         return value
-    near = difflib.get_close_matches(printable(value), names, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise InputError(option, value, f"unknown; {hint}give {', '.join(names)}")
+    near = did_you_mean(printable(value), names)
+    remedy = f"give {', '.join(names)}"
+    if len(names) > _MOST_NAMES:
+        remedy = "" if near else f"give one of {len(names)}, such as {', '.join(names[:3])}"
+    raise InputError(option, value, f"unknown; {near}{remedy}".rstrip())

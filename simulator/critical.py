@@ -22,7 +22,7 @@ from simulator.catapult_search import (
     two_way_search,
 )
 from simulator.checks import count, one_of, positive
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.experiment import Experiment
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
@@ -231,7 +231,7 @@ def critical_learning_rate(
         model=model, optimizer=optimizer or GD(), steps=max(steps, 1), batch_size=batch_size,
         layer_rates=layer_rates, sharpness_every=0, dtype=dtype,
     )  # fmt: skip
-    model, optimizer = experiment.model, experiment.optimizer
+    model, data, optimizer = experiment.model, as_data(data), experiment.optimizer
     rates = experiment.rates(data) if rates is None else rates
     objective, theta = model.bind(data, dtype), model.init(data, seed, dtype)
     rule = UpdateRule(optimizer, model, objective, rates, seed)

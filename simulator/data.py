@@ -16,12 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulator.arrays import Array
 from simulator.checks import InputError
+from simulator.nearest import did_you_mean
 from simulator.npz import MOST_NUMBERS
 from simulator.seeding import generator
 from simulator.tables import READERS, columns_of
 from simulator.value import Value
 
-__all__ = ["LOADERS", "Data", "load_data"]
+__all__ = ["LOADERS", "Data", "as_data", "load_data"]
 
 Floats = NDArray[np.float64]
 
@@ -360,7 +361,8 @@ def load_data(
     reader = READERS.get(Path(name).suffix)
     if reader is None:
         known = f"{', '.join(LOADERS)}, or a file: {', '.join(READERS)}"
-        raise InputError("data", name, f"unknown; give {known}")
+        near = did_you_mean(name, LOADERS)
+        raise InputError("data", name, f"unknown; {near}give {known}")
     source = {"name": "file", "path": name, "samples": samples, "data_seed": data_seed}
     if label is not None:
         source["label"] = label
@@ -372,3 +374,13 @@ def load_data(
             error if option in ("data", "label") else InputError("data", name, f"its {error}")
         ) from None
     return _part_of(data, name, samples, data_seed)
+
+
+def as_data(given: object) -> Data | None:
+    """Data, from itself or what `load_data` takes; None is none. `InputError` for all else."""
+    if given is None or isinstance(given, Data):
+        return given
+    if isinstance(given, (str, Path)) or hasattr(given, "columns"):
+        return load_data(given)
+    known = f"{', '.join(LOADERS)}, or a file: {', '.join(READERS)}"
+    raise InputError("data", type(given).__name__, f"is no Data; give one, or its name: {known}")

@@ -11,7 +11,7 @@ import numpy as np
 from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError, positive
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.models import Model, Objective, as_model
 from simulator.models.base import checked_vector
 
@@ -87,7 +87,7 @@ def check_model(
         the differences. Also if differences cannot judge half of the components.
     """
     positive("tolerance", tolerance)
-    model = as_model(model)
+    model, data = as_model(model), as_data(data)
     rng = np.random.default_rng(seed)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         objective = model.bind(data)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+import uuid
 from pathlib import Path
 from typing import BinaryIO
 
 from simulator.checks import InputError
 
-__all__ = ["check_target", "kind", "open_file"]
+__all__ = ["check_target", "kind", "open_file", "write_whole"]
 
 _KINDS = {
     stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link",
@@ -58,3 +59,24 @@ def check_target(option: str, path: Path) -> None:
     else:
         if not stat.S_ISREG(mode):
             raise InputError(option, path, f"is {kind(mode)}; name a file")
+
+
+def write_whole(option: str, path: Path, content: bytes) -> None:
+    """Write a file, or replace one, in one step: what is at ``path`` is whole at any moment.
+
+    A link stays, and its target is replaced.
+
+    Raises
+    ------
+    InputError
+        Where it cannot be written.
+    """
+    path = Path(os.path.realpath(path))
+    beside = path.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(option, path, f"cannot be written: {error.strerror or error}") from None
+    finally:
+        beside.unlink(missing_ok=True)

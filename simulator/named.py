@@ -14,9 +14,14 @@ __all__ = ["Named", "instance"]
 
 @dataclass(frozen=True)
 class Named(ABC):
-    """A frozen dataclass whose fields are its options."""
+    """A frozen dataclass whose fields are its options. Without a name it has that of its class."""
 
     name: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
 
     def options(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -102,9 +102,11 @@ class Trajectory(Value):
         values = [f"{name} {v[0]:.4g} to {v[-1]:.4g}" for name, v in ends if len(v)]
         return ", ".join([f"{len(self.loss)} {self.unit}s", *values, self.outcome])
 
-    def plot(self, *, style: str = "ratio") -> Sequence[Axes]:
-        """Plot the curves; returns the three Axes of `simulator.figures.trajectory`."""
-        axes: Sequence[Axes] = above("figures").trajectory(self, style=style)
+    def plot(self, *, curvature_axis: str = "ratio", style: Any = None) -> Sequence[Axes]:
+        """Plot the curves, by `simulator.figures.trajectory`; returns its three Axes."""
+        axes: Sequence[Axes] = above("figures").trajectory(
+            self, curvature_axis=curvature_axis, style=style
+        )
         return axes
 
     @property
@@ -187,6 +189,12 @@ class Trajectory(Value):
     def ratio(self) -> Array:
         """Effective sharpness over threshold (rows,): above 1 a quadratic would be unstable."""
         return self.limit.ratio(self.effective_sharpness, self.eta)
+
+    @property
+    def crossing_step(self) -> int:
+        """The first step whose effective sharpness is above its threshold; -1 if none is."""
+        above = np.flatnonzero(self.ratio > 1)
+        return self.at(int(above[0])) if above.size else -1
 
     @property
     def diverged_row(self) -> int:

@@ -163,6 +163,7 @@ def test_a_crossing_is_the_first_measurement_above_after_one_below(rows):
                 found.append(row)
             last = value
     assert crossings(ratio) == found
+    assert curves(np.ones(len(rows)), ratio).crossing_step == (found[0] if found else -1)
 
 
 @given(

@@ -196,7 +196,7 @@ def test_absolute_curves_stand_beside_both_thresholds(data):
         MODEL, data, optimizer=sim.Momentum(0.9), schedule=sim.Warmup(0.1, 0.1), steps=24,
         measure=("sharpness", "directional"),
     )  # fmt: skip
-    _, lines = drawn(run, style="absolute")
+    _, lines = drawn(run, curvature_axis="absolute")
     np.testing.assert_array_equal(lines["sharpness"].get_ydata(), run.sharpness)
     styles = {name: line.get_linestyle() for name, line in lines.items() if "threshold" in name}
     assert styles == {r"threshold 2 / $\eta_t$": "--", r"threshold 3.8 / $\eta_t$": ":"}
@@ -213,11 +213,11 @@ def curves(sharpness, **more):
 def test_the_axis_is_logarithmic_beyond_a_factor_of_ten():
     near = curves(np.linspace(1.0, 2.0, 50))
     collapsed = curves(np.concatenate([np.full(30, 2.0), np.full(20, 1e-4)]))
-    for style in figures.STYLES:
-        assert drawn(near, style=style)[0].get_yscale() == "linear"
-        panel = drawn(collapsed, style=style)[0]
+    for axis in figures.CURVATURE_AXES:
+        assert drawn(near, curvature_axis=axis)[0].get_yscale() == "linear"
+        panel = drawn(collapsed, curvature_axis=axis)[0]
         assert panel.get_yscale() == "log"
-        assert panel.get_ylim()[0] < 0.5e-4 * (2 if style == "absolute" else 1)
+        assert panel.get_ylim()[0] < 0.5e-4 * (2 if axis == "absolute" else 1)
     beside = curves(np.full(50, 2.0), directional_sharpness=np.full(50, 1e-3))
     assert drawn(beside)[0].get_yscale() == "log"
 
@@ -231,9 +231,9 @@ def test_where_the_learning_rate_is_unknown_curves_are_absolute():
     assert "threshold" not in panel.get_ylabel()
 
 
-def test_an_unknown_style_is_refused():
-    with pytest.raises(sim.InputError, match="style log"):
-        figures.trajectory(curves(np.ones(9)), style="log")
+def test_an_unknown_curvature_axis_is_refused():
+    with pytest.raises(sim.InputError, match="curvature_axis log"):
+        figures.trajectory(curves(np.ones(9)), curvature_axis="log")
 
 
 # --- stories --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 from simulator.arrays import Array
 from simulator.checks import InputError
 from simulator.curvature.tracker import SharpnessTracker
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.models import Model, as_model
 from simulator.models.base import checked_vector
 
@@ -59,7 +59,7 @@ def sharpness(
         If theta or the preconditioner has another shape, if the preconditioner is not positive, or
         if theta does not hold the weights themselves.
     """
-    model = as_model(model)
+    model, data = as_model(model), as_data(data)
     objective = model.bind(data)
     theta = checked_vector("theta", theta, objective)
     if preconditioner is not None:

@@ -18,7 +18,7 @@ from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError, at_least, check_batch_size
 from simulator.curvature.of_the_step import quotient, slope_and_bend
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.models import Model, Objective, as_model
 from simulator.models.base import checked_vector
 from simulator.seeding import generator
@@ -91,7 +91,7 @@ def batch_sharpness(
     -----
     Andreyev & Beneventano 2024, arXiv:2412.20553.
     """
-    objective = as_model(model).bind(data)
+    objective = as_model(model).bind(as_data(data))
     theta = checked_vector("theta", theta, objective)
     samples = objective.samples
     check_batch_size(batch_size, samples)

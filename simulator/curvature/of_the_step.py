@@ -18,7 +18,7 @@ import numpy as np
 from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.catapult_search import Bracket, near_search
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.models import Model, Objective, as_model
 from simulator.models.base import checked_vector
 
@@ -146,7 +146,7 @@ def directional_sharpness(
     Kalra et al. 2026, arXiv:2601.16979. The value scales with u; it is bounded by the sharpness for
     gradient descent only.
     """
-    objective = as_model(model).bind(data)
+    objective = as_model(model).bind(as_data(data))
     theta = checked_vector("theta", theta, objective)
     gradient = np.empty_like(theta)
     with one_blas_thread():

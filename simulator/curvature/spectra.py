@@ -13,7 +13,7 @@ from simulator.checks import InputError, at_least, count
 from simulator.curvature.operators import Operator
 from simulator.curvature.quadrature import above, lanczos, outliers
 from simulator.curvature.ritz_solver import RitzSolver
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.models import Model, as_model
 from simulator.seeding import generator
 
@@ -241,7 +241,7 @@ def spectrum(
     Stochastic Lanczos quadrature with full reorthogonalization: Ubaru, Chen & Saad 2017, SIAM J.
     Matrix Anal. Appl. 38, 1075; Ghorbani, Krishnan & Xiao 2019, arXiv:1901.10159.
     """
-    depth = count("depth", depth, 2)
+    depth, data = count("depth", depth, 2), as_data(data)
     with one_blas_thread(), np.errstate(all="ignore"):
         operator = Operator(as_model(model), theta, data, part, layer, preconditioner)
         size, rng = operator.size, generator(seed, "spectrum")

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulator.arrays import Array
 from simulator.blas import one_blas_thread
-from simulator.checks import InputError, at_least, count, one_of, positive
+from simulator.checks import InputError, at_least, count, positive
 from simulator.curvature import LeadingPairs
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.experiment import Experiment
 from simulator.flows import doubts
 from simulator.flows.beside import Iterates, StableFlow
@@ -124,7 +124,7 @@ def central_flow(
         If an argument is invalid, including other optimizers, minibatches, schedules that depend on
         the run, and single precision.
     """
-    stopwatch = Stopwatch()
+    stopwatch, data = Stopwatch(), as_data(data)
     optimizer = described(GD() if optimizer is None else optimizer)
     planned = _planned(Warmup() if schedule is None else schedule, steps)
     experiment = Experiment(model=model, optimizer=optimizer, schedule=planned, steps=steps)
@@ -136,7 +136,8 @@ def central_flow(
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         begin = start
         if isinstance(start, str):
-            one_of("start", start, ("after", "a number of updates"))
+            if start != "after":
+                raise InputError("start", start, "give a number of updates, or after")
             first = _follow(experiment, data, seed, theta, 0, options, only_contact=True)
             begin = _behind(first)
         elif at_least("start", start, 0) >= steps:

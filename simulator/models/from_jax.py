@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,10 +110,10 @@ class FromJax(Model):
 
 
 def from_jax(
-    name: str,
+    name: str | None = None,
     *,
     loss: Callable[..., Any],
-    init: Callable[..., Any],
+    init: Any,
     options: Mapping[str, Any] | None = None,
 ) -> FromJax:
     """A model from a loss in JAX, which provides the gradient and Hessian-vector products.
@@ -123,14 +123,15 @@ def from_jax(
 
     Parameters
     ----------
-    name : str
-        Name in a store.
+    name : str, optional
+        Name in a store. Default: the name of the loss.
     loss : callable
         ``loss(theta, x, y)``: a real scalar. theta is what ``init`` returns, an array or any tree
         of arrays; x (m, d) and y (m, k) as in `Custom`, absent without data. Options are keyword
         arguments and constants for JAX.
-    init : callable
-        ``init(rng, x, y)``: initial parameters, drawn from ``rng``, a NumPy generator.
+    init : callable, or array or tree of arrays
+        ``init(rng, x, y)``: initial parameters, drawn from ``rng``, a NumPy generator; or the
+        parameters themselves, from which every seed starts.
     options : mapping, optional
         As in `Custom`.
 
@@ -144,7 +145,16 @@ def from_jax(
         If an argument is invalid, if JAX is not installed, and, in training, for double precision
         without JAX's ``jax_enable_x64``. This setting holds for the whole process: set it yourself.
     """
-    for what, function in (("loss", loss), ("init", init)):
-        if not callable(function):
-            raise InputError(what, function, "give a function")
+    if not callable(loss):
+        raise InputError("loss", loss, "give a function")
+    if not callable(init):
+        if not (isinstance(init, (dict, list, tuple)) or hasattr(init, "__array__")):
+            raise InputError("init", init, "give a function, or a tree of arrays")
+        init = partial(_the_same, init)
+    name = getattr(loss, "__name__", "jax") if name is None else name
     return FromJax(name, loss, init, own_options(options or {}))
+
+
+def _the_same(theta: Any, *_: Any, **__: Any) -> Any:
+    """The parameters that were given, for every seed."""
+    return theta

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from simulator.arrays import Array
-from simulator.checks import at_least, nonnegative, one_of, positive
+from simulator.checks import InputError, at_least, nonnegative, one_of, positive
 from simulator.data import Data
 from simulator.models.base import Model, required
 from simulator.models.batched import BatchedModel
@@ -61,7 +61,7 @@ class UV(Model):
     def __post_init__(self) -> None:
         at_least("width", self.width, 1)
         if nonnegative("s", self.s) > 1:
-            one_of("s", str(self.s), ("a number from 0 (NTP) to 1 (muP)",))
+            raise InputError("s", self.s, "give a number from 0 (NTP) to 1 (muP)")
         positive("var_w", self.var_w)
         one_of("representation", self.representation, ("gram", "parameters"))
 

@@ -266,7 +266,7 @@ def _put(cells: Cells, at: int, curves: Trajectory, most: int, shown: list[str])
 
 def _curvature_extent(curves: Trajectory, beside: Iterable[Array]) -> tuple[float, float] | None:
     """Lowest and highest curvature to show; of curves beside the sharpness what is typical."""
-    extents = [sharpness_extent(curves, logarithmic=True)]
+    extents = [sharpness_extent(curves)]
     for curve in beside:
         positive = curve[(curve > 0) & np.isfinite(curve)]
         if positive.size:

@@ -14,6 +14,7 @@ of every sweep. A user-defined schedule outside the package needs step 2 only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
@@ -21,12 +22,14 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.checks import InputError, one_of
 from simulator.named import Named
 
-__all__ = ["GRID", "Chooser", "Probe", "Schedule"]
+__all__ = ["ETA_UNITS", "GRID", "Chooser", "Probe", "Schedule", "unit_of"]
 
 # The fields that are axes of every sweep.
 GRID = ("eta_init", "eta_trgt", "t_wrm")
+ETA_UNITS = ("absolute", "critical")
 
 
 class Probe(Protocol):
@@ -97,3 +100,18 @@ class Schedule(Named):
     def chooser(self) -> Chooser | None:
         """A function for one run that returns eta_t at each update in turn; None uses `values`."""
         return None
+
+
+def unit_of(eta_unit: str, eta_critical: float) -> float:
+    """What learning rates are multiples of, where `eta_critical` is this.
+
+    Raises `InputError` for an unknown unit, and for one that is not finite.
+    """
+    if one_of("eta_unit", eta_unit, ETA_UNITS) == "absolute":
+        return 1.0
+    if not math.isfinite(eta_critical):
+        raise InputError(
+            "eta_unit", "critical",
+            "the sharpness at initialisation is not positive; give absolute",
+        )  # fmt: skip
+    return eta_critical

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.checks import InputError, at_least, check_batch_size
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.measures import chosen_measures
 from simulator.models import Model
 from simulator.optimizers import GD, Optimizer
@@ -47,7 +47,7 @@ _PATIENCE_SECONDS = 1.0
 
 def sweep(
     model: Model | type[Model] | str,
-    data: Data | None = None,
+    data: Data | str | Path | None = None,
     *,
     optimizer: Optimizer | type[Optimizer] | str | None = None,
     eta_trgt: Sequence[float],
@@ -170,8 +170,14 @@ def sweep(
     path = None if output is None else Path(output)
     where = Destination(path, resume=resume, overwrite=overwrite, grow=grow)
     return execute(
-        spec, data, where, workers=workers, scheduler=scheduler, large=large, in_memory=True
-    )
+        spec,
+        as_data(data),
+        where,
+        workers=workers,
+        scheduler=scheduler,
+        large=large,
+        in_memory=True,
+    )  # fmt: skip
 
 
 def _template(schedule: str | Schedule, **given: Any) -> Schedule:

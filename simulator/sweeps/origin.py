@@ -10,13 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import simulator
+
 __all__ = ["machine", "numerics", "versions"]
 
-_PACKAGES = (
-    "warmup-simulator", "numpy", "scipy", "numba", "llvmlite", "zarr", "xarray",
-)  # fmt: skip
+_DEPENDENCIES = ("numpy", "scipy", "numba", "llvmlite", "zarr", "xarray")
 # The packages that compute; Zarr and xarray only store.
-_COMPUTE = _PACKAGES[:5]
+_COMPUTE = ("warmup-simulator", *_DEPENDENCIES[:4])
 # The modules on which the bits of a run depend; not commands, figures, or the store.
 _ROOMS = (
     "numerics", "models", "optimizers", "schedules", "training", "curvature", "events", "theory",
@@ -26,8 +26,9 @@ _ROOMS = (
 @cache
 def versions() -> dict[str, str]:
     """The packages that make a store."""
-    found = {}
-    for package in _PACKAGES:
+    # That of the source, which an editable install's metadata may be behind.
+    found = {"warmup-simulator": simulator.__version__}
+    for package in _DEPENDENCIES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

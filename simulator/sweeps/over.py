@@ -11,6 +11,7 @@ import numpy as np
 from simulator.checks import InputError, one_of
 from simulator.models import Model
 from simulator.named import Named
+from simulator.nearest import did_you_mean
 from simulator.optimizers import Optimizer
 from simulator.schedules import GRID, SCHEDULES, Schedule
 
@@ -111,7 +112,8 @@ def _what_would_do(spec: Any, name: str, holders: list[str]) -> str:
     own = [option for kind in _WHOLE for option in getattr(spec, kind).options()]
     names = [*(option for option in own if option not in GRID), *_OF_A_RUN, *_WHOLE]
     things = ", ".join(f"the {kind} {getattr(spec, kind).name}" for kind in _WHOLE)
-    return f"no option of {things} or the run; give one of {', '.join(names)}"
+    near = did_you_mean(name, names)
+    return f"no option of {things} or the run; {near}give one of {', '.join(names)}"
 
 
 def _labels(name: str, values: tuple[Any, ...]) -> tuple[Label, ...]:

@@ -11,18 +11,18 @@ from typing import Any
 from simulator.checks import InputError, at_least, count, nonnegative, one_of, positive
 from simulator.experiment import Experiment
 from simulator.models import MODELS
+from simulator.nearest import did_you_mean
 from simulator.optimizers import OPTIMIZERS
-from simulator.schedules import GRID, SCHEDULES
+from simulator.schedules import ETA_UNITS, GRID, SCHEDULES, unit_of
 from simulator.sweeps.custom import plain_of, rebuild
 from simulator.sweeps.earlier import entries
 from simulator.sweeps.over import Axis, axes_of, changed
 
 __all__ = [
-    "AXES", "CONVENTIONS", "ETA_UNITS", "LATER", "OURS", "Region", "Spec", "first_seeds", "some_of",
+    "AXES", "CONVENTIONS", "LATER", "OURS", "Region", "Spec", "first_seeds", "some_of",
 ]  # fmt: skip
 
 AXES = ("seed", "eta_init", "eta_trgt", "t_wrm")
-ETA_UNITS = ("absolute", "critical")
 
 CONVENTIONS = {
     "loss": "mse: 0.5 * mean over samples and outputs of the squared error; xent: mean softmax "
@@ -174,15 +174,7 @@ class Spec(Experiment):
 
         Raises `InputError` if it is not finite.
         """
-        if self.eta_unit == "absolute":
-            return 1.0
-        if not math.isfinite(eta_critical):
-            raise InputError(
-                "eta_unit",
-                "critical",
-                "the sharpness at initialisation is not positive; give absolute",
-            )
-        return eta_critical
+        return unit_of(self.eta_unit, eta_critical)
 
     def at(self, index: Sequence[int], eta_critical: float) -> Experiment:
         """The experiment of a cell of a grid along ``AXES``, in absolute learning rates.
@@ -291,7 +283,9 @@ def _place(option: str, name: str, values: Sequence[Any], wanted: Any) -> int:
         texts = [str(value).lower() for value in values]
         if str(wanted).lower() in texts:
             return texts.index(str(wanted).lower())
-        raise InputError(option, f"{name}={wanted}", f"not on the grid {some_of(values)}")
+        near = did_you_mean(wanted, texts)
+        remedy = f"not on the grid {some_of(values)}; {near}".rstrip("; ")
+        raise InputError(option, f"{name}={wanted}", remedy)
     if isinstance(wanted, str):
         raise InputError(option, f"{name}={wanted}", "give NAME=NUMBER, as in eta_trgt=8")
     nearest = min(range(len(values)), key=lambda i: abs(values[i] - wanted))

@@ -12,7 +12,7 @@ from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError, count
 from simulator.curvature.spectra import SUMMARIES, Spectrum, spectrum
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.runs import Run
 from simulator.training.in_progress import RunInProgress, first_theta
 from simulator.training.single import batched_checkpoint, batched_single
@@ -155,7 +155,8 @@ def spectra_steps(run: Run, every: int | None = None) -> list[int]:
 
 def _points(run: Run, steps: list[int], data: Data | None) -> Iterator[_Point]:
     """The run before these updates, in ascending order."""
-    given = run.given if data is None else run.given._replace(data=data)
+    given, data = run.given, as_data(data)
+    given = given if data is None else given._replace(data=data)
     batched = batched_single(run.experiment, given)
     if batched is not None:
         theta = first_theta(run.experiment, run.seed, given)

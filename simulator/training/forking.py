@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError, at_least, positive
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.optimizers import Optimizer
 from simulator.runs import Given, Run
 from simulator.schedules import Scaled, Schedule
@@ -130,7 +130,7 @@ def fork(
 
 
 def _given(run: Run, data: Data | None) -> Given:
-    return run.given if data is None else run.given._replace(data=data)
+    return run.given if data is None else run.given._replace(data=as_data(data))
 
 
 def _scaled(schedule: Schedule, factor: float) -> Scaled:

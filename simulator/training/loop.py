@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from simulator.blas import one_blas_thread
-from simulator.data import Data
+from simulator.checks import InputError, one_of
+from simulator.data import Data, as_data
 from simulator.experiment import Experiment
 from simulator.lending import read_only, refusing_writes
 from simulator.measures import chosen_measures
 from simulator.models import Array, Model
 from simulator.optimizers import GD, Optimizer
 from simulator.runs import Given, Run
-from simulator.schedules import Schedule, Warmup
+from simulator.schedules import ETA_UNITS, Schedule, Warmup, unit_of
 from simulator.timing import Stopwatch
 from simulator.training.checkpoints import Checkpoint
 from simulator.training.in_progress import Interrupted, RunInProgress, first_theta
 from simulator.training.metrics import test_metrics
+from simulator.training.rule import eta_critical
 from simulator.training.single import batched_run, batched_single
 from simulator.training.snapshot import Snapshot
 
@@ -29,12 +33,13 @@ __all__ = ["Interrupted", "simulate", "train"]
 
 def simulate(
     model: Model | type[Model] | str,
-    data: Data | None = None,
+    data: Data | str | Path | None = None,
     *,
     optimizer: Optimizer | type[Optimizer] | str | None = None,
     schedule: Schedule | type[Schedule] | str | float | None = None,
     steps: int = 512,
     seed: int = 0,
+    eta_unit: str = "absolute",
     theta0: ArrayLike | None = None,
     batch_size: int | None = None,
     layer_rates: bool = False,
@@ -57,17 +62,20 @@ def simulate(
     model : Model
         An object, a class, or a name such as ``"mlp"``. Likewise the optimizer and the schedule.
     data : Data, optional
-        Training data; `Quadratic` needs none.
+        Training data, or what `load_data` takes: ``"digits"``, a file. `Quadratic` needs none.
     optimizer : Optimizer
         Default `GD`.
     schedule : Schedule or float
-        Absolute learning rates; a number is a constant learning rate. Default ``Warmup()``:
+        Learning rates; a number is a constant learning rate. Default ``Warmup()``:
         constant 1.
     steps : int
         Updates.
     seed : int
         Seed of the initial parameters, the batches and the solver's start vectors, which have
         independent random streams.
+    eta_unit : {"absolute", "critical"}
+        ``critical``: the learning rates of the schedule are multiples of `eta_critical`, the
+        optimizer's instability threshold at initialisation (GD: 2 / sharpness).
     theta0 : array, shape (P,), optional
         Initial parameters; replaces those of the seed.
     batch_size : int, optional
@@ -130,6 +138,16 @@ def simulate(
         dtype=dtype, measure=chosen_measures(measure), batches=batches,
         batch_accuracy=batch_accuracy, batch_every=batch_every,
     )  # fmt: skip
+    data = as_data(data)
+    if one_of("eta_unit", eta_unit, ETA_UNITS) == "critical":
+        if theta0 is not None:
+            raise InputError("eta_unit", eta_unit, "is of the seed's own start; leave out theta0")
+        factors = experiment.rates(data) if rates is None else rates
+        found = eta_critical(
+            experiment.model, data, experiment.optimizer, seed, experiment.dtype, factors
+        )
+        unit = unit_of(eta_unit, found)
+        experiment = replace(experiment, schedule=experiment.schedule.at(unit))
     return train(experiment, data, seed, theta0=theta0, rates=rates, stop=stop, callback=callback)
 
 
@@ -165,6 +183,7 @@ def train(
         For input that cannot be used.
     """
     stopwatch = Stopwatch()
+    data = as_data(data)
     given = Given(data, _copied(theta0), _copied(rates), start)
     batched = batched_single(experiment, given)
     if batched is not None:

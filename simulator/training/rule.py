@@ -8,11 +8,11 @@ from numpy.typing import ArrayLike
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError
 from simulator.curvature import sharpness
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.models import Array, Model, Objective, as_model
 from simulator.models.base import checked_vector
 from simulator.numerics import updates
-from simulator.optimizers import Optimizer, as_optimizer, has_recurrence
+from simulator.optimizers import GD, Optimizer, as_optimizer, has_recurrence
 from simulator.optimizers.base import held_where_zero
 from simulator.shipped import is_shipped
 
@@ -133,8 +133,8 @@ class UpdateRule:
 
 def eta_critical(
     model: Model,
-    data: Data | None,
-    optimizer: Optimizer,
+    data: Data | None = None,
+    optimizer: Optimizer | None = None,
     seed: int = 0,
     dtype: str = "float64",
     rates: ArrayLike | None = None,
@@ -147,9 +147,10 @@ def eta_critical(
     Parameters
     ----------
     model : Model
-    data : Data or None
+    data : Data, optional
         What models other than `Quadratic` train on.
     optimizer : Optimizer
+        Default `GD`.
     seed : int
         Chooses the initial parameters.
     dtype : {"float64", "float32"}
@@ -167,7 +168,8 @@ def eta_critical(
     InputError
         For input that cannot be used.
     """
-    model, optimizer = as_model(model), as_optimizer(optimizer)
+    model, data = as_model(model), as_data(data)
+    optimizer = as_optimizer(GD() if optimizer is None else optimizer)
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         theta = model.init(data, seed, dtype)
         objective = model.bind(data, dtype)
