@@ -92,56 +92,56 @@ def sweep(
     batch_accuracy, batch_every
         As in `simulate`.
     eta_trgt, eta_init, t_wrm : sequences of numbers
-        The grid, each rising.
+        The grid, with increasing values.
     seeds : int or sequence of int
-        Seeds 0 ... seeds - 1, or the seeds themselves, rising.
+        Number of seeds (0 ... seeds - 1), or increasing seeds.
     eta_unit : {"absolute", "critical"}
         ``critical``: learning rates are multiples of the optimizer's instability threshold at
         initialisation, per seed (GD: 2 / sharpness).
     schedule : str or Schedule
         `Warmup`, `ModifiedWarmup`, `PersistentCatapult`, `AtThreshold`, `CDAT` or `LossGap` by its
-        name: "warmup", "modified", "persistent-catapult", "threshold", "cdat", "loss-gap"; or one
-        of these, or a user-defined one, as a template: the grid gives eta_init, eta_trgt and
-        t_wrm, the template all else. Other fields ``eta_…`` of it are in ``eta_unit`` as well.
+        name: "warmup", "modified", "persistent-catapult", "threshold", "cdat", "loss-gap"; or an
+        object of these classes or of a user-defined one as a template: the grid replaces eta_init,
+        eta_trgt and t_wrm. Other fields ``eta_…`` of the template are in ``eta_unit``, too.
     warmup_exponent, decay, delta, factor : optional
         Options of that schedule: ``exponent`` and ``decay`` of `Warmup`, ``delta`` of
         `PersistentCatapult`, ``factor`` of `AtThreshold`.
     layer_rates : bool
-        Each layer at the learning-rate factor of the model's parameterization: muP under an
-        adaptive optimizer.
+        Multiply the learning rate of each layer by the factor of the model's parameterization (muP
+        with an adaptive optimizer).
     sharpness_every : int
-        Measure before every so many updates, where something happens in between, and after the
-        last; 0 is never.
+        Updates between measurements of the sharpness; further ones are made at events in between
+        and after the last update. 0 measures nothing.
     curves : bool
         Keep loss, sharpness, eta and threshold of every step.
     workers : int, optional
-        Threads; default one for every core this process may use.
+        Number of threads. Default: one per available core.
     output : path, optional
-        Write a Zarr store there while running; default in memory.
+        Path of a Zarr store for the results. Default: keep them in memory.
     resume, overwrite, grow : bool
-        Continue a store that exists, replace it, or add to it the cells that this larger grid has
-        besides.
+        Resume an existing store, replace it, or add the cells of a larger grid to it.
     large : bool
-        Do a sweep that takes days, or 50 GB, which is refused otherwise.
+        Allow a sweep that takes days or 50 GB; otherwise it raises InputError.
     scheduler : str, optional
         Address of a Dask scheduler, whose workers do the runs.
     over : mapping, optional
-        More axes: from the name of an option to the values that it takes. Options of the model,
-        the optimizer or the schedule, ``batch_size``, ``dtype``, ``layer_rates``,
-        ``sharpness_every``, ``sharpness_tol``; or ``model``, ``optimizer`` and ``schedule``
-        themselves, as a list or as a mapping from labels to them. With ``eta_unit="critical"`` each
-        combination has its own unit.
+        Further axes: a mapping from the name of an option to its values. Options of the model, the
+        optimizer or the schedule, ``batch_size``, ``dtype``, ``layer_rates``, ``sharpness_every``,
+        ``sharpness_tol``; or ``model``, ``optimizer`` and ``schedule`` themselves, as a list or as
+        a mapping from labels to them. With ``eta_unit="critical"`` each combination has its own
+        unit.
 
     Returns
     -------
     xarray.Dataset
-        Dimensions those in ``over``, seed, eta_init, eta_trgt, t_wrm (and step), one variable for
-        each property of a run. What a combination has not, a pre-conditioned sharpness say, is NaN.
+        Its dimensions are those in ``over``, seed, eta_init, eta_trgt, t_wrm (and step), with a
+        variable for each property of a run. Properties that a combination lacks, such as a
+        pre-conditioned sharpness, are NaN.
 
     Raises
     ------
     InputError
-        For input that cannot be used, before anything is written.
+        If an argument is invalid; nothing is written then.
     """
     spec = Spec(
         model=model,  # type: ignore[arg-type]
@@ -181,7 +181,7 @@ def sweep(
 
 
 def _template(schedule: str | Schedule, **given: Any) -> Schedule:
-    """A schedule, itself or by its name, with those of the given options that are not None."""
+    """A schedule from an object or a name, with the given options that are not None."""
     schedule = as_schedule(schedule)
     options = {name: value for name, value in given.items() if value is not None}
     for name, value in options.items():
