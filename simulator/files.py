@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from simulator.checks import InputError
 
-__all__ = ["check_target", "kind", "open_file", "write_whole"]
+__all__ = ["check_target", "kind", "open_file", "scripts", "write_whole"]
 
 _KINDS = {
     stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link",
@@ -80,3 +80,19 @@ def write_whole(option: str, path: Path, content: bytes) -> None:
         raise InputError(option, path, f"cannot be written: {error.strerror or error}") from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def scripts(installed: str, checkout: str) -> dict[str, Path]:
+    """The scripts of a folder by name.
+
+    The folder is ``installed`` in an installed package, and ``checkout`` in a checkout.
+    """
+    package = Path(__file__).parent
+    folder = package / installed
+    if not folder.is_dir():
+        folder = package.parent / checkout
+    return {
+        path.stem.replace("_", "-"): path
+        for path in sorted(folder.glob("*.py"))
+        if not path.stem.startswith("_")
+    }

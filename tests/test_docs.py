@@ -31,8 +31,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "made" not in path.parts)
 PICTURES = ROOT / "docs" / "pictures"
 MADE_BY_SPHINX = ("search.html", "genindex.html", "py-modindex.html")
-# A shell's lines that are no output of ours: how to install, what to submit elsewhere.
-SILENT = ("pip install", "marimo run", "marimo edit")
+# Commands without output of ours: installing, and what runs elsewhere or until Ctrl-C.
+SILENT = ("pip install", "marimo edit", "warmup lab")
 
 
 def name(path):

@@ -16,7 +16,7 @@ from simulator import critical_learning_rate, load_data, simulate, sweep
 from simulator.commands import warmup
 from simulator.critical import FAILURES, METHODS
 from simulator.data import LOADERS
-from simulator.figures import FORMATS
+from simulator.figures import FORMATS, STYLES
 from simulator.models import DTYPES, MODELS
 from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES
@@ -189,6 +189,7 @@ CHOICES = {
     "failure": set(FAILURES),
     "data": {*LOADERS, "FILE"},
     "representation": {"gram", "parameters"},
+    "style": set(STYLES),
     "figure": {"FILE.png", *(ending.lstrip(".") for ending in FORMATS if ending != ".png")},
 }
 
@@ -205,10 +206,10 @@ MODEL = "Model Data Loss Optimizer"
         ("flow", f"{MODEL} Schedule Seeds Execution Output Config"),
         ("explain", f"Arguments {MODEL} Schedule Curvature Seeds Execution Output Config"),
         ("lab", "Arguments Execution"),
-        ("theory", "Law Seeds Output Config"),
+        ("theory", "Law Seeds Execution Output Config"),
         ("study list", "Output"),
         ("study run", "Arguments Data Seeds Execution Output"),
-        ("plot", "Arguments Schedule Output Config"),
+        ("plot", "Arguments Schedule Execution Output Config"),
         ("report", "Arguments Data Output Config"),
         ("info", "Arguments Output"),
     ],

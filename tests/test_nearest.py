@@ -79,14 +79,13 @@ def test_anything_may_be_asked_for(text):
 # --- where a name is asked for ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "typed"), sorted(OPTIONS))
-def test_an_option_that_is_misspelt_is_suggested(run, name, typed):
-    if len(typed) < 6:
-        return
-    refused = run(f"{name} {typed[:4]}{typed[5:]}x")
-    assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
-    assert re.search(rf"did you mean [^?]*{typed}\b", refused.err), refused.err
-    assert refused.err.endswith(f"warmup {name} --help-all lists every option.\n")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_option_that_is_misspelt_is_suggested(run, name):
+    for typed in sorted(typed for of, typed in OPTIONS if of == name and len(typed) >= 6):
+        refused = run(f"{name} {typed[:4]}{typed[5:]}x")
+        assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+        assert re.search(rf"did you mean [^?]*{typed}\b", refused.err), refused.err
+        assert refused.err.endswith(f"warmup {name} --help-all lists every option.\n")
 
 
 @pytest.mark.parametrize(
@@ -161,6 +160,14 @@ def test_the_nearest_is_offered_in_the_same_words(run, store, folder, line, sugg
 def test_a_public_name_that_is_misspelt_is_answered_with_the_nearest(name, suggested):
     with pytest.raises(AttributeError, match=rf"'{name}'; did you mean {suggested}\?"):
         getattr(sim, name)
+
+
+def test_a_column_and_an_axis_are_suggested_too(run, folder):
+    (folder / "log.csv").write_text("step,training_loss\n0,1\n1,2\n")
+    refused = run("explain log.csv --columns loss=trainig_loss")
+    assert "did you mean training_loss?" in refused.err
+    with pytest.raises(sim.InputError, match=r"did you mean width\?"):
+        sim.sweep(sim.MLP(4), sim.load_data("teacher", 4), over={"wdth": [8]}, eta_trgt=[1.0])
 
 
 def test_where_nothing_is_near_python_says_what_it_always_does():

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simulator as sim
+from simulator import files
 from simulator.studying import Lab, claim, find_studies, in_median, load_study
 from simulator.studying.pages import BEGIN, END, write_page
 from simulator.sweeps.origin import numerics
@@ -65,7 +66,7 @@ def study(tmp_path, monkeypatch):
     numerics()  # of this package, before it seems to be elsewhere
     folder = tmp_path / "package" / "studies"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(sim, "__file__", str(folder.parent / "simulator" / "__init__.py"))
+    monkeypatch.setattr(files, "__file__", str(folder.parent / "simulator" / "files.py"))
     counter = []
 
     def load(source=SOURCE):

@@ -57,7 +57,7 @@ def draw_bar(mesh: Any, axes: Any, scale: Scale, name: str, of: str) -> Axes:
         lifted = max(1.2 * (len(label) - 1), below) * em(figure) / figure.bbox.height
         axes[0].set_position((box.x0, box.y0 + lifted, box.width, box.height - lifted))
         height = axes[0].get_window_extent().height / em(figure)
-        options = {"pad": 3.5 / height, "use_gridspec": False}
+        options = {"pad": 4.2 / height, "use_gridspec": False}
     bar = figure.colorbar(
         mesh, ax=list(axes), extend=scale.extend, location="bottom" if narrow else "right",
         aspect=20 if narrow else 25, **options,

@@ -145,8 +145,9 @@ def _draw(
     handles: dict[str, Any] = {}
     for sheet, ax in zip(sheets, axes, strict=True):
         mesh = ax.pcolormesh(
-            sheet.x_edges, sheet.y_edges, sheet.middle, norm=scale.norm, cmap=scale.cmap
-        )
+            sheet.x_edges, sheet.y_edges, np.maximum(sheet.middle, scale.least), norm=scale.norm,
+            cmap=scale.cmap,
+        )  # fmt: skip
         for cells, name, face, hatch in (
             (sheet.diverged, "diverged", DIVERGED, "xxx"), (sheet.stuck, "stuck", STUCK, "..."),
         ):  # fmt: skip

@@ -33,7 +33,7 @@ class Job:
         self.part = cache(self._part)
 
     def _part(self, index: tuple[int, ...]) -> Job:
-        return Job(self.spec.part(index), self.data) if index else self
+        return type(self)(self.spec.part(index), self.data) if index else self
 
     def __reduce__(self) -> tuple[type[Job], tuple[Spec, Data | None]]:
         return Job, (self.spec, self.data)

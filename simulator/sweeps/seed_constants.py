@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from simulator.data import Data
 from simulator.models import UV, Quadratic
 from simulator.optimizers import GD, LinearOptimizer, has_recurrence
 from simulator.shipped import is_shipped
 from simulator.sweeps.spec import Spec
 from simulator.theory import uv
-from simulator.training import eta_critical
+from simulator.training import eta_critical, natural_phase
 
-__all__ = ["is_linear", "is_one_example", "seed_constants"]
+__all__ = ["gentle_phase", "is_linear", "is_one_example", "seed_constants"]
 
 
 def is_linear(spec: Spec) -> bool:
@@ -42,3 +44,11 @@ def seed_constants(spec: Spec, data: Data | None, seed: int) -> dict[str, float]
         known["theory_eta_ceiling"] = float(uv.eta_ceiling(*state[2:]))
         known["theory_sharpness_flow"] = float(uv.flow_limit(*state))
     return known
+
+
+def gentle_phase(spec: Spec, data: Data | None, seed: int, eta_critical: float) -> str | None:
+    """What `natural_phase` shows of a seed whose own run cannot show it; None where it cannot."""
+    # The gentle run has no rates of layers: beside a run that has, it would be of another rule.
+    if spec.layer_rates or not spec.sharpness_every or not isfinite(eta_critical):
+        return None
+    return natural_phase(spec.model, data, optimizer=spec.optimizer, seed=seed)

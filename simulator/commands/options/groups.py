@@ -144,7 +144,7 @@ def seeds_option(default: int) -> Callable[[Any], Any]:
 
 workers_option = option("execution", "--workers", type=int, default_text="every core", help="Worker threads.")  # fmt: skip
 overwrite_option = option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o, and the figure.")  # fmt: skip
-overwrite_figure_option = option("execution", "--overwrite", is_flag=True, help="Replace the figure, whatever it shows.")  # fmt: skip
+overwrite_figure_option = option("output", "--overwrite", is_flag=True, help="Replace the figure, whatever it shows.")  # fmt: skip
 
 style_options = together(
     option("output", "--style", default="screen", metavar="screen|paper|paper-wide", help="Look of the figure. paper: a column of 3.25 inches, 8 points, no title; paper-wide: 6.75 inches."),
@@ -196,7 +196,7 @@ report_options = together(
 def output_options(figure: str) -> Callable[[Any], Any]:
     """Figure, JSON and config."""
     return together(
-        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="File of the figure. A figure of something else is never replaced: a default name gets a number, a name that was given is refused."),
+        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="File of the figure. A figure of something else is not replaced without --overwrite; a default name gets a number."),
         style_options,
         report_options,
     )  # fmt: skip
