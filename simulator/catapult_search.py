@@ -17,14 +17,14 @@ __all__ = [
     "two_way_search",
 ]  # fmt: skip
 
-# Kalra & Barkeshli 2024, algorithms 1 and 2: their defaults.
+# Defaults of Kalra & Barkeshli 2024, algorithms 1 and 2.
 ETA_0, DELTA = 1e-4, 0.1
-# Relative width of a bracket that is narrow enough.
+# Relative width of the final bracket.
 TOLERANCE = 1.0 / 16.0
 _ROUNDING = 1e-9
-# Beyond so many doublings no update raises the loss.
+# After so many doublings the search concludes that no update raises the loss.
 _DOUBLINGS = 200
-# Factors on a good guess: beyond them no update raises the loss, or every one does.
+# Factors on a good guess beyond which no update, or every update, counts as raising the loss.
 _NEAR = (2.0**-20, 64.0)
 
 

@@ -149,7 +149,7 @@ def _difference(
         first = [(ahead - behind) / (2 * h / 2**k) for k, (ahead, behind) in enumerate(ends)]
         coarse, fine = ((4 * first[k + 1] - first[k]) / 3 for k in (0, 1))
         rounding = 16 * np.finfo(float).eps * np.abs(ends[-1]).max(axis=0) / h
-        # Across a kink the two agree to no order.
+        # Across a kink the two do not agree.
         here = np.abs(fine - coarse) + rounding
         value, doubt = np.where(here < doubt, fine, value), np.minimum(here, doubt)
     return value, doubt
@@ -209,7 +209,7 @@ def _worst(
     """The relative error of the worst component; raises InputError if it is too large."""
     size = max(float(np.abs(whole).max()), float(np.abs(values).max()), np.finfo(float).tiny)
     judged = doubts <= 0.1 * tolerance * size
-    # First: where most cannot be judged, some agree by chance.
+    # Check this first: if most components cannot be judged, some agree by chance.
     if 2 * judged.sum() < given.size:
         raise InputError(
             name, f"with {given.size} components",

@@ -92,7 +92,7 @@ class LoopProbe:
         self.step += 1
         planned = step % self._every == 0 and step >= self._rest
         if self._is_new_high(loss):
-            # In place of the next planned one: noise must not make it dear.
+            # It replaces the next planned one, so that noise does not add to the cost.
             self._rest, planned = step + self._every, True
         self._due |= planned
         reading = None if loss is None else Reading(step, loss, eta)
@@ -134,7 +134,7 @@ class _Log:
         if path.exists():
             self._drop_incomplete_line()
         if self._csv:
-            # Once more in the log of a loop that was resumed: the reader then knows.
+            # A resumed loop repeats the header, which tells the reader of the resumption.
             self._append(",".join(Reading._fields))
 
     def write(self, reading: Reading) -> None:
@@ -148,7 +148,7 @@ class _Log:
 
     def _append(self, line: str) -> None:
         try:
-            # Opened for each row: a training that is stopped leaves what it has logged.
+            # Opened for each row, so that an interrupted training keeps its log.
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
         except OSError as error:

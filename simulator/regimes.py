@@ -44,21 +44,21 @@ NATURAL_PHASES = {
     "unknown": "it starts above the threshold, or was not measured",
 }
 
-# A rise of the loss by 10 % makes a catapult: the delta of Kalra & Barkeshli's search.
+# A catapult raises the loss by 10 % or more: the delta of Kalra & Barkeshli's search.
 RISE = 1.1
-# The sharpness rises or falls where it changes by more than this share.
+# A change of the sharpness by more than this fraction is a trend.
 TREND = 0.05
-# Ratios between these are at the threshold.
+# Ratios in this range are at the threshold.
 AT_THRESHOLD = (0.9, 1.1)
 # The mean ratio at the edge of stability; see `is_at_edge`.
 EDGE_MEAN = (0.85, 1.5)
-# At the edge the loss rises at no fewer and no more than these shares of the updates.
+# At the edge the loss rises at a fraction of the updates in this range.
 EDGE_RISES = (0.05, 0.9)
-# The sharpness at the edge varies by more than this share; a quadratic's does not.
+# At the edge the sharpness varies by more than this fraction; that of a quadratic does not.
 MOVED = 1e-3
-# Trained: better than the baseline by this share, in most of the last 32 losses.
+# Trained: most of the last 32 losses are below the baseline by this fraction.
 GAIN, LAST_LOSSES, MOST = 0.1, 32, 0.5
-# Below this fraction of the initial loss nothing is left but rounding; so where it stands still.
+# Below this fraction of the initial loss only rounding errors remain.
 VANISHED = 1e-20
 
 
@@ -91,7 +91,7 @@ def catapults(loss: Curve, ratio: Curve | None = None, rise: float = RISE) -> li
     finite = loss[: lost[0]] if lost.size else loss
     if len(finite) < 2:
         return []
-    # From one minimum to the next that is as low: between them the loss is higher.
+    # Indices of the running minima; the loss between two of them is higher.
     minima = np.append(0, 1 + np.flatnonzero(finite[1:] <= np.minimum.accumulate(finite)[:-1]))
     heights = np.maximum.reduceat(finite, minima)[:-1]
     left = np.flatnonzero((np.diff(minima) > 1) & (heights > rise * finite[minima[:-1]]))
@@ -186,7 +186,7 @@ def phase_of(seen: Evolution, *, adaptive: bool = False) -> Any:
         falls = np.take_along_axis(change, opening, 0) < 0
         skipped = np.take_along_axis(lengths, opening, 0) * ~(short & falls)
         np.put_along_axis(lengths, opening, skipped, 0)
-    # The longest, and of two the later one.
+    # The longest; of equal ones the later.
     longest = 2 - np.argmax(lengths[::-1], axis=0)[None]
     rises = np.take_along_axis(change, longest, 0)[0] > 0
     return _verdict(
@@ -285,7 +285,7 @@ def ending(loss: Curve, ratio: Curve, sharpness: Curve, first: int, last: int) -
     """The features of rows ``first`` to ``last``; one of them or one before is measured."""
     measured = np.flatnonzero(np.isfinite(ratio[: last + 1]))
     begin = int(np.searchsorted(measured, first, "right")) - 1
-    # What was measured before counts until the next measurement.
+    # A measurement counts until the next one.
     within = measured[max(begin, 0) :]
     above = ratio[measured[max(begin - (within[0] == first), 0) :]] > 1
     entries = np.count_nonzero(above[1:] & ~above[:-1]) + (begin < 0 and above[0])

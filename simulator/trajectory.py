@@ -237,7 +237,7 @@ class Trajectory(Value):
             return self.loss
         mean, finite = np.full(len(self.loss), np.nan), self.loss[: self._end]
         if finite.size:
-            # No running sums: they would not forget the largest loss of a catapult.
+            # No running sums: the largest loss of a catapult would leave rounding errors in them.
             windows = np.lib.stride_tricks.sliding_window_view(finite, min(rows, len(finite)))
             with np.errstate(over="ignore"):
                 averages = windows.mean(axis=1)

@@ -2,10 +2,10 @@
 
 To add one:
 
-1. Write one file here: a frozen dataclass that subclasses `Model`, its fields being its options. 2.
-Give it ``name``, ``init`` (theta from data and seed) and ``bind`` (an `Objective` on one data set).
-Raise `InputError` from ``__post_init__`` for invalid fields. 3. Add it to ``MODELS`` in
-``simulator/models/__init__.py``, and to ``tests/test_models.py``.
+1. Write one file here: a frozen dataclass that subclasses `Model`, its fields being its options.
+2. Give it ``name``, ``init`` (theta from data and seed) and ``bind`` (an `Objective` on one data
+   set). Raise `InputError` from ``__post_init__`` for invalid fields.
+3. Add it to ``MODELS`` in ``simulator/models/__init__.py``, and to ``tests/test_models.py``.
 
 Everything else (gradients, products, sharpness, training, sweeps, ``--model``) uses this contract
 only. A user-defined model outside the package needs neither step 3 nor a subclass: see
@@ -31,7 +31,7 @@ from simulator.shipped import refuse_overrides
 
 __all__ = ["DTYPES", "Model", "Objective", "checked_vector", "precision", "required"]
 
-# What a model computes in.
+# The precisions of a model.
 DTYPES = ("float64", "float32")
 
 
@@ -211,7 +211,7 @@ class Model(Named):
 
 def checked_vector(name: str, value: Array, objective: Objective) -> Array:
     """``value`` as an array of the shape and type of theta."""
-    # Writeable, so that every caller meets the same compiled kernel.
+    # Writeable, so that every caller uses the same compiled kernel.
     vector = np.require(value, objective.dtype, ["C", "W"])
     if vector.shape != (objective.size,):
         raise InputError(name, f"of shape {vector.shape}", f"give shape ({objective.size},)")

@@ -114,7 +114,7 @@ class Custom(Model):
         options = self.options()
 
         def with_gradient(theta: Array, *xy: Array) -> tuple[Any, Any]:
-            # A number before the gradient is asked for, which may share a buffer with the loss.
+            # Convert it before calling the gradient, which may share a buffer with the loss.
             value = checked("loss", loss(theta.copy(), *xy, **options), (), theta.dtype)
             return float(value), gradient(theta, *xy, **options)
 

@@ -96,7 +96,7 @@ class FromJax(Model):
         return tuple(jax.jit(made, static_argnums=0) for made in (loss, with_gradient, hvp))
 
     def __reduce__(self) -> tuple[type[FromJax], tuple[Any, ...]]:
-        # What is compiled stays here.
+        # The compiled functions.
         return FromJax, (self.own, self.function, self.start, self.settings)
 
     def _flat(self, data: Data | None, seed: int) -> tuple[Array, Structure]:

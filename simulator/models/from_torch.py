@@ -27,7 +27,7 @@ from simulator.seeding import generator
 
 __all__ = ["FromTorch", "from_torch"]
 
-# PyTorch draws from one generator of the whole process.
+# PyTorch has one random generator for the whole process.
 _drawing = threading.Lock()
 
 

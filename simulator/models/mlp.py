@@ -21,13 +21,13 @@ from simulator.seeding import generator
 
 __all__ = ["MLP", "NORMS"]
 
-# Where the hidden layers of each norm are normalised: all but the last, and the last.
+# Position of the normalisation in the hidden layers of each norm: all but the last, and the last.
 NORMS = {
     "none": (0, 0), "activation": (AFTER, AFTER), "preactivation": (BEFORE, BEFORE),
     "readout": (0, AFTER), "inner": (AFTER, 0), "after": (AFTER, AFTER),
 }  # fmt: skip
 
-# Standard deviation of a standard normal that is cut at two standard deviations.
+# Standard deviation of a standard normal truncated at two standard deviations.
 _STD_WHEN_CUT = 0.8796256610342398
 
 

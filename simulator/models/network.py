@@ -81,7 +81,7 @@ class NetworkObjective(Objective):
         )  # fmt: skip
         self._normalises = bool(places.any())
         self._reads_apart = architecture.skip != dense.NONE or AFTER in places
-        # What the next layers read is then what the norms leave.
+        # The input of the next layers is then the output of the norms.
         self._reads_normed = AFTER in places and not architecture.affine
         self._skips = architecture.skip != dense.NONE
         self._one = self.dtype.type(1)
@@ -136,13 +136,13 @@ class NetworkObjective(Objective):
             self._twin.select(rows)
 
     def single(self) -> NetworkObjective | None:
-        # The twin knows the products of the networks here, not those of a user's subclass.
+        # The copy has the products of the networks here, not those of a user's subclass.
         if self.dtype == np.float32 or not is_shipped(self, NetworkObjective):
             return None
         if self._twin is None:
             self._twin = self._make_twin()
             self._twin.select(self._rows)
-        # The tape is rounded, not made again: differences in it have all their digits.
+        # The tape is rounded, not recomputed, so that differences in it keep all their digits.
         for array, rounded in zip(self._kept(), self._twin._kept(), strict=True):
             np.copyto(rounded, array, casting="same_kind")
         self._twin._theta = self._theta.astype(np.float32)

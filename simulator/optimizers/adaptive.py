@@ -17,7 +17,8 @@ from simulator.theory.quadratics import heavy_ball_limit
 
 __all__ = ["Adam", "AdamW", "GIAdam", "RAdam", "RIAdam", "RMSProp"]
 
-# Where the variance of 1 / sqrt(v) becomes tractable (Liu et al. 1908.03265; optax and PyTorch).
+# From this rho_t on the variance of 1 / sqrt(v) is tractable (Liu et al. 1908.03265; optax and
+# PyTorch).
 _TRACTABLE = 5.0
 
 

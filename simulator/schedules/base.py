@@ -2,9 +2,9 @@
 
 To add one:
 
-1. Write one file here: a frozen dataclass that subclasses `Schedule`, its fields its options. 2.
-Give it ``name`` and ``values``; or ``chooser``, if its rate depends on the run. 3. Add it to
-``SCHEDULES`` in ``simulator/schedules/__init__.py``, and a test.
+1. Write one file here: a frozen dataclass that subclasses `Schedule`, its fields its options.
+2. Give it ``name`` and ``values``; or ``chooser``, if its rate depends on the run.
+3. Add it to ``SCHEDULES`` in ``simulator/schedules/__init__.py``, and a test.
 
 Everything else (training, sweeps, ``--schedule``) uses this contract only. Fields whose names begin
 with ``eta_`` are learning rates, tuples of them, or None: in a sweep with ``eta_unit="critical"``

@@ -12,7 +12,7 @@ from simulator.schedules.base import Chooser, Probe, Schedule
 
 __all__ = ["PersistentCatapult"]
 
-# The first search begins so far below eta_trgt if nobody says where.
+# Default start of the first search, as a fraction of eta_trgt.
 _FIRST = 1e-3
 
 

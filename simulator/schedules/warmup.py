@@ -15,7 +15,7 @@ __all__ = ["DECAYS", "Warmup"]
 
 DECAYS = ("none", "cosine", "linear", "wsd")
 
-# Of eta_trgt, what each decay ends at if eta_end does not say.
+# Default eta_end of each decay, as a fraction of eta_trgt.
 _ENDS = {"cosine": 0.1, "linear": 0.0, "wsd": 0.0}
 
 

@@ -1,4 +1,4 @@
-"""What made a store: enough to know whether another machine would continue it to the last bit."""
+"""The origin of a store: what decides whether another machine would reproduce its bits."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import simulator
 __all__ = ["machine", "numerics", "versions"]
 
 _DEPENDENCIES = ("numpy", "scipy", "numba", "llvmlite", "zarr", "xarray")
-# Those that compute; Zarr and xarray only keep.
+# The packages that compute; Zarr and xarray only store.
 _COMPUTE = ("warmup-simulator", *_DEPENDENCIES[:4])
-# What the bits of a run depend on; not commands, figures, or the way a store is written.
+# The modules on which the bits of a run depend; not commands, figures, or the store.
 _ROOMS = (
     "numerics", "models", "optimizers", "schedules", "training", "curvature", "events", "theory",
 )  # fmt: skip
@@ -38,7 +38,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def numerics() -> dict[str, str]:
-    """What two processes must share for the same run to have the same bits on the same processor.
+    """The versions and source that two processes must share to compute the same bits.
 
     ``source`` is a digest of the modules that compute: a checkout may change without its version.
     """
@@ -52,7 +52,7 @@ def numerics() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """The processor and what of it changes rounding, and the BLAS that was chosen for it."""
+    """The processor and its features that change rounding, and the BLAS chosen for it."""
     from llvmlite import binding
     from threadpoolctl import threadpool_info
 

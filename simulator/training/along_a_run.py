@@ -19,9 +19,9 @@ from simulator.training.single import batched_checkpoint, batched_single
 
 __all__ = ["Spectra", "spectra", "spectra_steps"]
 
-# Of the numbers of a spectrum, those that make a curve along a run.
+# Summaries of a spectrum that make curves along a run.
 _CURVES = (*SUMMARIES, *(f"{name}_error" for name in SUMMARIES), "gradient_share", "converged")
-# Spectra in a run, by default.
+# Default number of spectra in a run.
 _COUNT = 32
 
 

@@ -29,9 +29,9 @@ from simulator.seeding import generator
 
 __all__ = ["BatchCurvature", "check_measure"]
 
-# Up to so many different batches each is taken once.
+# If there are at most so many batches, each is used once.
 _EACH = 64
-# With an accuracy, the least and the most of them.
+# Least and largest number of batches with batch_accuracy.
 _LEAST, _MOST = 16, 512
 
 

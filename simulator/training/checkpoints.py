@@ -24,7 +24,7 @@ __all__ = ["Checkpoint", "kept", "restore"]
 
 Memory = dict[str, Array]
 
-# In a file: the values of a checkpoint, and before each name of its memory.
+# In a file: the values of a checkpoint, and the prefix of the names of its memory.
 _FORMAT, _PREFIX = 1, "memory."
 
 

@@ -10,13 +10,13 @@ from simulator.limits import StabilityLimit
 
 __all__ = ["Due"]
 
-# Of `simulator.regimes.RISE`: an excursion is looked at before it is one.
+# Fraction of `simulator.regimes.RISE` at which an excursion is measured, before it counts as one.
 _LEAVES = 1.03
-# At first the sharpness moves fastest.
+# The sharpness changes fastest at the start.
 _FIRST_STEPS = 4
-# The last quarter has so many measurements or more, if it has as many steps.
+# Least number of measurements in the last quarter, if it has as many steps.
 _LATE_MEASUREMENTS = 8
-# Below the threshold its trend counts from the first steps on: measurements an eighth apart.
+# Below the threshold, where the trend counts, measurements are an eighth of the step apart.
 _SHARE = 8
 
 
@@ -26,12 +26,12 @@ class Due:
     These are every ``every``-th update and, so that phase, catapults and outcome agree with those
     of a run measured at each step, also:
 
-    - the first four, and until the first ratio above 1 updates at distances of an eighth of the
-    step; - where the learning rate has risen so far that the last sharpness is above the threshold;
-    - where the loss leaves its running minimum, until a ratio above 1 is measured; - in the last
-    quarter, which has at least eight measurements, the update after a ratio near 1: at the edge of
-    stability the ratio is above 1 at every other update, and even steps alone would show one side
-    of it.
+    - the first four, and until the first ratio above 1 updates an eighth of the step apart;
+    - where the learning rate has risen so far that the last sharpness is above the threshold;
+    - where the loss leaves its running minimum, until a ratio above 1 is measured;
+    - in the last quarter, which has at least eight measurements, the update after a ratio near 1:
+      at the edge of stability the ratio is above 1 at every other update, and even steps alone
+      would show one side of it.
 
     On eleven sweeps of 845 runs, with every = 16 and tolerance 1e-3, all three agree in 95.7 % of
     the runs (71 % with a constant cadence), for about 1.55 times the measurements.
@@ -77,7 +77,7 @@ class Due:
             or (loss > _LEAVES * self._lowest and not self._seen_above)
         )
 
-    def saw(self, step: int, sharpness: float, eta: float) -> None:
+    def note(self, step: int, sharpness: float, eta: float) -> None:
         """Note a measurement."""
         self._last, self._sharpness = step, sharpness
         ratio = self._ratio = self._ratio_at(eta)
@@ -92,5 +92,5 @@ class Due:
         return step % self._every == 0 or (since >= 0 and since % self._late_every == 0)
 
     def _ratio_at(self, eta: float) -> float:
-        # `StabilityLimit.ratio`, of numbers: it is asked before every update.
+        # `StabilityLimit.ratio` for numbers, because it is needed before every update.
         return (self._sharpness + self._limit.decay) * (eta * (1.0 / self._limit.over_eta))

@@ -25,7 +25,7 @@ from simulator.shipped import is_shipped
 
 __all__ = ["Ensemble", "batched_for", "train_batched"]
 
-# The words once: runs refer to them.
+# The names, which runs refer to by index.
 _PHASES, _OUTCOMES = (
     np.array([*words], dtype=object) for words in (regimes.NATURAL_PHASES, regimes.OUTCOMES)
 )
@@ -45,7 +45,7 @@ class Ensemble:
         Loss and sharpness before each ``stride``-th update, or (2, 0, 0).
     eta_ends, weights, schedule : arrays, shapes (2, runs), (schedules, 2, steps) and (runs,)
         The parts of eta_t; see `train_batched`.
-    worth : array, shape (3, runs)
+    metrics : array, shape (3, runs)
         Training accuracy, test loss, test accuracy; NaN where not asked for.
     """
 
@@ -142,14 +142,14 @@ class Ensemble:
 
     @property
     def n_catapults(self) -> NDArray[np.int64]:
-        # Of a network that its last excursion killed the loss stands still from there on.
+        # After an excursion that kills a network its loss is constant.
         ended = self._of("ended")
         killed = (ended > 0) & (ended < self.steps) & (self._of("changed") <= ended)
         return (self._of("catapults") - (killed & ~self.diverged)).astype(np.int64)
 
     @property
     def n_unconverged(self) -> NDArray[np.int64]:
-        # The eigenvalues are closed forms, or of dense matrices.
+        # The eigenvalues are from closed forms or dense matrices.
         return np.zeros(len(self.loss_init), dtype=np.int64)
 
     @property
@@ -277,7 +277,7 @@ def train_batched(
     rows = -(-steps // stride) if stride else 0
     curves = np.full((2, rows, runs if stride else 0), np.nan)
     buffers = kernels.buffers()
-    # One more: the state after the last update is looked at as if another were to come.
+    # One more: the state after the last update is measured as if another update followed.
     padded = np.concatenate([weights, weights[:, :, -1:]], axis=2)
     with np.errstate(over="ignore", invalid="ignore"):
         kernels.train(

@@ -21,7 +21,7 @@ from simulator.training.rule import UpdateRule
 
 __all__ = ["Interrupted", "RunInProgress", "check_start", "first_theta", "planned"]
 
-# Of a run's memory, the part of each object; and of what is one number or one array.
+# The parts of a run's memory: those of objects, and single numbers or arrays.
 _RECORD, _CHOOSER = "record", "chooser"
 
 
@@ -91,7 +91,7 @@ class RunInProgress:
                 return
             if not self.rule.started:
                 self.rule.start(theta, record.gradient, step)
-            # A dead network: no update will ever move it, so every step left repeats this one.
+            # A dead network: no update moves it, so all remaining steps repeat this one.
             alone = self.batches.full and choose is None and look is None
             still = alone and self.rule.is_stationary(record.gradient)
             if not (still and record.still_since >= 0):
@@ -156,7 +156,7 @@ class RunInProgress:
         self.eta[: start.step] = memory["eta"]
         self.loss_init = float(memory["loss_init"])
         restore(self.probe, memory, start.step)
-        # Its curves have the noise of the smaller batches.
+        # The curves have the noise of the smaller batches.
         self.updates_per_epoch = max(self.updates_per_epoch, int(memory["updates_per_epoch"]))
         restore(self.record, start.part(_RECORD), start.step)
         restore(self._remembers, start.part(_CHOOSER), start.step)
@@ -164,7 +164,7 @@ class RunInProgress:
 
 def first_theta(experiment: Experiment, seed: int, given: Given) -> Array:
     """The initial parameters, as an array (P,) that the run owns."""
-    # A copy: a user's model may keep what it gives.
+    # A copy, because a user's model may keep its result.
     if given.start is not None:
         name, theta = "checkpoint", given.start.theta.astype(experiment.dtype)
     elif given.theta0 is not None:

@@ -11,7 +11,7 @@ from simulator.training.rule import eta_critical
 
 __all__ = ["GENTLE", "natural_phase"]
 
-# Of the critical learning rate at initialisation.
+# Learning rate, as a fraction of the critical one at initialisation.
 GENTLE = 0.1
 
 

@@ -105,7 +105,7 @@ class Record:
             self._is_due = self._due.at(step, float(self.loss[step]), eta)
             if self._is_due:
                 self._measure_at(step)
-                self._due.saw(step, self.decisive, eta)
+                self._due.note(step, self.decisive, eta)
 
     def of_the_step_at(self, step: int, update: Array, eta: float) -> None:
         """Measure the curvature along this update u_t (P,) and of batches, if due."""

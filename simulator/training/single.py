@@ -33,7 +33,7 @@ def batched_single(experiment: Experiment, given: Given) -> BatchedModel | None:
         return None
     if start is None:
         return batched_for(experiment, given.data)
-    # The kernels take any learning rates that are known before, but not another optimizer midway.
+    # The kernels take any learning rates known in advance, but no change of the optimizer.
     same = start.state is not None or start.step == 0
     if not same or _BEGAN not in start.memory or experiment.schedule.chooser() is not None:
         return None
@@ -75,7 +75,7 @@ def batched_run(
         preconditioned_sharpness=None,
         eta=eta,
         limit=experiment.optimizer.limit,
-        # The eigenvalues are closed forms, or of dense matrices.
+        # The eigenvalues are from closed forms or dense matrices.
         residual=np.where(np.isfinite(sharpness), 0.0, np.nan),
         converged=np.full(steps, True),
         n_unconverged=0,
