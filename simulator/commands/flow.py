@@ -21,21 +21,39 @@ if TYPE_CHECKING:
 __all__ = ["flow"]
 
 
-@click.command(cls=options.GroupedCommand)
+@click.command(
+    cls=options.GroupedCommand,
+    common="width activation data samples optimizer eta-trgt t-wrm steps start seed figure",
+    examples=(
+        (
+            "warmup flow --width 8 --activation tanh --samples 64 --eta-trgt 3",
+            "The central flow of a small network, beside its run",
+        ),
+        (
+            "warmup flow --width 8 --activation tanh --samples 64 --optimizer rmsprop",
+            "The same for RMSProp",
+        ),
+        (
+            "warmup flow --width 8 --activation tanh --samples 64 --start after",
+            "The flow after the first catapult",
+        ),
+    ),
+)
 @options.model_options
 @options.data_options
 @options.optimizer_options
 @options.schedule_options("run", grid=False)
-@option("seeds", "--seed", type=int, default=0, help="Of initial parameters.")
-@option("execution", "--start", metavar="INTEGER|after", default="0", help="Updates of the optimizer before the flow starts; after: behind the first catapult.")  # fmt: skip
-@option("output", "--curves/--no-curves", default=False, help="Curves in the JSON document too.")
-@options.overwrite_option
+@options.seed_option
+@option("execution", "--start", metavar="INTEGER|after", default="0", help="Updates before the flow starts; after: start after the first catapult.")  # fmt: skip
+@options.curves_option
+@options.overwrite_figure_option
 @options.output_options("flow.png")
 def flow(**given: Any) -> None:
-    """Follow the central flow of a run: what it does on average at the edge of stability.
+    """Compute the central flow of a run at the edge of stability.
 
-    The options are those of warmup run, for gd or rmsprop on all samples. What speaks against
-    trusting the flow is always said. RMSProp starts from its first squared gradient.
+    The central flow is the time average of the run, without its oscillations. It exists for gd and
+    rmsprop on all samples; rmsprop starts from its first squared gradient. Reasons to doubt the
+    flow are always reported.
     """
     from simulator import figures
     from simulator.flows import central_flow, described
@@ -46,7 +64,9 @@ def flow(**given: Any) -> None:
     for name in ("batch_size", "layer_rates"):
         if given[name]:
             raise InputError(
-                name, given[name], "the flow is of full batches at one rate; leave it out"
+                name,
+                given[name],
+                "a central flow has full batches and one learning rate; leave it out",
             )
     start = _start(given["start"])
     spec, data, seed = one_run(given), options.data_of(), given["seed"]

@@ -17,21 +17,30 @@ from simulator.commands.terminal import emit
 __all__ = ["plot"]
 
 
-@click.command(cls=options.GroupedCommand)
-@click.argument("store", type=click.Path(path_type=Path), metavar="STORE.zarr")
-@option("output", "--color", default="loss_final", metavar="NAME", help="Variable to colour by: loss_final, test_accuracy_final, n_catapults, outcome ...")  # fmt: skip
-@option("output", "--x", default="eta_trgt", metavar="DIMENSION", help="Along the horizontal axis.")
-@option("output", "--y", default="t_wrm", metavar="DIMENSION", help="Along the vertical axis.")
-@option("output", "--rows", metavar="DIMENSION", default_text="what is left", help="A row of diagrams for each of its values.")  # fmt: skip
-@option("output", "--columns", metavar="DIMENSION", default_text="what is left", help="A column of diagrams for each of its values.")  # fmt: skip
-@option("output", "--where", metavar="DIMENSION=VALUE,…", default_text="all", help="Draw these values of other dimensions only.")  # fmt: skip
-@option("schedule", "--eta-init", type=int, default=0, metavar="INDEX", help="Which eta_init, counted from 0.")  # fmt: skip
-@options.overwrite_option
+@click.command(
+    cls=options.GroupedCommand,
+    common="color x y rows columns where figure",
+    examples=(
+        ("warmup plot sweep.zarr", "The phase diagram, coloured by the final loss"),
+        ("warmup plot sweep.zarr --color sharpness_final", "Coloured by the final sharpness"),
+        ("warmup plot sweep.zarr --x t_wrm --y eta_trgt --figure a.pdf", "Other axes, as a PDF"),
+    ),
+)
+@options.store_argument
+@options.color_option
+@option("output", "--x", default="eta_trgt", metavar="DIMENSION", help="Dimension of the horizontal axis.")  # fmt: skip
+@option("output", "--y", default="t_wrm", metavar="DIMENSION", help="Dimension of the vertical axis.")  # fmt: skip
+@option("output", "--rows", metavar="DIMENSION", default_text="what is left", help="Dimension with a row of diagrams for each value.")  # fmt: skip
+@option("output", "--columns", metavar="DIMENSION", default_text="what is left", help="Dimension with a column of diagrams for each value.")  # fmt: skip
+@options.where_option
+@option("schedule", "--eta-init", type=int, default=0, metavar="INDEX", help="Index of the eta_init to draw, from 0.")  # fmt: skip
+@options.overwrite_figure_option
 @options.output_options("beside the store")
 def plot(store: Path, color: str, eta_init: int, where: str | None, **given: Any) -> None:
-    """Draw the phase diagram of a store: eta_trgt against t_wrm, or any two dimensions.
+    """Draw the phase diagram of a store.
 
-    Where more options than these vary, there is a diagram for each of their values.
+    The axes are eta_trgt and t_wrm, or any two dimensions. Where more options vary, there is one
+    diagram for each of their values.
     """
     from simulator import figures
     from simulator.checks import InputError

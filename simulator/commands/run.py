@@ -48,37 +48,42 @@ _WITH_REPLAY = DRAWING | {
 
 
 @options.several
-@click.command(cls=options.GroupedCommand)
+@click.command(
+    cls=options.GroupedCommand,
+    common="model param width data loss optimizer batch-size eta-trgt t-wrm steps seed live figure",
+    examples=(
+        ("warmup run", "Train a network on handwritten digits; draw its loss and sharpness"),
+        ("warmup run --eta-trgt 16 --t-wrm 1,16,256", "Compare three lengths of warmup"),
+        ("warmup run --optimizer adam --live", "Watch Adam in the terminal while it trains"),
+    ),
+)
 @options.model_options
 @options.data_options
 @options.optimizer_options
 @options.schedule_options("run", grid=True)
 @options.curvature_options(every=1, tol=1e-5)
-@option("curvature", "--top-k", type=int, default=1, help="Eigenvalues to follow.")
-@option("curvature", "--spectrum", is_flag=True, help="The spectrum of the Hessian along the run, on all samples: its density over the steps, conditioning, and their errors.")  # fmt: skip
-@option("curvature", "--spectrum-every", type=int, default_text="steps / 32", help="Updates between two spectra.")  # fmt: skip
-@option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
+@option("curvature", "--top-k", type=int, default=1, help="Number of top eigenvalues to track.")
+@option("curvature", "--spectrum", is_flag=True, help="Measure the Hessian's spectrum along the run, on all samples: density and conditioning, with errors.")  # fmt: skip
+@option("curvature", "--spectrum-every", type=int, default_text="steps / 32", help="Updates between spectra.")  # fmt: skip
+@options.seed_option
 @options.dtype_option(varies=True)
-@option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Do a run of this store again, bit for bit.")  # fmt: skip
-@option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of --replay.")
-@option("execution", "--fork-at", type=int, metavar="STEP", default_text="none", help="Do the run again with something changed from this step on, and draw both.")  # fmt: skip
-@option("execution", "--fork-eta", type=float, metavar="FACTOR", default_text="1", help="Factor on every learning rate of the fork.")  # fmt: skip
-@option("execution", "--fork-batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="as before", help="Samples that an update of the fork sees.")  # fmt: skip
-@option(
-    "execution", "--overwrite", is_flag=True, help="Replace the store named by -o, and the figure."
-)
-@option("output", "--live", is_flag=True, help="Draw loss and sharpness in the terminal while it trains.")  # fmt: skip
+@option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Repeat a run of this store, bit for bit; --cell says which.")  # fmt: skip
+@options.cell_option
+@option("execution", "--fork-at", type=int, metavar="STEP", default_text="none", help="Also do the run with a change from this step on (--fork-eta, --fork-batch-size), and draw both.")  # fmt: skip
+@option("execution", "--fork-eta", type=float, metavar="FACTOR", default_text="1", help="Factor on the learning rates of the fork.")  # fmt: skip
+@option("execution", "--fork-batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="as before", help="Samples per update of the fork.")  # fmt: skip
+@options.overwrite_option
+@option("output", "--live", is_flag=True, help="Draw loss and sharpness in the terminal during training.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="none", help="Keep the run and its curves in a store.")  # fmt: skip
-@option("output", "--curves/--no-curves", default=False, help="Curves in the JSON document too.")
+@options.curves_option
 @options.curvature_axis_option()
 @options.output_options("run.png")
 def run(**given: Any) -> None:
-    """Train once and follow loss, sharpness and its threshold.
+    """Train once and measure loss, sharpness and stability threshold.
 
-    Without any option: an SP network on handwritten digits, warmed up to an eta_trgt that it would
-    not survive from the start. Options of the model, the loss, the optimizer, the schedule, the
-    curvature and --dtype take a list, as --t-wrm 1,16,64: a handful of runs, drawn over one
-    another.
+    The default is an SP network on handwritten digits, with a warmup to an eta_trgt that it would
+    not survive from the start. Most options of the model, optimizer, schedule and curvature take
+    several values, such as --t-wrm 1,16,64: up to 12 runs, drawn over one another.
     """
     from simulator import figures
     from simulator.sweeps import Destination, rehearse, run_cell, save_run, seed_constants

@@ -24,16 +24,36 @@ if TYPE_CHECKING:
 __all__ = ["study"]
 
 
-@click.group()
+@click.group(
+    cls=options.CommandGroup,
+    examples=(
+        ("warmup study list", "The names of the studies, each with its finding"),
+        ("warmup study run edge-of-stability --quick", "One study, in seconds"),
+        ("warmup study run all", "Every study"),
+    ),
+)
 def study() -> None:
-    """List and run the reproductions: each finding a claim with its number and its seeds."""
+    """List and run the studies that reproduce published findings.
+
+    A study states a finding as claims about numbers, measures them over several seeds, and says
+    which hold.
+    """
 
 
-@study.command("list", cls=options.GroupedCommand)
-@option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@study.command(
+    "list",
+    cls=options.GroupedCommand,
+    common="json",
+    examples=(
+        ("warmup study list", "Names and findings"),
+        ("warmup study list | grep -i adam", "Those about Adam"),
+        ("warmup study list --json", "Names, findings and full texts, for a program"),
+    ),
+)
+@options.json_option
 @options.terminal_options
 def list_studies(as_json: bool) -> None:
-    """Name every study, with its finding."""
+    """List the studies, each with its finding."""
     from simulator.studying import find_studies, load_study
 
     studies = [load_study(name) for name in find_studies()]
@@ -51,26 +71,36 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
     return one_of_these(["all", *find_studies()])(ctx, param, typed)
 
 
-@study.command("run", cls=options.GroupedCommand)
-@click.argument("names", nargs=-1, required=True, metavar="NAME...|all", shell_complete=_offer)
-@option("seeds", "--seeds", type=int, default=5, help="Seeds of each measurement.")
+@study.command(
+    "run",
+    cls=options.GroupedCommand,
+    common="seeds quick data workers fresh output",
+    examples=(
+        ("warmup study run edge-of-stability --quick", "One study, in seconds"),
+        ("warmup study run catapult-window momentum --seeds 10", "Two studies, with 10 seeds"),
+        ("warmup study run all", "Every study"),
+    ),
+)
+@options.positional("names", "Studies of warmup study list, or all.", nargs=-1, required=True, metavar="NAME...|all", shell_complete=_offer)  # fmt: skip
+@options.seeds_option(5)
 @option("seeds", "--quick", is_flag=True, help="Coarser grids: seconds instead of minutes.")
-@option("seeds", "--first-seed", type=int, default=0, help="The first of them.")
-@option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE", help="Another dataset.")  # fmt: skip
-@option("data", "--data-seed", type=int, default=0, help="Other samples of it, or another teacher.")
-@option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
-@option("execution", "--fresh", is_flag=True, help="Measure again what was kept.")
-@option("output", "-o", "--output", type=click.Path(path_type=Path), default="studies-found", help="Folder of figures, and of what was measured.")  # fmt: skip
-@option("output", "--figures", type=click.Path(path_type=Path), default_text="the output folder", help="Folder of figures.")  # fmt: skip
-@option("output", "--page", type=click.Path(path_type=Path), metavar="FILE.md", multiple=True, help="Write the claims there too; may be given again.")  # fmt: skip
-@options.overwrite_option
+@option("seeds", "--first-seed", type=int, default=0, help="First seed.")
+@options.data_option("digits")
+@options.data_seed_option
+@options.workers_option
+@option("execution", "--fresh", is_flag=True, help="Ignore stored measurements and measure again.")
+@option("output", "-o", "--output", type=click.Path(path_type=Path), default="studies-found", help="Folder for figures and measurements.")  # fmt: skip
+@option("output", "--figures", type=click.Path(path_type=Path), default_text="the output folder", help="Folder for figures.")  # fmt: skip
+@option("output", "--page", type=click.Path(path_type=Path), metavar="FILE.md", multiple=True, default_text="none", help="Also write the claims to this page; can be repeated.")  # fmt: skip
+@options.overwrite_figure_option
 @options.style_options
-@option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.json_option
 @options.terminal_options
 def run_studies(**given: Any) -> None:
-    """Measure, judge and draw. Exit code 1 if a claim fails.
+    """Run studies: measure, check the claims, draw.
 
-    What was measured is kept: the second time it is only judged and drawn.
+    Measurements are stored: a second run only checks and draws them. The exit code is 1 if a claim
+    fails.
     """
     from simulator.studying import Lab, find_studies, load_study
     from simulator.studying.pages import write_page

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.arrays import Array
-from simulator.checks import InputError
+from simulator.checks import InputError, one_of
 from simulator.regimes import NATURAL_PHASES, OUTCOMES
 from simulator.sweeps.boundary import boundary, median, survived
 
@@ -65,11 +65,16 @@ def lay_out(dataset: xr.Dataset, color: str, x: str = "eta_trgt", y: str = "t_wr
     InputError
         For a colour that is no number, count, outcome or natural phase of each run.
     """
-    of_each_run = color in dataset and {*dataset[color].dims} == {*dataset["status"].dims}
     words = _WORDS.get(color, ())
-    if not of_each_run or not (words or dataset[color].dtype.kind in "fi"):
-        remedy = "give a variable of numbers, or outcome or natural_phase: loss_final, for example"
+    of_each_run = {
+        str(name) for name, variable in dataset.data_vars.items()
+        if {*variable.dims} == {*dataset["status"].dims}
+    }  # fmt: skip
+    drawn = [n for n in of_each_run if n in _WORDS or dataset[n].dtype.kind in "fi"]
+    if color in dataset and color not in drawn:
+        remedy = "is no number, count, outcome or natural phase of each run; try loss_final"
         raise InputError("color", color, remedy)
+    one_of("color", color, sorted(drawn))
     others = [name for name in dataset["status"].dims if name not in ("seed", x, y)]
     sheet = dataset.isel(dict.fromkeys(others, 0)).transpose("seed", y, x, ...)
     done = (sheet["status"] == "done").values

@@ -32,11 +32,13 @@ COLORS = {
 _NARROWEST = 1.6
 
 
-def panels(count: int, *, columns: int | None = None, **options: Any) -> Sequence[Axes]:
-    """A row (or rows) of empty Axes; fewer a row where the style is too narrow for so many."""
+def panels(
+    count: int, *, columns: int | None = None, width: float = 3.9, **options: Any
+) -> Sequence[Axes]:
+    """A row (or rows) of empty Axes, each ``width`` inches wide; fewer a row in a narrow style."""
     columns = min(columns or count, max(1, int((current().width or 50.0) / _NARROWEST)))
     rows = -(-count // columns)
-    axes = subplots(rows, columns, (3.9 * columns, 3.2 * rows + 0.3), **options)
+    axes = subplots(rows, columns, (width * columns, 0.82 * width * rows + 0.3), **options)
     for spare in axes.flat[count:]:
         spare.set_visible(False)
     return list(axes.flat[:count])
