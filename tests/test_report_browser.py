@@ -209,7 +209,8 @@ def test_it_is_as_dark_as_the_system_and_as_the_button_says(browser, page):
     ("value", "shown"),
     [
         ("1e21", "1e21"), ("123456.7", "123460"), ("-1234567", "-1.2346e6"), ("2.5e-7", "2.5e-7"),
-        ("-0.125", "-0.125"), ("0", "0"), ("NaN", "–"), ("-Infinity", "–"), ("'2 stable'", "2 stable"),
+        ("-0.125", "-0.125"), ("0", "0"), ("NaN", "–"), ("-Infinity", "–"),
+        ("'2 stable'", "2 stable"),
     ],
 )  # fmt: skip
 def test_a_number_is_written_plainly(browser, value, shown):
