@@ -1,6 +1,6 @@
-"""What learning-rate warmup really does, in models small enough for theory to be exact.
+"""A simulator of learning-rate warmup in models small enough for exact theory.
 
-Names are loaded on first use: ``import simulator`` costs nothing, and so does ``warmup --help``.
+Names are loaded on first use, so ``import simulator`` and ``warmup --help`` are instant.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ if TYPE_CHECKING:
         train,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "InputError": "checks",
@@ -169,7 +169,12 @@ if not TYPE_CHECKING:  # there, a name that is none would pass for anything
         if name in _MODULES:
             return import_module(f"simulator.{name}")
         if name not in _HOMES:
-            raise AttributeError(f"module 'simulator' has no attribute {name!r}")
+            from simulator.nearest import did_you_mean
+
+            near = "" if name.startswith("_") else did_you_mean(name, __all__)
+            sentence = f"module 'simulator' has no attribute {name!r}; {near}".rstrip("; ")
+            # With a name Python would add its own suggestion.
+            raise AttributeError(sentence, name=None)
         value = getattr(import_module(f"simulator.{_HOMES[name]}"), name)
         globals()[name] = value
         return value

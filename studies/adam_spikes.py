@@ -1,15 +1,15 @@
-"""Adam's pre-conditioned sharpness crosses its limit long before the loss spikes, by beta2.
+"""With a large beta2 Adam's loss spikes long after its sharpness crosses the limit.
 
 Bai et al. 2506.04805: with a large beta2 the preconditioner cannot follow the gradient, so each
-crossing of 38 / eta that lasts becomes a spike of the loss. Tanh networks on 64 digits, full batch,
-eta 0.01 held. The delay from the crossing to the loss grows from a few updates at beta2 = 0.9 to
-about 95 at 0.999. The curvature of the step itself sits at 2 / eta through the late half of
-training with beta2 up to 0.99. A large eps ends the spikes; warmup delays the first one and leaves
-its delay as it is; GI-Adam has none in 2,400 updates in 14 of 15 networks (said so after slice 20
-and seeds 10 to 14, on which it is shown).
+lasting crossing of 38 / eta becomes a spike of the loss. The networks are tanh networks on 64
+digits, full batch, at a constant eta of 0.01. The delay from the crossing to the spike grows from a
+few updates at beta2 = 0.9 to about 95 at 0.999. For beta2 up to 0.99 the directional sharpness
+stays at 2 / eta through the late half of training. With a large eps there are no spikes. Warmup
+delays the first spike, but does not change its delay after the crossing. GI-Adam has no spike in
+2,400 updates in 14 of 15 networks (worded after slice 20 and seeds 10 to 14, which are shown here).
 
-Not so: the rule t_wrm = 2 / (1 - beta2). The first update of Adam does not know beta2, and 20
-updates of warmup remove the peak that it makes at every beta2.
+Limitations: the rule t_wrm = 2 / (1 - beta2) does not hold. The first update of Adam does not
+depend on beta2. A warmup of 20 updates removes the loss peak of this update at every beta2.
 """
 
 from __future__ import annotations
@@ -118,28 +118,29 @@ def claims(found: xr.Dataset) -> list:
     ]
     late = [
         claim(
-            f"beta2 = {way}: late curvature of the step, in 2 / eta", step.sel(way=way), 0.95, 1.07
+            f"beta2 = {way}: late directional sharpness, in 2 / eta", step.sel(way=way), 0.95, 1.07
         )
         for way in ("0.9", "0.99")
     ]
     return [
         *told, *late,
         claim(
-            "and of P^-1 H, in 38 / eta", p.sel(way=["0.9", "0.99"]).mean("way"), 0.93, 1.08
+            "beta2 = 0.9 and 0.99: late pre-conditioned sharpness, in 38 / eta",
+            p.sel(way=["0.9", "0.99"]).mean("way"), 0.93, 1.08
         ),
-        claim("eps = 1e-3: spikes", found["spikes"].sel(way="large eps"), most=0),
-        in_median("GI-Adam: spikes", found["spikes"].sel(way="GI-Adam"), most=0),
+        claim("eps = 1e-3: number of spikes", found["spikes"].sel(way="large eps"), most=0),
+        in_median("GI-Adam: number of spikes", found["spikes"].sel(way="GI-Adam"), most=0),
         in_median(
-            "t_wrm = 1000: start of the first spike over that without",
+            "Step of the first spike with t_wrm = 1000 over that without warmup",
             found["start"].sel(way="warmup") / found["start"].sel(way="0.999"), least=1,
         ),
         claim(
-            "Without warmup at 0.125: largest loss over the first, beta2 0.999 over 0.9",
+            "No warmup, eta 0.125: loss peak with beta2 0.999 over that with 0.9",
             found["peak"].sel(t_wrm=1, beta2=0.999) / found["peak"].sel(t_wrm=1, beta2=0.9),
             0.9, 1.1,
         ),
         claim(
-            "After 20 updates of warmup, at any beta2: largest loss over the first",
+            "20 updates of warmup, any beta2: largest loss over the initial loss",
             found["peak"].sel(t_wrm=20).max("beta2"), most=1.5,
         ),
     ]  # fmt: skip

@@ -1,18 +1,20 @@
-"""The smaller the batch, the lower the full sharpness; batch sharpness stays near 2 / eta.
+"""Smaller batches give a lower full sharpness; the batch sharpness stays near 2 / eta.
 
-Andreyev & Beneventano 2412.20553, after warmup to a large learning rate. Two networks on 256
-digits: tanh at 6 times eta_critical and ReLU at 24 times it. "Full" is the top eigenvalue of the
-Hessian on all samples, batch sharpness the mean of g.Hg / g.g with g and H of one batch, both times
-eta / 2. The top eigenvalue of a single batch, which a minibatch run shows as its sharpness, is
-neither: it lies above both. The curvature of the updates that SGD takes has batch sharpness as its
-mean, so it comes for nothing.
+Andreyev & Beneventano 2412.20553, after warmup to a large learning rate. The study trains two
+networks on 256 digits: tanh at 6 times eta_critical and ReLU at 24 times eta_critical. The full
+sharpness is the top eigenvalue of the Hessian on all samples. The batch sharpness is the mean of
+g.Hg / g.g with g and H of one batch. Both are given in units of 2 / eta. The top eigenvalue of a
+single batch, which a minibatch run reports as its sharpness, is a third quantity and larger than
+both. The mean curvature along the updates of SGD equals the batch sharpness, so it can be measured
+without extra cost.
 
-At 8 samples and fewer some ReLU networks die and some tanh networks diverge; the numbers are of the
-others.
+With 8 samples per batch or fewer, some ReLU networks die and some tanh networks diverge. The
+numbers are of the other networks.
 
-Not so: batch sharpness is not at 2 / eta but at 0.7 to 1.05 of it, and lower at middle batches than
-at large ones. It stays far below 2 / eta where eta is small, where the network is linear and cannot
-fit the data, and with cross-entropy, whose curvature vanishes once the data are fitted.
+Limitations: the batch sharpness is not exactly 2 / eta but 0.7 to 1.05 of it, and it is lower at
+medium batch sizes than at large ones. It stays far below 2 / eta in three cases: at a small eta, in
+linear networks that cannot fit the data, and with cross-entropy, whose curvature vanishes once the
+data are fitted.
 """
 
 from __future__ import annotations
@@ -87,31 +89,38 @@ def claims(found: xr.Dataset) -> list:
     small = relu[["full", "mean"]].sel(batch=8).dropna("seed")
     few, other = tanh["full"].sel(batch=4).dropna("seed"), found["mean elsewhere"]
     return [
-        claim("tanh: the full sharpness rises with the batch from 4 to 64", rise, least=0),
+        claim("tanh: smallest increase of the full sharpness from one batch size (4 to 64) to "
+              "the next", rise, least=0),
         claim("tanh, 4 samples: full sharpness, in 2 / eta", few, 0.4, 0.65),
-        claim("tanh, 64 samples: full sharpness", tanh["full"].sel(batch=64), 0.93, 1.1),
+        claim("tanh, 64 samples: full sharpness, in 2 / eta",
+              tanh["full"].sel(batch=64), 0.93, 1.1),
         claim(
-            "tanh, all batches: batch sharpness, in 2 / eta", tanh["mean"].min("batch"), 0.65, 1.1
+            "tanh, all batch sizes: smallest batch sharpness, in 2 / eta",
+            tanh["mean"].min("batch"), 0.65, 1.1
         ),
-        claim("and at most", tanh["mean"].max("batch"), most=1.1),
+        claim("tanh, all batch sizes: largest batch sharpness, in 2 / eta",
+              tanh["mean"].max("batch"), most=1.1),
         claim(
-            "tanh, 4 and 8 samples: batch sharpness less full sharpness",
+            "tanh, 4 and 8 samples: batch sharpness minus full sharpness, in 2 / eta",
             (tanh["mean"] - tanh["full"]).sel(batch=[4, 8]).min("batch"), least=0,
         ),
-        in_median("ReLU, 8 samples: full sharpness", small["full"], most=0.75),
-        in_median("ReLU, 64 samples: full sharpness", relu["full"].sel(batch=64), least=0.95),
-        in_median("ReLU, 8 samples: batch sharpness", small["mean"], 0.7, 1.1),
+        in_median("ReLU, 8 samples: full sharpness, in 2 / eta", small["full"], most=0.75),
+        in_median("ReLU, 64 samples: full sharpness, in 2 / eta",
+                  relu["full"].sel(batch=64), least=0.95),
+        in_median("ReLU, 8 samples: batch sharpness, in 2 / eta", small["mean"], 0.7, 1.1),
         claim(
-            "tanh, 4 to 16 samples: the sharpness of one batch over the full one",
+            "tanh, 4 to 16 samples: sharpness of one batch over full sharpness",
             (tanh["single"] / tanh["full"]).sel(batch=[4, 8, 16]).min("batch"), least=1.1,
         ),
         claim(
-            "tanh: the mean curvature of SGD's own updates over batch sharpness, 4 to 16 samples",
+            "tanh, 4 to 16 samples: mean curvature along SGD's updates over batch sharpness",
             (tanh["own"] / tanh["mean"]).sel(batch=[4, 8, 16]).mean("batch"), 0.85, 1.15,
         ),
-        in_median("Not at a small eta: batch sharpness", other.sel(where="small eta"), most=0.7),
-        in_median("Not in linear networks", other.sel(where="linear"), most=0.5),
-        in_median("Not with cross-entropy", other.sel(where="cross-entropy"), most=0.2),
+        in_median("Small eta: batch sharpness, in 2 / eta", other.sel(where="small eta"), most=0.7),
+        in_median("Linear networks: batch sharpness, in 2 / eta",
+                  other.sel(where="linear"), most=0.5),
+        in_median("Cross-entropy: batch sharpness, in 2 / eta",
+                  other.sel(where="cross-entropy"), most=0.2),
     ]  # fmt: skip
 
 

@@ -1,18 +1,19 @@
-"""The length of a warmup cannot be predicted; a rate that is safe without one can.
+"""The length of a warmup cannot be predicted; a rate that is safe without warmup can.
 
-The shortest warmup to 4 and 16 eta_critical, by bisection to a factor of 2, in eight settings: ReLU
-and tanh networks of width 32 in SP and muP, squared error and cross-entropy, on 128 digits, 512
-updates. The rule that its length is proportional to eta_trgt over eta_critical, with the factor
-taken from the other settings, is off by more than 8 in a tenth of the networks. It cannot know that
-a target is infeasible. Other seeds of one setting are no sure guide either. So
-`warmup critical --shortest-warmup` measures, in several seeds.
+The study measures the shortest warmup to 4 and 16 eta_critical, by bisection to a factor of 2, in
+eight settings: ReLU and tanh networks of width 32 in SP and muP, squared error and cross-entropy,
+on 128 digits, 512 updates. A simple rule says that this length is proportional to eta_trgt over
+eta_critical. With the factor taken from the other settings, the rule is off by more than 8 in a
+tenth of the networks. It cannot predict that a target is infeasible. Other seeds of the same
+setting do not predict the length reliably either. So `warmup critical --shortest-warmup` measures
+it, in several seeds.
 
-The safe rate is a bound. A probe trains for 64 updates at half of 2 / sharpness, and lambda_p is
-the largest sharpness before updates 0, 16 and 64. At the rate 2 / lambda_p, without warmup, every
-network trains. With ReLU and cross-entropy in muP the sharpness rises several times over within the
-probe, and 2 over the first sharpness does not train. It is no estimate: the largest constant rate
-that trains, on a grid of ratio sqrt 2, is 1 to 11 times as large. `warmup critical --safe` prints
-both.
+The safe rate is a lower bound of the largest constant rate that trains. A probe trains for 64
+updates at half of 2 / sharpness. lambda_p is the largest sharpness before updates 0, 16 and 64.
+Every network trains at the rate 2 / lambda_p without warmup. With ReLU and cross-entropy in muP the
+sharpness rises several times over within the probe, and 2 over the initial sharpness does not
+train. The safe rate is not an estimate: the largest constant rate that trains, on a grid of ratio
+sqrt 2, is 1 to 11 times as large. `warmup critical --safe` prints both.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim
 from simulator.studying.style import COLORS, legend, panels
 
@@ -103,19 +105,33 @@ def claims(found: xr.Dataset) -> list:
     easy, infeasible = (lengths.sel(setting=name) for name in ("SP relu mse", "muP tanh mse"))
     below, share = (over_safe * found["safe"]).sel(hard), (over_safe > 0).mean("setting")
     told = [
-        claim("The safe rate trains: share of the networks of a seed", share, least=1),
-        claim("The largest rate that trains over it, median of all networks", middle, 3, 9),
-        claim("muP ReLU cross-entropy: lambda_p over the first", 1 / found["safe"].sel(hard), 2),
-        claim("there the largest rate that trains, in eta_critical", below, most=1),
-        claim("SP ReLU squared error: the shortest warmup to 16 eta_critical", easy, most=64),
-        claim("muP tanh squared error: that is infeasible", np.isinf(infeasible), least=1),
+        claim("Share of the networks of a seed that train at the safe rate", share, least=1),
+        claim("Largest rate that trains over the safe rate, median of all networks", middle, 3, 9),
+        claim(
+            "muP ReLU cross-entropy: lambda_p over the initial sharpness",
+            1 / found["safe"].sel(hard),
+            2,
+        ),
+        claim("muP ReLU cross-entropy: largest rate that trains, in eta_critical", below, most=1),
+        claim("SP ReLU squared error: shortest warmup to 16 eta_critical", easy, most=64),
+        claim(
+            "muP tanh squared error: 16 eta_critical is infeasible", np.isinf(infeasible), least=1
+        ),
     ]
     if found.sizes["setting"] == len(SETTINGS):
         off, spread = np.quantile(errors(found), 0.9), of_the_setting(found).max()
         told += [
-            claim("The safe rate is no estimate: 90 % over 10 % quantile", high / low, least=2.5),
-            claim("No prediction: T = c k is off by a factor of, 90 % quantile", off, least=8),
-            claim("Seeds of one setting: longest over shortest, at most", spread, least=4),
+            claim(
+                "Largest rate that trains over the safe rate: 90 % quantile over 10 % quantile",
+                high / low,
+                least=2.5,
+            ),
+            claim("Error factor of the rule T = c k, 90 % quantile", off, least=8),
+            claim(
+                "Seeds of one setting: longest over shortest warmup, largest of all settings",
+                spread,
+                least=4,
+            ),
         ]
     return told
 
@@ -139,7 +155,7 @@ def draw(found: xr.Dataset) -> object:
             continue
         values = found["t_wrm"].sel(times=times).where(np.isfinite, beyond)
         for row, name in enumerate(names):
-            label = rf"to {times} $\eta_\mathrm{{critical}}$" if row == 0 else None
+            label = f"to {times} {symbols.ETA_CRITICAL}" if row == 0 else None
             at = np.full(found.sizes["seed"], row + shift)
             length.plot(
                 values.sel(setting=name), at, "o", color=COLORS[color], alpha=0.7, label=label

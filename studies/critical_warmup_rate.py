@@ -1,13 +1,14 @@
-"""Beyond UV too, the boundary of warmup is a straight line: eta_trgt in proportion to t_wrm.
+"""In small MLPs, as in UV models, the largest trainable eta_trgt is proportional to t_wrm.
 
-New here. On one example of a UV model the learning rate may rise by at most
-(3 ln 3 - 2) / (lambda ln(1 / floor)) an update, lambda being the sharpness where warmup meets the
-threshold, floor what is left of the residual there (sim.theory.warmup.largest_ramp). In small
-MLPs, where longer warmup helps on and on (tanh, and cross-entropy), the boundary is such a line.
-Its slope asks for floors from 10^-2 to 10^-17, which is less than double precision leaves, and no
-single one: the slope is not predicted. The noise of minibatches lifts the boundary of short warmups
-with mean squared error, as the law says of a higher floor; with cross-entropy it lowers it, which
-the law does not say. Needs data with classes.
+This result is new. On one example of a UV model the learning rate may rise by at most (3 ln 3 - 2)
+/ (lambda ln(1 / floor)) per update. Here lambda is the sharpness where warmup meets the threshold,
+and the floor is the size of the residual there (sim.theory.warmup.largest_ramp). In small MLPs
+where longer warmup keeps helping (tanh, and cross-entropy), the boundary is such a line. Its slope
+corresponds to floors from 10^-2 to 10^-17. The smallest of these is below double precision, and
+they differ between cases, so the formula does not predict the slope. With mean squared error the
+noise of minibatches raises the boundary of short warmups, as the formula predicts for a higher
+floor. With cross-entropy the noise lowers it, which the formula does not predict. Needs data with
+classes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, legend, panels, threshold
 from simulator.sweeps.boundary import boundary
@@ -82,18 +84,27 @@ def claims(found: xr.Dataset) -> list:
     told = []
     for case in ("SP tanh, xent", "muP ReLU, xent", "muP tanh, xent"):
         gain = edge.sel(case=case, t_wrm=last) / edge.sel(case=case, t_wrm=last // 4)
-        told.append(in_median(f"{case}: four times the t_wrm, the boundary times", gain, 2.8, 5.7))
+        told.append(
+            in_median(f"{case}: boundary at four times t_wrm over that at t_wrm", gain, 2.8, 5.7)
+        )
     gain = edge.sel(case="SP tanh", t_wrm=512) / edge.sel(case="SP tanh", t_wrm=128)
-    told.append(in_median("SP tanh: four times the t_wrm, the boundary times", gain, 2.8, 5.7))
-    floors = _floor(found).median("seed").dropna("case")
     told.append(
-        claim("ln(1 / floor) of each case, medians (of double precision: 36)", floors, 2, 45)
+        in_median("SP tanh: boundary at four times t_wrm over that at t_wrm", gain, 2.8, 5.7)
     )
+    floors = _floor(found).median("seed").dropna("case")
+    told.append(claim("ln(1 / floor) of each case, medians (double precision: 36)", floors, 2, 45))
     spread = float(floors.max() / floors.min())
-    told.append(claim("largest over smallest of them: no one floor for all", spread, least=3))
+    told.append(claim("Largest ln(1 / floor) over the smallest", spread, least=3))
     for case, least, most in (("SP tanh", 1.2, np.inf), ("SP tanh, xent", 0.0, 0.8)):
         noisy = edge.sel(case=f"{case}, batches of 32", t_wrm=128) / edge.sel(case=case, t_wrm=128)
-        told.append(in_median(f"{case}, t_wrm 128: minibatches move it by", noisy, least, most))
+        told.append(
+            in_median(
+                f"{case}, t_wrm 128: boundary with minibatches over that with full batches",
+                noisy,
+                least,
+                most,
+            )
+        )
     return told
 
 
@@ -108,12 +119,12 @@ def draw(found: xr.Dataset) -> object:
         ax.set(
             xscale="log",
             yscale="log",
-            xlabel=r"$T_\mathrm{wrm}$ (updates)",
+            xlabel=f"{symbols.T_WRM} (updates)",
             title=title,
             ylim=(0.7, 500),
         )
         ax.set_xticks(LENGTHS, LENGTHS)
         ax.xaxis.set_minor_formatter("")
         legend(ax)
-    axes[0].set_ylabel(r"largest trainable $\eta_\mathrm{trgt}\,/\,\eta_\mathrm{critical}$")
+    axes[0].set_ylabel(f"largest trainable {symbols.ETA_TRGT} / {symbols.ETA_CRITICAL}")
     return axes

@@ -1,20 +1,20 @@
-"""At the edge of stability the centre's loss is too low; the central flow's is right, or 11 % off.
+"""At the edge of stability the central flow predicts the loss: right in GELU, 11 % off in UV.
 
-Cohen et al. 2410.24206 at constant learning rates: muP networks of width 16 on 64 digits, full
-batch, 600 updates, GELU at 0.9 and tanh at 0.7 times eta_critical, of the networks that reach
-2 / eta at all. The flow rests on the threshold while the run oscillates about it. In GELU networks
-the centre alone, without the oscillation, has a loss well below the run's mean; what the flow adds
-makes up most of that.
+Cohen et al. 2410.24206 at constant learning rates. muP networks of width 16 on 64 digits train with
+full batches for 600 updates, GELU at 0.9 and tanh at 0.7 times eta_critical. The claims are about
+the networks that reach 2 / eta. The flow stays at the threshold, and the run oscillates about it.
+In GELU networks the loss of the centre alone, without the oscillation, is well below the run's mean
+loss. The flow adds the loss of the oscillation, which makes up most of the difference.
 
-A UV network of width 1 on one example is where the flow is wrong at any amplitude: at eta y between
-1 and sqrt(5) - 1 the run ends in an exact cycle of two updates, of mean loss (y^2 - 1 / eta^2) / 4,
-and the flow predicts 8 / 9 of it (`simulator.theory.central.uv_cycle`), as the fourth derivative
+For a UV network of width 1 on one example the flow is wrong at any amplitude. At eta y between 1
+and sqrt(5) - 1 the run ends in an exact cycle of two updates with mean loss (y^2 - 1 / eta^2) / 4.
+The flow predicts 8 / 9 of it (`simulator.theory.central.uv_cycle`), because the fourth derivative
 enters at the same order as the third. All seeds start at u = 1.3, v = 0.9. (After a warmup there is
 no cycle: the run is at the minimum to the last bit, where the gradient is 0.)
 
-Not so: tanh networks at 0.7 leave the threshold again, where the flow and its centre are one and
-the same. Some networks of either kind never reach it. Nor are all weights right: in a network with
-kappa_1 = 0.33 the flow ends 30 % of the path away.
+Limitations: tanh networks at 0.7 leave the threshold again, and there the flow equals its centre.
+Some networks of both kinds never reach the threshold. The weights are not always right: in a
+network with kappa_1 = 0.33 the flow ends 30 % of the path away from the run.
 """
 
 from __future__ import annotations
@@ -107,21 +107,42 @@ def claims(found: xr.Dataset) -> list:
     }
     gelu = of["gelu"]
     told = [
-        in_median("GELU: predicted loss over the run's, late", gelu["predicted"], 0.93, 1.04),
-        claim("and in every network that reaches 2 / eta", gelu["predicted"], 0.8, 1.2),
-        in_median("Loss of the centre alone over the run's", gelu["centre"], most=0.96),
-        in_median("GELU: sharpness of the run, in 2 / eta", gelu["run ratio"], 0.95, 1.06),
-        in_median("GELU: distance of the flow over the path", gelu["weights"], most=0.1),
-        claim("and over that of the stable flow", gelu["gain"], most=0.8),
+        in_median("GELU, late: predicted loss over that of the run", gelu["predicted"], 0.93, 1.04),
         claim(
-            "UV, exact cycle: predicted loss over the run's, least",
+            "GELU, late: predicted loss over that of the run, in every network",
+            gelu["predicted"],
+            0.8,
+            1.2,
+        ),
+        in_median(
+            "GELU, late: loss of the centre alone over that of the run", gelu["centre"], most=0.96
+        ),
+        in_median("GELU: sharpness of the run, in 2 / eta", gelu["run ratio"], 0.95, 1.06),
+        in_median(
+            "GELU: distance of the flow from the run, over the path", gelu["weights"], most=0.1
+        ),
+        claim(
+            "GELU: distance of the flow from the run, over that of the stable flow",
+            gelu["gain"],
+            most=0.8,
+        ),
+        claim(
+            "UV, exact cycle: predicted loss over that of the run, smallest",
             (flow / run).min("eta"),
             0.885,
             0.893,
         ),
-        claim("and most", (flow / run).max("eta"), 0.885, 0.893),
         claim(
-            "UV: mean loss of the run over the formula", (run / formula).mean("eta"), 0.999, 1.001
+            "UV, exact cycle: predicted loss over that of the run, largest",
+            (flow / run).max("eta"),
+            0.885,
+            0.893,
+        ),
+        claim(
+            "UV, exact cycle: mean loss of the run over the formula",
+            (run / formula).mean("eta"),
+            0.999,
+            1.001,
         ),
     ]
     if "tanh" not in of:
@@ -131,10 +152,12 @@ def claims(found: xr.Dataset) -> list:
     added = tanh["predicted"] - tanh["centre"]
     return [
         *told,
-        claim("tanh: distance of the flow over the path", tanh["weights"], most=0.12),
-        claim("and over that of the stable flow", tanh["gain"], most=0.6),
-        in_median("tanh: sharpness of run and flow differ by, in 2 / eta", apart, most=0.08),
-        in_median("Not in tanh: what the oscillation adds to the loss", added, most=0.02),
+        claim("tanh: distance of the flow from the run, over the path", tanh["weights"], most=0.12),
+        claim("tanh: distance of the flow from the run, over that of the stable flow",
+              tanh["gain"], most=0.6),
+        in_median("tanh: difference of the sharpness of run and flow, in 2 / eta",
+                  apart, most=0.08),
+        in_median("tanh: loss of the oscillation, over that of the run", added, most=0.02),
     ]  # fmt: skip
 
 

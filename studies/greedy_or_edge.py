@@ -1,17 +1,19 @@
-"""The greedy rate trains worse than the one at the edge; both are warmups in SP.
+"""The greedy learning rate trains worse than the one at the edge; in SP both act as a warmup.
 
-Roulet et al., arXiv:2407.06183: eta_t = sigma times slope over curvature along the update (`CDAT`).
-sigma = 1 is an exact line search to second order, sigma = 2 the largest rate at which the update
-does not raise the loss. ReLU networks of width 32 on 128 digits, gradient descent on all samples,
-512 updates. The greedy rate stays below the edge, and its final loss is several times higher. At
-sigma = 2 the run sits at the edge of stability. In SP its rate rises several times over within 8
-updates: a warmup without a length. No run diverges at sigma up to 3, as a rise of the curvature
-lowers the rate at once, but from 2.5 on the networks train badly. Averages over updates slow the
-rise of the rate and raise the final loss.
+Roulet et al., arXiv:2407.06183: eta_t is sigma times slope over curvature along the update
+(`CDAT`). sigma = 1 is an exact line search to second order. sigma = 2 is the largest rate at which
+the update does not raise the loss. ReLU networks of width 32 on 128 digits train by gradient
+descent on all samples for 512 updates. The greedy rate (sigma = 1) stays below the edge of
+stability, and its final loss is several times higher. With sigma = 2 the run stays at the edge of
+stability. In SP its rate rises several times over within 8 updates, as in a warmup, but without a
+length to choose. No run diverges at sigma up to 3, because a higher curvature lowers the rate at
+once. From 2.5 on the networks train badly. Averaging over updates slows the rise of the rate and
+raises the final loss.
 
-Not so: "it outperforms tuned constant rates" is false in muP, where the best of two constant rates
-ends about as low. In SP a linear warmup of 64 updates to the best rate of a grid ends lower.
-Each update costs one Hessian-vector product more. With cross-entropy eta needs its cap, eta_trgt.
+Limitations: the statement "it outperforms tuned constant rates" does not hold in muP, where the
+best of two constant rates ends about as low. In SP a linear warmup of 64 updates to the best rate
+of a grid ends lower. Each update costs one extra Hessian-vector product. With cross-entropy eta
+needs its cap, eta_trgt.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, legend, panels, threshold
 
@@ -88,13 +91,21 @@ def claims(found: xr.Dataset) -> list:
             greedy["sp"]["loss"] / edge["sp"]["loss"],
             least=2,
         ),
-        claim("muP: the same", greedy["mup"]["loss"] / edge["mup"]["loss"], least=4),
+        claim(
+            "muP: final loss of sigma 1 over that of sigma 2",
+            greedy["mup"]["loss"] / edge["mup"]["loss"],
+            least=4,
+        ),
         in_median(
-            "SP: final loss at sigma 2, in that of the best constant output",
+            "SP, sigma 2: final loss over that of the best constant output",
             edge["sp"]["loss"],
             most=0.05,
         ),
-        claim("muP: the same", edge["mup"]["loss"], most=0.02),
+        claim(
+            "muP, sigma 2: final loss over that of the best constant output",
+            edge["mup"]["loss"],
+            most=0.02,
+        ),
         claim("SP, sigma 2: late eta lambda / 2", edge["sp"]["ratio"], 0.95, 1.2),
         claim("muP, sigma 2: late eta lambda / 2", edge["mup"]["ratio"], 0.95, 1.2),
         claim("SP, sigma 1: late eta lambda / 2", greedy["sp"]["ratio"], most=0.97),
@@ -104,24 +115,24 @@ def claims(found: xr.Dataset) -> list:
             edge["sp"]["rate"].isel(step=7) / edge["sp"]["rate"].isel(step=0),
             least=6,
         ),
-        claim("no run diverges at sigma 3", found["diverged"].sel(sigma=3.0), most=0),
+        claim("Any run diverges at sigma 3 (0: no)", found["diverged"].sel(sigma=3.0), most=0),
         in_median(
             "SP, sigma 3: final loss over that of sigma 2",
             sp["loss"].sel(sigma=3.0) / edge["sp"]["loss"],
             least=3,
         ),
         in_median(
-            "SP, sigma 2: averages over updates raise the final loss by",
+            "SP, sigma 2: final loss with averages over updates, over that without",
             sp["averaged"] / edge["sp"]["loss"],
             least=1.2,
         ),
         in_median(
-            "Not so in SP: better than a tuned warmup (its loss over the warmup's)",
+            "SP, sigma 2: final loss over that of a tuned warmup",
             edge["sp"]["loss"] / sp["warmup"],
             least=1.3,
         ),
         in_median(
-            "Not so in muP: better than a tuned constant rate (its loss over that one's)",
+            "muP, sigma 2: final loss over that of a tuned constant rate",
             edge["mup"]["loss"] / mup["constant"],
             least=0.4,
             most=4,
@@ -148,7 +159,7 @@ def draw(found: xr.Dataset) -> object:
         yscale="log",
         ylim=(0.2, 300),
         xlabel="update",
-        ylabel=r"$\eta_t/\eta_\mathrm{critical}$",
+        ylabel=f"{symbols.ETA_T} / {symbols.ETA_CRITICAL}",
     )
     legend(loss)
     legend(rate)

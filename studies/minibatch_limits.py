@@ -1,16 +1,16 @@
-"""The smaller the batch, the further below its threshold the sharpness ends: for Adam by far.
+"""With smaller batches the sharpness ends further below its threshold, most of all for Adam.
 
 Kalra & Barkeshli 2024, sections B.1, 4.2 and E, figures 8, 10 and 13: muP networks on 256 digits,
-warmup of 256 updates, then a constant rate. Sharpness is that of all samples over the threshold of
-the optimizer, 2 / eta for SGD, 3.8 / eta for momentum 0.9; for Adam it is the pre-conditioned one
-over 38 / eta. With all samples SGD and Adam end at it, momentum at 0.5 to 1 of it. With 16 samples
-a batch SGD is somewhat below, momentum far below (many networks die), Adam at less than a seventh:
-v holds the noise of the gradient then. The sharpness of one batch of 16, which the paper shows,
-is above that of all samples.
+with a warmup of 256 updates, then a constant rate. The sharpness is that of all samples over the
+threshold of the optimizer, 2 / eta for SGD and 3.8 / eta for momentum 0.9. For Adam it is the
+pre-conditioned sharpness over 38 / eta. With all samples SGD and Adam end at the threshold,
+momentum at 0.5 to 1 of it. With 16 samples per batch SGD ends slightly below it, momentum far below
+(many networks die), and Adam below a seventh of it, because v then holds the noise of the gradient.
+The sharpness of one batch of 16, which the paper shows, is above that of all samples.
 
-Not so: for SGD the sharpness of a single batch is not below 2 / eta, only that of all samples is.
-Adam's batch sharpness, of plain gradients, is hundreds of times below 2 / eta at any batch size: it
-is no limit of Adam's.
+Limitations: for SGD the sharpness of a single batch is not below 2 / eta; only that of all samples
+is. Adam's batch sharpness, of plain gradients, is hundreds of times below 2 / eta at any batch
+size, so 2 / eta is not a limit for Adam.
 """
 
 from __future__ import annotations
@@ -67,24 +67,39 @@ def claims(found: xr.Dataset) -> list:
     made = [
         claim("SGD, all samples: sharpness over 2 / eta", sgd["full"].sel(whole), 0.85, 1.25),
         claim(
-            "SGD, 16 samples: over that with all", sgd["full"].sel(few) / sgd["full"].sel(whole),
+            "SGD: sharpness with 16 samples over that with all",
+            sgd["full"].sel(few) / sgd["full"].sel(whole),
             0.35, 0.95,
         ),
         claim(
-            "SGD, 16 samples: of one batch over that of all",
+            "SGD, 16 samples: sharpness of one batch over that of all samples",
             (sgd["single"] / sgd["full"]).sel(few), least=1.2,
         ),
-        in_median("Momentum, all samples: over 3.8 / eta", momentum["full"].sel(whole), 0.65, 1.05),
-        claim("Momentum, 16 samples", momentum["full"].sel(few), most=0.3),
-        claim("Adam, all samples: over 38 / eta", adam["full"].sel(whole), 0.85, 1.05),
-        claim("Adam, 16 samples", adam["full"].sel(few), 0.03, 0.14),
-        claim("Adam, 16 samples: of one batch", adam["single"].sel(few), 0.05, 0.2),
+        in_median("Momentum, all samples: sharpness over 3.8 / eta",
+                  momentum["full"].sel(whole), 0.65, 1.05),
+        claim("Momentum, 16 samples: sharpness over 3.8 / eta",
+              momentum["full"].sel(few), most=0.3),
+        claim("Adam, all samples: pre-conditioned sharpness over 38 / eta",
+              adam["full"].sel(whole), 0.85, 1.05),
+        claim("Adam, 16 samples: pre-conditioned sharpness over 38 / eta",
+              adam["full"].sel(few), 0.03, 0.14),
+        claim("Adam, 16 samples: pre-conditioned sharpness of one batch over 38 / eta",
+              adam["single"].sel(few), 0.05, 0.2),
         claim("Adam: batch sharpness over 2 / eta", adam["gradient"].max("batch"), most=0.02),
     ]  # fmt: skip
     if 64 in found["batch"]:
         made += [
-            claim("Momentum, 64 samples", momentum["full"].sel(batch=64), most=0.5),
-            claim("Adam, 64 samples", adam["full"].sel(batch=64), 0.15, 0.55),
+            claim(
+                "Momentum, 64 samples: sharpness over 3.8 / eta",
+                momentum["full"].sel(batch=64),
+                most=0.5,
+            ),
+            claim(
+                "Adam, 64 samples: pre-conditioned sharpness over 38 / eta",
+                adam["full"].sel(batch=64),
+                0.15,
+                0.55,
+            ),
         ]
     return made
 

@@ -1,13 +1,14 @@
-"""With momentum the limit of batch sharpness depends on the noise: from 2 (1 - b) to 2 (1 + b).
+"""With momentum b, batch sharpness is 2 (1 - b) / eta in small batches, 2 (1 + b) / eta in large.
 
-Andreyev & Beneventano 2604.14108: with small batches batch sharpness (of plain gradients) ends near
-2 (1 - b) / eta, b the momentum, and with large ones at 2 (1 + b) / eta, the limit of full-batch
-training. Tanh networks on 256 digits with b = 0.9: 0.1 and 1.9 of 2 / eta, a factor of 19. Without
-momentum the gradient-noise interaction, E[g.Hg] / G.G with g of a batch and G, H of all samples, is
-at 2 / eta whatever the learning rate, as it is on any quadratic whose noise is stationary
-(`simulator.theory.noise.gradient_noise_interaction`). It says that training is stationary, and
-nothing of stability: at a third of the learning rate it is there too, where batch sharpness is far
-below.
+Andreyev & Beneventano 2604.14108: the batch sharpness (of plain gradients) ends near 2 (1 - b) /
+eta with small batches, b being the momentum. With large batches it ends at 2 (1 + b) / eta, the
+limit of full-batch training. For b = 0.9 these are 0.1 and 1.9 of 2 / eta, a factor of 19. The
+study trains tanh networks on 256 digits with b = 0.9. Without momentum the gradient-noise
+interaction, E[g.Hg] / G.G with g of a batch and G, H of all samples, is at 2 / eta for every
+learning rate. It is at 2 / eta on every quadratic with stationary noise
+(`simulator.theory.noise.gradient_noise_interaction`). It shows that training is stationary, and
+does not show stability: at a third of the learning rate it is also at 2 / eta, although the batch
+sharpness is far below.
 """
 
 from __future__ import annotations
@@ -70,22 +71,23 @@ def claims(found: xr.Dataset) -> list:
     mean, full = found["mean"], found["full"]
     return [
         claim("4 samples: batch sharpness, in 2 / eta", mean.sel(batch=4), 0.05, 0.2),
-        in_median("64 samples: batch sharpness", mean.sel(batch=64), 0.7, 1.3),
-        claim("128 samples: batch sharpness", mean.sel(batch=128), 1.2, 1.9),
-        claim("all samples: full sharpness", full.sel(batch=256), 1.5, 2.0),
+        in_median("64 samples: batch sharpness, in 2 / eta", mean.sel(batch=64), 0.7, 1.3),
+        claim("128 samples: batch sharpness, in 2 / eta", mean.sel(batch=128), 1.2, 1.9),
+        claim("All samples: full sharpness, in 2 / eta", full.sel(batch=256), 1.5, 2.0),
         claim(
             "Batch sharpness at 128 samples over that at 4",
             mean.sel(batch=128) / mean.sel(batch=4), least=6,
         ),
         *(
             claim(
-                f"Without momentum, 16 samples, {times} times eta_critical: the interaction, in "
-                "2 / eta", found["interaction"].sel(times=times), 0.85, 1.2,
+                f"Without momentum, 16 samples, {times} times eta_critical: gradient-noise "
+                "interaction, in 2 / eta", found["interaction"].sel(times=times), 0.85, 1.2,
             )
             for times in TIMES
         ),
         claim(
-            "at twice eta_critical batch sharpness is", found["plain"].sel(times=2), most=0.8
+            "Without momentum, 16 samples, 2 times eta_critical: batch sharpness, in 2 / eta",
+            found["plain"].sel(times=2), most=0.8
         ),
     ]  # fmt: skip
 

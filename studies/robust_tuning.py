@@ -1,15 +1,15 @@
-"""Warmup makes tuning of eta_trgt easier and the result better in SP; muP needs no warmup.
+"""In SP warmup makes eta_trgt easier to tune and improves the result; muP needs no warmup.
 
-What the abstract of Kalra & Barkeshli 2024 says, on digits in batches of 64. The window is the
-range of eta_trgt, in octaves, whose final loss is within a factor 4 of the best that any eta_trgt
-reaches without warmup. Warmup doubles it in SP with mean squared error, and widens it for Adam. At
-the best eta_trgt of each t_wrm, test accuracy rises by points in SP and differs less from seed to
-seed. In muP one update raises the loss only from about the best eta_trgt on (eta_c): a warmup that
-starts at eta_c has one update there, and a constant rate loses nothing. In SP the best eta_trgt is
-several times eta_c.
+The study tests the abstract of Kalra & Barkeshli 2024 on digits in batches of 64. The window is the
+range of eta_trgt, in octaves, whose final loss is within a factor 4 of the best loss of any
+eta_trgt without warmup. Warmup doubles the window in SP with mean squared error, and widens it for
+Adam. At the best eta_trgt of each t_wrm, the test accuracy in SP rises by points and varies less
+between seeds. In muP one update raises the loss only near the best eta_trgt and above (eta_c is
+near the best eta_trgt). So a warmup that starts at eta_c has one update there, and a constant rate
+loses nothing. In SP the best eta_trgt is several times eta_c.
 
-Not so: against the best loss at the same t_wrm the window is no wider, as that is lower too. muP,
-and SP with cross-entropy, gain neither width nor accuracy.
+Limitations: relative to the best loss at the same t_wrm the window does not get wider, because this
+loss is also lower. muP, and SP with cross-entropy, gain neither width nor accuracy.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, legend, panels
 
@@ -83,19 +84,30 @@ def claims(found: xr.Dataset) -> list:
     reach = found["eta_c"] / found["eta"].sel(t_wrm=256)
     own = gain("own", "SP")
     return [
-        claim("SP: 256 updates of warmup widen the window by, octaves", gain("window", "SP"), 1),
-        in_median("SP with Adam: by", gain("window", "SP, Adam"), least=0.5),
-        in_median("SP with cross-entropy: by", gain("window", "SP, xent"), -1, 1),
-        in_median("muP: by", gain("window", "muP"), -1, 0.5),
-        in_median("SP: against the best loss at the same t_wrm, by", own, -1.5, 1.5),
-        claim("SP: accuracy at the best eta_trgt rises by, points", gain("accuracy", "SP"), 0.5),
-        claim("and its range over seeds becomes smaller, by", spread(256) / spread(1), most=0.7),
-        claim("SP: the test loss there falls by", sp.sel(t_wrm=256) / sp.sel(t_wrm=1), most=0.85),
-        in_median("SP with Adam: test accuracy rises by", gain("accuracy", "SP, Adam"), -0.5, 2),
-        in_median("SP with cross-entropy: by", gain("accuracy", "SP, xent"), -0.5, 1),
-        in_median("muP: by", gain("accuracy", "muP"), -0.5, 1),
+        claim("SP: window with 256 updates of warmup minus that without, octaves",
+              gain("window", "SP"), 1),
+        in_median("SP with Adam: window with warmup minus that without, octaves",
+                  gain("window", "SP, Adam"), least=0.5),
+        in_median("SP with cross-entropy: window with warmup minus that without, octaves",
+                  gain("window", "SP, xent"), -1, 1),
+        in_median("muP: window with warmup minus that without, octaves",
+                  gain("window", "muP"), -1, 0.5),
+        in_median("SP, window relative to the best loss at the same t_wrm: with warmup minus "
+                  "without, octaves", own, -1.5, 1.5),
+        claim("SP: test accuracy at the best eta_trgt, with warmup minus without, points",
+              gain("accuracy", "SP"), 0.5),
+        claim("SP: range of that accuracy over seeds, with warmup over without",
+              spread(256) / spread(1), most=0.7),
+        claim("SP: test loss at the best eta_trgt, with warmup over without",
+              sp.sel(t_wrm=256) / sp.sel(t_wrm=1), most=0.85),
+        in_median("SP with Adam: test accuracy with warmup minus without, points",
+                  gain("accuracy", "SP, Adam"), -0.5, 2),
+        in_median("SP with cross-entropy: test accuracy with warmup minus without, points",
+                  gain("accuracy", "SP, xent"), -0.5, 1),
+        in_median("muP: test accuracy with warmup minus without, points",
+                  gain("accuracy", "muP"), -0.5, 1),
         in_median("muP: eta_c over the best eta_trgt", reach.sel(case="muP"), least=0.7),
-        claim("SP: the same", reach.sel(case="SP"), most=0.5),
+        claim("SP: eta_c over the best eta_trgt", reach.sel(case="SP"), most=0.5),
     ]  # fmt: skip
 
 
@@ -107,11 +119,11 @@ def draw(found: xr.Dataset) -> object:
             for place, case in enumerate(CASES):
                 values = found[name].sel(case=case, t_wrm=t_wrm)
                 x = place + aside + np.linspace(-0.06, 0.06, values.size)
-                label = rf"$T_\mathrm{{wrm}}$ = {t_wrm}" if place == 0 else None
+                label = f"{symbols.T_WRM} = {t_wrm}" if place == 0 else None
                 ax.plot(x, values, mark, color=COLORS[color], ms=5, label=label)
     for ax in axes:
         ax.set_xticks(range(len(CASES)), list(CASES))
-    windows.set_ylabel(r"good $\eta_\mathrm{trgt}$ (octaves)")
-    results.set_ylabel(r"test accuracy at the best $\eta_\mathrm{trgt}$ (%)")
+    windows.set_ylabel(f"good {symbols.ETA_TRGT} (octaves)")
+    results.set_ylabel(f"test accuracy at the best {symbols.ETA_TRGT} (%)")
     legend(windows)
     return axes

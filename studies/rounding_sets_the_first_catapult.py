@@ -1,31 +1,33 @@
 """The first catapult of a ramp depends on rounding: it is smaller in float32 than in float64.
 
 On a linear warmup the sharpness S overshoots 2 / eta before the oscillation along its eigenvector
-is large enough to push it back. The oscillation grows from whatever disturbs an update: rounding,
-if there is nothing else. From a disturbance s it reaches its resting size delta at a peak of
+is large enough to push S back. The oscillation grows from any disturbance of an update, and from
+rounding if there is no other. From a disturbance s it reaches its equilibrium size delta at a peak
+of
 
     S eta / 2 - 1 = kappa sqrt(ln(delta / s) / 2),
 
 about 4.2 kappa in float64 and 2.8 kappa in float32 (`simulator.theory.central.overshoot`, docs/
-theory/central.md). kappa and delta are those of the central flow at first contact, and s in
-rounded weights is the root mean square of spacing / sqrt(12): nothing is fitted. Tanh networks of
-width 16 on 64 digits, full batch, a ramp of 512 updates to 3 times eta_critical. Three disturbances
-follow one curve over 13 decades: float32, weights rounded to fewer bits in float64, and normal
-kicks of size s on every weight. The rise of the loss changes with the precision too.
+theory/central.md). kappa and delta are those of the central flow at first contact. For rounded
+weights, s is the root mean square of spacing / sqrt(12). Nothing is fitted. Tanh networks of width
+16 on 64 digits train with full batches on a ramp of 512 updates to 3 times eta_critical. Three
+kinds of disturbance follow one curve over 13 decades: float32, weights rounded to fewer bits in
+float64, and normal kicks of size s on every weight. The rise of the loss also changes with the
+precision.
 
-Before contact the initial displacement decays as exp(-t), as the mean of ln|1 - 2x| over the ramp
-is -1. Rounding is what is left of it only after about 16 updates in float32 and 36 in float64. So
-precision does not matter to a first contact before update 13, and the full effect is there after
-update 40.
+Before contact the initial displacement decays as exp(-t), because the mean of ln|1 - 2x| over the
+ramp is -1. It falls below the rounding error only after about 16 updates in float32 and 36 in
+float64. So precision does not matter for a first contact before update 13, and the full effect
+appears after update 40.
 
-Not so: with minibatches the noise of the batches is the disturbance, the overshoot is small, and
-float32 and float64 agree. Nor where kappa grows after contact: in GELU networks in SP at 16 times
-eta_critical the formula gives 0.5 to 0.9 of the overshoot. Nor does precision decide which networks
-diverge: on ramps of 128 and 512 updates in four settings at 1 to 8 times their eta_trgt, 40 of 256
-do in float64 and 39 in float32.
+Limitations: with minibatches the noise of the batches is the disturbance, the overshoot is small,
+and float32 and float64 agree. If kappa grows after contact, the formula is too small: in GELU
+networks in SP at 16 times eta_critical it gives 0.5 to 0.9 of the overshoot. Precision does not
+decide which networks diverge: on ramps of 128 and 512 updates in four settings at 1 to 8 times
+their eta_trgt, 40 of 256 diverge in float64 and 39 in float32.
 
-That the largest losses and the overshoots of GELU differ in the median only was worded after slice
-20 and seeds 10 to 14, on which it is shown: one network in five had 1.14 and 1.34.
+The claims that the largest losses and the overshoots of GELU differ in the median only were worded
+after slice 20 and seeds 10 to 14, which are shown here: one network in five had 1.14 and 1.34.
 """
 
 from __future__ import annotations
@@ -185,9 +187,9 @@ def claims(found: xr.Dataset) -> list:
     early, late = (ratio[at & ~np.isnan(ratio)] for at in (contact < 13, contact > 40))
     batches, rise = found["batches"], found["rise"]
     return [
-        claim("Overshoot of the first catapult in float32 over float64", single / double, 0.5, 0.8),
+        claim("Overshoot of the first catapult, float32 over float64", single / double, 0.5, 0.8),
         claim("Overshoot in float64 over the formula", over.sel(by="float64"), 0.8, 1.5),
-        claim("and in float32", over.sel(by="float32"), 0.8, 1.5),
+        claim("Overshoot in float32 over the formula", over.sel(by="float32"), 0.8, 1.5),
         claim(
             "Weights rounded to 24 bits in float64: overshoot over float32",
             peak.sel(by="24 bits") / single, 0.85, 1.15,
@@ -195,10 +197,11 @@ def claims(found: xr.Dataset) -> list:
         claim(
             "Smallest overshoot over the formula, of all disturbances", over.min("by"), least=0.75
         ),
-        claim("and largest", over.max("by"), most=1.55),
-        claim("and largest over smallest", over.max("by") / over.min("by"), most=1.45),
+        claim("Largest overshoot over the formula, of all disturbances", over.max("by"), most=1.55),
+        claim("Overshoot over the formula: largest over smallest",
+              over.max("by") / over.min("by"), most=1.45),
         claim(
-            "Updates from contact to the peak over the formula's, in float64",
+            "Updates from contact to the peak in float64, over the formula",
             (found["delay"] / found["formula delay"]).sel(by="float64"), 0.8, 1.5,
         ),
         in_median(
@@ -212,17 +215,18 @@ def claims(found: xr.Dataset) -> list:
         claim(
             "Contact before update 13: overshoot in float32 over float64", early, 0.97, 1.03
         ),
-        claim("Contact after update 40: the same", late, 0.4, 0.85),
+        claim("Contact after update 40: overshoot in float32 over float64", late, 0.4, 0.85),
         claim(
-            "Batches of half the samples: overshoot in float32 over float64, less 1",
+            "Batches of half the samples: |overshoot in float32 over float64 - 1|",
             abs(batches.sel(dtype="float32") / batches.sel(dtype="float64") - 1), most=0.01,
         ),
         claim(
-            "and overshoot over that of full batch", batches.sel(dtype="float64") / double, most=0.7
+            "Batches of half the samples: overshoot over that of the full batch",
+            batches.sel(dtype="float64") / double, most=0.7
         ),
         in_median("GELU: overshoot in float32 over float64", other.sel(setting="gelu"), 0.2, 0.85),
         in_median(
-            "Not the formula in GELU: overshoot in float64 over it", formula.sel(setting="gelu"),
+            "GELU: overshoot in float64 over the formula", formula.sel(setting="gelu"),
             least=1.15,
         ),
     ]  # fmt: skip

@@ -1,11 +1,11 @@
-"""Warmup from eta_c ends where warmup from 0 does, and saves its first updates.
+"""Warmup from eta_c reaches the same loss as warmup from 0, and saves the first updates.
 
-Kalra & Barkeshli 2024, figure 5 and section 6.1: the modified warmup from the eta_c of a catapult
-search saves t_wrm eta_c / eta_trgt updates (`warmup theory --law updates-saved`), on digits in
-standard parameterization with mean squared error and minibatches of 64. That is little where warmup
-matters most. With cross-entropy one update raises the loss only about where training has already
-failed: eta_c is of no use in some seeds of SP and in all of muP, and the search says so. Needs data
-with classes.
+Kalra & Barkeshli 2024, figure 5 and section 6.1, on digits in standard parameterization with mean
+squared error and minibatches of 64. The modified warmup starts at the eta_c of a catapult search,
+and saves t_wrm eta_c / eta_trgt updates (`warmup theory --law updates-saved`). This is little where
+warmup matters most. With cross-entropy one update raises the loss only at rates where training
+already fails. There eta_c is useless in some seeds of SP and in all of muP, and the search says so.
+Needs data with classes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
+from simulator.figures.style import current
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, panels
 
@@ -66,17 +68,17 @@ def measure(lab: Lab) -> xr.Dataset:
 def claims(found: xr.Dataset) -> list:
     middle = found["log_loss"].median("seed")
     return [
-        claim("log final loss over that of warmup from 0, medians over seeds", middle, 0.95, 1.05),
-        in_median("test accuracy less that of warmup from 0, points", found["accuracy"], -1, 1),
-        claim("forward passes of the search", found["passes"], most=30),
-        claim("SP, mean squared error: eta_c is of use", found["usable"], least=1),
-        claim("muP, cross-entropy: it is not", found["usable_xent"], most=0),
+        claim("Log final loss over that of warmup from 0, medians over seeds", middle, 0.95, 1.05),
+        in_median("Test accuracy minus that of warmup from 0, points", found["accuracy"], -1, 1),
+        claim("Forward passes of the search", found["passes"], most=30),
+        claim("SP, mean squared error: eta_c is useful (1: yes)", found["usable"], least=1),
+        claim("muP, cross-entropy: eta_c is useful (0: no)", found["usable_xent"], most=0),
     ]
 
 
 def draw(found: xr.Dataset) -> object:
     (ax,) = panels(1, columns=1)
-    ax.figure.set_size_inches(7.5, 4)
+    ax.figure.set_size_inches(*current().size(7.5, 4))
     ax.axhspan(0.95, 1.05, color="#e2e2e2", lw=0, zorder=0)
     ax.axhline(1, color=COLORS["theory"], ls="--", lw=1)
     for place, setting in enumerate(found["setting"].values):
@@ -85,10 +87,15 @@ def draw(found: xr.Dataset) -> object:
         ax.plot(place, values.median(), "_", color=COLORS["loss"], ms=24, mew=2)
     saved = found["saved"].median("seed").values
     labels = [
-        f"{str(name).replace(', ', chr(10))}\nsaves {number:g}"
+        f"{_in_symbols(name)}\nsaves {number:g}"
         for name, number in zip(found["setting"].values, saved, strict=True)
     ]
     ax.set_xticks(range(len(labels)), labels, fontsize="small")
     ax.set_ylabel("log final loss: from eta_c over from 0")
     ax.set_title("each seed, their median, and 5 % (grey)", fontsize="medium")
     return ax
+
+
+def _in_symbols(setting: str) -> str:
+    text = setting.replace("eta_critical", symbols.ETA_CRITICAL).replace("t_wrm", symbols.T_WRM)
+    return text.replace(", ", "\n")

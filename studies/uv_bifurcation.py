@@ -1,12 +1,12 @@
-"""One example converges, oscillates, or diverges, by mu = eta kappa |y| alone: below 1, 2, beyond.
+"""On one example training converges for eta kappa |y| < 1, oscillates up to 2, then diverges.
 
-Kalra, He & Barkeshli 2023 (2311.02076), the universal route of UV models at the edge of stability;
-the numbers are derived in simulator.theory.edge. On x = y = 1 in muP (kappa = 1), from small
-weights, width 32. For mu < 1 training ends at the flattest minimum; at 1 it is left for a cycle of
-two traces with the geometric mean 2 / eta; beyond 2 it diverges: theorems, checked by `warmup
-theory`. What is measured here: cycles double at sqrt(5) - 1, 1.288, 1.299, ...; chaos follows, with
-windows of order, up to 2. Where weights start large it may diverge before: see
-theory.uv.is_bounded. The data of the lab play no part.
+Kalra, He & Barkeshli 2023 (2311.02076), the universal route of UV models at the edge of stability.
+simulator.theory.edge derives the numbers. The model has x = y = 1 in muP (kappa = 1), small initial
+weights, and width 32; mu = eta kappa |y|. For mu < 1 training ends at the flattest minimum. Above 1
+it ends in a cycle of two traces with the geometric mean 2 / eta. Above 2 it diverges. These are
+theorems, checked by `warmup theory`. The study measures the rest: cycles double at sqrt(5) - 1,
+1.288, 1.299, ..., followed by chaos, with windows of order, up to 2. From large weights training
+may diverge earlier; see theory.uv.is_bounded. The data of the lab are not used.
 """
 
 from __future__ import annotations
@@ -68,16 +68,18 @@ def claims(found: xr.Dataset) -> list:
     chaos = found["exponent"].sel(mu=slice(EDGE.ACCUMULATION, 1.99))
     doublings, step = EDGE.period_doublings(3), float(mu[1] - mu[0])
     checks = [
-        claim(f"The period exceeds {2**n} at mu = {at:.4f}, within 0.01", first_beyond(found, 2**n),
+        claim(f"Value of mu where the period exceeds {2 ** n} (theory: {at:.4f})",
+              first_beyond(found, 2**n),
               at - max(step, 0.01), at + max(step, 0.01))
         for n, at in enumerate(doublings)
     ]  # fmt: skip
     return [
         *checks,
-        claim("Lyapunov exponents are those of the cubic map, within 0.05 in nine of ten mu",
+        claim("Difference of the Lyapunov exponents from those of the cubic map, 90 % quantile",
               off.quantile(0.9, "mu"), most=0.05),
-        claim("beyond 1.3023 most are positive", (chaos > 0).mean("mu"), least=0.7),
-        in_median("close below 2 the exponent is ln 3, within 0.1", found["exponent"].sel(
+        claim("mu above 1.3023: share of positive Lyapunov exponents",
+              (chaos > 0).mean("mu"), least=0.7),
+        in_median("mu just below 2: Lyapunov exponent (theory: ln 3)", found["exponent"].sel(
             mu=1.99, method="nearest"), EDGE.CHAOS_EXPONENT - 0.1, EDGE.CHAOS_EXPONENT + 0.1),
     ]  # fmt: skip
 

@@ -1,12 +1,13 @@
-"""On one example the catapult's window is exact at any width: 2 < eta lambda_0 < 4.
+"""On one example the catapult window is exact at any width: 2 < eta lambda_0 < 4.
 
-Lewkowycz et al. 2020, to leading order in width; exact here, with lambda_0 the NTK trace of a UV
-model on x = 1, y = 0 at widths 10^2 to 10^12. A first update raises the loss from
-theory.uv.eta_loss on, a little above 2; training diverges from 4 on, at every width; the largest
-loss on the way is at most lambda_0^2 / (8 kappa^2), which grows as the width. These are theorems,
-checked by `warmup theory`. What is measured here: how near the largest loss comes to its bound, and
-its update, which comes later by 1 / (2 ln(eta lambda_0 - 1)) an e-fold of width. With y != 0 the
-window ends earlier or later: see theory.uv.eta_max.
+Lewkowycz et al. 2020 give this window to leading order in width. Here it is exact, with lambda_0
+the NTK trace of a UV model on x = 1, y = 0 at widths 10^2 to 10^12. A first update raises the loss
+above theory.uv.eta_loss, where eta lambda_0 is slightly above 2. Training diverges above 4, at
+every width. The largest loss of a catapult is at most lambda_0^2 / (8 kappa^2), which is
+proportional to the width. These are theorems, checked by `warmup theory`. The study measures how
+near the largest loss comes to its bound, and at which update it occurs: later by 1 / (2 ln(eta
+lambda_0 - 1)) updates for each e-fold of width. With y != 0 the window ends earlier or later; see
+theory.uv.eta_max.
 """
 
 from __future__ import annotations
@@ -76,10 +77,10 @@ def claims(found: xr.Dataset) -> list:
     slope = slope / sim.theory.catapult.peak_time_slope(np.array(S0))
     late = found["peak time"] - found["predicted time"]
     return [
-        claim("The largest loss, over its bound lambda_0^2 / (8 kappa^2)", found["cap"], least=0.8),
-        claim("It comes later by 1 / (2 ln(eta lambda_0 - 1)) updates an e-fold of width, "
-              "within 15 %", slope, 0.85, 1.15),
-        claim("And within one update of ln(2 peak / start) / ln(eta lambda_0 - 1)", late, -1, 1),
+        claim("Largest loss over its bound lambda_0^2 / (8 kappa^2)", found["cap"], least=0.8),
+        claim("Delay of the peak per e-fold of width, over 1 / (2 ln(eta lambda_0 - 1))",
+              slope, 0.85, 1.15),
+        claim("Update of the peak minus ln(2 peak / start) / ln(eta lambda_0 - 1)", late, -1, 1),
     ]  # fmt: skip
 
 

@@ -1,18 +1,18 @@
-"""Under warmup the sharpness meets 2 / eta, and then falls with it: the slower, the closer.
+"""Under warmup the sharpness meets 2 / eta and falls with it, closer if the warmup is slower.
 
 Kalra & Barkeshli 2024, sections 3 and 4.1 and figure 1: full batch, mean squared error, ReLU,
-warmup from 0. In muP sharpness and learning rate rise towards each other (head-on collision), in
-SP the learning rate catches up with a sharpness that falls by itself (rear-end collision). They
-meet where the sharpness is first seen above 2 / eta; k is eta over its critical value at the start.
-That the sharpness tracks 2 / eta is a statement about slow warmups: in a fast one it stays above,
-and how often it crosses 2 / eta depends on chance (1 to 74 times): it hovers a few percent above.
+warmup from 0. In muP the sharpness rises while the threshold falls (head-on collision). In SP the
+sharpness falls on its own, and the faster falling threshold catches up with it (rear-end
+collision). They meet where the sharpness first exceeds 2 / eta. k is eta over its critical value at
+the start. The sharpness tracks 2 / eta only in slow warmups. In a fast warmup it stays above, and
+how often it crosses 2 / eta depends on chance (1 to 74 times), as it stays a few percent above.
 
-Not so: with tanh muP diverges at k = 8; with cross-entropy the sharpness falls faster than 1 / eta
-once the samples are separated. The wider SP, the less its sharpness falls by itself: at width 48
-they meet from k = 1.8 on, at 0.25 to 0.58 of the first sharpness, and 4 times slower at 1.4 times
-the k. Needs classes.
+Limitations: with tanh, muP diverges at k = 8. With cross-entropy the sharpness falls faster than 1
+/ eta once the samples are separated. In wider SP networks the sharpness falls less before it meets
+the threshold: at width 48 they meet from k = 1.8 on, at 0.25 to 0.58 of the first sharpness, and
+with a 4 times slower warmup at 1.4 times the k. Needs classes.
 
-Where SP meets, k = 2, was worded after slice 20 and seeds 10 to 14, on which it is shown.
+The claim that SP meets at k = 2 was worded after slice 20 and seeds 10 to 14, which are shown here.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 import xarray as xr
 
 import simulator as sim
+from simulator.figures import symbols
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import COLORS, band, panels, threshold
 
@@ -83,22 +84,25 @@ def claims(found: xr.Dataset) -> list:
     softer, sooner = slow["largest"] / fast["largest"], slow["k"] / brief["k"]
     nearer, same = gentle["median"] / steep["median"], gentle["k"] / steep["k"]
     return [
-        claim("muP: they meet below k = 0.7", slow["k"], most=0.7),
-        claim("muP: the sharpness has risen by then", slow["share"], least=1.4),
-        claim("muP: then eta * sharpness / 2 is near 1 (median)", slow["median"], 0.95, 1.2),
-        claim("muP: the sharpness falls as 1 / eta (exponent)", slow["slope"], -1.05, -0.8),
-        claim("muP: the loss rises again and again (updates)", slow["rises"], least=50),
-        claim("muP: but never above the first", slow["loss"], most=1),
-        claim("muP, 8 times faster: eta * sharpness / 2 stays above 1", fast["median"], least=1.3),
-        claim("muP, 8 times slower: the largest of it is smaller (ratio)", softer, most=0.8),
-        claim("muP, 4 times slower: they meet at a smaller eta (ratio)", sooner, most=1),
-        claim("SP: they meet beyond k = 2", sp["k"], least=2),
-        claim("SP: the sharpness has fallen by then", sp["share"], most=0.45),
-        claim("SP, wide: then eta * sharpness / 2 is near 1", wide["median"], 0.97, 1.07),
-        in_median("SP to k = 64, 4 times slower: it is nearer to 1 (ratio)", nearer, most=0.95),
-        in_median("SP to k = 64, 4 times slower: they meet where they did", same, 0.8, 1.25),
-        claim("muP, tanh, k = 8: diverges", tanh["lost"], 1, 1),
-        claim("Cross-entropy: sharpness ends below half of 2 / eta", xent["last"], most=0.5),
+        claim("muP: k where the sharpness meets 2 / eta", slow["k"], most=0.7),
+        claim("muP: sharpness where they meet, over the first", slow["share"], least=1.4),
+        claim("muP: eta * sharpness / 2 after they meet, median", slow["median"], 0.95, 1.2),
+        claim("muP: exponent of the sharpness as a power of eta after they meet",
+              slow["slope"], -1.05, -0.8),
+        claim("muP: number of updates that raise the loss", slow["rises"], least=50),
+        claim("muP: largest loss over the first", slow["loss"], most=1),
+        claim("muP, 8 times faster: eta * sharpness / 2 after they meet, median",
+              fast["median"], least=1.3),
+        claim("muP: largest eta * sharpness / 2, 8 times slower over faster", softer, most=0.8),
+        claim("muP: k where they meet, 4 times slower over faster", sooner, most=1),
+        claim("SP: k where the sharpness meets 2 / eta", sp["k"], least=2),
+        claim("SP: sharpness where they meet, over the first", sp["share"], most=0.45),
+        claim("SP, wide: eta * sharpness / 2 after they meet, median", wide["median"], 0.97, 1.07),
+        in_median("SP to k = 64: median eta * sharpness / 2 after they meet, 4 times slower "
+                  "over faster", nearer, most=0.95),
+        in_median("SP to k = 64: k where they meet, 4 times slower over faster", same, 0.8, 1.25),
+        claim("muP, tanh, k = 8: diverges (1: yes)", tanh["lost"], 1, 1),
+        claim("Cross-entropy: last sharpness, in 2 / eta", xent["last"], most=0.5),
     ]  # fmt: skip
 
 
@@ -119,7 +123,7 @@ def draw(found: xr.Dataset) -> object:
             band(ax, of["k"][kept], sharpness[:, kept], color=COLORS[color], ls=line, label=label)
         threshold(ax, limit, 1 / limit, r"2 / $\eta$")
         ax.set(xscale="log", yscale="log", xlim=(0.02, 20), ylim=(0.02, 6), title=title)
-        ax.set_xlabel(r"$\eta\,/\,\eta_\mathrm{critical}$")
+        ax.set_xlabel(f"{symbols.ETA_T} / {symbols.ETA_CRITICAL}")
         ax.legend(frameon=False, fontsize="small", loc="lower left")
     axes[0].set_ylabel(r"sharpness $\lambda_t / \lambda_0$")
     return axes

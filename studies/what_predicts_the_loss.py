@@ -1,18 +1,20 @@
-"""Pooled, the number of catapults goes best with a low final loss; in a cell, flatness may as well.
+"""Over all runs catapults correlate best with a low loss; within cells flatness may too.
 
-New here: over ten thousand warmup runs in standard parameterization, which of ending at the edge of
-stability, the number of catapults, and the final sharpness goes with the final loss? Rank
-correlations over the runs that trained. Pooled over eta_trgt and t_wrm, in groups of seeds, the
-number of catapults is the strongest. That is partly an effect of pooling: one large catapult at the
-start, without warmup, is worth less than many small ones. Within cells, at one eta_trgt and one
-t_wrm >= 16, over seeds: at 8 eta_critical both go with the final loss, and a flatter end is a lower
-one; at 32 the number of catapults does, and the final sharpness says little.
+This result is new. Over ten thousand warmup runs train in standard parameterization. Which of three
+quantities correlates with the final loss: ending at the edge of stability, the number of catapults,
+or the final sharpness? The study computes rank correlations over the runs that trained. Pooled over
+eta_trgt and t_wrm, in groups of seeds, the number of catapults has the strongest correlation. This
+is partly an effect of pooling: one large catapult at the start, without warmup, lowers the loss
+less than many small ones. Within a cell, at one eta_trgt and one t_wrm >= 16, the correlation is
+over seeds. At 8 eta_critical both quantities correlate with the final loss, and flatter networks
+have a lower loss. At 32 eta_critical the number of catapults correlates, and the final sharpness
+hardly does.
 
-Not so: which of the two is the stronger at 8 and 16 eta_critical depends on the data. On slices 0
+Limitations: which of the two is stronger at 8 and 16 eta_critical depends on the data. On slices 0
 and 1 of the digits it is the final sharpness in 12 of 20 cells (9 of 10 at 8), on slice 20 in none
-of 12. This is a correlation; nothing says that catapults or flatness lower the loss.
+of 12. These are correlations; they do not show that catapults or flatness lower the loss.
 
-What is said within cells was worded after slice 20, on which it is shown.
+The claims within cells were worded after slice 20, which is shown here.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ import xarray as xr
 from scipy.stats import spearmanr
 
 import simulator as sim
+from simulator.figures import symbols
+from simulator.figures.style import colormap
 from simulator.studying import Lab, claim, in_median
 from simulator.studying.style import panels
 
@@ -71,27 +75,32 @@ def claims(found: xr.Dataset) -> list:
     over = [_correlations(g) for g in groups]
     told = [
         claim(
-            "Pooled: rank correlation of the final loss with the number of catapults",
+            "Pooled: rank correlation of final loss and number of catapults",
             [one["n_catapults"] for one in over], -0.9, -0.4,
         ),
-        claim("with the final sharpness", [one["sharpness_final"] for one in over], 0.1, 0.7),
+        claim("Pooled: rank correlation of final loss and final sharpness",
+              [one["sharpness_final"] for one in over], 0.1, 0.7),
     ]  # fmt: skip
     if found["loss_final"].size >= 5000:  # enough to tell small correlations apart
         small, large = (_within_cells(found, eta) for eta in (8, 32))
         stronger = np.abs(large["n_catapults"]) > np.abs(large["sharpness_final"])
         told += [
-            claim("with eta_trgt: not monotone", [one["eta_trgt"] for one in over], -0.3, 0.3),
+            claim("Pooled: rank correlation of final loss and eta_trgt",
+                  [one["eta_trgt"] for one in over], -0.3, 0.3),
             in_median(
-                "Within cells of 8 eta_critical: with the number of catapults",
+                "Cells of 8 eta_critical: correlation of final loss and number of catapults",
                 small["n_catapults"], -0.75, -0.4,
             ),
-            in_median("with the final sharpness", small["sharpness_final"], 0.4, 0.85),
+            in_median("Cells of 8 eta_critical: correlation of final loss and final sharpness",
+                      small["sharpness_final"], 0.4, 0.85),
             in_median(
-                "Within cells of 32 eta_critical: with the number of catapults",
+                "Cells of 32 eta_critical: correlation of final loss and number of catapults",
                 large["n_catapults"], -0.75, -0.35,
             ),
-            in_median("with the final sharpness", large["sharpness_final"], -0.45, 0.35),
-            claim("the number of catapults is the stronger (share)", stronger.mean(), least=0.8),
+            in_median("Cells of 32 eta_critical: correlation of final loss and final sharpness",
+                      large["sharpness_final"], -0.45, 0.35),
+            claim("Cells of 32 eta_critical: share where the number of catapults correlates "
+                  "more strongly", stronger.mean(), least=0.8),
         ]  # fmt: skip
     return told
 
@@ -101,13 +110,15 @@ def draw(found: xr.Dataset) -> object:
     loss = found["loss_final"].values.ravel()[trained]
     axes = panels(3, sharey=True)
     names = {
-        "eta_trgt": r"$\eta_\mathrm{trgt}\,/\,\eta_\mathrm{critical}$",
+        "eta_trgt": f"{symbols.ETA_TRGT} / {symbols.ETA_CRITICAL}",
         "sharpness_final": "final sharpness", "n_catapults": "number of catapults",
     }  # fmt: skip
     eta = xr.broadcast(found["eta_trgt"], found["loss_final"])[0].values.ravel()[trained]
     for ax, (name, label) in zip(axes, names.items(), strict=True):
         values = xr.broadcast(found[name], found["loss_final"])[0].values.ravel()[trained]
-        dots = ax.scatter(values, loss, c=np.log2(eta), s=3, cmap="viridis", lw=0, rasterized=True)
+        dots = ax.scatter(
+            values, loss, c=np.log2(eta), s=3, cmap=colormap("viridis"), lw=0, rasterized=True
+        )
         ax.set(yscale="log", xlabel=label)
         if name != "n_catapults":
             ax.set_xscale("log")

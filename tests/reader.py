@@ -13,15 +13,15 @@ NAME = r"(?:the |The )(sharpness|pre-conditioned sharpness)"
 LIMIT = r"(\S+ / eta(?: - \d[\d.e+-]*\d|))"
 PHASES = {"progressive sharpening": 1, "sharpness reduction": -1}
 CAUSES = (
-    "the rising learning rate drives it",
-    "the rising sharpness drives it",
-    "rising learning rate and rising sharpness meet, a head-on collision",
-    "the rising learning rate catches up with a falling sharpness, a rear-end collision",
-    "training starts above the threshold",
-    "its cause was not measured",
+    "driven by the rising learning rate",
+    "driven by the rising sharpness",
+    "driven by the rising learning rate and the rising sharpness (a head-on collision)",
+    "driven by the rising learning rate while the sharpness falls (a rear-end collision)",
+    "because training starts above the threshold",
+    "of unknown cause",
 )
-CAUSE = f"({'|'.join(CAUSES)})"
-SENTENCE_END = re.compile(r"(?<=\.) (?!It has been)(?=[A-Z]|\d+ catapults|\d+ of)")
+CAUSE = f"({'|'.join(map(re.escape, CAUSES))})"
+SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z]|\d+ catapults|\d+ of|\d+ is|\d+ are)")
 RULES = []
 
 
@@ -160,7 +160,7 @@ class Reader:
                     break
             else:
                 found.append(f"not understood: {sentence}")
-        if self.lost.size and "diverged" not in paragraph:
+        if self.lost.size and "diverges" not in paragraph:
             found.append("a divergence is not mentioned")
         return found
 

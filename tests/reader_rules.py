@@ -9,7 +9,7 @@ from reader import CAUSE, NUMBER, PHASES, Reader, close, rule
 
 __all__ = ["Reader"]
 
-TIMES = r"(?:, # times the critical learning rate)?"
+TIMES = r"(?: \(# times the critical learning rate\))?"
 
 
 def _times(r, times, top):
@@ -17,14 +17,14 @@ def _times(r, times, top):
                                   top * (r.sharpness[0] + r.decay) / r.over_eta)  # fmt: skip
 
 
-@rule("The learning rate is # throughout" + TIMES + r"\.")
+@rule("The learning rate is constant at #" + TIMES + r"\.")
 def _constant(r, eta, times):
     return close(eta, r.eta[0]) and np.ptp(r.eta) <= 1e-6 * r.eta[0] and _times(r, times, r.eta[0])
 
 
-@rule("The learning rate is warmed up from # to # in # updates(?:( and stays there)| and falls to "
-      "# by the end)?" + TIMES + r"\.")  # fmt: skip
-def _warmup(r, first, top, updates, stays, last, times):
+@rule("The learning rate warms up from # to #" + TIMES + " in # updates(?:( and then stays "
+      r"constant)| and then decays to #)?\.")  # fmt: skip
+def _warmup(r, first, top, times, updates, stays, last):
     n, peak = int(updates), r.eta.max()
     rises = (np.diff(r.eta[:n]) >= 0).all() and n - 1 == np.argmax(r.eta >= peak * (1 - 1e-8))
     then = np.ptp(r.eta[n - 1 :]) < 1e-6 * peak if stays else last is None or (
@@ -34,12 +34,12 @@ def _warmup(r, first, top, updates, stays, last, times):
     return ends and rises and then and _times(r, times, peak)
 
 
-@rule(r"The learning rate is not known\.")
+@rule(r"The learning rate is unknown\.")
 def _unknown_rate(r):
     return not np.isfinite(r.eta).any()
 
 
-@rule(r"The learning rate falls from # to #\.")
+@rule(r"The learning rate decays from # to #\.")
 def _falling(r, first, last):
     return (
         close(first, r.eta[0])
@@ -48,20 +48,20 @@ def _falling(r, first, last):
     )
 
 
-@rule("The learning rate goes up and down, from # to #, at most #" + TIMES + r"\.")
+@rule("The learning rate rises and falls: it starts at #, ends at # and peaks at #" + TIMES + r"\.")
 def _wandering(r, first, last, top, times):
     steps = np.diff(r.eta)
     ends = close(first, r.eta[0]) and close(last, r.eta[-1]) and close(top, r.eta.max())
     return ends and (steps > 0).any() and (steps < 0).any() and _times(r, times, r.eta.max())
 
 
-@rule(r"The sharpness was not measured, so only the loss is described\.")
+@rule(r"The sharpness was not measured; only the loss is described\.")
 def _unmeasured(r):
     return not np.isfinite(r.sharpness).any()
 
 
-@rule(r"Until NAME crosses the threshold LIMIT (?:at step|between steps # and) #, it (.*)\.")
-def _until(r, name, over, before, step, change):
+@rule(r"NAME (.*) before it crosses the threshold LIMIT (?:at step|between steps # and) #\.")
+def _until(r, name, change, over, before, step):
     seen = int(r.before[-1])
     when = int(before) == seen < int(step) - 1 if before else seen == int(step) - 1
     return (
@@ -70,14 +70,12 @@ def _until(r, name, over, before, step, change):
     )  # fmt: skip
 
 
-@rule(r"NAME ((?:stays|rises|falls|goes up|is (?!that of)).*)\.")
+@rule(r"NAME ((?:stays|rises|falls|fluctuates|is [-\d.e+]+ \(too).*)\.")
 def _evolution(r, name, change):
-    if change.startswith("is ") and "but" in change:
-        return _quiet(r, name, change)
     return name == r.name and not r.crossings.size and _evolves(r, change)
 
 
-@rule(r"It never exceeds the threshold LIMIT: it is at most # times it\.")
+@rule(r"It stays below the threshold LIMIT \(at most # times the threshold\)\.")
 def _never(r, over, share):
     top, at_most = r.ratio[r.rows].max(), float(share)
     return over == r.threshold and top <= 1 and at_most <= 1.05 * top <= 1.05 * at_most + 0.003
@@ -87,18 +85,19 @@ def _evolves(r, change):
     values, rows = r.sharpness[r.before], r.before
     if found := re.fullmatch(f"stays within 5 % of {NUMBER}", change):
         return close(found[1], values[0]) and (np.abs(values / values[0] - 1) < 0.0501).all()
-    if found := re.fullmatch(f"is {NUMBER}: too few measurements to show a trend", change):
+    if found := re.fullmatch(rf"is {NUMBER} \(too few measurements to show a trend\)", change):
         return close(found[1], values[0]) and (len(values) < 2 or values[0] <= 0)
     if found := re.fullmatch(
-        f"goes up and down between {NUMBER} and {NUMBER}, from {NUMBER} to {NUMBER}: mostly (.*)",
+        rf"fluctuates between {NUMBER} and {NUMBER}, and goes from {NUMBER} to {NUMBER} "
+        r"\(longest trend: (.*)\)",
         change,
     ):
         seen = values.min(), values.max(), values[0], values[-1]
         numbers = all(close(t, v) for t, v in zip(found.groups()[:4], seen, strict=True))
         return numbers and PHASES[found[5]] in _longest(values, rows)
     if found := re.fullmatch(
-        f"falls from {NUMBER} to {NUMBER} by step {NUMBER}, a transient of the preconditioner, and "
-        f"is {NUMBER} at the end of this stretch", change,
+        rf"falls from {NUMBER} to {NUMBER} by step {NUMBER} \(a transient of the preconditioner\) "
+        rf"and then goes to {NUMBER}", change,
     ):  # fmt: skip
         at = list(rows).index(int(found[3]))
         seen = values[0], values[at], values[-1]
@@ -110,7 +109,7 @@ def _evolves(r, change):
 
 def _legs(change, values, rows):
     """Rises or falls from A to B at step s, then ... to Z: each leg one way, within its ends."""
-    text, _, phase = change.partition(": ")
+    text, _, phase = change.rstrip(")").partition(" (")
     first = re.match(f"(rises|falls) from {NUMBER} ", text)
     if first is None or not close(first[2], values[0]):
         return False
@@ -145,7 +144,7 @@ def _longest(values, rows):
     return found
 
 
-@rule(r"The first update is already above the threshold: NAME is #, # times LIMIT\.")
+@rule(r"NAME starts above the threshold: it is #, # times LIMIT\.")
 def _above(r, name, value, share, over):
     return (
         name == r.name and close(value, r.sharpness[0]) and close(share, r.ratio[0])
@@ -153,32 +152,32 @@ def _above(r, name, value, share, over):
     )  # fmt: skip
 
 
-@rule("Under weight decay, multiples of the threshold are those of # / eta, and of the "
-      r"(sharpness|pre-conditioned sharpness) plus #\.")  # fmt: skip
-def _decayed(r, over, name, decay):
+@rule(r"With weight decay, multiples of the threshold are \((sharpness|pre-conditioned sharpness) "
+      r"\+ #\) / \(# / eta\)\.")  # fmt: skip
+def _decayed(r, name, decay, over):
     return name == r.name and close(over, r.over_eta) and close(decay, r.decay)
 
 
-@rule(r"It is below the threshold at step #(, without a catapult)?\.")
-def _below(r, step, without):
-    first = r.rows[r.ratio[r.rows] <= 1][0]
-    loss = r.averaged(None)[: first + 1]
-    calm = r.noisy or (loss <= 1.1 * np.minimum.accumulate(loss)).all()
-    return int(step) == first and (not without or calm)
+@rule(r"It falls below the threshold by step #\.")
+def _below(r, step):
+    return int(step) == r.rows[r.ratio[r.rows] <= 1][0]
 
 
 LOSS = r"(?:loss|loss, averaged over # updates,)"
 
 
-@rule(f"A catapult follows: {CAUSE}" + r"\.")
+@rule(f"One catapult follows, {CAUSE}" + r"\.")
 def _one(r, cause):
     spoken = " ".join(r.spoken)
-    end = int(re.search(r"is back at step (\d+)", spoken)[1])
+    end = int(re.search(r"returns to that minimum at step (\d+)", spoken)[1])
     return r.caused(cause, r.crossings_by(end))
 
 
-@rule(f"The {LOSS} leaves its minimum at step #, peaks at #( times it|, from 0,) at step # and is "
-      r"back at step #\.")  # fmt: skip
+PEAK = "peaks at #( times its previous minimum|, from a minimum of 0,)"
+
+
+@rule(f"The {LOSS} starts to rise at step #, {PEAK} at step # and returns to that minimum at step "
+      r"#\.")  # fmt: skip
 def _excursion(r, updates, start, times, zero, peak, end):
     loss, a, b, c = r.averaged(updates), int(start), int(peak), int(end)
     return (
@@ -187,22 +186,30 @@ def _excursion(r, updates, start, times, zero, peak, end):
     )  # fmt: skip
 
 
-@rule(r"# catapults follow from step # to step #, the largest to #( times the loss before it|, "
-      r"from 0,): (.*)\.")  # fmt: skip
-def _several(r, count, start, end, times, zero, causes):
-    counts = [int(n) for n in re.findall(r"in (\d+), ", causes)] or [int(count)]
-    named = [re.sub(r"in \d+, ", "", cause) for cause in causes.split("; ")]
+@rule(r"# catapults follow from step # to step #, (.*)\.")
+def _several(r, count, start, end, causes):
+    counts = [int(n) for n in re.findall(r"(\d+) ", causes)] or [int(count)]
+    named = [re.sub(r"\d+ ", "", cause) for cause in causes.split(", ")]
     known = all(r.caused(c, r.crossings_by(int(end))) for c in named)
     if r.noisy:
         return known and sum(counts) == int(count)
-    loss = r.averaged(None)
-    found = [e for e in r.excursions(loss) if e[0] >= int(start) and e[2] <= int(end)]
-    heights = [r.height(loss, a, b, "0" in zero) for a, b, c in found if r.unstable(a, c)]
+    found = [e for e in r.excursions(r.averaged(None)) if e[0] >= int(start) and e[2] <= int(end)]
+    unstable = [e for e in found if r.unstable(e[0], e[2])]
     return (
-        known and sum(counts) == int(count) and len(heights) >= int(count) > 1
-        and any(close(times, height) for height in heights)
+        known and sum(counts) == int(count) and len(unstable) >= int(count) > 1
         and found[0][0] == int(start) and found[-1][2] == int(end)
     )  # fmt: skip
+
+
+@rule(f"In the largest, the loss {PEAK}\\.")
+def _largest(r, times, zero):
+    start, end = re.search(r"follow from step (\d+) to step (\d+)", " ".join(r.spoken)).groups()
+    loss = r.averaged(None)
+    heights = [
+        r.height(loss, a, b, "0" in zero) for a, b, c in r.excursions(loss)
+        if a >= int(start) and c <= int(end) and r.unstable(a, c)
+    ]  # fmt: skip
+    return r.noisy or any(close(times, height) for height in heights)
 
 
 @rule(r"Meanwhile NAME (falls|goes) from # to #\.")
@@ -219,14 +226,12 @@ def _no_catapult(r):
     return r.noisy or all((loss[c:] == loss[c]).all() for _, c in found)
 
 
-def _quiet(r, name, change):
-    found = re.fullmatch(
-        f"is at most {NUMBER} times the threshold, but the loss never rises by a tenth above its "
-        "running minimum: no catapult", change,
-    )  # fmt: skip
+@rule(r"There is no catapult: NAME reaches # times the threshold, but the loss never rises by 10 % "
+      r"above its running minimum\.")  # fmt: skip
+def _quiet(r, name, most):
     loss = r.averaged(None)
     calm = (loss <= 1.1 * np.minimum.accumulate(loss)).all()
-    return bool(found) and name == r.name and calm and close(found[1], r.ratio[r.rows].max())
+    return name == r.name and calm and close(most, r.ratio[r.rows].max())
 
 
 def _at_edge(r, first, last, mean):
@@ -246,19 +251,25 @@ def _at_edge(r, first, last, mean):
     )  # fmt: skip
 
 
-@rule("From step # to step # training is at the edge of stability(?: \\(" + CAUSE + "\\))?: NAME "
-      "stays near the threshold, on average at # times the threshold"
-      r"(?:, with # catapults?)?\.")  # fmt: skip
-def _edge(r, first, last, cause, name, mean, count):
+@rule(f"Training enters the edge of stability at step #(?:, {CAUSE},)? and stays there until step "
+      r"#\.")  # fmt: skip
+def _edge(r, first, cause, last):
+    r.edge = first, last
+    return int(first) < int(last) and (cause is None or r.caused(cause, [int(first)]))
+
+
+@rule(r"NAME is # times the threshold on average(?:, with # catapults?)?\.")
+def _mean_at_edge(r, name, mean, count):
+    first, last = r.edge
     peaks = [b for a, b, c in r.excursions(r.averaged(None)) if int(first) <= b <= int(last)]
     return (
         name == r.name and _at_edge(r, first, last, mean)
         and (count is None or r.noisy or len(peaks) >= int(count) > 0)
-        and (cause is None or r.caused(cause, [int(first)]))
     )  # fmt: skip
 
 
-@rule(r"It is there again from step # to step #, on average at # times the threshold\.")
+@rule(r"Training is at the edge of stability again from step # to step # \(# times the threshold "
+      r"on average\)\.")  # fmt: skip
 def _again(r, first, last, mean):
     return _at_edge(r, first, last, mean)
 
@@ -283,47 +294,67 @@ def _ends(r, first, last):
     return close(first, r.loss[0]) and close(last, final) and not r.lost.size
 
 
-@rule("The loss goes from # to #"
-      r"(?:, and NAME ends (at|above|below) the threshold \(# times it\))?\.")  # fmt: skip
-def _end(r, first, last, name, place, share):
-    if not _ends(r, first, last) or name is None:
-        return _ends(r, first, last) and not r.rows.size
-    near = r.ratio[r.rows[-1]]
-    where = "at" if 0.9 <= near <= 1.1 else "above" if near > 1 else "below"
-    return name == r.name and where == place and close(share, near)
+@rule(r"The loss goes from # to #\.")
+def _losses(r, first, last):
+    failed = re.search(r"dead|has failed|losses are equal|stuck", " ".join(r.spoken))
+    return _ends(r, first, last) and bool(failed or not r.rows.size)
 
 
-@rule(r"The loss goes from # to #(?: after a peak of # at step #)?(?:, (no better than|less than "
-      r"10 % better than) the best constant output \(#\)|, but most of the last 32 losses are less "
-      r"than 10 % better than the best constant output \(#\))?: (.*)\.")  # fmt: skip
-def _stuck(r, first, last, peak, step, better, constant, other, reason):
+@rule("The loss goes from # to #, and the final (sharpness|pre-conditioned sharpness) is # times "
+      r"the threshold\.")  # fmt: skip
+def _end(r, first, last, name, share):
+    return name == r.name and _ends(r, first, last) and close(share, r.ratio[r.rows[-1]])
+
+
+@rule(r"The loss goes from # to #, with a peak of # at step #\.")
+def _peaks(r, first, last, peak, step):
+    high = close(peak, r.loss.max()) and r.loss[int(step)] == r.loss.max()
+    return high and _ends(r, first, last) and r.loss.max() > max(float(first), float(last))
+
+
+@rule(r"The final loss is (no|less than 10 %) better than the best constant prediction \(#\)\.")
+def _untrained(r, how, constant):
+    return close(constant, r.constant) and (r.last_loss >= r.constant) == (how == "no")
+
+
+@rule(r"Most of the last 32 losses are less than 10 % better than the best constant prediction "
+      r"\(#\)\.")  # fmt: skip
+def _mostly_untrained(r, constant):
+    return close(constant, r.constant)
+
+
+def _fails(r):
     losses = np.append(r.loss, r.last_loss)[-32:]
     bound = 0.9 * r.constant if r.constant else r.loss[0] * (1 if r.constant is None else 0.9)
-    good = _ends(r, first, last) and len(r.loss) >= 32 and np.mean(losses >= bound) >= 0.5
-    if peak is not None:
-        good &= close(peak, r.loss.max()) and r.loss[int(step)] == r.loss.max()
-        good &= r.loss.max() > max(float(first), float(last))
-    if constant or other:
-        good &= close(constant or other, r.constant)
-    if better:
-        good &= (r.last_loss >= r.constant) == (better == "no better than")
-    if reason == "the network is dead, its gradient is zero":
-        return good and r.gradient is not None and not np.any(r.gradient)
-    if found := re.fullmatch(r"the loss has not changed in the last (\d+) rows", reason):
-        return good and np.ptp(r.loss[-int(found[1]) :]) == 0
-    return good and reason in ("the run is stuck", "training has failed without diverging")
+    return len(r.loss) >= 32 and np.mean(losses >= bound) >= 0.5 and not r.lost.size
 
 
-@rule("The gradients at the peak inflated the second moment and the preconditioner, # times, which "
-      r"makes every later update smaller\.")  # fmt: skip
+@rule(r"The network is dead: its gradient is zero\.")
+def _dead(r):
+    return _fails(r) and r.gradient is not None and not np.any(r.gradient)
+
+
+@rule(r"The last # losses are equal\.")
+def _still(r, rows):
+    return _fails(r) and np.ptp(r.loss[-int(rows) :]) == 0
+
+
+@rule(r"The run is stuck\.")
+def _is_stuck(r):
+    return _fails(r)
+
+
+@rule("Training has failed without diverging: the gradients at the peak increase the "
+      r"preconditioner by a factor of #, which makes all later updates small\.")  # fmt: skip
 def _inflated(r, times):
     p, peak = r.plain / r.sharpness, int(np.argmax(r.loss))
     rows = r.rows[p[r.rows] > 0]
     before, after = rows[rows < max(peak, 1)], rows[rows > peak]
-    return close(times, p[after].max() / p[before[-1]], 2) and float(times) > 9
+    grown = close(times, p[after].max() / p[before[-1]], 2) and float(times) > 9
+    return grown and _fails(r)
 
 
-@rule(r"The loss leaves its minimum of # at step # and never comes back\.")
+@rule(r"The loss rises from its minimum \(# at step #\) and does not recover\.")
 def _leaves(r, lowest, step):
     loss = r.averaged(None)
     return close(lowest, loss.min()) and loss[int(step)] == loss.min() and _gone(r)
@@ -333,12 +364,12 @@ def _gone(r):
     return bool(r.lost.size) or not np.isfinite(r.last_loss)
 
 
-@rule(r"At step # the loss is no longer finite: training has diverged\.")
+@rule(r"Training diverges: the loss is not finite at step #\.")
 def _diverged(r, step):
     return _gone(r) and int(step) == r.end
 
 
-@rule(r"The loss is not finite from the first step: training has diverged\.")
+@rule(r"Training diverges: the loss is not finite from the first step on\.")
 def _lost(r):
     return r.end == 0
 

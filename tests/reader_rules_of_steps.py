@@ -5,11 +5,11 @@ import re
 import numpy as np
 from reader import close, rule
 
-KIND = r"(directional|critical|batch)"
-TOP = r"the (sharpness|pre-conditioned sharpness|full sharpness)"
+KIND = "(directional|critical|batch)"
+TOP = "(sharpness|pre-conditioned sharpness|full sharpness)"
 
 
-@rule(r"NAME is that of the batch of each update, not of all samples\.")
+@rule(r"NAME is measured on the batch of each update, not on all samples\.")
 def _of_the_batch(r, name):
     return r.noisy and name == r.name and np.isfinite(r.sharpness).any()
 
@@ -34,7 +34,7 @@ def _top_ratio(r, name):
     return (full + r.decay) * r.eta / r.over_eta if of_all else r.ratio
 
 
-@rule("The " + KIND + r" sharpness first reaches 2 / eta at step #(?:, where " + TOP + " is # "
+@rule("The " + KIND + r" sharpness first reaches 2 / eta at step #(?:, when the " + TOP + " is # "
       r"times LIMIT)?\.")  # fmt: skip
 def _reaches(r, kind, step, top, times, over):
     ratio, at = _step_ratio(r, kind), int(step)
@@ -48,13 +48,13 @@ def _reaches(r, kind, step, top, times, over):
     return close(times, beside[np.isfinite(beside)][-1]) and over == r.threshold
 
 
-@rule("The " + KIND + r" sharpness stays below 2 / eta: it is at most # times it\.")
+@rule("The " + KIND + r" sharpness stays below 2 / eta \(at most # times 2 / eta\)\.")
 def _stays_below(r, kind, most):
     ratio = _step_ratio(r, kind)
     return close(most, np.nanmax(ratio)) and np.nanmax(ratio) < 1
 
 
-STEADY = ", in the median over 5 measurements,"
+STEADY = r" \(median of 5 measurements\)"
 
 
 def _steadied(values):
@@ -74,7 +74,7 @@ def _steadily_reaches(r, kind, step):
     return r.noisy and kind != "batch" and ratio[at] >= 1 and not (ratio[:at] >= 1).any()
 
 
-@rule("The " + KIND + " sharpness" + STEADY + r" stays below 2 / eta: it is at most # times it\.")
+@rule("The " + KIND + " sharpness" + STEADY + r" stays below 2 / eta \(at most # times 2 / eta\)\.")
 def _steadily_below(r, kind, most):
     ratio = _steadied(_step_ratio(r, kind))
     return r.noisy and kind != "batch" and close(most, np.nanmax(ratio)) and np.nanmax(ratio) < 1
@@ -88,81 +88,109 @@ def _ahead(r, kind, times=1):
     return (_steadied(ratio) if r.noisy and kind != "batch" else ratio)[: times * (end + 1)]
 
 
-TARGET = "# times 2 / #, its threshold at the full learning rate"
+TARGET = "# times 2 / #, the threshold at the full learning rate"
 
 
-@rule("When the warmup ends, at step #, the " + KIND + " sharpness is " + TARGET
-      + r"(: the warmup was needed to its end)?(?:, and above 0\.9 times it again at step #: it "
-      r"was needed to its end)?(?:\. It has been below 0\.9 times it since step #: "
-      r"by this measure, the warmup could have ended there)?\.")  # fmt: skip
-def _warmup_ends(r, step, kind, times, top, needed, back, since):
-    ahead = _ahead(r, kind)
-    known = np.flatnonzero(~np.isnan(ahead))
-    high = known[ahead[known] > 0.9]
-    if not (close(top, r.eta.max()) and int(step) == len(ahead) - 1 and high.size):
-        return False
-    after = known[known > high[-1]]
-    if after.size and back:
-        said = _ahead(r, kind, 2)[int(back)] > 0.9 and int(back) > int(step)
-    else:
-        said = bool(needed) if not after.size else int(since) == after[0]
-    return said and close(times, ahead[known[-1]])
+@rule(r"At the end of the warmup \(step #\) the " + KIND + " sharpness is " + TARGET + r"\.")
+def _warmup_ends(r, step, kind, times, top):
+    r.kind, r.ahead = kind, _ahead(r, kind)
+    known = np.flatnonzero(~np.isnan(r.ahead))
+    r.high = known[r.ahead[known] > 0.9]
+    r.after = known[known > r.high[-1]] if r.high.size else known
+    ends = close(top, r.eta.max()) and int(step) == len(r.ahead) - 1
+    return ends and r.high.size and close(times, r.ahead[known[-1]])
 
 
-@rule("During the warmup the " + KIND + " sharpness is at most " + TARGET
-      + r": by this measure, no warmup was needed\.")  # fmt: skip
+@rule(r"It exceeds 0\.9 times that threshold again at step #\.")
+def _again(r, step):
+    return int(step) >= len(r.ahead) and _ahead(r, r.kind, 2)[int(step)] > 0.9
+
+
+@rule(r"All of the warmup was needed\.")
+def _needed(r):
+    return not r.after.size or "again at step" in " ".join(r.spoken)
+
+
+@rule(r"It is below 0\.9 times that threshold from step # on\.")
+def _below_since(r, step):
+    return int(step) == r.after[0]
+
+
+@rule(r"By this measure the warmup could have ended there\.")
+def _could_end(r):
+    return r.after.size and not (_ahead(r, r.kind, 2)[len(r.ahead) :] > 0.9).any()
+
+
+@rule(f"During the warmup the {KIND} sharpness is at most {TARGET}\\.")
 def _no_warmup_needed(r, kind, most, top):
     ahead = _ahead(r, kind)
     return close(most, np.nanmax(ahead)) and np.nanmax(ahead) <= 0.9 and close(top, r.eta.max())
 
 
-@rule("At first eta_c(, to second order,)? = #(?:, above the full learning rate|: a warmup that "
-      r"starts there saves # of the # updates)\.")  # fmt: skip
-def _starts_at_eta_c(r, second_order, eta_c, saved, updates):
+@rule(r"By this measure no warmup was needed\.")
+def _none_needed(r):
+    return any(said.startswith("During the warmup") for said in r.spoken)
+
+
+@rule(r"The initial critical learning rate is eta_c = #( \(to second order\))?(, which is above "
+      r"the full learning rate)?\.")  # fmt: skip
+def _eta_c(r, eta_c, second_order, above):
     curve = r.curvature["directional" if second_order else "critical"]
-    first = 2 / curve[np.isfinite(curve)][0]
-    if saved is None:
-        return close(eta_c, first) and first >= r.eta.max() * (1 - 1e-8)
+    r.eta_c = 2 / curve[np.isfinite(curve)][0]
+    return close(eta_c, r.eta_c) and bool(above) == (r.eta_c >= r.eta.max() * (1 - 1e-8))
+
+
+@rule(r"A warmup that starts there saves # of the # updates\.")
+def _saves(r, saved, updates):
     end = int(np.argmax(r.eta >= r.eta.max() * (1 - 1e-8)))
-    below = np.count_nonzero(r.eta[: end + 1] < first)
-    return close(eta_c, first) and int(saved) == below and int(updates) == end + 1
+    below = np.count_nonzero(r.eta[: end + 1] < r.eta_c)
+    return int(saved) == below and int(updates) == end + 1
 
 
 LOSS = "The loss(?:, averaged over # updates,)?"
 
 
-@rule(LOSS + r" has no spike: it never rises by # % and comes back\.")
+@rule(LOSS + r" has no spike: it never rises by # % and recovers\.")
 def _no_spike(r, updates, rise):
     loss = r.averaged(updates)
     found = r.excursions(loss, 1 + (float(rise) + 0.6) / 100)
     return all((loss[c:] == loss[c]).all() for _, _, c in found)
 
 
-@rule(LOSS + r" spikes and comes back (.*)\.")
-def _spikes(r, updates, parts):
-    kinds, listed = r"(once|twice|\d+ times) (by|not by|for)", 0
-    loss = r.averaged(updates)
-    known = r.excursions(loss)
-    peaks = {a + int(np.argmax(r.loss[a : c + 1])) for a, _, c in known}
-    for part in parts.split("; "):
-        times, kind = re.match(kinds, part).groups()
-        count = {"once": 1, "twice": 2}.get(times) or int(times.split()[0])
-        steps = [
-            int(step) for step in re.search(r"\(steps? ([\d, ]+)", part)[1].strip(", ").split(",")
-        ]
-        listed += count
-        if len(steps) != min(count, 4) or not peaks.issuperset(steps):
-            return False
-        curve = re.search(KIND + " sharpness", part)
-        for step in steps if curve else []:
-            before = _step_ratio(r, curve[1])[max(step - 16, 0) : step]
-            if (np.nanmax(before) > 0.9) != (kind == "by"):
-                return False
-    return listed <= len(known)
+CAUSED = (
+    r"(caused|not caused|of unknown cause)(?: by instability)? \(steps? ([\d, ]+…?)\): "
+    r"(?:the (\w+) sharpness (?:reaches|is at most) # times 2 / eta|nothing was measured) "
+    r"in the 16 steps before a peak\."
+)
 
 
-@rule("In the median over the last quarter, the " + KIND + r" sharpness is # times 2 / eta(?:, and "
-      + TOP + r" # times LIMIT)?\.")  # fmt: skip
+@rule(LOSS + r" has # spikes?\.")
+def _spikes(r, updates, count):
+    r.excursed = r.excursions(r.averaged(updates))
+    listed = [re.match(r"(\d+) (?:is|are) ", said) for said in r.spoken]
+    return int(count) == sum(int(found[1]) for found in listed if found) <= len(r.excursed)
+
+
+@rule(LOSS + " has # spikes?, " + CAUSED)
+def _alike(r, updates, count, kind, steps, curve, most):
+    r.excursed = r.excursions(r.averaged(updates))
+    return int(count) <= len(r.excursed) and _spike(r, count, kind, steps, curve, most)
+
+
+@rule("# (?:is|are) " + CAUSED)
+def _spike(r, count, kind, steps, curve, most):
+    steps = [int(step) for step in steps.strip("…, ").split(",")]
+    peaks = {a + int(np.argmax(r.loss[a : c + 1])) for a, _, c in r.excursed}
+    if len(steps) != min(int(count), 4) or not peaks.issuperset(steps):
+        return False
+    before = [_step_ratio(r, curve)[max(step - 16, 0) : step] for step in steps if curve]
+    highest = [np.nanmax(ratio) for ratio in before]
+    known = int(count) > 4 or not highest or close(most, max(highest))
+    return known and all((high > 0.9) == (kind == "caused") for high in highest)
+
+
+@rule("Over the last quarter of the run, the median " + KIND + r" sharpness is # times 2 / eta"
+      "(?:, and the median " + TOP + r" is # times LIMIT)?\.")  # fmt: skip
 def _late(r, kind, times, top, top_times, over):
     last = slice(len(r.loss) - max(1, len(r.loss) // 4), None)
     if not close(times, np.nanmedian(_step_ratio(r, kind)[last])):

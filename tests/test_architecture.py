@@ -20,6 +20,7 @@ PACKAGE = Path(simulator.__file__).parent
 
 # Each room may import from rooms below it only.
 FLOORS = [
+    {"nearest"},
     {"checks", "blas", "timing", "arrays", "value"},
     {"seeding", "catapult_search", "named", "limits", "regimes", "parameterizations", "numerics"}
     | {"files", "shipped", "lending", "measures"},
@@ -34,6 +35,7 @@ FLOORS = [
     {"figures"},
     {"laws", "reporting", "studying"},
     {"commands"},
+    {"__main__"},
 ]
 
 

@@ -81,7 +81,7 @@ def test_a_file_that_was_cut_short_is_named_by_readers_and_mended_by_resuming(ru
         result = run(reader)
         assert (result.code, result.out) == (2, "")
         assert "is damaged" in result.err
-        assert "--resume mends it" in result.err
+        assert "--resume repairs it" in result.err
     assert run(f"sweep {QUADRATIC} {GRID} --curves -o {store} --resume").code == 0
     assert content(store) == before
 
@@ -94,7 +94,7 @@ def test_a_lost_file_is_no_data(run, store, name):
     if name == "status":
         assert "not_run" in run(f"info {store}").out
     else:
-        assert (result.code, f"has lost a part of {name}" in result.err) == (2, True)
+        assert (result.code, f"lacks a part of {name}" in result.err) == (2, True)
     assert run(f"sweep {QUADRATIC} {GRID} --curves -o {store} --resume").code == 0
     assert content(store) == before
 

@@ -1,20 +1,37 @@
 """What the documentation shows is what happens: every command and every snippet, typed in order."""
 
 import importlib.util
+import re
+import runpy
 import shutil
 import subprocess
 import sys
+from email.message import Message
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from pages import blocks, close, first_difference, same, type_block, typed
+from pages import (
+    BLOCK,
+    blocks,
+    close,
+    first_difference,
+    keep_picture,
+    same,
+    show_figure,
+    shown,
+    type_block,
+    typed,
+)
 
+import simulator as sim
 from simulator.laws import LAWS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "made" not in path.parts)
-# A shell's lines that are no output of ours: how to install, what to submit elsewhere.
+PICTURES = ROOT / "docs" / "pictures"
 MADE_BY_SPHINX = ("search.html", "genindex.html", "py-modindex.html")
+# Commands without output of ours: installing, and what runs elsewhere or until Ctrl-C.
 SILENT = ("pip install", "marimo edit", "warmup lab")
 
 
@@ -24,20 +41,25 @@ def name(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_a_page_is_true(page, tmp_path, monkeypatch):
-    """In one folder and one namespace, from top to bottom."""
+def test_a_page_is_true(page, tmp_path, monkeypatch, pytestconfig):
+    """In one folder and one namespace, from top to bottom; its pictures are drawn by its lines."""
     if "import torch" in page.read_text():
         pytest.importorskip("torch", reason="needs PyTorch: pip install -e '.[torch]'")
     monkeypatch.chdir(tmp_path)
     space = {"__name__": "page"}
-    for language, text in blocks(page):
+    for language, text in shown(page):
         if language == "python":
             exec(compile(text, name(page), "exec"), space)
+        elif language == "picture":
+            show_figure(tmp_path / text)
+            assert (PICTURES / text).exists() or pytestconfig.getoption("--pictures")
+            if pytestconfig.getoption("--pictures"):
+                keep_picture(tmp_path / text, PICTURES)
         elif language == "console":
-            for (command, shown), printed in zip(
+            for (command, expected), printed in zip(
                 typed(text), type_block(text, tmp_path), strict=True
             ):
-                difference = first_difference(shown, printed)
+                difference = first_difference(expected, printed)
                 assert difference is None, f"$ {command}\nshown: {difference}\n{printed}"
 
 
@@ -51,16 +73,17 @@ def test_nothing_that_could_be_run_is_left_out(page):
             assert language != "text" or "warmup" not in text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_pictures_of_a_page_are_made_by_its_lines(page):
-    """What pictures/ holds has been drawn by a command of the page that shows it."""
-    text = page.read_text().replace("studies/pictures", "")
-    consoles = [block for language, block in blocks(page) if language == "console"]
-    commands = [command for block in consoles for command, _ in typed(block)]
-    for picture in (ROOT / "docs" / "pictures").glob("*.png"):
-        if f"pictures/{picture.name})" in text:
-            drawn = (picture.name, f"-o {picture.stem}.zarr")
-            assert any(word in command for command in commands for word in drawn)
+def test_the_headings_of_troubleshooting_are_what_its_lines_print():
+    """Ten errors; the one of pip names the Pythons that this package needs."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    requires = re.search(r'^requires-python = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    sections = re.split(r"^## `(.*)`$", text, flags=re.M)[1:]
+    assert len(sections) == 2 * 10 == 2 * text.count("\n## ")
+    for message, section in zip(sections[::2], sections[1::2], strict=True):
+        shown = [
+            line for _, text in BLOCK.findall(section) for _, out in typed(text) for line in out
+        ]
+        assert any(message in line for line in shown) or message.endswith(f"not in '{requires[1]}'")
 
 
 # --- what makes a difference -------------------------------------------------------------------
@@ -114,14 +137,52 @@ def test_a_line_that_fails_fails_the_page(tmp_path):
 
 
 # A picture that takes no time; the laws' are drawn by `test_laws`.
-PLACEHOLDER, DRAWN = ROOT / "docs" / "pictures" / "tour.png", "warmup-decay"
+PLACEHOLDER, DRAWN = PICTURES / "tour.png", "warmup-decay"
+
+
+class HtmlPage(HTMLParser):
+    """Ids and links of a page, its entries in the side bar, its signatures, and its tables."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links, self.entries, self.signatures = set(), [], [], []
+        self.names, self.tables, self.wrapped = set(), 0, 0
+        self._into = None
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        classes = (found.get("class") or "").split()
+        self.ids.add(found.get("id"))
+        self.names.add(found.get("name"))
+        self.links += [link for key in ("href", "src") if (link := found.get(key))]
+        self.tables += tag == "table"
+        self.wrapped += "table-wrapper" in classes
+        if tag == "a" and "reference" in classes and self._into == "tree":
+            self.entries.append("")
+            self._into = "entry"
+        elif tag == "dt" and "sig" in classes:
+            self.signatures.append("")
+            self._into = "signature"
+        elif "sidebar-tree" in classes:
+            self._into = "tree"
+
+    def handle_endtag(self, tag):
+        if (self._into, tag) in (("tree", "div"), ("signature", "dt")):
+            self._into = None
+        elif (self._into, tag) == ("entry", "a"):
+            self._into = "tree"
+
+    def handle_data(self, data):
+        if self._into == "entry":
+            self.entries[-1] += data
+        elif self._into == "signature":
+            self.signatures[-1] += data
 
 
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(tmp_path):
     """Links between pages, and to places in them; Sphinx itself follows those to names."""
-    from html.parser import HTMLParser
-
     if importlib.util.find_spec("sphinx") is None:
         pytest.skip("needs Sphinx: pip install -e '.[docs]'")
     for part in ("docs", "studies"):
@@ -139,27 +200,12 @@ def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(tmp_pa
     assert ran.returncode == 0, ran.stderr
     assert (pictures / f"{DRAWN}.png").read_bytes() != PLACEHOLDER.read_bytes()
 
-    class Page(HTMLParser):
-        def __init__(self, path):
-            super().__init__()
-            self.ids, self.links = set(), []
-            self.feed(path.read_text())
-
-        def handle_starttag(self, tag, attributes):
-            found = dict(attributes)
-            self.ids.add(found.get("id"))
-            self.links += [link for key in ("href", "src") if (link := found.get(key))]
-
-    pages = {path: Page(path) for path in site.rglob("*.html")}
+    pages = {path: HtmlPage(path) for path in site.rglob("*.html")}
     assert len(pages) > 20
     for path, page in pages.items():
         for link in page.links:
             target, _, place = link.partition("#")
-            if (
-                "://" in link
-                or link.startswith("data:")
-                or path.name in ("search.html", "genindex.html")
-            ):
+            if "://" in link or link.startswith("data:") or path.name in MADE_BY_SPHINX:
                 continue
             found = (path.parent / target.partition("?")[0]).resolve() if target else path
             assert found.exists(), f"{path.name}: {link}"
@@ -167,3 +213,40 @@ def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(tmp_pa
     # Nothing is fetched from elsewhere to show a page.
     for page in pages.values():
         assert not [link for link in page.links if "://" in link and link.endswith((".js", ".css"))]
+    check_reading(site, pages)
+
+
+def check_reading(site, pages):
+    """What a reader meets: the version, one name a page, short types, code to copy, a phone."""
+    index = (site / "index.html").read_text()
+    assert f"warmup {sim.__version__}</" in index
+    assert "<pre>pip install " in re.sub("<span.*?>|</span>", "", index)
+    entries = pages[site / "index.html"].entries
+    assert len(entries) == len(set(entries)) > 30
+    for path, page in pages.items():
+        assert "viewport" in page.names
+        if path.name not in MADE_BY_SPHINX:
+            assert page.tables == page.wrapped, f"{path.name}: a wide table must scroll by itself"
+            assert any("copybutton.js" in link for link in page.links), path.name
+    assert not list((site / "_static").rglob("*.py"))
+    shown = [" ".join(text.split()) for page in pages.values() for text in page.signatures]
+    (simulate,) = (text for text in shown if text.startswith("simulator.simulate("))
+    for part in ("steps: int = 512", "theta0: ArrayLike | None = None", "→ Run"):
+        assert part in simulate
+    for text in shown:
+        assert not re.search(r"\b_[A-Z]|ForwardRef|ndarray\[|numpy\.", text)
+
+
+@pytest.mark.parametrize(
+    "urls", [[], ["Source, https://example.org/a", "Issues, https://example.org/b, c"]]
+)
+def test_the_site_links_to_the_addresses_that_the_metadata_has(urls, monkeypatch):
+    pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e '.[docs]'")
+    found = Message()
+    for url in urls:
+        found["Project-URL"] = url
+    monkeypatch.setattr("importlib.metadata.metadata", lambda name: found)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    options = runpy.run_path(str(ROOT / "docs" / "conf.py"))["html_theme_options"]
+    links = [f"{icon['name']}, {icon['url']}" for icon in options["footer_icons"]]
+    assert links == urls

@@ -15,7 +15,7 @@ SMALL = "--width 8 --samples 32 --steps 40"
 def test_a_run_is_told_with_its_table_and_figure(run, folder):
     result = run(f"explain {SMALL} --eta-trgt 3 --t-wrm 8")
     assert result.code == 0
-    assert result.out.startswith("The learning rate is warmed up from")
+    assert result.out.startswith("The learning rate warms up from")
     assert (folder / "explain.png").stat().st_size > 10_000
 
 
@@ -88,7 +88,7 @@ def test_steps_are_those_of_the_table(folder):
 def test_a_logged_divergence_is_one(folder):
     path = folder / "log.csv"
     path.write_text("loss\n1\n2\n1e30\ninf\nnan\n")
-    assert "diverged" in explain(read_curves(path, sim.GD().limit)).paragraph
+    assert "diverges" in explain(read_curves(path, sim.GD().limit)).paragraph
 
 
 def test_the_threshold_is_that_of_the_optimizer_named(run, folder):

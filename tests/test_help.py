@@ -1,5 +1,7 @@
 """What the program says of itself, and how soon."""
 
+import ast
+import collections
 import inspect
 import math
 import re
@@ -8,13 +10,13 @@ import sys
 
 import click
 import pytest
-from program import HEAVY, ROOT
+from program import HEAVY, ROOT, opened
 
 from simulator import critical_learning_rate, load_data, simulate, sweep
 from simulator.commands import warmup
 from simulator.critical import FAILURES, METHODS
 from simulator.data import LOADERS
-from simulator.figures import FORMATS
+from simulator.figures import FORMATS, STYLES
 from simulator.models import DTYPES, MODELS
 from simulator.numerics.activations import CODES
 from simulator.numerics.dense import LOSSES
@@ -26,6 +28,12 @@ from simulator.sweeps.spec import ETA_UNITS
 
 pytestmark = pytest.mark.usefixtures("folder")
 
+COMMANDS = {
+    f"{name} {below}".strip(): command
+    for name, one in warmup.commands.items()
+    for below, command in getattr(one, "commands", {"": one}).items()
+}
+PAGES = {"": warmup, "study": warmup.commands["study"], **COMMANDS}
 
 LIGHT = f"""
 import sys
@@ -38,13 +46,14 @@ finally:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "--help", "--version", "-h", *(f"{c} --help" for c in warmup.commands)]
+    "line", ["", "--version", "-h", *(f"{c} --help" for c in PAGES), "run --help-all", "run --lr 1"]
 )
 def test_help_loads_nothing_heavy(line):
     done = subprocess.run(
         [sys.executable, "-c", LIGHT, *line.split()], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "[]\n")
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert done.returncode == (2 if "--lr" in line else 0)
 
 
 def test_cli_py_is_the_same_program_and_loads_nothing_heavy():
@@ -58,16 +67,111 @@ def test_cli_py_is_the_same_program_and_loads_nothing_heavy():
     assert done.stdout.startswith("Usage: warmup ")
 
 
-def test_the_help_lists_every_command(run):
-    result = run("--help")
+@pytest.mark.parametrize("group", ["", "study"])
+def test_the_help_lists_every_command_in_one_line_of_80_columns(run, group):
+    result = run(f"{group} --help")
     assert result.code == 0
-    for name in warmup.commands:
-        assert f"\n  {name} " in result.out
+    listed = result.out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    names = sorted(PAGES[group].commands)
+    assert [line.split()[0] for line in listed] == names
+    for line, name in zip(listed, names, strict=True):
+        assert line.endswith(PAGES[group].commands[name].paragraphs[0])
+    assert max(map(len, result.out.splitlines())) <= 80
 
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_help_page_begins_with_what_the_command_does_and_three_examples(run, name):
+    lines = run(f"{name} --help").out.splitlines()
+    assert lines[2] == f"  {PAGES[name].paragraphs[0]}"
+    assert lines[2].endswith(".")
+    assert lines[4] == "Examples:"
+    assert [line[:4] for line in lines[5:11:2]] == ["  # "] * 3
+    assert all(re.match(f"  warmup {name}", line) for line in lines[6:11:2])
+    assert lines[11] == ""
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_short_page_has_the_common_options_and_names_the_long_one(run, name):
+    short, whole = (run(f"{name} {more}").out for more in ("--help", "--help-all"))
+    listed = [
+        option
+        for option in COMMANDS[name].params
+        if isinstance(option, click.Option) and re.search(rf"^  .*{option.opts[-1]} ", short, re.M)
+    ]
+    assert {option.opts[-1].lstrip("-") for option in listed} == {*COMMANDS[name].common}
+    assert 1 <= len(listed) <= 13
+    assert len(short.splitlines()) < len(whole.splitlines())
+    assert short.splitlines()[-1] == f"warmup {name} --help-all lists every option."
+    assert set(re.findall(r"^(\w+):$", short, re.M)) < set(re.findall(r"^(\w+):$", whole, re.M))
+
+
+def test_help_texts_stand_once():
+    """An option that several commands share is declared once."""
+    found = collections.Counter(
+        word.value.value
+        for path in (ROOT / "simulator" / "commands").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        for word in call.keywords
+        if word.arg == "help" and isinstance(word.value, ast.Constant)
+    )
+    assert len(found) > 80
+    assert [text for text, times in found.items() if times > 1] == []
+
+
+# --- examples -----------------------------------------------------------------------------------
+
+
+class AcceptedError(Exception):
+    """Everything that was typed is checked; what follows takes time."""
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    """A folder with the files that examples name."""
+    from simulator.commands import main
+
+    path = tmp_path_factory.mktemp("examples")
+    line = "sweep --model quadratic --steps 128 --eta-trgt 1,16 --t-wrm 1,64 --seeds 1"
+    with pytest.raises(SystemExit, match="0"):
+        main([*line.split(), "-o", str(path / "sweep.zarr")])
+    (path / "metrics.csv").write_text("step,loss,lr\n" + "".join(f"{t},1,.1\n" for t in range(9)))
+    return path
+
+
+def _accept(*_, **__):
+    raise AcceptedError
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    "line", sorted({line for page in PAGES.values() for line, _ in page.examples})
+)
+def test_an_example_is_accepted(run, examples, monkeypatch, line):
+    """It gets to where kernels are compiled, after all checks, or to its end."""
+    monkeypatch.chdir(examples)
+    for name, module in [*sys.modules.items()]:
+        if name.startswith("simulator.commands.") and hasattr(module, "announce_compilation"):
+            monkeypatch.setattr(module, "announce_compilation", _accept)
+    monkeypatch.setattr(sys, "argv", sys.argv)  # the lab replaces it
+    monkeypatch.setattr("runpy.run_module", _accept)
+    monkeypatch.setattr(sys.modules["simulator.commands.lab"], "find_spec", lambda name: True)
+    program, _, words = line.partition(" | ")[0].partition(" ")
+    assert program == "warmup"
+    try:
+        result = run(words)
+    except AcceptedError:
+        return
+    assert result.code == 0, result.err
+    assert (opened("sweep.zarr")["status"] == "done").all()
+
+
+# --- options ------------------------------------------------------------------------------------
 
 OPTIONS = [
     pytest.param(command, option, id=f"{name} {option.opts[-1]}")
-    for name, command in warmup.commands.items()
+    for name, command in COMMANDS.items()
     for option in command.params
     if isinstance(option, click.Option)
 ]
@@ -85,28 +189,36 @@ CHOICES = {
     "failure": set(FAILURES),
     "data": {*LOADERS, "FILE"},
     "representation": {"gram", "parameters"},
+    "style": set(STYLES),
     "figure": {"FILE.png", *(ending.lstrip(".") for ending in FORMATS if ending != ".png")},
 }
+
+
+MODEL = "Model Data Loss Optimizer"
 
 
 @pytest.mark.parametrize(
     ("name", "groups"),
     [
-        ("run", "Model Data Loss Optimizer Schedule Curvature Seeds Execution Output Config"),
-        ("sweep", "Model Data Loss Optimizer Schedule Curvature Seeds Execution Output Config"),
-        ("critical", "Model Data Loss Optimizer Schedule Search Seeds Execution Output Config"),
-        ("flow", "Model Data Loss Optimizer Schedule Seeds Execution Output Config"),
-        ("theory", "Law Seeds Output Config"),
-        ("plot", "Schedule Output Config"),
-        ("report", "Data Output Config"),
-        ("info", "Output"),
+        ("run", f"{MODEL} Schedule Curvature Seeds Execution Output Config"),
+        ("sweep", f"{MODEL} Schedule Curvature Seeds Execution Output Config"),
+        ("critical", f"{MODEL} Schedule Search Seeds Execution Output Config"),
+        ("flow", f"{MODEL} Schedule Seeds Execution Output Config"),
+        ("explain", f"Arguments {MODEL} Schedule Curvature Seeds Execution Output Config"),
+        ("lab", "Arguments Execution"),
+        ("theory", "Law Seeds Execution Output Config"),
+        ("study list", "Output"),
+        ("study run", "Arguments Data Seeds Execution Output"),
+        ("plot", "Arguments Schedule Execution Output Config"),
+        ("report", "Arguments Data Output Config"),
+        ("info", "Arguments Output"),
     ],
 )
-def test_the_help_of_a_command_lists_its_options_group_by_group(run, name, groups):
-    result = run(f"{name} --help")
+def test_all_options_are_listed_group_by_group(run, name, groups):
+    result = run(f"{name} --help-all")
     assert result.code == 0
-    assert re.findall(r"^(\w+):$", result.out, re.M) == [*groups.split(), "Help"]
-    for option in warmup.commands[name].params:
+    assert re.findall(r"^(\w+):$", result.out, re.M) == ["Examples", *groups.split(), "Help"]
+    for option in COMMANDS[name].params:
         if isinstance(option, click.Option):
             assert option.opts[-1] in result.out
 

@@ -83,7 +83,7 @@ def edit(path, change):
 def test_a_lost_chunk_is_named_and_computed_anew(run, whole, name):
     lost = file(name, 1, 0, 0, 1)
     lost.unlink()
-    assert_named(run, f"has lost a part of {name}, {lost.relative_to(STORE)}")
+    assert_named(run, f"lacks a part of {name}, {lost.relative_to(STORE)}")
     assert_mended(run, whole)
 
 
@@ -121,7 +121,7 @@ def test_a_coordinate_that_is_not_the_spec_s_is_named_and_written_anew(run, whol
     else:
         part.write_bytes(bytes([part.read_bytes()[0] ^ 1]) + part.read_bytes()[1:])
     readers = READERS if (name, how) == ("eta_trgt", "lost") else READERS[:1]
-    assert_named(run, f"its {name} is not as it was written", readers=readers)
+    assert_named(run, f"its {name} differs from what was written", readers=readers)
     assert_mended(run, whole)
 
 
@@ -129,7 +129,7 @@ def test_chunks_are_compared_by_place(run, whole):
     """One that has all but its status makes up for no other that lost a part."""
     file("status", 2, 0, 0, 1).unlink()
     file("loss_final", 0, 0, 0, 0).unlink()
-    assert_named(run, "has lost a part of loss_final")
+    assert_named(run, "lacks a part of loss_final")
     assert_mended(run, whole)
 
 
@@ -157,7 +157,7 @@ def test_chunks_that_are_swapped_are_not_believed(run, whole, one, two):
     result = run(READERS[2] if one[0] == "loss" else READERS[1])
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
     assert any("/".join(map(str, (name, "c", *place))) in result.err for name, *place in (one, two))
-    assert "is not as it was written); warmup sweep --resume mends it" in result.err
+    assert "differs from what was written); warmup sweep --resume repairs it" in result.err
     assert_mended(run, whole)
 
 
@@ -174,7 +174,7 @@ def test_whole_chunks_that_are_swapped_are_not_believed(run, whole):
                 strict=True,
             ):
                 source.rename(target)
-    assert_named(run, "/0/0/0 is not as it was written")
+    assert_named(run, "/0/0/0 differs from what was written")
     assert_mended(run, whole)
 
 
@@ -186,7 +186,7 @@ def test_a_chunk_of_another_store_is_not_believed(run, made, whole):
             shutil.copy(made / "other.zarr" / here.relative_to(STORE), here)
     shutil.copy(made / "other.zarr/digests/1.0.0.0", STORE / "digests")
     for line in READERS[:3]:
-        assert "c/1/0/0/0 is not as it was written" in run(line).err
+        assert "c/1/0/0/0 differs from what was written" in run(line).err
     assert_mended(run, whole)
 
 
@@ -237,12 +237,12 @@ def test_edited_metadata_is_named_by_every_command(run, whole, what, both):
         name = Path(part).parent.name
         edit(STORE / "zarr.json", lambda d: change(d["consolidated_metadata"]["metadata"][name]))
     readers = READERS if what in ("the spec", "a type") else READERS[:1]
-    assert_named(run, "zarr.json is not as it was written", "--overwrite", readers)
+    assert_named(run, "zarr.json differs from what was written", "--overwrite", readers)
     before = content(STORE)
     for line in (f"{LINE} --resume", LARGER, f"{LINE} --shard 1/2"):
         result = run(line)
         assert (result.code, result.out, result.err.count("\n")) == (2, "", 1), (line, result)
-        assert "zarr.json is not as it was written" in result.err
+        assert "zarr.json differs from what was written" in result.err
     assert content(STORE) == before
     if what in ("the spec", "a type"):
         assert run(f"{LINE} --overwrite").code == 0
@@ -290,7 +290,7 @@ def test_a_variable_that_a_user_adds_is_tolerated_and_kept(run, whole, add, capl
     assert all(whole[name] == found for name, found in chunks(STORE).items() if name in whole)
     grown = run(LARGER)
     assert grown.code == 0
-    assert "without mine, which warmup sweep did not write" in caplog.text
+    assert "does not contain mine, which warmup sweep did not write" in caplog.text
     assert "mine" not in xr.open_zarr(STORE)
 
 

@@ -357,6 +357,6 @@ class Bound(sim.Model):
 
 @pytest.mark.parametrize("what", ["gradient", "hvp"])
 def test_the_check_finds_an_objective_that_changes_what_it_is_given(what):
-    with pytest.raises(sim.InputError, match=f"{what} changed what it was given"):
+    with pytest.raises(sim.InputError, match=f"{what} changed its arguments"):
         sim.check_model(Bound(what))
     sim.check_model(Bound())

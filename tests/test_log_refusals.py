@@ -33,14 +33,14 @@ from simulator.logs import table as tables
         ("step;loss\n0;1,5\n1;1.5\n", "line 3 has '1.5' after numbers with decimal commas"),
         ("step;loss\n0;1.234,5\n", "line 2 has '1.234,5', with a comma and a point"),
         ('step,loss\n"1,000","2.5"\n', "line 2 has '2.5' after numbers with decimal commas"),
-        (PLAIN + "step,loss\n8,1\n", "line 10 has 2 fields, not 3; a header of other columns"),
+        (PLAIN + "step,loss\n8,1\n", "line 10 has 2 fields, not 3; put a table with other"),
         ('step,loss\n0,1\n1,"2\n', "line 3 cannot be split into fields"),
         ('step,loss\n0,1\n1,"2"3\n', "line 3 cannot be split into fields"),
         ("step,loss\n0,1\n,2\n", "line 3 has no step"),
         ("step,loss\n0,1\n1.5,2\n", "line 3 has step 1.5; steps are whole numbers"),
         ("step,loss\n0,1\n1e16,2\n", "line 3 has step 10000000000000000; steps are whole numbers"),
         ("step,loss\n1,1\n1,2\n", "line 3 has step 1 again, with another value"),
-        (steps(3, 2, 1), "line 3 has step 2 after step 3; steps must rise"),
+        (steps(3, 2, 1), "line 3 has step 2 after step 3; steps must increase"),
         (steps(0, 0, 1, 1, 2, 2, 3, 3), "line 3 has step 0 again, with another value"),
         (steps(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3), "line 10 has step 0 for the third time"),
         ("loss,loss\n1,2\n", "has 'loss' twice"),
@@ -58,7 +58,7 @@ from simulator.logs import table as tables
         ("{\n}", "has no list log_history"),
         ('{\n"log_history": [{"step": 1, "loss": []}]}', "log_history entry 1 has [] under 'loss'"),
         ("[]", "has no training loss (columns: none)"),
-        ('[{"step": ' + "1" * 5000 + "}]", "has a number that is too long"),
+        ('[{"step": ' + "1" * 5000 + "}]", "has a number with too many digits"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused_with_its_line(content, said, log):
@@ -72,8 +72,8 @@ def test_what_cannot_be_read_is_refused_with_its_line(content, said, log):
     ("columns", "said"),
     [
         (["los"], "did you mean loss?"),
-        (["loss", "loss"], "is there twice"),
-        (["loss=a", "loss=b"], "is there twice"),
+        (["loss", "loss"], "is given twice"),
+        (["loss=a", "loss=b"], "is given twice"),
         (["step"], "name one of them loss"),
         (["step", "loss", "eta"], "has 2 columns"),
         (["loss=x"], "has no such column; it has 'step', 'loss'"),
@@ -106,10 +106,10 @@ def test_a_last_line_that_was_cut_is_left_out_and_said(log):
     for content in (PLAIN + "8,0.", PLAIN + '8,"0.'):
         found = log(content)
         assert found.step.tolist() == list(range(8))
-        assert "Line 10, the last, is incomplete and left out." in str(found.account)
+        assert "The last line (10) is incomplete and left out." in str(found.account)
     found = log('{"step": 0, "loss": 1}\n{"step": 1, "lo')
     assert found.step.tolist() == [0]
-    assert "Line 2, the last, is incomplete and left out." in str(found.account)
+    assert "The last line (2) is incomplete and left out." in str(found.account)
 
 
 def test_sizes_are_bounded(log, monkeypatch):

@@ -36,7 +36,8 @@ def test_a_run_is_read_back_from_every_format(form, start, every, ours, tmp_path
     assert_kept(found, expected)
     unit = (expected.unit.capitalize(), expected.step[0], expected.step[-1])
     first, last = f"{unit[0]}s {unit[1]} to {unit[2]}", expected.step[-1]
-    spaced = "every one" if every == 1 or form == "keras" else f"every {every}th"
+    dense = every == 1 or form == "keras"
+    spaced = f"every {expected.unit}" if dense else f"every {every}th {expected.unit}"
     assert f"{first}, {spaced}." in str(found.account)
     assert (found.account.first, found.account.last) == (expected.step[0], last)
 
@@ -57,21 +58,22 @@ def test_any_curves_are_read_back_from_every_format(form, values, start, every, 
     ("form", "said"),
     [
         ("csv", "Read 65 rows: step from 'step', loss from 'loss', learning rate from 'lr'. "
-         "Steps 0 to 64, every one. The log has no sharpness."),
+         "Steps 0 to 64, every step. The log has no sharpness."),
         ("semicolons", "decimal commas"),
         ("savetxt", "learning rate from 'eta'"),
         ("wandb", "step from '_step', loss from 'train/loss', learning rate from 'lr'; skipped "
          "'_runtime', '_timestamp', 'val/loss'. Steps"),
         ("tensorboard", "step from 'Step', loss from 'Value'; skipped 'Wall time'. Steps 0 to 64, "
-         "every one. The log has no learning rate and no sharpness."),
+         "every step. The log has no learning rate and no sharpness."),
         ("keras", "epoch from 'epoch', loss from 'loss', learning rate from 'learning_rate'; "
-         "skipped 'accuracy', 'val_loss'. Epochs 0 to 64, every one. An epoch is one row here"),
+         "skipped 'accuracy', 'val_loss'. Epochs 0 to 64, every epoch. The log has one row "
+         "per epoch"),
         ("lightning", "Read 134 rows: step from 'step', loss from 'train_loss', learning rate from "
          "'lr-SGD'; skipped 'epoch', 'val_loss'."),
         ("json_lines", "learning rate from 'lr'; skipped 'train'."),
-        ("trainer_state", "'grad_norm', 'eval_loss', 'eval_runtime'. Steps 0 to 64, every one. The "
-         "log has no sharpness. The summary of the run in log_history entry 70 is left out."),
-        ("resumed", "Resumed at step 32 (line 46): 11 earlier rows replaced."),
+        ("trainer_state", "'grad_norm', 'eval_loss', 'eval_runtime'. Steps 0 to 64, every step. "
+         "The log has no sharpness. The summary of the run in log_history entry 70 is left out."),
+        ("resumed", "The run was resumed at step 32 (line 46), which replaces 11 earlier rows."),
     ],
 )  # fmt: skip
 def test_the_account_says_what_was_taken_for_what(form, said, ours, tmp_path):

@@ -249,7 +249,10 @@ def test_training_stays_the_same_bit_for_bit():
         ({"loss_fn": 3}, "loss_fn 3: give a function"),
         ({"model": 3}, "model int: give a Module"),
         ({"optimizer": 3}, "optimizer int: give a Optimizer"),
-        ({"model": nn.Linear(5, 3)}, "optimizer SGD: has parameters of another model"),
+        (
+            {"model": nn.Linear(5, 3)},
+            "optimizer SGD: has parameters of another model; give the optimizer of this one",
+        ),
     ],
 )
 def test_what_a_probe_cannot_use_is_refused(options, sentence):

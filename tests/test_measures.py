@@ -196,7 +196,7 @@ def test_absolute_curves_stand_beside_both_thresholds(data):
         MODEL, data, optimizer=sim.Momentum(0.9), schedule=sim.Warmup(0.1, 0.1), steps=24,
         measure=("sharpness", "directional"),
     )  # fmt: skip
-    _, lines = drawn(run, style="absolute")
+    _, lines = drawn(run, curvature_axis="absolute")
     np.testing.assert_array_equal(lines["sharpness"].get_ydata(), run.sharpness)
     styles = {name: line.get_linestyle() for name, line in lines.items() if "threshold" in name}
     assert styles == {r"threshold 2 / $\eta_t$": "--", r"threshold 3.8 / $\eta_t$": ":"}
@@ -213,11 +213,11 @@ def curves(sharpness, **more):
 def test_the_axis_is_logarithmic_beyond_a_factor_of_ten():
     near = curves(np.linspace(1.0, 2.0, 50))
     collapsed = curves(np.concatenate([np.full(30, 2.0), np.full(20, 1e-4)]))
-    for style in figures.STYLES:
-        assert drawn(near, style=style)[0].get_yscale() == "linear"
-        panel = drawn(collapsed, style=style)[0]
+    for axis in figures.CURVATURE_AXES:
+        assert drawn(near, curvature_axis=axis)[0].get_yscale() == "linear"
+        panel = drawn(collapsed, curvature_axis=axis)[0]
         assert panel.get_yscale() == "log"
-        assert panel.get_ylim()[0] < 0.5e-4 * (2 if style == "absolute" else 1)
+        assert panel.get_ylim()[0] < 0.5e-4 * (2 if axis == "absolute" else 1)
     beside = curves(np.full(50, 2.0), directional_sharpness=np.full(50, 1e-3))
     assert drawn(beside)[0].get_yscale() == "log"
 
@@ -231,9 +231,9 @@ def test_where_the_learning_rate_is_unknown_curves_are_absolute():
     assert "threshold" not in panel.get_ylabel()
 
 
-def test_an_unknown_style_is_refused():
-    with pytest.raises(sim.InputError, match="style log"):
-        figures.trajectory(curves(np.ones(9)), style="log")
+def test_an_unknown_curvature_axis_is_refused():
+    with pytest.raises(sim.InputError, match="curvature_axis log"):
+        figures.trajectory(curves(np.ones(9)), curvature_axis="log")
 
 
 # --- stories --------------------------------------------------------------------------------------
@@ -247,17 +247,17 @@ def test_a_story_says_where_the_step_meets_2_over_eta():
     text = sim.explain(run).paragraph
     at_10 = run.sharpness[10] / 2
     assert (
-        f"The directional sharpness first reaches 2 / eta at step 10, where the sharpness is "
+        f"The directional sharpness first reaches 2 / eta at step 10, when the sharpness is "
         f"{at_10:.3g} times 2 / eta." in text
     )
     late = np.median(run.sharpness[30:]) / 2
     assert (
-        "In the median over the last quarter, the directional sharpness is 1.1 times 2 / eta, and "
-        f"the sharpness {late:.3g} times 2 / eta." in text
+        "Over the last quarter of the run, the median directional sharpness is 1.1 times 2 / eta, "
+        f"and the median sharpness is {late:.3g} times 2 / eta." in text
     )
     assert "batch" not in text
     below = curves(np.ones(rows), critical_sharpness=np.full(rows, 0.5))
-    assert "The critical sharpness stays below 2 / eta: it is at most 0.25 times it." in (
+    assert "The critical sharpness stays below 2 / eta (at most 0.25 times 2 / eta)." in (
         sim.explain(below).paragraph
     )
 
@@ -269,8 +269,8 @@ def test_thresholds_are_not_mixed_in_a_story():
         np.full(rows, 190.0), StabilityLimit(38.0), directional_sharpness=np.full(rows, 30.0),
     )  # fmt: skip
     assert (
-        "the directional sharpness is 1.5 times 2 / eta, and the pre-conditioned sharpness 0.5 "
-        "times 38 / eta." in sim.explain(run).paragraph
+        "the median directional sharpness is 1.5 times 2 / eta, and the median pre-conditioned "
+        "sharpness is 0.5 times 38 / eta." in sim.explain(run).paragraph
     )
 
 
@@ -280,9 +280,9 @@ def test_a_story_of_minibatches_says_which_hessian(data):
         MODEL, data, batch_size=4, measure=("sharpness", "batch", "full"), batch_every=2, **shared
     )
     text = sim.explain(run).paragraph
-    assert "The sharpness is that of the batch of each update, not of all samples." in text
-    assert "In the median over the last quarter, the batch sharpness is" in text
-    assert ", and the full sharpness" in text
+    assert "The sharpness is measured on the batch of each update, not on all samples." in text
+    assert "Over the last quarter of the run, the median batch sharpness is" in text
+    assert ", and the median full sharpness" in text
     whole = sim.explain(sim.simulate(MODEL, data, **shared)).paragraph
     assert "of the batch" not in whole
 
@@ -319,7 +319,7 @@ def test_a_page_has_every_curve_and_the_story_of_a_run(data):
                 np.testing.assert_allclose(shown, getattr(run, name)[step], rtol=1e-6)
                 assert np.isfinite(shown).any()
         assert cells.words[place] == sim.explain(run).paragraph
-        assert "The sharpness is that of the batch" in cells.words[place]
+        assert "The sharpness is measured on the batch" in cells.words[place]
 
 
 def test_the_script_of_a_page_shows_the_curves_of_the_chosen_run(data):

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import simulator as sim
+from simulator.sweeps.fingerprint import fingerprint
 
 pytestmark = pytest.mark.usefixtures("folder")
 jax = pytest.importorskip("jax")
@@ -204,6 +205,22 @@ def test_without_double_precision_jax_is_refused_in_a_sentence(few):
         jax.config.update("jax_enable_x64", True)
 
 
+def test_parameters_in_jax_may_be_given_and_the_name_left_out(few):
+    theta = tree_init(np.random.default_rng(3), few.x, few.targets)
+    given = sim.from_jax(loss=tree_loss, init=theta)
+    assert given.name == "tree_loss"
+    drawn = sim.from_jax("drawn", loss=tree_loss, init=lambda rng, x, y: theta)
+    assert (given.init(few, 0) == given.init(few, 1)).all()
+    assert (given.init(few, 0) == drawn.init(few, 0)).all()
+    assert sim.simulate(given, few, steps=2).loss.tolist() == (
+        sim.simulate(drawn, few, steps=2).loss.tolist()
+    )
+    other = sim.from_jax(loss=tree_loss, init=jax.tree.map(lambda leaf: leaf + 1, theta))
+    assert fingerprint(other) != fingerprint(given)
+    with pytest.raises(sim.InputError, match="init 3: give a function, or a tree of arrays"):
+        sim.from_jax("net", loss=tree_loss, init=3)
+
+
 def test_without_jax_it_is_named(monkeypatch, few):
     monkeypatch.setitem(sys.modules, "jax", None)
     with pytest.raises(sim.InputError, match=r"pip install 'warmup-simulator\[jax\]'"):
@@ -264,7 +281,7 @@ def test_what_a_model_cannot_be_is_refused_by_name(changed, sentence):
             {"hvp": lambda t, v, x, y: net_hvp(t, v, x, y) + 1e-4 * np.roll(v, 1)},
             r"hvp with a\.Hb = ",
         ),
-        ({"loss": lambda t, x, y: next(MOODS)}, "loss gave two results at one theta"),
+        ({"loss": lambda t, x, y: next(MOODS)}, "loss gave two results for one theta"),
         ({"loss": lambda t, x, y: np.nan}, "loss not finite"),
         ({"loss": lambda t, x, y: net_loss(t, x, y) + 1e-8 * np.sin(1e9 * t.sum())}, "can judge"),
     ],

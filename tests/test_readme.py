@@ -58,10 +58,3 @@ def test_commands_and_options_that_readme_names_exist():
     from simulator.laws import LAWS
 
     assert set(re.findall(r"--law ([a-z-]+)", README)) <= set(LAWS)
-
-
-def test_the_version_is_said_once():
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == simulator.__version__

@@ -26,7 +26,7 @@ def test_a_schedule_may_be_a_template(data):
     assert_same(named, sim.sweep(model, data, schedule=plain, decay="cosine", **kept))
     with pytest.raises(InputError, match="decay cosine: the schedule modified has no such option"):
         sim.sweep(model, data, schedule=sim.ModifiedWarmup(), decay="cosine", **kept)
-    with pytest.raises(InputError, match="is no Schedule; give one, or its name"):
+    with pytest.raises(InputError, match="is not a Schedule; give one, or its name"):
         sim.sweep(model, data, schedule=[0.1], **kept)
 
 

@@ -56,19 +56,25 @@ def test_a_model_may_be_a_class_or_a_name():
 THETA = sim.MLP().init(DATA)
 # Every public function of a model.
 OF_A_MODEL = {
-    "batch_sharpness": lambda model: sim.batch_sharpness(model, THETA, DATA, 8, 2),
-    "central_flow": lambda model: sim.central_flow(model, DATA, schedule=0.1, steps=2).loss[0],
-    "check_model": lambda model: sim.check_model(model, DATA).components,
-    "critical_learning_rate": lambda model: sim.critical_learning_rate(model, DATA, steps=0).eta_c,
-    "directional_sharpness": lambda model: sim.directional_sharpness(model, THETA, DATA),
-    "eta_critical": lambda model: sim.eta_critical(model, DATA, "gd"),
-    "natural_phase": lambda model: sim.natural_phase(model, DATA, optimizer="gd", steps=16),
-    "safe_learning_rate": lambda model: sim.safe_learning_rate(model, DATA),
-    "sharpness": lambda model: sim.sharpness(model, THETA, DATA),
-    "shortest_warmup": lambda model: sim.shortest_warmup(model, DATA, eta_trgt=0.1, steps=8).t_wrm,
-    "simulate": lambda model: sim.simulate(model, DATA, steps=2),
-    "spectrum": lambda model: sim.spectrum(model, THETA, DATA, probes=2, depth=8).trace,
-    "sweep": lambda model: sim.sweep(model, DATA, eta_trgt=[0.1], steps=2).loss_final.item(),
+    "batch_sharpness": lambda model, data: sim.batch_sharpness(model, THETA, data, 8, 2),
+    "central_flow": lambda model, data: sim.central_flow(model, data, schedule=0.1, steps=2).loss[
+        0
+    ],
+    "check_model": lambda model, data: sim.check_model(model, data).components,
+    "critical_learning_rate": lambda model, data: (
+        sim.critical_learning_rate(model, data, steps=0).eta_c
+    ),
+    "directional_sharpness": lambda model, data: sim.directional_sharpness(model, THETA, data),
+    "eta_critical": lambda model, data: sim.eta_critical(model, data, "gd"),
+    "natural_phase": lambda model, data: sim.natural_phase(model, data, optimizer="gd", steps=16),
+    "safe_learning_rate": lambda model, data: sim.safe_learning_rate(model, data),
+    "sharpness": lambda model, data: sim.sharpness(model, THETA, data),
+    "shortest_warmup": lambda model, data: (
+        sim.shortest_warmup(model, data, eta_trgt=0.1, steps=8).t_wrm
+    ),
+    "simulate": lambda model, data: sim.simulate(model, data, steps=2),
+    "spectrum": lambda model, data: sim.spectrum(model, THETA, data, probes=2, depth=8).trace,
+    "sweep": lambda model, data: sim.sweep(model, data, eta_trgt=[0.1], steps=2).loss_final.item(),
 }
 
 
@@ -83,9 +89,61 @@ def test_no_function_of_a_model_is_left_out():
 @pytest.mark.parametrize("name", OF_A_MODEL)
 def test_each_takes_a_model_by_its_name_or_class_and_nothing_else(name):
     call = OF_A_MODEL[name]
-    assert call("mlp") == call(sim.MLP) == call(sim.MLP())
+    assert call("mlp", DATA) == call(sim.MLP, DATA) == call(sim.MLP(), DATA)
     with pytest.raises(sim.InputError, match="model None"):
-        call(None)
+        call(None, DATA)
+
+
+@pytest.mark.parametrize("name", OF_A_MODEL)
+def test_each_takes_data_by_what_loads_them_and_nothing_else(name, tmp_path):
+    call, file = OF_A_MODEL[name], tmp_path / "mine.npz"
+    np.savez(file, x=DATA.x, y=DATA.y)
+    assert call("mlp", file) == call("mlp", str(file)) == call("mlp", sim.load_data(file))
+    with pytest.raises(sim.InputError, match="data digit: unknown; give digits"):
+        call("mlp", "digit")
+    with pytest.raises(sim.InputError, match="data ndarray: is no Data; give one"):
+        call("mlp", DATA.x)
+
+
+def test_data_of_a_run_that_left_them_out_may_be_a_file(tmp_path):
+    np.savez(tmp_path / "mine.npz", x=DATA.x, y=DATA.y)
+    file = tmp_path / "mine.npz"
+    run = sim.simulate(MODEL, file, steps=8)
+    kept = pickle.loads(pickle.dumps(run))
+    assert sim.checkpoint(kept, 4, data=file) == sim.checkpoint(run, 4)
+    assert sim.fork(kept, at=4, data=file) == run
+    assert (sim.spectra(kept, 4, data=file).top == sim.spectra(run, 4).top).all()
+
+
+@pytest.mark.parametrize("optimizer", [sim.GD(), sim.Adam()])
+def test_learning_rates_in_units_of_the_critical_one_are_those_of_a_sweep(optimizer):
+    options = {"optimizer": optimizer, "eta_unit": "critical", "sharpness_every": 2}
+    run = short(schedule=sim.Warmup(eta_trgt=4, t_wrm=4), seed=1, **options)
+    grid = {"eta_trgt": [4], "t_wrm": [4], "seeds": [1], "steps": 8, "sharpness_tol": 1e-5}
+    cell = sim.sweep(MODEL, DATA, **grid, **options).squeeze()
+    assert run.loss_final == cell.loss_final
+    unit = sim.eta_critical(MODEL, DATA, optimizer, seed=1)
+    assert run.eta.tolist() == sim.Warmup(eta_trgt=4 * unit, t_wrm=4).values(8).tolist()
+
+
+def test_units_that_cannot_be_are_refused():
+    with pytest.raises(sim.InputError, match="eta_unit relative"):
+        short(eta_unit="relative")
+    with pytest.raises(sim.InputError, match="leave out theta0"):
+        short(eta_unit="critical", theta0=MODEL.init(DATA))
+    with pytest.raises(sim.InputError, match="eta_unit critical: the sharpness at init"):
+        sim.simulate(sim.Quadratic([-1.0]), eta_unit="critical")
+
+
+def test_something_user_defined_has_the_name_of_its_class():
+    class Root(sim.Warmup):
+        def values(self, steps):
+            return np.sqrt(super().values(steps))
+
+    assert Root.name == Root().name == "Root"
+    assert sim.Warmup.name == "warmup"
+    found = sim.sweep(MODEL, DATA, eta_trgt=[1], steps=2, over={"schedule": [sim.Warmup(), Root()]})
+    assert found.schedule.values.tolist() == ["warmup", "Root"]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +223,7 @@ def test_a_dataset_of_a_run_has_its_curves(results):
 
 
 def test_a_run_draws_itself(results, tmp_path):
-    axes = results[0].plot(style="absolute")
+    axes = results[0].plot(curvature_axis="absolute")
     assert len(axes) == 3
     sim.figures.save(axes, str(tmp_path / "run.png"))
     assert (tmp_path / "run.png").stat().st_size > 1000

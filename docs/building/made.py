@@ -3,9 +3,9 @@
 Made into ``docs/made/`` before a build, from the code as it is; nothing of it is kept in git.
 """
 
-import inspect
 import re
 from pathlib import Path
+from textwrap import dedent
 
 DOCS = Path(__file__).parents[1]
 MADE = DOCS / "made"
@@ -49,7 +49,7 @@ def laws():
         "# All laws",
         "",
         f"Each of the {len(LAWS)} statements below is measured on fresh random instances by",
-        "`warmup theory`; `warmup theory --law NAME` says what one means and where it is from.",
+        "`warmup theory`; `warmup theory --law NAME` explains one and names its source.",
     ]
     for topic in TOPICS:
         lines += [
@@ -68,29 +68,45 @@ def laws():
 
 
 def commands():
-    """Each command: what it does, and its options group by group, as its help has them."""
-    import click
+    """Each command with its examples and options; an option that several share stands once."""
+    from simulator.commands import options, warmup
 
-    from simulator.commands import warmup
-    from simulator.commands.options import GROUPS
-
-    lines = []
+    pages, takers = {}, {}
     for name, command in warmup.commands.items():
-        context = click.Context(command, info_name=f"warmup {name}", max_content_width=100)
-        usage = command.collect_usage_pieces(context)
+        below = getattr(command, "commands", {})
+        pages |= {f"{name} {sub}": one for sub, one in below.items()} or {name: command}
+    for name, command in pages.items():
+        sections = command.sections(command.context_class(command), every=True)
+        for row in ((group, *record) for group in sections for record in sections[group]):
+            takers.setdefault(row, []).append(name)
+    shared = {row for row, names in takers.items() if len(names) > 1 and row[0] != "arguments"}
+    lines = []
+    for name, command in pages.items():
+        usage = command.collect_usage_pieces(command.context_class(command))
+        first, *others = command.paragraphs
         lines += ["", f"## warmup {name}", "", f"`warmup {name} {' '.join(usage)}`", ""]
-        lines += [_plain(inspect.cleandoc(command.help).replace("\b", "")), ""]
-        groups = {}
-        for option in command.get_params(context):
-            record = option.get_help_record(context)
-            if record is not None:
-                groups.setdefault(getattr(option, "group", "help"), []).append(record)
-        lines += ["| group | option | what it is |", "|---|---|---|"]
-        for group in sorted(groups, key=GROUPS.index):
-            for at, (option, told) in enumerate(groups[group]):
-                option = option.replace("|", "\\|")
-                lines.append(f"| {'' if at else group} | `{option}` | {_plain(told)} |")
-    return "\n".join(lines) + "\n"
+        lines += [_plain(first), "", "```bash", dedent(command.example_lines) + "```", ""]
+        lines += [_plain(text) + "\n" for text in others]
+        taken = [row for row, names in takers.items() if name in names and row[0] != "help"]
+        own = [row for row in taken if row not in shared]
+        lines += _options(own, ["group", "option", "what it is"], lambda row: [])
+        groups = ", ".join(dict.fromkeys(row[0] for row in taken if row in shared))
+        lines += ["", f"[Shared options](#shared-options) of: {groups}."]
+    lines += ["", "## Shared options", ""]
+    titles = ["group", "option", "what it is", "commands"]
+    ordered = sorted(shared, key=lambda row: (options.GROUPS.index(row[0]), [*takers].index(row)))
+    return "\n".join(lines + _options(ordered, titles, lambda row: [", ".join(takers[row])])) + "\n"
+
+
+def _options(rows, titles, more):
+    """A table of options, group by group, with more cells in each row."""
+    lines, last = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"] if rows else [], ""
+    for group, option, text in rows:
+        shown = option.replace("|", "\\|")
+        cells = ["" if group == last else group, f"`{shown}`", _plain(text)]
+        lines.append(f"| {' | '.join([*cells, *more((group, option, text))])} |")
+        last = group
+    return lines
 
 
 def store():
@@ -123,7 +139,10 @@ def words():
 
     lines = ["How a run ended (`outcome`):", ""]
     lines += [f"`{name}`\n: {_plain(meaning)}.\n" for name, meaning in OUTCOMES.items()]
-    lines += ["How the sharpness moves by itself (`natural_phase`):", ""]
+    lines += [
+        "How the sharpness moves before it first crosses the threshold (`natural_phase`):",
+        "",
+    ]
     lines += [f"`{name}`\n: {_plain(meaning)}.\n" for name, meaning in NATURAL_PHASES.items()]
     return "\n".join(lines)
 

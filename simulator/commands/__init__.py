@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 import click
 
+import simulator
 from simulator.checks import InputError, printable
 from simulator.commands.critical import critical
 from simulator.commands.explain import explain
 from simulator.commands.flow import flow
 from simulator.commands.info import info
 from simulator.commands.lab import lab
+from simulator.commands.options import CommandGroup
 from simulator.commands.plot import plot
 from simulator.commands.report import report
 from simulator.commands.run import run
@@ -21,31 +23,31 @@ from simulator.commands.stopping import Terminated, leave_threads_behind
 from simulator.commands.study import study
 from simulator.commands.sweep import sweep
 from simulator.commands.theory import theory
+from simulator.nearest import did_you_mean
 
 __all__ = ["main", "warmup"]
 
 
-_GREETING = """\
-  warmup run --live   one run: its loss, and its sharpness against the threshold
-  warmup explain      one run, told in words: its catapults, and how it ended
-  warmup sweep        which learning rates train, after how long a warmup
-
-Each takes seconds and needs no network. Everything else: warmup --help"""
-
-
 @click.group(
+    cls=CommandGroup,
     invoke_without_command=True,
+    examples=(
+        ("warmup run --live", "One run: its loss, and its sharpness against the threshold"),
+        ("warmup explain", "One run in words: its catapults, and how it ended"),
+        ("warmup sweep", "Which learning rates train, after how long a warmup"),
+    ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="warmup-simulator", prog_name="warmup")
+@click.version_option(simulator.__version__, prog_name="warmup")
 @click.pass_context
 def warmup(ctx: click.Context) -> None:
-    """What learning-rate warmup really does, in models small enough for exact theory.
+    """What learning-rate warmup really does, in models small enough for theory.
 
-    Start with: warmup sweep
+    Every example takes seconds and needs no network.
     """
     if ctx.invoked_subcommand is None:
-        click.echo(_GREETING)
+        click.echo(warmup.example_lines)
+        click.echo("Each takes seconds and needs no network. All commands: warmup --help")
 
 
 for _command in (run, sweep, critical, flow, explain, theory, study, plot, report, info, lab):
@@ -58,10 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = warmup.main(args=words, prog_name="warmup", standalone_mode=False, obj=words)
     except InputError as error:
-        _leave(f"{error.sentence(_label(error.option))}.", 2)
+        sentence = error.sentence(_label(error.option))
+        _leave(sentence if sentence.endswith("?") else f"{sentence}.", 2)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)
+    except click.NoSuchOption as error:
+        _leave(_unknown_option(error, words), 2)
     except click.ClickException as error:
         _leave(" ".join(error.format_message().split()), 2)
     except (click.Abort, KeyboardInterrupt) as stopped:
@@ -96,6 +101,23 @@ def _label(option: str) -> str:
         o for command in commands for p in command.params for o in (*p.opts, *p.secondary_opts)
     }
     return typed if typed in known else option
+
+
+def _unknown_option(error: click.NoSuchOption, words: list[str]) -> str:
+    """The sentence for an option that the command does not have."""
+    given = error.option_name
+    if len(given) == 2:  # Click reads -lr as -l -r.
+        given = next((word.partition("=")[0] for word in words if word.startswith(given)), given)
+    assert error.ctx is not None
+    shown_as = {
+        spelling: parameter.opts[-1]
+        for parameter in error.ctx.command.get_params(error.ctx)
+        for spelling in (*parameter.opts, getattr(parameter, "argument", ""))
+        if isinstance(parameter, click.Option)
+    } | {name: name for parameter in error.ctx.command.params for name in parameter.secondary_opts}
+    near = did_you_mean(given, shown_as, shown_as)
+    more = f"{error.ctx.command_path} --help-all lists every option"
+    return f"{InputError('option', given, f'unknown; {near}{more}')}."
 
 
 def _leave(message: str, code: int) -> None:

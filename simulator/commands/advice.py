@@ -34,28 +34,10 @@ _LEAST_SEEDS = 5
 _ROW, _SHORTEST_ROW = "  {:>6} {:>11} {:>11} {:>11} {:>11}", "  {:>6} {:>11} {:>7}   {}"
 
 
-def advice_options(command: Any) -> Any:
-    """The two, and what the second needs."""
-    for decorate in reversed(_OPTIONS):
-        command = decorate(command)
-    return command
-
-
-_OPTIONS = (
-    option(
-        "search", "--safe", is_flag=True,
-        help="Instead: a learning rate that is safe without warmup, from a probe of 64 updates. A "
-        "lower bound; gd on all samples.",
-    ),
-    option(
-        "search", "--shortest-warmup", is_flag=True,
-        help="Instead: the shortest warmup to eta_trgt that trains, by bisection, for each of at "
-        "least 5 seeds.",
-    ),
-    option(
-        "search", "--t-most", type=int, default_text="steps / 2",
-        help="The longest warmup that --shortest-warmup tries.",
-    ),
+advice_options = options.together(
+    option("search", "--safe", is_flag=True, help="Find a learning rate that is safe without warmup instead: a lower bound of eta_max, from 64 updates (gd on all samples)."),
+    option("search", "--shortest-warmup", is_flag=True, help="Find the shortest warmup to --eta-trgt that trains instead, by bisection, in at least 5 seeds."),
+    option("search", "--t-most", type=int, default_text="steps / 2", help="Longest warmup that --shortest-warmup tries."),
 )  # fmt: skip
 
 
@@ -66,17 +48,19 @@ def check_advice(given: dict[str, Any]) -> str | None:
         raise InputError("safe", "with --shortest-warmup", "give one of the two")
     if not asked:
         if options.was_given("t_most"):
-            raise InputError("t_most", given["t_most"], "belongs to --shortest-warmup")
+            raise InputError(
+                "t_most", given["t_most"], "belongs to --shortest-warmup; give that too"
+            )
         return None
     (name,) = asked
     typed = f"--{name.replace('_', '-')}"
     for other in filter(options.was_given, _NO_USE[name]):
-        raise InputError(other, given[other], f"{typed} has no use for it; leave it out")
+        raise InputError(other, given[other], f"is not used with {typed}; leave it out")
     if name == "safe":
         usual = {"optimizer": "gd", "batch_size": None, "layer_rates": False, "weight_decay": None}
         for other in usual:
             if given[other] != usual[other]:
-                remedy = "the bound was measured for plain gd on all samples; leave it out"
+                remedy = "the bound holds for plain gd on all samples; leave it out"
                 raise InputError(other, given[other], remedy)
         return name
     if given["eta_trgt"] is None:

@@ -31,91 +31,42 @@ __all__ = ["critical"]
 _REPEATED = ("model", "data", "loss", "optimizer", "execution")
 
 
-@click.command(cls=options.GroupedCommand)
+@click.command(
+    cls=options.GroupedCommand,
+    common="model param width data optimizer eta-trgt t-wrm steps safe shortest-warmup seeds",
+    examples=(
+        ("warmup critical", "eta_c and eta_max of the default network, in 5 seeds"),
+        ("warmup critical --eta-trgt 16 --t-wrm 256", "Updates that a warmup from eta_c saves"),
+        ("warmup critical --safe", "A learning rate that is safe without warmup"),
+    ),
+)
 @options.model_options
 @options.data_options
 @options.optimizer_options
-@option(
-    "schedule",
-    "--eta-trgt",
-    type=float,
-    default_text="none",
-    help="Learning rate at the end of a warmup: say what starting it at eta_c would save.",
-)
-@option(
-    "schedule", "--t-wrm", type=int, default_text="none", help="Updates of that warmup, from 0."
-)
-@option(
-    "schedule",
-    "--eta-unit",
-    default="critical",
-    metavar="absolute|critical",
-    help="Of eta_trgt; critical: multiples of the threshold at initialisation (gd: 2 / sharpness).",
-)
-@option(
-    "schedule",
-    "--steps",
-    type=int,
-    default=512,
-    help="Updates of each run that looks for eta_max; 0 does not look.",
-)
-@option(
-    "search",
-    "--method",
-    default="two-way",
-    metavar="two-way|paper",
-    help="two-way: from a second-order guess. paper: doubles from eta_0, then halves.",
-)
-@option(
-    "search",
-    "--tolerance",
-    type=float,
-    default=TOLERANCE,
-    help="Relative width of a bracket that is narrow enough.",
-)
-@option(
-    "search",
-    "--eta-0",
-    type=float,
-    default=ETA_0,
-    help="Where the paper's method begins, absolute.",
-)
-@option(
-    "search",
-    "--delta",
-    type=float,
-    default=DELTA,
-    help="Relative rise of the loss at which the paper's method ends.",
-)
-@option(
-    "search",
-    "--eta-most",
-    type=float,
-    default=math.inf,
-    default_text="no limit",
-    help="Look no further, absolute.",
-)
-@option(
-    "search",
-    "--failure",
-    default="untrained",
-    metavar="untrained|diverged",
-    help="What a learning rate above eta_max does; a dead network is untrained and finite.",
-)
+@options.eta_trgt_option(type=float, default_text="none")
+@options.t_wrm_option(type=int, default_text="none")
+@options.eta_unit_option(default="critical")
+@options.steps_option
+@option("search", "--method", default="two-way", metavar="two-way|paper", help="Search for eta_c. two-way: from a second-order estimate; paper: doubling from eta_0, then halving.")  # fmt: skip
+@option("search", "--tolerance", type=float, default=TOLERANCE, help="Relative width of the bracket at which a search ends.")  # fmt: skip
+@option("search", "--eta-0", type=float, default=ETA_0, help="First learning rate of --method paper, absolute.")  # fmt: skip
+@option("search", "--delta", type=float, default=DELTA, help="Relative rise of the loss at which --method paper ends.")  # fmt: skip
+@option("search", "--eta-most", type=float, default=math.inf, default_text="no limit", help="Largest learning rate to try, absolute.")  # fmt: skip
+@option("search", "--failure", default="untrained", metavar="untrained|diverged", help="What counts as failure above eta_max: a network that does not train (dead ones included), or one that diverges.")  # fmt: skip
 @advice_options
-@option("seeds", "--seeds", type=int, default=5, help="Searches with seeds 0 to N - 1.")
-@option(
-    "execution", "--workers", type=int, default_text="every core", help="Threads, one seed on each."
-)
+@options.seeds_option(5)
+@options.workers_option
 @options.dtype_option(varies=False)
 @options.report_options
 def critical(**given: Any) -> None:
-    """Find eta_c, where one update raises the loss, and eta_max, the largest that trains.
+    """Find the critical and the largest trainable learning rate.
 
-    With --eta-trgt and --t-wrm: what a warmup that starts at eta_c saves, and how to run it.
+    At eta_c one update raises the loss; eta_max is the largest constant learning rate that trains
+    in --steps updates (0: do not search for eta_max). With --eta-trgt and --t-wrm, it also reports
+    what a warmup that starts at eta_c saves, and the command that runs it.
 
-    --safe and --shortest-warmup advise instead, the one by a bound and the other by a measurement.
-    No formula predicts the length of a warmup.
+    No formula predicts the length of a warmup: --safe gives a lower bound of eta_max instead, and
+    --shortest-warmup measures the length.
     """
     _check(given)
     advice = check_advice(given)
@@ -282,7 +233,9 @@ def _report(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
     click.echo(f"\nThe unit is the threshold at initialisation, {over:.4g} / {top}.")
     if spec.preconditions:
         click.echo("That is the pre-conditioned sharpness of the first update.")
-    click.echo("From eta_c on one update raises the loss; passes are what finding eta_c took.")
+    click.echo(
+        "At eta_c one update raises the loss; passes: forward passes of the search for eta_c."
+    )
     if given["steps"]:
         failing = {"untrained": "trains", "diverged": "stays finite"}[given["failure"]]
         click.echo(
@@ -323,7 +276,7 @@ def _report_plans(
     middle = {name: statistics.median(plan[name] for plan in plans) for name in names}
     if len(plans) > 1:
         click.echo(_PLAN.format("median", *map(number, middle.values())))
-    click.echo("\nUpdates all; t_save is what is saved less half an update for each forward pass.")
+    click.echo("\nIn updates. t_save: updates saved, each forward pass counted as half an update.")
     click.echo(f"{_verdict(t_wrm, middle, found)}\n")
     click.echo(f"To run it with seed 0, at the same slope:\n  {plans[0]['command']}")
 

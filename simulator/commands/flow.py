@@ -9,6 +9,7 @@ import click
 
 from simulator.checks import InputError, printable
 from simulator.commands import options
+from simulator.commands.drawing import Drawing
 from simulator.commands.options import option
 from simulator.commands.run import one_run
 from simulator.commands.terminal import announce_compilation, emit, note, progress, shares
@@ -20,36 +21,58 @@ if TYPE_CHECKING:
 __all__ = ["flow"]
 
 
-@click.command(cls=options.GroupedCommand)
+@click.command(
+    cls=options.GroupedCommand,
+    common="width activation data samples optimizer eta-trgt t-wrm steps start seed figure",
+    examples=(
+        (
+            "warmup flow --width 8 --activation tanh --samples 64 --eta-trgt 3",
+            "The central flow of a small network, beside its run",
+        ),
+        (
+            "warmup flow --width 8 --activation tanh --samples 64 --optimizer rmsprop",
+            "The same for RMSProp",
+        ),
+        (
+            "warmup flow --width 8 --activation tanh --samples 64 --start after",
+            "The flow after the first catapult",
+        ),
+    ),
+)
 @options.model_options
 @options.data_options
 @options.optimizer_options
 @options.schedule_options("run", grid=False)
-@option("seeds", "--seed", type=int, default=0, help="Of initial parameters.")
-@option("execution", "--start", metavar="INTEGER|after", default="0", help="Updates of the optimizer before the flow starts; after: behind the first catapult.")  # fmt: skip
-@option("output", "--curves/--no-curves", default=False, help="Curves in the JSON document too.")
+@options.seed_option
+@option("execution", "--start", metavar="INTEGER|after", default="0", help="Updates before the flow starts; after: start after the first catapult.")  # fmt: skip
+@options.curves_option
+@options.overwrite_figure_option
 @options.output_options("flow.png")
 def flow(**given: Any) -> None:
-    """Follow the central flow of a run: what it does on average at the edge of stability.
+    """Compute the central flow of a run at the edge of stability.
 
-    The options are those of warmup run, for gd or rmsprop on all samples. What speaks against
-    trusting the flow is always said. RMSProp starts from its first squared gradient.
+    The central flow is the time average of the run, without its oscillations. It exists for gd and
+    rmsprop on all samples; rmsprop starts from its first squared gradient. Reasons to doubt the
+    flow are always reported.
     """
     from simulator import figures
     from simulator.flows import central_flow, described
     from simulator.sweeps import rehearse
     from simulator.training import eta_critical
 
-    figure: Path = given["figure"] or Path("flow.png")
-    figures.check_format(figure)
+    drawing = Drawing.of(given, Path("flow.png"))
     for name in ("batch_size", "layer_rates"):
         if given[name]:
             raise InputError(
-                name, given[name], "the flow is of full batches at one rate; leave it out"
+                name,
+                given[name],
+                "a central flow has full batches and one learning rate; leave it out",
             )
     start = _start(given["start"])
     spec, data, seed = one_run(given), options.data_of(), given["seed"]
     optimizer = described(spec.optimizer)
+    shown = figures.about_cell(spec, data, (0, 0, 0, 0)) | {"flow": f"from step {start}"}
+    drawing = drawing.showing(shown)
     rehearse(spec, data)
     announce_compilation()
     in_units = spec.eta_unit == "critical"
@@ -61,7 +84,7 @@ def flow(**given: Any) -> None:
             experiment.model, data, optimizer=spec.optimizer, schedule=experiment.schedule,
             steps=experiment.steps, seed=seed, start=start, callback=lambda step: on_progress(1),
         )  # fmt: skip
-    figures.save(figures.flow(found), figure)
+    figure = drawing.save(figures.flow(found, style=drawing.style))
     if given["as_json"]:
         document = {"command": "flow", "spec": spec.as_dict(), "result": _results(found)}
         document |= {"doubts": found.doubts, "seconds": found.seconds, "figure": str(figure)}

@@ -20,13 +20,21 @@ if TYPE_CHECKING:
 __all__ = ["info"]
 
 
-@click.command(cls=options.GroupedCommand)
-@click.argument("store", type=click.Path(path_type=Path), metavar="STORE.zarr")
-@option("output", "--command", "only_command", is_flag=True, help="Print the line that makes it again, and nothing else.")  # fmt: skip
-@option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.command(
+    cls=options.GroupedCommand,
+    common="command json",
+    examples=(
+        ("warmup info sweep.zarr", "What the store holds"),
+        ("warmup info sweep.zarr --command", "The command that makes it again"),
+        ("warmup info sweep.zarr --json", "All of it, for a program"),
+    ),
+)
+@options.store_argument
+@option("output", "--command", "only_command", is_flag=True, help="Print only the command that makes the store again.")  # fmt: skip
+@options.json_option
 @options.terminal_options
 def info(store: Path, only_command: bool, as_json: bool) -> None:
-    """Say what a store holds, and the spec that made it."""
+    """Show what a store holds and the spec that made it."""
     from simulator.sweeps import open_store, tally
 
     dataset, spec, data = open_store(store)

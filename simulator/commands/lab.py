@@ -29,8 +29,16 @@ def _apps() -> dict[str, Path]:
     return scripts("notebooks", "docs/notebooks")
 
 
-@click.command(cls=options.GroupedCommand)
-@click.argument("name", default="why-warm-up", metavar="[NAME]", shell_complete=_offer)
+@click.command(
+    cls=options.GroupedCommand,
+    common="port browser",
+    examples=(
+        ("warmup lab", "Sliders for learning rate, warmup, parameterization, optimizer"),
+        ("warmup lab check-your-own-threshold", "Compare a formula of yours with networks"),
+        ("warmup lab --no-browser --port 8000", "Print the address, on a port of your choice"),
+    ),
+)
+@options.positional("name", "App: why-warm-up (default) or check-your-own-threshold.", default="why-warm-up", metavar="[NAME]", shell_complete=_offer)  # fmt: skip
 @option("execution", "--port", type=int, default_text="2718, or the next that is free", help="Port of the address.")  # fmt: skip
 @option("execution", "--browser/--no-browser", default=True, help="Open the app in a browser.")
 def lab(name: str, port: int | None, browser: bool) -> None:

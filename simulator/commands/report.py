@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import uuid
+import shlex
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from simulator.commands.remake import command_line
 from simulator.commands.replay import coordinates, data_again
 from simulator.commands.stopping import interruptible
 from simulator.commands.terminal import announce_compilation, emit, progress
-from simulator.files import check_target
+from simulator.files import check_target, write_whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,19 +27,30 @@ if TYPE_CHECKING:
 __all__ = ["report"]
 
 
-@click.command(cls=options.GroupedCommand)
-@click.argument("store", type=click.Path(path_type=Path), metavar="STORE.zarr")
-@option("data", "--data", metavar="digits|mnist1d|teacher|FILE", default_text="as the store says", help="What it was trained on, where that was a file.")  # fmt: skip
-@option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.html", default_text="beside the store", help="Where the page goes.")  # fmt: skip
-@option("output", "--color", default="loss_final", metavar="NAME", help="Variable to colour by: loss_final, test_accuracy_final, sharpness_final ...")  # fmt: skip
-@option("output", "--where", metavar="DIMENSION=VALUE,…", default_text="all", help="Show these values of other dimensions only.")  # fmt: skip
-@option("output", "--curves/--no-curves", default=True, help="Curves and events of every run; a store without them has its runs done again.")  # fmt: skip
+@click.command(
+    cls=options.GroupedCommand,
+    common="output color where curves",
+    examples=(
+        ("warmup report sweep.zarr", "A page with the curves of every run"),
+        ("warmup report sweep.zarr --no-curves", "A small page: the diagram and its numbers"),
+        (
+            "warmup report sweep.zarr --color sharpness_final -o sharpness.html",
+            "Coloured by the final sharpness",
+        ),
+    ),
+)
+@options.store_argument
+@options.data_option(None, "as in the store")
+@option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.html", default_text="beside the store", help="File of the page.")  # fmt: skip
+@options.color_option
+@options.where_option
+@option("output", "--curves/--no-curves", default=True, help="Show curves and events of every run; without stored curves, the runs are repeated.")  # fmt: skip
 @options.report_options
 def report(store: Path, data: str | None, output: Path | None, **given: Any) -> None:
-    """Make one page of a store: its phase diagram, and behind each cell what happened in its run.
+    """Write a store as one HTML page that works offline.
 
-    The page opens in any browser, offline. A store without curves has its runs done again, bit for
-    bit, if that takes ten minutes at most.
+    The page shows the phase diagram; a click on a cell shows its run. The runs of a store without
+    curves are repeated, bit for bit, if that takes at most ten minutes.
     """
     from simulator.sweeps import load, open_store, selected, text_of
 
@@ -64,7 +74,7 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
     _check_color(dataset, given["color"])
     about: dict[str, Any] = {
         "title": ", ".join([f"Warmup: {store.name}", *named]), "command": command, "description": description,
-        "color": given["color"],
+        "color": given["color"], "explain": _explained(spec, store, data),
     }  # fmt: skip
     if not given["curves"]:
         html = page(dataset, spec, samples, None, **about)
@@ -78,7 +88,7 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
             closing(chunks_with_curves(whole, spec, samples, store, on_progress)) as chunks,
         ):
             html = page(dataset, spec, samples, chunks, **about)
-    _write(target, html)
+    write_whole("output", target, html.encode())
     if given["as_json"]:
         emit(_document(store, target, dataset, spec, len(html.encode())))
     else:
@@ -89,7 +99,9 @@ def _needs_bokeh() -> None:
     from importlib.util import find_spec
 
     if find_spec("bokeh") is None:
-        raise InputError("report", "without Bokeh", "pip install 'warmup-simulator[report]'")
+        raise InputError(
+            "report", "without Bokeh", "install it: pip install 'warmup-simulator[report]'"
+        )
 
 
 def _check_target(path: Path) -> None:
@@ -137,6 +149,18 @@ def _remade(spec: Spec, description: dict[str, Any], store: Path) -> str:
         return f"# {error}"
 
 
+def _explained(spec: Spec, store: Path, data: str | None) -> str:
+    """The command that describes a run as the page does, with CELL for its place."""
+    from simulator.sweeps import is_recorded
+
+    if any(is_recorded(thing) for _, part in spec.parts() for thing in (part.model, part.schedule)):
+        return ""  # user-defined code is not in the store
+    named = ["--data", data] if data else []
+    # A schedule that depends on the sharpness keeps its measurements.
+    chosen = [] if spec.schedule.needs_sharpness else [f"--sharpness-every={spec.sharpness_every}"]
+    return f"{shlex.join(['warmup', 'explain', str(store)])}CELL {shlex.join([*named, *chosen])}"
+
+
 def _data(
     store: Path, given: str | None, description: dict[str, Any], *, needed: bool
 ) -> Data | None:
@@ -147,19 +171,6 @@ def _data(
         if needed or given is not None:
             raise
         return None
-
-
-def _write(path: Path, html: str) -> None:
-    """Beside its place first: what is there is whole. A link stays, and its target is replaced."""
-    path = Path(os.path.realpath(path))
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        beside.write_text(html, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise InputError("output", path, f"cannot be written: {error.strerror or error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _document(

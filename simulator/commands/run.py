@@ -13,6 +13,7 @@ import click
 
 from simulator.checks import InputError, at_least, count, one_of, printable
 from simulator.commands import options
+from simulator.commands.drawing import DRAWING, Drawing
 from simulator.commands.grids import BatchSize
 from simulator.commands.live import drawing, leave_picture, obstacle
 from simulator.commands.options import option
@@ -40,42 +41,49 @@ if TYPE_CHECKING:
 __all__ = ["one_run", "run"]
 
 # What may be given together with --replay; everything else comes from the store.
-_WITH_REPLAY = {
-    "replay", "cell", "figure", "as_json", "curves", "live", "data", "sharpness_every",
-    "curvature_axis", "spectrum", "spectrum_every",
+_WITH_REPLAY = DRAWING | {
+    "replay", "cell", "as_json", "curves", "live", "data", "sharpness_every", "curvature_axis",
+    "spectrum", "spectrum_every",
 }  # fmt: skip
 
 
 @options.several
-@click.command(cls=options.GroupedCommand)
+@click.command(
+    cls=options.GroupedCommand,
+    common="model param width data loss optimizer batch-size eta-trgt t-wrm steps seed live figure",
+    examples=(
+        ("warmup run", "Train a network on handwritten digits; draw its loss and sharpness"),
+        ("warmup run --eta-trgt 16 --t-wrm 1,16,256", "Compare three lengths of warmup"),
+        ("warmup run --optimizer adam --live", "Watch Adam in the terminal while it trains"),
+    ),
+)
 @options.model_options
 @options.data_options
 @options.optimizer_options
 @options.schedule_options("run", grid=True)
 @options.curvature_options(every=1, tol=1e-5)
-@option("curvature", "--top-k", type=int, default=1, help="Eigenvalues to follow.")
-@option("curvature", "--spectrum", is_flag=True, help="The spectrum of the Hessian along the run, on all samples: its density over the steps, conditioning, and their errors.")  # fmt: skip
-@option("curvature", "--spectrum-every", type=int, default_text="steps / 32", help="Updates between two spectra.")  # fmt: skip
-@option("seeds", "--seed", type=int, default=0, help="Of initial parameters and batches.")
+@option("curvature", "--top-k", type=int, default=1, help="Number of top eigenvalues to track.")
+@option("curvature", "--spectrum", is_flag=True, help="Measure the Hessian's spectrum along the run, on all samples: density and conditioning, with errors.")  # fmt: skip
+@option("curvature", "--spectrum-every", type=int, default_text="steps / 32", help="Updates between spectra.")  # fmt: skip
+@options.seed_option
 @options.dtype_option(varies=True)
-@option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Do a run of this store again, bit for bit.")  # fmt: skip
-@option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Which run of --replay.")
-@option("execution", "--fork-at", type=int, metavar="STEP", default_text="none", help="Do the run again with something changed from this step on, and draw both.")  # fmt: skip
-@option("execution", "--fork-eta", type=float, metavar="FACTOR", default_text="1", help="Factor on every learning rate of the fork.")  # fmt: skip
-@option("execution", "--fork-batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="as before", help="Samples that an update of the fork sees.")  # fmt: skip
-@option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
-@option("output", "--live", is_flag=True, help="Draw loss and sharpness in the terminal while it trains.")  # fmt: skip
+@option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Repeat a run of this store, bit for bit; --cell says which.")  # fmt: skip
+@options.cell_option
+@option("execution", "--fork-at", type=int, metavar="STEP", default_text="none", help="Also do the run with a change from this step on (--fork-eta, --fork-batch-size), and draw both.")  # fmt: skip
+@option("execution", "--fork-eta", type=float, metavar="FACTOR", default_text="1", help="Factor on the learning rates of the fork.")  # fmt: skip
+@option("execution", "--fork-batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="as before", help="Samples per update of the fork.")  # fmt: skip
+@options.overwrite_option
+@option("output", "--live", is_flag=True, help="Draw loss and sharpness in the terminal during training.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="none", help="Keep the run and its curves in a store.")  # fmt: skip
-@option("output", "--curves/--no-curves", default=False, help="Curves in the JSON document too.")
+@options.curves_option
 @options.curvature_axis_option()
 @options.output_options("run.png")
 def run(**given: Any) -> None:
-    """Train once and follow loss, sharpness and its threshold.
+    """Train once and measure loss, sharpness and stability threshold.
 
-    Without any option: an SP network on handwritten digits, warmed up to an eta_trgt that it would
-    not survive from the start. Options of the model, the loss, the optimizer, the schedule, the
-    curvature and --dtype take a list, as --t-wrm 1,16,64: a handful of runs, drawn over one
-    another.
+    The default is an SP network on handwritten digits, with a warmup to an eta_trgt that it would
+    not survive from the start. Most options of the model, optimizer, schedule and curvature take
+    several values, such as --t-wrm 1,16,64: up to 12 runs, drawn over one another.
     """
     from simulator import figures
     from simulator.sweeps import Destination, rehearse, run_cell, save_run, seed_constants
@@ -83,9 +91,8 @@ def run(**given: Any) -> None:
     from simulator.timing import compiling
     from simulator.training import Snapshot
 
-    figure: Path = given["figure"] or Path("run.png")
-    figures.check_format(figure)
-    style = one_of("curvature_axis", given["curvature_axis"], figures.STYLES)
+    drawing = Drawing.of(given, Path("run.png"))
+    axis = one_of("curvature_axis", given["curvature_axis"], figures.CURVATURE_AXES)
     if given["replay"] is not None:
         refuse_others(given, _WITH_REPLAY, "the store")
         spec, data, cell, stored = replay(
@@ -98,13 +105,13 @@ def run(**given: Any) -> None:
     else:
         spec, data, cell, stored = one_run(given), options.data_of(), (0, 0, 0, 0), None
         if given["fork_at"] is not None:
-            run_forked(spec, data, figure, given)
+            run_forked(spec, data, drawing, given)
             return
         for name in filter(options.was_given, CHANGES):
             value = "full" if given[name] is None else given[name]
             raise InputError(name, value, "belongs to --fork-at; give the step with it")
         if spec.cells > 1:
-            run_several(spec, data, figure, given)
+            run_several(spec, data, drawing, given)
             return
 
     every = given["spectrum_every"]
@@ -114,6 +121,7 @@ def run(**given: Any) -> None:
         count("spectrum_every", every, 1)
     where = Destination(given["output"], overwrite=given["overwrite"])
     where.check(spec, data)
+    drawing = drawing.showing(figures.about_cell(spec, data, cell))
     rehearse(spec, data)
     announce_compilation()
     known = seed_constants(spec, data, spec.seeds[cell[0]])
@@ -128,10 +136,11 @@ def run(**given: Any) -> None:
         save_run(where, spec, data, result, known, typed())
         seconds["store"] = time.perf_counter() - began
     found_spectra = _spectra_of(result, every) if given["spectrum"] else None
+    options_of_it: dict[str, Any] = {"curvature_axis": axis, "style": drawing.style}
     if found_spectra is None:
-        figures.save(figures.trajectory(result, style=style), figure)
+        figure = drawing.save(figures.trajectory(result, **options_of_it))
     else:
-        figures.save(figures.with_spectra(found_spectra, style=style), figure)
+        figure = drawing.save(figures.with_spectra(found_spectra, **options_of_it))
 
     found = results_of(spec, data, result, known)
     found["hessian_vector_products"] = result.products

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.checks import InputError, at_least, check_batch_size, positive
@@ -14,6 +13,7 @@ from simulator.commands.run_several import refuse_keeping, report_runs
 from simulator.commands.terminal import announce_compilation
 
 if TYPE_CHECKING:
+    from simulator.commands.drawing import Drawing
     from simulator.data import Data
     from simulator.sweeps import Spec
 
@@ -31,8 +31,9 @@ def _of_the_fork() -> Iterator[None]:
         raise InputError(f"fork_{error.option}", error.value, error.remedy) from None
 
 
-def run_forked(spec: Spec, data: Data | None, figure: Path, given: dict[str, Any]) -> None:
+def run_forked(spec: Spec, data: Data | None, drawing: Drawing, given: dict[str, Any]) -> None:
     """Do both, draw them over one another, and report how they ended."""
+    from simulator.figures import about_cell
     from simulator.sweeps import rehearse, run_cell, seed_constants
     from simulator.training import fork
 
@@ -50,6 +51,8 @@ def run_forked(spec: Spec, data: Data | None, figure: Path, given: dict[str, Any
         changed["fork_batch_size"] = size = samples if size is None else size
         with _of_the_fork():
             check_batch_size(size, samples)
+    fork_text = {"fork": ", ".join(f"{name} {value}" for name, value in changed.items())}
+    drawing = drawing.showing(about_cell(spec, data, (0,) * 4) | fork_text)
     rehearse(spec, data)
     announce_compilation()
     known = seed_constants(spec, data, spec.seeds[0])
@@ -64,4 +67,4 @@ def run_forked(spec: Spec, data: Data | None, figure: Path, given: dict[str, Any
     changes = [] if eta is None else [f"eta times {eta:g}"]
     changes += [] if size is None else [f"batch size {size}"]
     labels = ["run", f"fork at {at}" + f": {', '.join(changes)}" * bool(changes)]
-    report_runs(spec, runs, labels, found, figure, as_json=given["as_json"])
+    report_runs(spec, runs, labels, found, drawing, as_json=given["as_json"])

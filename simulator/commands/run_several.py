@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +13,7 @@ from simulator.commands.results import results_of
 from simulator.commands.terminal import announce_compilation, emit, marked, progress
 
 if TYPE_CHECKING:
+    from simulator.commands.drawing import Drawing
     from simulator.data import Data
     from simulator.runs import Run
     from simulator.sweeps import Spec
@@ -24,13 +24,15 @@ _MOST = 12
 _SHOWN = ("outcome", "n_catapults", "loss_final", "sharpness_final")
 
 
-def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, Any]) -> None:
-    """Do every run of the spec, draw them over one another, and tell how they ended."""
+def run_several(spec: Spec, data: Data | None, drawing: Drawing, given: dict[str, Any]) -> None:
+    """Do every run of the spec, draw them over one another, and report how they ended."""
+    from simulator.figures import about_cell, labelled
     from simulator.sweeps import rehearse, run_cell, seed_constants, text_of
 
     if spec.cells > _MOST:
         raise InputError("run", f"of {spec.cells} runs", f"give at most {_MOST}, or use sweep")
     refuse_keeping(given)
+    drawing = drawing.showing(about_cell(spec, data))
     rehearse(spec, data)
     announce_compilation()
     runs, labels, found = list["Run"](), list[str](), list[dict[str, Any]]()
@@ -48,18 +50,19 @@ def run_several(spec: Spec, data: Data | None, figure: Path, given: dict[str, An
             labels.append(", ".join(f"{name} {text_of(value)}" for name, value in at.items()))
             found.append({"at": at, "result": results_of(part, data, runs[-1], known)})
             on_progress(1)
-    report_runs(spec, runs, labels, found, figure, as_json=given["as_json"])
+    legend = [labelled(one["at"]) for one in found]
+    report_runs(spec, runs, labels, found, drawing, legend=legend, as_json=given["as_json"])
 
 
 def refuse_keeping(given: dict[str, Any]) -> None:
     """Refuse the options that are for one run."""
     if given["output"]:
-        remedy = "keeps one run; use warmup sweep --curves"
+        remedy = "stores one run; use warmup sweep --curves"
         raise InputError("output", printable(given["output"]), remedy)
     if given["live"]:
         raise InputError("live", "with several runs", "shows one run; leave it out")
     if given["spectrum"]:
-        raise InputError("spectrum", "with several runs", "is of one run; leave it out")
+        raise InputError("spectrum", "with several runs", "measures one run; leave it out")
     if was_given("curvature_axis"):
         raise InputError(
             "curvature_axis", given["curvature_axis"],
@@ -72,14 +75,15 @@ def report_runs(
     runs: list[Run],
     labels: list[str],
     found: list[dict[str, Any]],
-    figure: Path,
+    drawing: Drawing,
     *,
+    legend: list[str] | None = None,
     as_json: bool,
 ) -> None:
     """Draw the runs over one another, and say what was ``found`` of each."""
     from simulator import figures
 
-    figures.save(figures.compare(runs, labels), figure)
+    figure = drawing.save(figures.compare(runs, legend or labels, style=drawing.style))
     if as_json:
         emit({"command": "run", "spec": spec.as_dict(), "runs": found, "figure": str(figure)})
         return

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from simulator.checks import InputError, at_least
 from simulator.commands import options
 from simulator.commands.completion import one_of_these
+from simulator.commands.drawing import Drawing
 from simulator.commands.options import option
 from simulator.commands.terminal import announce_compilation, emit, marked, progress, report
 from simulator.files import check_target
@@ -23,16 +24,36 @@ if TYPE_CHECKING:
 __all__ = ["study"]
 
 
-@click.group()
+@click.group(
+    cls=options.CommandGroup,
+    examples=(
+        ("warmup study list", "The names of the studies, each with its finding"),
+        ("warmup study run edge-of-stability --quick", "One study, in seconds"),
+        ("warmup study run all", "Every study"),
+    ),
+)
 def study() -> None:
-    """List and run the reproductions: each finding a claim with its number and its seeds."""
+    """List and run the studies that reproduce published findings.
+
+    A study states a finding as claims about numbers, measures them over several seeds, and says
+    which hold.
+    """
 
 
-@study.command("list", cls=options.GroupedCommand)
-@option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@study.command(
+    "list",
+    cls=options.GroupedCommand,
+    common="json",
+    examples=(
+        ("warmup study list", "Names and findings"),
+        ("warmup study list | grep -i adam", "Those about Adam"),
+        ("warmup study list --json", "Names, findings and full texts, for a program"),
+    ),
+)
+@options.json_option
 @options.terminal_options
 def list_studies(as_json: bool) -> None:
-    """Name every study, with its finding."""
+    """List the studies, each with its finding."""
     from simulator.studying import find_studies, load_study
 
     studies = [load_study(name) for name in find_studies()]
@@ -50,24 +71,36 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
     return one_of_these(["all", *find_studies()])(ctx, param, typed)
 
 
-@study.command("run", cls=options.GroupedCommand)
-@click.argument("names", nargs=-1, required=True, metavar="NAME...|all", shell_complete=_offer)
-@option("seeds", "--seeds", type=int, default=5, help="Seeds of each measurement.")
+@study.command(
+    "run",
+    cls=options.GroupedCommand,
+    common="seeds quick data workers fresh output",
+    examples=(
+        ("warmup study run edge-of-stability --quick", "One study, in seconds"),
+        ("warmup study run catapult-window momentum --seeds 10", "Two studies, with 10 seeds"),
+        ("warmup study run all", "Every study"),
+    ),
+)
+@options.positional("names", "Studies of warmup study list, or all.", nargs=-1, required=True, metavar="NAME...|all", shell_complete=_offer)  # fmt: skip
+@options.seeds_option(5)
 @option("seeds", "--quick", is_flag=True, help="Coarser grids: seconds instead of minutes.")
-@option("seeds", "--first-seed", type=int, default=0, help="The first of them.")
-@option("data", "--data", default="digits", metavar="digits|mnist1d|teacher|FILE", help="Another dataset.")  # fmt: skip
-@option("data", "--data-seed", type=int, default=0, help="Other samples of it, or another teacher.")
-@option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
-@option("execution", "--fresh", is_flag=True, help="Measure again what was kept.")
-@option("output", "-o", "--output", type=click.Path(path_type=Path), default="studies-found", help="Folder of figures, and of what was measured.")  # fmt: skip
-@option("output", "--figures", type=click.Path(path_type=Path), default_text="the output folder", help="Folder of figures.")  # fmt: skip
-@option("output", "--page", type=click.Path(path_type=Path), metavar="FILE.md", multiple=True, help="Write the claims there too; may be given again.")  # fmt: skip
-@option("output", "--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@option("seeds", "--first-seed", type=int, default=0, help="First seed.")
+@options.data_option("digits")
+@options.data_seed_option
+@options.workers_option
+@option("execution", "--fresh", is_flag=True, help="Ignore stored measurements and measure again.")
+@option("output", "-o", "--output", type=click.Path(path_type=Path), default="studies-found", help="Folder for figures and measurements.")  # fmt: skip
+@option("output", "--figures", type=click.Path(path_type=Path), default_text="the output folder", help="Folder for figures.")  # fmt: skip
+@option("output", "--page", type=click.Path(path_type=Path), metavar="FILE.md", multiple=True, default_text="none", help="Also write the claims to this page; can be repeated.")  # fmt: skip
+@options.overwrite_figure_option
+@options.style_options
+@options.json_option
 @options.terminal_options
 def run_studies(**given: Any) -> None:
-    """Measure, judge and draw. Exit code 1 if a claim fails.
+    """Run studies: measure, check the claims, draw.
 
-    What was measured is kept: the second time it is only judged and drawn.
+    Measurements are stored: a second run only checks and draws them. The exit code is 1 if a claim
+    fails.
     """
     from simulator.studying import Lab, find_studies, load_study
     from simulator.studying.pages import write_page
@@ -88,8 +121,8 @@ def run_studies(**given: Any) -> None:
         given["seeds"], given["quick"], given["data"], given["data_seed"], output / "stores",
         given["workers"], given["first_seed"],
     )  # fmt: skip
-    figures: Path = given["figures"] or output
     lab.data(2)  # refuses data that cannot be
+    drawings = {one.name: _drawing_of(one, lab, given) for one in chosen}
     if given["fresh"]:
         shutil.rmtree(output / "stores", ignore_errors=True)
     announce_compilation()
@@ -97,7 +130,7 @@ def run_studies(**given: Any) -> None:
     with progress(len(chosen), "studies") as on_progress:
         for one in chosen:
             try:
-                results.append(_run(one, lab, figures))
+                results.append(_run(one, lab, drawings[one.name]))
             except InputError as error:
                 # A study of classes, say, and data without: the others go on.
                 if len(chosen) == 1:
@@ -117,15 +150,27 @@ def run_studies(**given: Any) -> None:
 Result = tuple["Study", "list[Claim]", float, Path]
 
 
-def _run(one: Study, lab: Lab, folder: Path) -> Result:
-    from simulator import figures
+def _drawing_of(one: Study, lab: Lab, given: dict[str, Any]) -> Drawing:
+    from simulator.sweeps import text_of
+
+    folder: Path = given["figures"] or given["output"]
+    folder.mkdir(parents=True, exist_ok=True)
+    drawing = Drawing.of(given, folder / f"{one.name}.png")
+    quick = {"quick": "yes"} if lab.quick else {}
+    data = {"data": f"name {lab.dataset}, data_seed {lab.slice}"}
+    return drawing.showing({"study": one.name, **data, **quick, "seed": text_of(tuple(lab.seeds))})
+
+
+def _run(one: Study, lab: Lab, drawing: Drawing) -> Result:
+    from simulator.figures import describe, in_style
 
     began = time.monotonic()
     found = one.found(lab)
     claims = one.claims(found)
-    folder.mkdir(parents=True, exist_ok=True)
-    figure = folder / f"{one.name}.png"
-    figures.save(one.draw(found), figure)
+    with in_style(drawing.style):
+        axes = one.draw(found)
+        describe(axes, drawing.about)
+        figure = drawing.save(axes)
     # What it took when it was measured, not when it was read again.
     seconds = float(found.attrs.get("seconds", time.monotonic() - began))
     return one, claims, seconds, figure

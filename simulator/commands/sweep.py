@@ -15,6 +15,7 @@ import click
 
 from simulator.checks import InputError, printable
 from simulator.commands import options
+from simulator.commands.drawing import Drawing
 from simulator.commands.findings import boundaries, document, report_findings
 from simulator.commands.options import option
 from simulator.commands.specs import fill_in_from, spec_of
@@ -37,32 +38,44 @@ _SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
 
 
 @options.several
-@click.command(cls=options.GroupedCommand)
+@click.command(
+    cls=options.GroupedCommand,
+    common="model param width data optimizer eta-trgt t-wrm steps seeds workers resume output",
+    examples=(
+        ("warmup sweep", "Which eta_trgt train after which t_wrm, on handwritten digits"),
+        (
+            "warmup sweep --param sp,mup --width 16,64 --eta-trgt 1:64:7:log --seeds 2",
+            "One diagram for each parameterization and width",
+        ),
+        ("warmup sweep -o sweep.zarr --resume", "Continue an interrupted sweep"),
+    ),
+)
 @options.model_options
 @options.data_options
 @options.optimizer_options
 @options.schedule_options("sweep", grid=True)
 @options.curvature_options(every=16, tol=1e-3)
-@option("seeds", "--seeds", type=int, default=3, help="Runs each cell with seeds 0 to N - 1.")
-@option("execution", "--workers", type=int, default_text="every core", help="Threads, one run on each.")  # fmt: skip
+@options.seeds_option(3)
+@options.workers_option
 @options.dtype_option(varies=True)
-@option("execution", "--scheduler", metavar="ADDRESS", default_text="threads here", help="Dask scheduler whose workers do the runs, as tcp://host:8786.")  # fmt: skip
-@option("execution", "--shard", metavar="I/N", default_text="1/1", help="Do the I-th of N shares of the store named by -o; others do theirs, now or later.")  # fmt: skip
-@option("execution", "--resume", is_flag=True, help="Continue the store named by -o, or begin it. Options that are not given are the store's.")  # fmt: skip
-@option("execution", "--grow", is_flag=True, help="Add to the store named by -o what this larger grid has besides.")  # fmt: skip
-@option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o.")
-@option("execution", "--large", is_flag=True, help="Do a sweep of days or of 50 GB, which is refused otherwise.")  # fmt: skip
-@option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="sweep.zarr, or the next free name", help="Where results go while running.")  # fmt: skip
-@option("output", "--curves/--no-curves", default=False, help="Keep the curves of every run.")
+@option("execution", "--scheduler", metavar="ADDRESS", default_text="threads here", help="Dask scheduler whose workers do the runs, such as tcp://host:8786.")  # fmt: skip
+@option("execution", "--shard", metavar="I/N", default_text="1/1", help="Do share I of N of the store named by -o; other processes do the others, now or later.")  # fmt: skip
+@option("execution", "--resume", is_flag=True, help="Continue the store named by -o, or start it. Options that are not given come from the store.")  # fmt: skip
+@option("execution", "--grow", is_flag=True, help="Extend the store named by -o to this larger grid; only new cells are run.")  # fmt: skip
+@options.overwrite_option
+@option("execution", "--large", is_flag=True, help="Allow a sweep of days or of 50 GB.")  # fmt: skip
+@option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="sweep.zarr, or the next free name", help="Store for the results, written during the sweep.")  # fmt: skip
+@option("output", "--curves/--no-curves", default=False, help="Store the curves of every run.")
 @options.output_options("beside the store")
 def sweep(**given: Any) -> None:
-    """Train on a grid of eta_init, eta_trgt, t_wrm and seeds, and draw the phase diagram.
+    """Train on a grid of settings and draw the phase diagram.
 
-    GRID is one value, a list 1,2,4, or a range START:STOP:COUNT or START:STOP:COUNT:log with both
-    ends. Options of the model, the loss, the optimizer, the schedule, the curvature and --dtype
-    take a list too, and numbers a range: each is one more axis, as --param sp,mup --width 16,64.
-    Without any option: SP networks on handwritten digits, where the longest warmup survives an
-    eta_trgt many times larger than none.
+    GRID is a value, a list such as 1,2,4, or a range START:STOP:COUNT or START:STOP:COUNT:log with
+    both ends. Most options of the model, optimizer, schedule and curvature also take several
+    values, such as --param sp,mup: each is one more axis of the grid.
+
+    The default is SP networks on handwritten digits, where the longest warmup trains with an
+    eta_trgt many times larger than without warmup.
     """
     from simulator import figures
     from simulator.sweeps import StoreMovedError, check, execute, first_seeds, is_taken, load
@@ -75,14 +88,15 @@ def sweep(**given: Any) -> None:
     spec = spec_of(given, seeds=first_seeds(given["seeds"]), curves=given["curves"])
     data = options.data_of()
     check(spec, data, where, given["workers"], large=given["large"])
-    figure: Path = given["figure"] or store.with_suffix(".png")
-    if figure.absolute() == store.absolute():
-        raise InputError("output", store, "is the figure's name too; end it in .zarr")
-    figures.check_format(figure)
+    drawing = Drawing.of(given, store.with_suffix(".png"))
+    if drawing.path.absolute() == store.absolute():
+        raise InputError("output", store, "is also the name of the figure; end it in .zarr")
+    before = [_about_store(store)] if given["grow"] and is_taken(store) else []
+    drawing = drawing.showing(figures.about_cell(spec, data), *before)
 
     announce_compilation()
     if given["scheduler"] is not None:
-        _hush_dask()
+        _silence_dask()
     began, seconds = time.monotonic(), dict[str, float]()
     try:
         with interruptible(), progress(_runs(spec, where)) as on_progress:
@@ -97,18 +111,18 @@ def sweep(**given: Any) -> None:
             # All of it was run: what is not there any more reads so too.
             raise StoreMovedError(store)
     except KeyboardInterrupt as stopped:
-        _say_how_to_resume("Interrupted", store)
+        _report_how_to_resume("Interrupted", store)
         raise click.exceptions.Exit(143 if isinstance(stopped, Terminated) else 130) from None
     except OSError as error:
         moved = isinstance(error, StoreMovedError)
-        _say_how_to_resume(f"warmup: {error.strerror or error}", store, moved=moved)
+        _report_how_to_resume(f"warmup: {error.strerror or error}", store, moved=moved)
         raise click.exceptions.Exit(1) from None
     seconds["total"] = time.monotonic() - began
     if left:
-        _tell_share(given, store, spec.cells, left)
+        _report_share(given, store, spec.cells, left)
         return
     places = _undrawn(spec)
-    figures.save(figures.phase_diagram(dataset.isel(places)), figure)
+    figure = drawing.save(figures.phase_diagram(dataset.isel(places), style=drawing.style))
 
     rows = boundaries(dataset)
     if given["as_json"]:
@@ -121,6 +135,15 @@ def sweep(**given: Any) -> None:
     if (dataset["status"] == "failed").any():
         report("Some runs failed; see above. --resume tries them again.")
         raise click.exceptions.Exit(1)
+
+
+def _about_store(store: Path) -> dict[str, str]:
+    """What a figure of the store shows before that grows."""
+    from simulator.figures import about_experiment
+    from simulator.sweeps import recorded
+
+    spec, description = recorded(store, "output")
+    return about_experiment(spec, description, spec.seeds)
 
 
 def _undrawn(spec: Spec) -> dict[str, list[int]]:
@@ -137,8 +160,8 @@ def _undrawn(spec: Spec) -> dict[str, list[int]]:
     return places
 
 
-def _hush_dask() -> None:
-    """A lost connection is told in one sentence, not in Dask's tracebacks."""
+def _silence_dask() -> None:
+    """A lost connection is reported in one sentence, not by Dask's tracebacks."""
     with suppress(ImportError):
         import distributed
 
@@ -170,8 +193,8 @@ def _runs(spec: Spec, where: Destination) -> int:
     return math.ceil(spec.cells / where.share[1])
 
 
-def _tell_share(given: dict[str, Any], store: Path, cells: int, left: int) -> None:
-    """What a shard says, as long as others have something to do."""
+def _report_share(given: dict[str, Any], store: Path, cells: int, left: int) -> None:
+    """The report of a shard, as long as others have runs left."""
     shard = given["shard"]
     if given["as_json"]:
         document = {"command": "sweep", "store": str(store), "shard": shard}
@@ -189,15 +212,15 @@ def _free_name() -> Path:
     return next(path for path in map(Path, names) if not is_taken(path))
 
 
-def _say_how_to_resume(reason: str, store: Path, *, moved: bool = False) -> None:
+def _report_how_to_resume(reason: str, store: Path, *, moved: bool = False) -> None:
     """Why a sweep stopped, where its results are, and the line that continues it."""
     if moved:
-        first = f" Take away what is at {store} now." if store.exists() else ""
-        report(f"{reason}; what is finished went with it.{first} Move it back, or begin again:")
+        first = f" Remove what is at {store} now." if store.exists() else ""
+        report(f"{reason}; the finished runs moved with it.{first} Move it back, or start again:")
     elif store.exists():
-        report(f"{reason}; what is finished is in {store}. To go on:")
+        report(f"{reason}; finished runs are in {store}. Resume with:")
     else:
-        report(f"{reason}; there is no {store}: nothing is finished, or it was moved. To go on:")
+        report(f"{reason}; there is no {store}: no run is finished, or it was moved. Start with:")
     report(f"  {_resume_line(store)}")
 
 

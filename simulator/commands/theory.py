@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from simulator.checks import InputError, one_of
 from simulator.commands import options
 from simulator.commands.completion import one_of_these
+from simulator.commands.drawing import Drawing
 from simulator.commands.options import option
 from simulator.commands.terminal import announce_compilation, emit, marked, progress
 
@@ -27,21 +28,31 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
     return one_of_these(LAWS)(ctx, param, typed)
 
 
-@click.command(cls=options.GroupedCommand)
-@option("law", "--law", metavar="NAME", shell_complete=_offer, default_text="all of them", help="One law: what it says, where it is from, its picture.")  # fmt: skip
-@option("seeds", "--seed", type=int, default=0, help="Chooses the random instances.")
+@click.command(
+    cls=options.GroupedCommand,
+    common="law seed figure json",
+    examples=(
+        ("warmup theory", "Check every law; takes about a minute"),
+        ("warmup theory --law period-doubling", "Check and draw one law, with its source"),
+        ("warmup theory --law warmup-decay --seed 1", "Check a law on other random instances"),
+    ),
+)
+@option("law", "--law", metavar="NAME", shell_complete=_offer, default_text="all of them", help="Check one law, and print its statement and source.")  # fmt: skip
+@option("seeds", "--seed", type=int, default=0, help="Seed of the random instances.")
+@options.overwrite_figure_option
 @options.output_options("NAME.png, for a law that has a picture")
 def theory(**given: Any) -> None:
-    """Measure what theory predicts, law by law, on fresh random instances.
+    """Check closed-form predictions against measurements.
 
-    Exit code 1 if a law fails. The numbers shown are those of the worst instance.
+    Each law is measured on new random instances; the numbers shown are those of the worst one. The
+    exit code is 1 if a law fails.
     """
     from simulator.laws import LAWS
     from simulator.seeding import generator
 
     chosen = [LAWS[one_of("law", given["law"], LAWS)]] if given["law"] else list(LAWS.values())
     generator(given["seed"], "init")  # refuses a seed that cannot be
-    figure = _figure_of(chosen, given["figure"])
+    drawing = _drawing_of(chosen, given)
 
     announce_compilation()
     began = time.monotonic()
@@ -51,42 +62,41 @@ def theory(**given: Any) -> None:
             found.append(law.check(given["seed"]))
             on_progress(1)
     seconds = time.monotonic() - began
-    if figure is not None:
-        _draw(chosen[0], given["seed"], figure)
+    figure = None if drawing is None else _draw(chosen[0], given["seed"], drawing)
 
     if given["as_json"]:
         emit(_document(found, given["seed"], figure, seconds))
     elif given["law"]:
-        _tell_one(found[0], figure)
+        _report_one(found[0], figure)
     else:
-        _tell_all(found, seconds)
+        _report_all(found, seconds)
     if not all(finding.holds for finding in found):
         raise click.exceptions.Exit(1)
 
 
-def _figure_of(chosen: list[Law], wanted: Path | None) -> Path | None:
+def _drawing_of(chosen: list[Law], given: dict[str, Any]) -> Drawing | None:
     """Where to draw, if there is something to draw."""
-    from simulator.figures import check_format
-
+    wanted: Path | None = given["figure"]
     pictured = len(chosen) == 1 and chosen[0].picture is not None
     if wanted is not None and len(chosen) > 1:
-        raise InputError("figure", wanted, "belongs to one law; name it with --law")
+        raise InputError("figure", wanted, "shows one law; name it with --law")
     if wanted is not None and not pictured:
         raise InputError("figure", wanted, f"{chosen[0].name} has no picture; leave it out")
     if not pictured:
         return None
-    path = wanted or Path(f"{chosen[0].name}.png")
-    check_format(path)
-    return path
+    drawing = Drawing.of(given, Path(f"{chosen[0].name}.png"))
+    return drawing.showing({"law": chosen[0].name, "seed": str(given["seed"])})
 
 
-def _draw(law: Law, seed: int, path: Path) -> None:
-    from simulator.figures import new_axes, save
+def _draw(law: Law, seed: int, drawing: Drawing) -> Path:
+    from simulator.figures import describe, in_style, new_axes
 
     assert law.picture is not None
-    axes = new_axes()
-    law.picture(axes, law.generator(seed))
-    save(axes, path)
+    with in_style(drawing.style):
+        axes = new_axes()
+        law.picture(axes, law.generator(seed))
+        describe(axes, drawing.about)
+        return drawing.save(axes)
 
 
 def _document(
@@ -112,7 +122,7 @@ def _document(
 _ROW = "  {:34} {:>12} {:>2} {:>12}  {:>8} {:>8}  {}"
 
 
-def _tell_all(found: list[Finding], seconds: float) -> None:
+def _report_all(found: list[Finding], seconds: float) -> None:
     click.echo(_ROW.format("law", "measured", "", "predicted", "off by", "allowed", "").rstrip())
     topic = ""
     for finding in found:
@@ -145,7 +155,7 @@ def _cells(finding: Finding) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _tell_one(finding: Finding, figure: Path | None) -> None:
+def _report_one(finding: Finding, figure: Path | None) -> None:
     law = finding.law
     click.echo(f"{law.name} ({law.topic})\n\n{law.statement}\n")
     if law.source:

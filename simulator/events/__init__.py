@@ -1,4 +1,4 @@
-"""What happened in a run: its events, found on its curves and told in words."""
+"""The events of a run, found on its curves and described in sentences."""
 
 from __future__ import annotations
 

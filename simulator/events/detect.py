@@ -1,8 +1,7 @@
-"""The events of a run, found on its curves: each kind defined once.
+"""The definitions of a run's events, on its curves.
 
-A run that is near instability tells its story in three curves: the loss, the ratio of the sharpness
-to the threshold (unstable above 1), and the learning rate. Rows that were not measured are skipped,
-never guessed.
+Three curves define them: the loss, the ratio of the sharpness to the threshold (unstable above 1),
+and the learning rate. Rows that were not measured are skipped.
 """
 
 from __future__ import annotations
@@ -24,44 +23,44 @@ __all__ = [
 Curve = NDArray[np.float64]
 
 DRIVERS = {
-    "warmup": "the learning rate rose towards 2 / sharpness, which did not come to meet it",
-    "sharpening": "the sharpness rose towards the threshold of a learning rate that waited",
-    "both": "learning rate and sharpness rose towards each other",
-    "start": "above the threshold from the first step",
-    "unknown": "sharpness or learning rate were not measured",
+    "warmup": "the learning rate rises while the sharpness hardly rises, or falls",
+    "sharpening": "the sharpness rises while the learning rate hardly rises",
+    "both": "the learning rate and the sharpness rise together",
+    "start": "the sharpness is above the threshold from the first step",
+    "unknown": "the sharpness or the learning rate was not measured",
 }
 
-# A share of the approach that one of the two makes almost alone.
+# A quantity that makes this share of the approach drives it alone.
 _ALONE = 0.75
-# The approach is judged by its last doubling: far below the threshold nothing is decided.
+# Only the last doubling of the ratio counts as the approach.
 _NEAR = 0.5
-# At the edge: so many rows, never more than so many away from it, and no ratio above this.
+# A stretch at the edge: minimal length, longest interruption (rows), and largest ratio.
 _EDGE_LENGTH, _EDGE_PAUSE, _EDGE_MOST = 32, 16, 2.0
 
 
 @dataclass(frozen=True)
 class Catapult:
-    """One catapult, by rows, with the four stages of self-stabilisation between them.
+    """One catapult: the rows that bound the four stages of self-stabilization.
 
     Attributes
     ----------
     start, peak, end : int
-        The loss leaves its running minimum, is largest, and is back.
+        The loss leaves its running minimum, peaks, and returns to that minimum.
     crossing : int
-        The sharpness is first seen above the threshold: the approach ends, the loss begins to
-        grow. -1 where it was not measured.
+        First measured sharpness above the threshold: sharpening ends and the loss starts to grow.
+        -1 if the sharpness was not measured.
     sharpest : int
-        The sharpness is largest: what follows is its reduction.
+        Largest sharpness: self-stabilization starts.
     calm : int
-        It is first seen below the threshold again: what follows is the return.
+        First measured sharpness below the threshold again: the return starts.
     loss_ratio : float
-        Loss at the peak over that at the start.
+        Loss at the peak over the loss at the start.
     sharpness_before, sharpness_after : float
-        At the crossing, and at the end.
+        Sharpness at the crossing and at the end.
     driver : str
-        What brought it about: one of ``DRIVERS``.
+        The cause: one of ``DRIVERS``.
     sharpness_change : float
-        The factor by which the sharpness changed on the approach to the crossing.
+        Factor by which the sharpness changes on the approach to the crossing.
     """
 
     start: int
@@ -79,7 +78,7 @@ class Catapult:
 
 @dataclass(frozen=True)
 class Edge:
-    """A stretch at the edge of stability, by rows: ratios hover about 1."""
+    """A stretch of rows at the edge of stability: the ratio stays near 1."""
 
     start: int
     end: int
@@ -90,14 +89,25 @@ class Edge:
 
 @dataclass(frozen=True)
 class Events:
-    """All that happened, in order of time; rows index the curves.
+    """All events of a run in time order; rows index the curves.
 
-    ``crossings``: rows where the ratio is first seen above 1. ``apart``: the catapults that are
-    neither part of an edge nor the peak from which a stuck run did not recover. ``diverged``: the
-    first row without a finite loss, or -1. ``stuck``: finite but not trained. ``unreturned``: the
-    row of the lowest loss, if the loss ends a tenth above it or diverges, or -1.
-    ``inflation``: by what factor the preconditioner grew over the largest rise of the loss of a run
-    that is stuck, NaN otherwise.
+    Attributes
+    ----------
+    crossings : tuple of int
+        Rows at which the ratio crosses 1 from below, as far as measured.
+    catapults : tuple of Catapult
+    apart : tuple of Catapult
+        Catapults outside the edge of stability, without the peak from which a stuck run does not
+        recover.
+    edges : tuple of Edge
+    diverged : int
+        First row without a finite loss, or -1.
+    stuck : bool
+        The loss is finite but the run is not trained.
+    unreturned : int
+        Row of the lowest loss, if the loss ends more than 10 % above it or diverges; or -1.
+    inflation : float
+        Growth factor of the preconditioner of a stuck run over its largest loss; NaN otherwise.
     """
 
     crossings: tuple[int, ...]
@@ -111,7 +121,7 @@ class Events:
 
 
 def crossings(ratio: Curve) -> list[int]:
-    """Rows at which a ratio above 1 is seen after one that was not, or first of all."""
+    """Rows whose ratio is above 1 while the measurement before, if any, is not."""
     measured = np.flatnonzero(np.isfinite(ratio))
     above = ratio[measured] > 1
     entered = above & ~np.concatenate([[False], above[:-1]])
@@ -121,10 +131,10 @@ def crossings(ratio: Curve) -> list[int]:
 def edges(curves: Trajectory) -> list[Edge]:
     """The stretches at the edge of stability: the ratio stays near 1 or keeps crossing it.
 
-    They have 32 rows or more, start above 1 and end where for 16 rows no measurement is within
-    `simulator.regimes.EDGE_MEAN` or next to a crossing, or where a ratio exceeds 2:
-    so far above, a component triples with each update of gradient descent, and until the ratio is
-    below 1 again this is a catapult. As a whole each must pass `simulator.regimes.is_at_edge`.
+    A stretch has 32 rows or more and starts above 1. It ends where, for 16 rows, no measurement is
+    within `simulator.regimes.EDGE_MEAN` or next to a crossing. It also ends at a ratio above 2,
+    where each update of gradient descent triples a component: this is a catapult until the ratio is
+    below 1 again. Each stretch must pass `simulator.regimes.is_at_edge`.
     """
     ratio, found = curves.ratio, []
     rows = np.flatnonzero(np.isfinite(ratio) & np.isfinite(curves.loss))
@@ -152,12 +162,12 @@ def edges(curves: Trajectory) -> list[Edge]:
 
 
 def approach(curves: Trajectory, crossing: int) -> tuple[str, float]:
-    """What brought the ratio above 1 at this row, and by what factor the sharpness changed.
+    """The driver of the crossing at this row, and the factor by which the sharpness changes.
 
-    The logarithm of the ratio is that of the learning rate plus that of the sharpness. The approach
-    is the last doubling of the ratio before the crossing, after the last turn of the sharpness and
-    after the end of warmup, if it has ended. Three quarters of the growth make a driver, one of
-    ``DRIVERS``.
+    The approach is the last doubling of the ratio before the crossing. It starts after the last
+    turn of the sharpness and after the end of warmup, if warmup has ended. The log of the ratio is
+    the log of the learning rate plus that of the sharpness, up to a constant: the quantity with
+    three quarters of the growth or more is the driver, one of ``DRIVERS``.
     """
     ratio, sharpness = curves.ratio, curves.effective_sharpness
     if crossing < 0 or not np.isfinite(ratio[crossing]):
@@ -185,7 +195,7 @@ def approach(curves: Trajectory, crossing: int) -> tuple[str, float]:
 
 
 def turns(values: Curve) -> list[int]:
-    """Where a curve turns: the peaks and troughs between changes by more than 5 %."""
+    """Indices of a curve's peaks and troughs, between changes of more than 5 %."""
     found: list[int] = []
     low = high = direction = 0
     for at, value in enumerate(values):
@@ -199,7 +209,7 @@ def turns(values: Curve) -> list[int]:
 
 
 def _catapult(curves: Trajectory, found: regimes.Catapult) -> Catapult:
-    """With its stages, from the measurements around it."""
+    """Add the stages of a catapult, from the measurements around it."""
     ratio, sharpness = curves.ratio, curves.effective_sharpness
     measured = np.flatnonzero(np.isfinite(ratio))
     around = measured[regimes.measured_within(measured, found.start, found.end)]
@@ -207,7 +217,7 @@ def _catapult(curves: Trajectory, found: regimes.Catapult) -> Catapult:
     crossing = sharpest = calm = -1
     before = after = math.nan
     if above.size:
-        # It may have been crossed while the loss still fell.
+        # The crossing may come while the loss still falls.
         crossing = max(row for row in crossings(ratio) if row <= above[0])
         calmer = around[(around >= max(found.peak, crossing)) & (ratio[around] <= 1)]
         calm = int(calmer[0]) if calmer.size else int(around[-1])
@@ -222,7 +232,7 @@ def _catapult(curves: Trajectory, found: regimes.Catapult) -> Catapult:
 
 
 def _unreturned(curves: Trajectory) -> int:
-    """The row of the lowest loss, if the loss ends a tenth above it or is no longer finite."""
+    """The row of the lowest loss, if the loss ends more than 10 % above it or diverges; else -1."""
     loss = curves.smooth_loss
     seen = loss[np.isfinite(loss)] if curves.diverged_row < 0 else loss[: curves.diverged_row]
     if not seen.size:
@@ -233,10 +243,10 @@ def _unreturned(curves: Trajectory) -> int:
 
 
 def _inflation(curves: Trajectory) -> float:
-    """How much the preconditioner grew over the largest loss, by sharpness over its own.
+    """The growth of the preconditioner (sharpness over preconditioned one) at the largest loss.
 
-    An adaptive optimizer's memory of a large gradient makes later updates small for as long as it
-    lasts: the network stands still where it was thrown.
+    A large gradient stays in the second moment of an adaptive optimizer and makes later updates
+    small, so the network hardly moves after the peak.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = curves.sharpness / curves.preconditioned_sharpness
@@ -253,7 +263,7 @@ def find_events(curves: Trajectory) -> Events:
     ratio = curves.ratio
     diverged, unreturned = curves.diverged_row, _unreturned(curves)
     stuck = curves.stuck
-    # What follows the last minimum of a run that diverges is its divergence.
+    # The rows after the last minimum of a diverging run belong to the divergence.
     hovering = [e for e in edges(curves) if diverged < 0 or e.end <= unreturned]
     catapults = tuple(_catapult(curves, catapult) for catapult in curves.catapults)
     failure = int(np.nanargmax(curves.loss)) if stuck else -1

@@ -15,14 +15,14 @@ from simulator.limits import StabilityLimit
 from simulator.logs import Log, read_log
 from simulator.trajectory import Trajectory
 
-# Ratios below which an update lowers the loss, and how many must have been measured.
+# Updates with a ratio below _FAR lower the loss; at least _FEWEST of them are needed.
 _FAR, _FEWEST = 0.5, 8
 
 __all__ = ["curves_of", "read_curves"]
 
 
 def curves_of(log: Log, limit: StabilityLimit) -> Trajectory:
-    """The curves of a log, of an optimizer with this stability limit."""
+    """The curves of a log whose optimizer has this stability limit."""
     step_curvature: dict[str, Any] = {
         name: curve if (curve := getattr(log, name)).size and not np.isnan(curve).all() else None
         for name in ("directional_sharpness", "critical_sharpness")
@@ -37,15 +37,15 @@ def curves_of(log: Log, limit: StabilityLimit) -> Trajectory:
         unit=log.account.unit,
         **step_curvature,
     )
-    # How many batches make an epoch is not known; that many rows have no batch noise.
+    # The length of an epoch is unknown; this many rows average out batch noise.
     return replace(curves, updates_per_epoch=regimes.LAST_LOSSES) if _in_batches(curves) else curves
 
 
 def _in_batches(curves: Trajectory) -> bool:
-    """Whether each loss is of another batch, by the curvature of the step.
+    """Whether each loss is of another batch, judged by the curvature along the step.
 
-    An update far below 2 / eta lowers the loss of its batch. Where it is followed by a higher loss
-    in more than a tenth of cases, and nothing between was unstable, that is of another batch.
+    An update whose curvature is far below 2 / eta lowers the loss of its batch. If a higher loss
+    follows more than a tenth of such updates, the losses are of different batches.
     """
     ratios = ratios_of_the_step(curves)
     if ratios is None:

@@ -1,6 +1,6 @@
-"""What the curvature of the step says of a log without a sharpness: spikes, and the warmup.
+"""Spikes and warmup of a log that has the curvature along the step but no sharpness.
 
-A probe of a training loop logs such a curvature; the sharpness is too dear there.
+The probes of training loops log such a curvature, because the sharpness is too expensive there.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from simulator.trajectory import Array, Trajectory
 
 __all__ = ["is_known_by_its_steps", "of_the_spikes", "of_the_warmup", "verdict"]
 
-# The updates before a peak of the loss in which instability shows.
+# Instability shows in so many updates before a peak of the loss.
 _BEFORE = 16
 _MOST_STEPS = 4
 _VERDICTS = {
-    "instability": "by instability, with the {name} at up to {most:.3g} times 2 / eta in the {n} "
-    "steps before the peak",
-    "not instability": "not by instability, with the {name} at most {most:.3g} times 2 / eta in "
-    "the {n} steps before the peak",
-    "not judged": "for a reason not known, with nothing measured in the {n} steps before the peak",
+    "instability": "caused by instability ({steps}): the {name} reaches {most:.3g} times 2 / eta "
+    "in the {n} steps before a peak",
+    "not instability": "not caused by instability ({steps}): the {name} is at most {most:.3g} "
+    "times 2 / eta in the {n} steps before a peak",
+    "not judged": "of unknown cause ({steps}): nothing was measured in the {n} steps before a peak",
 }
 
 
 def is_known_by_its_steps(curves: Trajectory) -> bool:
-    """Whether the curvature of its steps was measured, and no sharpness."""
+    """Whether the curvature along the steps was measured, but no sharpness."""
     unmeasured = not np.isfinite(curves.shown_sharpness).any()
     return unmeasured and ratios_of_the_step(curves) is not None
 
 
 def verdict(curves: Trajectory, found: Catapult) -> str:
-    """Whether an excursion of the loss is instability, in a word."""
+    """Whether instability caused an excursion of the loss: a key of ``_VERDICTS``."""
     return _judged(curves, _peak(curves, found))[0]
 
 
 def _judged(curves: Trajectory, peak: int) -> tuple[str, float]:
-    """The same of a peak at this row, and the largest ratio before it."""
+    """The verdict on a peak at this row, and the largest ratio before it."""
     ratios = ratios_of_the_step(curves)
     near = curves.step[:peak] >= curves.at(peak) - _BEFORE
     known = np.empty(0) if ratios is None else ratios.values[:peak][near]
@@ -54,17 +54,17 @@ def _judged(curves: Trajectory, peak: int) -> tuple[str, float]:
 
 
 def _peak(curves: Trajectory, found: Catapult) -> int:
-    """The row of the largest loss of an excursion: the smooth loss peaks later."""
+    """The row of the largest loss of an excursion; the smoothed loss peaks later."""
     return found.start + int(np.nanargmax(curves.loss[found.start : found.end + 1]))
 
 
 def of_the_spikes(curves: Trajectory, events: Events) -> str:
-    """Which excursions of the loss were instability, and which were not."""
+    """Which excursions of the loss were caused by instability."""
     if not events.apart:
         if events.stuck or events.diverged >= 0:
             return ""
         rise = f"{100 * (curves.rise - 1):.0f} %"
-        return f"The {curves.loss_name} has no spike: it never rises by {rise} and comes back."
+        return f"The {curves.loss_name} has no spike: it never rises by {rise} and recovers."
     ratios, peaks = ratios_of_the_step(curves), dict[str, list[tuple[int, float]]]()
     assert ratios is not None
     for found in events.apart:
@@ -74,13 +74,18 @@ def of_the_spikes(curves: Trajectory, events: Events) -> str:
     parts = []
     for kind in (kind for kind in _VERDICTS if kind in peaks):
         steps, ratio = zip(*peaks[kind], strict=True)
-        why = _VERDICTS[kind].format(name=ratios.name, most=max(ratio), n=_BEFORE)
-        parts.append(f"{_times(len(steps))} {why} ({_listed(steps)})")
-    return f"The {curves.loss_name} spikes and comes back {'; '.join(parts)}."
+        why = _VERDICTS[kind].format(
+            name=ratios.name, most=max(ratio), n=_BEFORE, steps=_listed(steps)
+        )
+        parts.append(f"{len(steps)} {'is' if len(steps) == 1 else 'are'} {why}.")
+    spikes = f"{len(events.apart)} spike{'s' * (len(events.apart) > 1)}"
+    if len(peaks) == 1:
+        return f"The {curves.loss_name} has {spikes}, {why}."
+    return " ".join([f"The {curves.loss_name} has {spikes}.", *parts])
 
 
 def of_the_warmup(curves: Trajectory) -> str:
-    """Whether the warmup was still needed when it ended, and what starting at eta_c would save."""
+    """Whether all of the warmup was needed, and what starting it at eta_c would save."""
     ramp, ratios = _ramp(curves), ratios_of_the_step(curves)
     if not ramp.size or ratios is None:
         return ""
@@ -88,79 +93,74 @@ def of_the_warmup(curves: Trajectory) -> str:
 
 
 def _need(curves: Trajectory, ramp: Array, ratios: Ratios) -> str:
-    """By the curvature on the way, at the learning rate to come."""
+    """Compare the curvature during warmup with the threshold at the full learning rate."""
     end, top, low = int(ramp[-1]), float(curves.eta[ramp[-1]]), regimes.AT_THRESHOLD[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         ahead = ratios._replace(values=ratios.values * (top / curves.eta)).steadied().values
     rows = ramp[~np.isnan(ahead[ramp])]
     if not rows.size:
         return ""
-    target = f"2 / {top:.3g}, its threshold at the full learning rate"
+    target = f"2 / {top:.3g}, the threshold at the full learning rate"
     above = rows[ahead[rows] > low]
     if not above.size:
         return (
             f"During the warmup the {ratios.name} is at most {ahead[rows].max():.3g} times "
-            f"{target}: by this measure, no warmup was needed."
+            f"{target}. By this measure no warmup was needed."
         )
     text = (
-        f"When the warmup ends, at step {curves.at(end)}, the {ratios.name} is "
+        f"At the end of the warmup (step {curves.at(end)}) the {ratios.name} is "
         f"{ahead[rows[-1]]:.3g} times {target}"
     )
-    # As long again: after a catapult the curvature is low for a while.
+    # Look ahead by the length of the warmup: the curvature is low for a while after a catapult.
     later = np.arange(end + 1, min(end + 1 + len(ramp), len(ahead)))
     later = later[ahead[later] > low]
+    needed = "All of the warmup was needed."
     if above[-1] == rows[-1]:
-        return f"{text}: the warmup was needed to its end."
+        return f"{text}. {needed}"
     if later.size:
         back = curves.at(int(later[0]))
-        return f"{text}, and above {low:g} times it again at step {back}: it was needed to its end."
+        return f"{text}. It exceeds {low:g} times that threshold again at step {back}. {needed}"
     since = curves.at(int(rows[rows > above[-1]][0]))
     return (
-        f"{text}. It has been below {low:g} times it since step {since}: by this measure, the "
-        "warmup could have ended there."
+        f"{text}. It is below {low:g} times that threshold from step {since} on. By this measure "
+        "the warmup could have ended there."
     )
 
 
 def _saving(curves: Trajectory, ramp: Array) -> str:
-    """What a warmup that starts at eta_c leaves out: the updates below it."""
-    found, name = _eta_c(curves)
+    """How many updates a warmup that starts at eta_c saves: those below it."""
+    found, order = _eta_c(curves)
     if not np.isfinite(found):
         return ""
     top, updates = float(curves.eta[ramp[-1]]), curves.at(int(ramp[-1])) - curves.at(0) + 1
+    initial = f"The initial critical learning rate is eta_c = {found:.3g}{order}"
     if found >= top:
-        return f"At first {name} = {found:.3g}, above the full learning rate."
+        return f"{initial}, which is above the full learning rate."
     below = ramp[curves.eta[ramp] < found]
     saved = curves.at(int(below[-1])) - curves.at(0) + 1 if below.size else 0
-    return (
-        f"At first {name} = {found:.3g}: a warmup that starts there saves {saved} of the {updates} "
-        "updates."
-    )
+    return f"{initial}. A warmup that starts there saves {saved} of the {updates} updates."
 
 
 def _eta_c(curves: Trajectory) -> tuple[float, str]:
-    """From the first measurement; to second order, where the critical sharpness is not known."""
-    for curve, name in (
-        (curves.critical_sharpness, "eta_c"),
-        (curves.directional_sharpness, "eta_c, to second order,"),
+    """From the first measurement of the critical sharpness, or to second order."""
+    for curve, order in (
+        (curves.critical_sharpness, ""),
+        (curves.directional_sharpness, " (to second order)"),
     ):
         known = np.empty(0) if curve is None else curve[np.isfinite(curve)]
         if known.size and known[0] > 0:
-            return float(STEP_LIMIT.eta(float(known[0]))), name
+            return float(STEP_LIMIT.eta(float(known[0]))), order
     return np.nan, ""
 
 
 def _ramp(curves: Trajectory) -> Array:
-    """The rows of the warmup, up to the first at the full learning rate; none without one."""
+    """The rows of the warmup, up to the first at the full learning rate; empty without a warmup."""
     rows = np.flatnonzero(np.isfinite(curves.eta))
     if rows.size:
         eta = curves.eta[rows]
         rows = rows[: int(np.argmax(eta >= eta.max() * (1 - 1e-9))) + 1]
     rising = rows.size > 1 and bool((np.diff(curves.eta[rows]) >= 0).all())
     return rows if rising else np.empty(0, dtype=int)
-
-
-def _times(number: int) -> str:
-    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 def _listed(steps: Sequence[int]) -> str:

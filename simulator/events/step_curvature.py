@@ -1,4 +1,4 @@
-"""The curvature of the step as sentences: where it reaches 2 / eta, and where it ends."""
+"""Sentences on the curvature along the step: when it reaches 2 / eta, and its final value."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from simulator.trajectory import Array, Trajectory
 __all__ = ["Ratios", "of_the_step", "ratios_of_the_step", "which_hessian"]
 
 _BATCH = "batch sharpness"
-# Measurements of single batches whose median is no longer noise.
+# Measurements of single batches per median: enough to average out the noise.
 _STEADY = 5
 
 
 class Ratios(NamedTuple):
-    """A curvature by name, over its threshold (rows,), and that threshold as a formula."""
+    """The ratio of a named curvature to its threshold (rows,), and that threshold as a formula."""
 
     name: str
     values: Array
@@ -26,7 +26,7 @@ class Ratios(NamedTuple):
     noisy: bool = False
 
     def steadied(self) -> Ratios:
-        """Where each is of one batch, the medians of five measurements, at the last of each."""
+        """Medians of five consecutive measurements, if each is of a single batch."""
         known = np.flatnonzero(~np.isnan(self.values))
         if not self.noisy or len(known) < _STEADY:
             return self
@@ -48,14 +48,15 @@ class Ratios(NamedTuple):
 
 
 def which_hessian(curves: Trajectory) -> str:
-    """Of a minibatch run: what the sharpness is the top eigenvalue of."""
+    """Which Hessian the sharpness of a minibatch run is of."""
     if curves.updates_per_epoch == 1 or not np.isfinite(curves.effective_sharpness).any():
         return ""
-    return f"The {curves.sharpness_name} is that of the batch of each update, not of all samples."
+    name = curves.sharpness_name
+    return f"The {name} is measured on the batch of each update, not on all samples."
 
 
 def of_the_step(curves: Trajectory) -> str:
-    """What directional, critical or batch sharpness show beside the top eigenvalue."""
+    """Directional, critical or batch sharpness compared with the top eigenvalue."""
     in_batches, text = curves.updates_per_epoch > 1, list[str]()
     step, top = ratios_of_the_step(curves), _top(curves, in_batches)
     if step is None:
@@ -64,22 +65,22 @@ def of_the_step(curves: Trajectory) -> str:
     if not step.noisy:
         text.append(_reached(curves, step, top))
     elif top is None and not curves.adaptive:
-        steady = step._replace(name=f"{step.name}, in the median over {_STEADY} measurements,")
+        steady = step._replace(name=f"{step.name} (median of {_STEADY} measurements)")
         text.append(_reached(curves, steady.steadied(), top))
     ended = step.late()
     if np.isfinite(ended):
         beside = ""
         if top is not None and np.isfinite(top.late()):
-            beside = f", and the {top.name} {top.late():.3g} times {top.threshold}"
+            beside = f", and the median {top.name} is {top.late():.3g} times {top.threshold}"
         text.append(
-            f"In the median over the last quarter, the {step.name} is {ended:.3g} times "
+            f"Over the last quarter of the run, the median {step.name} is {ended:.3g} times "
             f"2 / eta{beside}."
         )
     return " ".join(text)
 
 
 def ratios_of_the_step(curves: Trajectory) -> Ratios | None:
-    """The curvature along the step that is known best, over its threshold."""
+    """The best measured curvature along the step, over its threshold."""
     in_batches = curves.updates_per_epoch > 1
     found = [
         ("directional sharpness", curves.directional_sharpness),
@@ -95,7 +96,7 @@ def ratios_of_the_step(curves: Trajectory) -> Ratios | None:
 
 
 def _top(curves: Trajectory, in_batches: bool) -> Ratios | None:
-    """The top eigenvalue: of all samples where that is known."""
+    """The top eigenvalue over its threshold, of all samples if that was measured."""
     full, threshold = curves.full_sharpness, curves.threshold_text
     if in_batches and full is not None and not curves.adaptive:
         return Ratios("full sharpness", curves.limit.ratio(full, curves.eta), threshold)
@@ -105,13 +106,13 @@ def _top(curves: Trajectory, in_batches: bool) -> Ratios | None:
 
 
 def _reached(curves: Trajectory, step: Ratios, top: Ratios | None) -> str:
-    """Where it first reaches its threshold, and what the top eigenvalue is there."""
+    """When it first reaches its threshold, and the top eigenvalue at that step."""
     met = np.flatnonzero(step.values >= 1)
     if not met.size:
         most = float(np.nanmax(step.values))
-        return f"The {step.name} stays below 2 / eta: it is at most {most:.3g} times it."
+        return f"The {step.name} stays below 2 / eta (at most {most:.3g} times 2 / eta)."
     text = f"The {step.name} first reaches 2 / eta at step {curves.at(int(met[0]))}"
     there = np.nan if top is None else top.until(int(met[0]))
     if top is None or not np.isfinite(there):
         return f"{text}."
-    return f"{text}, where the {top.name} is {there:.3g} times {top.threshold}."
+    return f"{text}, when the {top.name} is {there:.3g} times {top.threshold}."

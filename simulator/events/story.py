@@ -1,4 +1,4 @@
-"""The events of a run in the field's words: a paragraph to read aloud, and a table."""
+"""The events of a run as a paragraph and as a table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROWS = 12
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: when, what, and the numbers around it."""
+    """A row of the table: the steps of an event, its kind, its numbers and its cause."""
 
     first: int
     last: int
@@ -40,20 +40,20 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Story:
-    """What happened in a run.
+    """The description of a run.
 
     Attributes
     ----------
     curves : Trajectory
-        What was seen.
+        The curves that were examined.
     events : Events
-        What was found in it.
+        The events found on them.
     sentences : tuple of str
-        The same in words.
+        The events in sentences.
     rows : tuple of Row
-        And as a table; many small events of one kind are one row.
+        The events as a table of at most 12 rows.
     source : Account or None
-        What was read of a log, and how; None for a run of ours. ``print`` it.
+        What was read from a log, and how; None for a `Run`. ``str`` of it is a text.
     """
 
     curves: Trajectory
@@ -74,7 +74,7 @@ class Story:
 
     @property
     def table(self) -> str:
-        """The rows, aligned."""
+        """The table as aligned text."""
         head = (f"{self.curves.unit}s", "event", "loss", "sharpness", "")
         lines = [
             (
@@ -97,38 +97,38 @@ def explain(
     optimizer: Optimizer | None = None,
     columns: Sequence[str] | None = None,
 ) -> Story:
-    """What happened in a run, in words.
+    """Describe what happened in a run.
 
     Parameters
     ----------
     run : Run, Trajectory or path
-        A run of this package, curves from elsewhere, or a log: a table (csv, tsv, …), JSON
-        lines, or ``trainer_state.json`` of Hugging Face.
+        A run of this package, curves from another program, or the path of a log: a table (csv,
+        tsv, …), JSON lines, or ``trainer_state.json`` of Hugging Face.
     natural : str, optional
-        What `simulator.natural_phase` says, where the run cannot show it.
+        The result of `simulator.natural_phase`, for a run that starts above the threshold.
     optimizer : Optimizer, optional
-        Of a log: what trained. Its stability limit is compared with the sharpness, if that was
-        logged. Default: gradient descent.
+        The optimizer of a log. The logged sharpness is compared with its stability limit. Default:
+        gradient descent.
     columns : sequence of str, optional
-        Of a log with other names of columns: ``["loss=train_loss", "eta=rate"]``,
-        or the columns of a table in order, such as ``["step", "loss", "-", "eta"]``, ``-`` for one
-        to skip.
+        The columns of a log, if they have other names: ``["loss=train_loss", "eta=rate"]``, or the
+        quantities of a table's columns in order, ``["step", "loss", "-", "eta"]``, where ``-``
+        skips a column.
 
     Returns
     -------
     Story
-        ``print`` it, or take it apart. For a log, its ``source`` says which columns were read, and
-        how steps are counted.
+        ``print`` shows all of it. For a log, ``source`` lists the columns that were read and how
+        steps are counted.
 
     Raises
     ------
     InputError
-        For a log that cannot be read or is ambiguous, with the line.
+        If a log cannot be read or is ambiguous; the message names the line.
 
     Notes
     -----
-    The words are defined in `simulator.regimes` and `simulator.events.detect`, after Kalra &
-    Barkeshli 2024, sections 3 and 4, and Damian, Nichani & Lee 2023.
+    `simulator.regimes` and `simulator.events.detect` define the terms, after Kalra & Barkeshli
+    2024, sections 3 and 4, and Damian, Nichani & Lee 2023.
     """
     source = None
     if isinstance(run, (str, Path)):
@@ -136,7 +136,7 @@ def explain(
         limit = StabilityLimit(2.0) if optimizer is None else optimizer.limit
         run, source = curves_of(log, limit), log.account
     if not isinstance(run, Trajectory):
-        raise InputError("run", run, "is no run; give a Run, or the path of a log")
+        raise InputError("run", run, "is not a run; give a Run, or the path of a log")
     with np.errstate(all="ignore"):  # a log may hold any number
         events = find_events(run)
         texts, rows = tuple(sentences(run, events, natural)), _table(run, events)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from simulator.figures.extent import LINEAR
 from simulator.figures.palette import (
     BATCH,
     CRITICAL,
@@ -15,18 +16,16 @@ from simulator.figures.palette import (
     SHARPNESS,
     THRESHOLD,
 )
+from simulator.figures.symbols import ETA_T, sharpness_name
 from simulator.limits import STEP_LIMIT, StabilityLimit
 from simulator.trajectory import Array, Trajectory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["STYLES", "draw_curvature"]
+__all__ = ["CURVATURE_AXES", "draw_curvature"]
 
-STYLES = ("ratio", "absolute")
-_ETA = r"$\eta_t$"
-# A linear axis shows a factor of this; beyond, the axis is logarithmic.
-_LINEAR = 10.0
+CURVATURE_AXES = ("ratio", "absolute")
 # A divergence is shown up to this multiple of the threshold; a collapse down to this share of it.
 _HIGHEST, _LOWEST = 20.0, 1e-8
 _TRANSIENT = 0.02  # share of the values that may lie below the axis
@@ -49,18 +48,18 @@ class _Curve(NamedTuple):
         return self.line == ""
 
 
-def draw_curvature(curves: Trajectory, ax: Axes, style: str = "ratio") -> Array:
+def draw_curvature(curves: Trajectory, ax: Axes, axis: str = "ratio") -> Array:
     """Draw what was measured; returns the heights (rows,) of the sharpness.
 
     Parameters
     ----------
     curves : Trajectory
     ax : Axes
-    style : {"ratio", "absolute"}
+    axis : {"ratio", "absolute"}
         Each curve over its own threshold, with a line at 1; or the curves and their thresholds.
         Where the learning rate is not known there are no ratios.
     """
-    ratio = style == "ratio" and bool(np.isfinite(curves.eta).any())
+    ratio = axis == "ratio" and bool(np.isfinite(curves.eta).any())
     shown = _shown(curves, every=not ratio)
     if not shown:
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center")
@@ -126,7 +125,7 @@ def _draw(of: Trajectory, curve: _Curve, values: Array, ratio: bool, ax: Axes) -
     step, marker = of.step[measured], curve.marker
     if not marker and np.diff(np.flatnonzero(measured)).max(initial=1) > 1:
         marker = "."
-    name = f"{curve.name} ({curve.limit.formula(_ETA)})" if ratio else curve.name
+    name = f"{curve.name} ({curve.limit.formula(ETA_T)})" if ratio else curve.name
     style: dict[str, Any] = {
         "color": curve.color, "marker": marker, "ms": 3.0, "mew": 0.7, "label": name,
         "ls": curve.line, "lw": 1.4,
@@ -150,9 +149,10 @@ def _limit(ax: Axes, lines: list[Array], reference: float, *, include: bool) -> 
     seen = [reference] if include else []
     # A short transient, as from a learning rate of 0, needs no decades; a divergence has no end.
     low, high = np.quantile(positive, _TRANSIENT), positive.max()
-    high = 1.25 * max(min(high, _HIGHEST * max(values[0], reference)), *seen, low)
-    low = 0.7 * max(min([low, *seen]), _LOWEST * high)
-    if high > _LINEAR * low:
+    high = max(min(high, _HIGHEST * max(values[0], reference)), *seen, low)
+    low = max(min([low, *seen]), _LOWEST * high)
+    logarithmic, low, high = high > LINEAR * low, 0.7 * low, 1.25 * high
+    if logarithmic:
         ax.set(yscale="log", ylim=(low, high))
         ax.yaxis.set_major_formatter("{x:g}")
     else:
@@ -174,11 +174,11 @@ def _draw_thresholds(curves: Trajectory, shown: list[_Curve], top: float, ax: Ax
             alone = limit == STEP_LIMIT or len(limits) == 1
             ax.plot(
                 curves.step, np.where(threshold <= top, threshold, np.nan), color=THRESHOLD, lw=1.2,
-                ls="--" if alone else ":", label=f"threshold {limit.formula(_ETA)}",
+                ls="--" if alone else ":", label=f"threshold {limit.formula(ETA_T)}",
             )  # fmt: skip
 
 
 def _absolute_name(curves: Trajectory, shown: list[_Curve]) -> str:
     if len(shown) > 1:
         return "curvature"
-    return r"$\lambda(P^{-1}H)$" if curves.adaptive else r"sharpness $\lambda$"
+    return sharpness_name(curves.adaptive)

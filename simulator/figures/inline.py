@@ -13,6 +13,7 @@ from simulator.data import Data
 from simulator.figures.canvas import new_axes, pyplot
 from simulator.figures.of_a_flow import flow
 from simulator.figures.of_a_run import trajectory
+from simulator.figures.style import colormap
 from simulator.trajectory import Trajectory
 from simulator.value import Value
 
@@ -60,7 +61,7 @@ def _scatter(data: Data) -> Axes:
     found = centred @ directions[:2].T
     along[:, : found.shape[1]] = found
     color = data.y if data.classes else data.y[:, 0]
-    points = axes.scatter(along[:, 0], along[:, 1], c=color, cmap="viridis", s=12)
+    points = axes.scatter(along[:, 0], along[:, 1], c=color, cmap=colormap("viridis"), s=12)
     axes.figure.colorbar(points, label="class" if data.classes else "first target")
     axes.set(xlabel="first principal component", ylabel="second")
     return axes

@@ -9,10 +9,12 @@ import numpy as np
 
 from simulator.arrays import Array
 from simulator.checks import InputError
-from simulator.figures.canvas import pyplot
-from simulator.figures.extent import loss_extent, sharpness_extent
+from simulator.figures.canvas import describe, subplots
+from simulator.figures.extent import last_step, loss_extent, scale_axis, sharpness_extent
 from simulator.figures.of_a_run import HIGHEST
 from simulator.figures.palette import ETA, LOSS, SHARPNESS, THRESHOLD
+from simulator.figures.style import Style, styled, write_title
+from simulator.figures.symbols import ETA_T, UPDATES, sharpness_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +28,10 @@ _RUN: dict[str, Any] = {"lw": 0.8, "color": "#9e9e9e", "zorder": 1}
 _HEAVY = 2.2
 
 
-def flow(flow: Flow, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+@styled
+def flow(
+    flow: Flow, axes: Sequence[Axes] | None = None, *, style: Style | str | None = None
+) -> Sequence[Axes]:
     """Loss, sharpness, eta and distance of a central flow, with the run beside it.
 
     The run is thin and grey, the flow heavy. The dotted loss is that of the centre alone. In the
@@ -39,6 +44,8 @@ def flow(flow: Flow, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
         With its run.
     axes : four Axes, optional
         Default: a new figure.
+    style : Style or {"screen", "paper", "paper-wide"}, optional
+        Its width is for a new figure. Default: that for a screen.
 
     Returns
     -------
@@ -47,41 +54,40 @@ def flow(flow: Flow, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     Raises
     ------
     InputError
-        For a flow without its run.
+        For a flow without its run, or another style.
     """
     if flow.run is None:
         raise InputError("flow", "without its run", "follow it with beside=True")
     if axes is None:
-        _, axes = pyplot().subplots(
-            4, 1, sharex=True, figsize=(7, 9), height_ratios=(3, 3, 1.2, 2.2),
-            layout="constrained",
-        )  # fmt: skip
+        axes = subplots(4, 1, (7, 9), sharex=True, height_ratios=(3, 3, 1.2, 2.2))[:, 0]
     loss, sharpness, eta, distance = axes
     step, run = flow.run.step, flow.run
     loss.plot(step, run.loss, label="run", **_RUN)
     loss.plot(step, flow.predicted_loss, color=LOSS, lw=_HEAVY, label="central flow, predicted")
     loss.plot(step, flow.loss, color=LOSS, lw=1.2, ls=":", label="its centre alone")
-    loss.set(yscale="log", ylabel="loss", title=_title(flow))
+    loss.set(yscale="log", ylabel="loss")
+    write_title(loss, _title(flow))
     if (shown := loss_extent(run)) is not None:
         loss.set_ylim(min(shown[0], 0.7 * _least(flow.loss, shown[0])), shown[1])
 
-    extent = sharpness_extent(run, logarithmic=run.adaptive)
+    extent = sharpness_extent(run)
     top = np.inf if extent is None else extent[1]
     sharpness.plot(step, run.effective_sharpness, label="run", **_RUN)
     sharpness.plot(step, flow.sharpness, color=SHARPNESS, lw=_HEAVY, label="central flow")
     threshold = np.where(flow.threshold <= top, flow.threshold, np.nan)
-    label = "threshold " + flow.limit.formula(r"$\eta_t$")
+    label = "threshold " + flow.limit.formula(ETA_T)
     sharpness.plot(step, threshold, color=THRESHOLD, lw=1.0, ls="--", zorder=3, label=label)
     if extent is not None:
-        sharpness.set(yscale="log" if run.adaptive else "linear", ylim=extent)
-    sharpness.set(ylabel=r"$\lambda(P^{-1}H)$" if run.adaptive else r"sharpness $\lambda$")
+        scale_axis(sharpness, [extent])
+    sharpness.set(ylabel=sharpness_name(run.adaptive))
 
     eta.plot(step, np.minimum(flow.eta, HIGHEST), color=ETA, lw=1.4)
-    eta.set(ylabel=r"$\eta_t$", ylim=(0, None))
+    eta.set(ylabel=ETA_T, ylim=(0, None))
     _draw_distance(flow, distance)
     for panel in (loss, sharpness):
         panel.legend(loc="best", frameon=False, fontsize="small")
-    distance.set(xlim=(0, len(step)), xlabel="step (updates done before)")
+    distance.set(xlim=(0, last_step(run)), xlabel=UPDATES)
+    describe(axes, flow)
     return axes
 
 

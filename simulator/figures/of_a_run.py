@@ -9,10 +9,12 @@ import numpy as np
 
 from simulator.checks import one_of
 from simulator.events import Events, Story, find_events
-from simulator.figures.canvas import pyplot
-from simulator.figures.curvature import STYLES, draw_curvature
-from simulator.figures.extent import loss_extent
+from simulator.figures.canvas import describe, subplots
+from simulator.figures.curvature import CURVATURE_AXES, draw_curvature
+from simulator.figures.extent import last_step, loss_extent
 from simulator.figures.palette import CATAPULT, EDGE, ETA, LOSS, THRESHOLD
+from simulator.figures.style import Style, styled, write_title
+from simulator.figures.symbols import ETA_T, UPDATES
 from simulator.trajectory import Array, Trajectory
 
 if TYPE_CHECKING:
@@ -24,8 +26,13 @@ __all__ = ["trajectory"]
 HIGHEST = 1e300
 
 
+@styled
 def trajectory(
-    run: Trajectory | Story, axes: Sequence[Axes] | None = None, *, style: str = "ratio"
+    run: Trajectory | Story,
+    axes: Sequence[Axes] | None = None,
+    *,
+    curvature_axis: str = "ratio",
+    style: Style | str | None = None,
 ) -> Sequence[Axes]:
     """Loss, curvature and eta over the steps of a run, its events marked.
 
@@ -42,9 +49,11 @@ def trajectory(
     run : Run, Trajectory or Story
     axes : three Axes, optional
         Default: a new figure.
-    style : {"ratio", "absolute"}
+    curvature_axis : {"ratio", "absolute"}
         ``absolute`` draws curvatures as they are, with 2 / eta dashed and the optimizer's limit,
         where that is another, dotted.
+    style : Style or {"screen", "paper", "paper-wide"}, optional
+        Its width is for a new figure. Default: that for a screen.
 
     Returns
     -------
@@ -53,32 +62,32 @@ def trajectory(
     Raises
     ------
     InputError
-        For another style.
+        For another curvature axis or style.
     """
-    counted = "step (updates done before)"
+    counted = UPDATES
     if isinstance(run, Story):
         curves, events = run.curves, run.events
         counted = counted if run.source is None else run.source.unit
     else:
         curves, events = run, find_events(run)
     if axes is None:
-        _, axes = pyplot().subplots(
-            3, 1, sharex=True, figsize=(7, 7), height_ratios=(3, 3, 1.5), layout="constrained"
-        )
+        axes = subplots(3, 1, (7, 7), sharex=True, height_ratios=(3, 3, 1.5))[:, 0]
     loss, sharpness, eta = axes
     loss.plot(curves.step, curves.loss, color=LOSS, lw=1.4)
     if (shown := loss_extent(curves)) is not None:
         loss.set_ylim(shown)
     loss.set(yscale="log", ylabel="loss")
 
-    heights = draw_curvature(curves, sharpness, one_of("style", style, STYLES))
+    axis = one_of("curvature_axis", curvature_axis, CURVATURE_AXES)
+    heights = draw_curvature(curves, sharpness, axis)
     # The axis needs room above its highest value.
     eta.plot(curves.step, np.minimum(curves.eta, HIGHEST), color=ETA, lw=1.4)
-    eta.set(ylabel=r"$\eta_t$", xlabel=counted)
-    eta.set(xlim=(curves.step[0], curves.step[-1] + 1), ylim=(0, None))
+    eta.set(ylabel=ETA_T, xlabel=counted)
+    eta.set(xlim=(curves.step[0], last_step(curves)), ylim=(0, None))
     _mark(curves, events, loss, sharpness, heights)
     _mark_divergence(curves, events, axes)
-    loss.set_title(_title(curves, events), fontsize="medium")
+    write_title(loss, _title(curves, events))
+    describe(axes, run)
     return axes
 
 
@@ -108,7 +117,7 @@ def _mark_divergence(curves: Trajectory, events: Events, axes: Sequence[Axes]) -
     for panel in axes:
         panel.axvline(step, color=THRESHOLD, lw=1, ls=":")
     axes[0].annotate(
-        f"diverged at step {step}", (step, 0.05), xytext=(4, 0),
+        f"diverged at step {step}", (step, 0.05), xytext=(-4, 0), ha="right",
         xycoords=("data", "axes fraction"), textcoords="offset points",
     )  # fmt: skip
 

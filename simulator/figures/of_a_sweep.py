@@ -8,10 +8,14 @@ import numpy as np
 
 from simulator.arrays import Array
 from simulator.checks import InputError, one_of
-from simulator.figures.canvas import pyplot
+from simulator.figures.canvas import describe, subplots
+from simulator.figures.color_bar import draw_bar, em, room_for
+from simulator.figures.colors import scale_of
 from simulator.figures.palette import DIVERGED, STUCK
 from simulator.figures.sheet import Sheet, is_logarithmic, lay_out
-from simulator.sweeps.over import text_of
+from simulator.figures.style import Style, styled
+from simulator.figures.symbols import axis_name, labelled
+from simulator.figures.ticks import place_ticks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,10 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["MOST_PANELS", "phase_diagram"]
 
 MOST_PANELS = 64
-_NAMES = {"t_wrm": r"$T_\mathrm{wrm}$ (updates)", "eta_init": r"$\eta_\mathrm{init}$",
-          "eta_trgt": r"$\eta_\mathrm{trgt}$"}  # fmt: skip
+# Kinds of cells without a colour, and the line: in full, and where there is little room.
+_KINDS = {
+    "diverged": "diverged", "stuck": "stuck (finite, not trained)",
+    "boundary": "trainability boundary",
+}  # fmt: skip
 
 
+@styled
 def phase_diagram(
     dataset: xr.Dataset,
     *,
@@ -34,10 +42,13 @@ def phase_diagram(
     rows: str | None = None,
     columns: str | None = None,
     ax: Axes | None = None,
+    style: Style | str | None = None,
 ) -> Axes | list[Axes]:
     """Two dimensions of a sweep, coloured by a result; diverged and stuck cells set apart.
 
-    A cell shows what most of its seeds did, and if they trained the median of those that did. The
+    A cell shows what most of its seeds did, and if they trained the median of those that did: of
+    counts the lower median, of outcomes and natural phases the most frequent one. If a few cells
+    would take up most of the colours, they lie beyond an end of the scale, which is an arrow. The
     line is the median over seeds of the trainability boundary, where eta_trgt is x or y.
 
     Parameters
@@ -45,7 +56,7 @@ def phase_diagram(
     dataset : xarray.Dataset
         From `simulator.sweep` or a store.
     color : str
-        Variable to colour by: ``loss_final`` or ``test_accuracy_final``, say.
+        Variable to colour by: ``loss_final``, ``n_catapults`` or ``outcome``, for example.
     eta_init : int
         Index along eta_init, where that is no dimension of the figure.
     x, y : str
@@ -55,6 +66,8 @@ def phase_diagram(
         default those that are left and have more than one value.
     ax : Axes, optional
         For one diagram. Default: a new figure.
+    style : Style or {"screen", "paper", "paper-wide"}, optional
+        Its width is for a new figure. Default: that for a screen.
 
     Returns
     -------
@@ -63,7 +76,8 @@ def phase_diagram(
     Raises
     ------
     InputError
-        For dimensions that the dataset has not, or that find no place in the figure.
+        For dimensions that the dataset has not, or that find no place in the figure; for a colour
+        that is no number, count or word of each run; for another style.
     """
     if not {x, y, rows, columns} & {"eta_init"}:
         dataset = dataset.isel(eta_init=[eta_init])
@@ -75,10 +89,7 @@ def phase_diagram(
     if ax is None:
         down = len(panels) // across
         size = (8, 4.6) if len(panels) == 1 else (1.2 + 3.1 * across, 1.1 + 2.5 * down)
-        axes = pyplot().subplots(
-            down, across, figsize=size, sharex=True, sharey=True, squeeze=False,
-            layout="constrained",
-        )[1].ravel()  # fmt: skip
+        axes = subplots(down, across, size, sharex=True, sharey=True).ravel()
     else:
         axes = np.array([ax])
     sheets = [lay_out(part, color, x, y) for part in panels]
@@ -86,11 +97,10 @@ def phase_diagram(
     for index, panel in enumerate(axes):
         _label(dataset, panel, (x, y), bottom=index >= len(axes) - across, left=not index % across)
         if len(axes) > 1:
-            panel.set_title(_caption(panels[index], rows, columns), fontsize="small")
-    if len(axes) == 1:
-        axes[0].set_title(_seeds(dataset), fontsize="medium", loc="left")
-        return axes[0]  # type: ignore[no-any-return]
-    return list(axes)
+            where = {name: panels[index][name].values[0] for name in (rows, columns) if name}
+            panel.set_title(labelled(where), fontsize="small")
+    describe(axes, dataset)
+    return axes[0] if len(axes) == 1 else list(axes)
 
 
 def _facets(
@@ -131,37 +141,56 @@ def _draw(
     """The cells of every diagram on one scale, with one colour bar and one legend."""
     from matplotlib.patches import Patch
 
-    is_loss = "loss" in color
-    norm = _norm(np.concatenate([s.middle.ravel() for s in sheets]), logarithmic=is_loss)
+    scale = scale_of(sheets, is_loss="loss" in color)
     handles: dict[str, Any] = {}
     for sheet, ax in zip(sheets, axes, strict=True):
         mesh = ax.pcolormesh(
-            sheet.x_edges, sheet.y_edges, sheet.middle, norm=norm,
-            cmap="viridis_r" if is_loss else "viridis",  # a small loss is bright, as high accuracy
+            sheet.x_edges, sheet.y_edges, np.maximum(sheet.middle, scale.least), norm=scale.norm,
+            cmap=scale.cmap,
         )  # fmt: skip
         for cells, name, face, hatch in (
-            (sheet.diverged, "diverged", DIVERGED, "xxx"),
-            (sheet.stuck, "stuck (finite, not trained)", STUCK, "..."),
-        ):
+            (sheet.diverged, "diverged", DIVERGED, "xxx"), (sheet.stuck, "stuck", STUCK, "..."),
+        ):  # fmt: skip
             _patches(ax, cells, sheet, face, hatch)
             if cells.any():
-                handles[name] = Patch(
-                    facecolor=face, edgecolor="#555555", hatch=hatch, lw=0.5, label=name
-                )
+                handles[name] = Patch(facecolor=face, edgecolor="#555555", hatch=hatch, lw=0.5)
         if sheet.boundary.size:
             handles["boundary"] = _draw_boundary(ax, sheet, upright=dimensions[0] == "eta_trgt")
-    order = [h for name in ("diverged", "stuck (finite, not trained)", "boundary")
-             if (h := handles.get(name)) is not None]  # fmt: skip
-    figure = axes[0].figure
-    figure.colorbar(mesh, ax=list(axes), label=_color_label(dataset, color), pad=0.02)
+    # Some long names end in an explanation.
+    name, of = str(dataset[color].attrs.get("long_name", color)).partition(": ")[0], ""
+    if (seeds := dataset.sizes["seed"]) > 1:
+        of = f"({'most' if sheets[0].words else 'median'} of {seeds} seeds)"
+    bar = draw_bar(mesh, axes, scale, name, of)
+    if handles:
+        _draw_legend(axes, {name: handles[name] for name in _KINDS if name in handles}, bar)
+
+
+def _draw_legend(axes: Any, handles: dict[str, Any], bar: Axes) -> None:
+    """Above the diagrams, in as many columns as there is room for."""
+    figure, names, room = axes[0].figure, [_KINDS[name] for name in handles], room_for(axes)
+
+    # An entry has its text, its mark, and room between the two and to the next.
+    room /= 0.83
+    across = len(names)
+    if sum(0.5 * len(name) + 3.5 for name in names) > room:
+        names = list(handles)
+        across = min(across, max(1, int(room / (0.5 * max(map(len, names)) + 3.5))))
+    rows = -(-len(names) // across)
     style: dict[str, Any] = {
-        "handles": order, "ncols": 3, "frameon": False, "fontsize": "small", "borderaxespad": 0,
+        "ncols": -(-len(names) // rows), "frameon": False, "fontsize": "small", "borderaxespad": 0,
+        "handlelength": 1.5, "handletextpad": 0.5, "columnspacing": 1.0,
     }  # fmt: skip
-    if len(axes) == 1:
-        axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1.01), **style)
-    else:
-        figure.legend(loc="outside upper right", **style)
-        figure.suptitle(_seeds(dataset), x=0.01, ha="left", fontsize="small")
+    if len(axes) > 1:
+        figure.legend(list(handles.values()), names, loc="outside upper right", **style)
+        return
+    style |= {"loc": "lower right", "bbox_to_anchor": (1, 1.01)}
+    axes[0].legend(list(handles.values()), names, **style)
+    if figure.get_layout_engine() is None:
+        # Nothing else makes room for it.
+        for ax in {axes[0], bar} if bar.bbox.height > bar.bbox.width else {axes[0]}:
+            box = ax.get_position()
+            height = box.height - 1.1 * rows * em(figure) / figure.bbox.height
+            ax.set_position((box.x0, box.y0, box.width, height))
 
 
 def _label(
@@ -173,26 +202,10 @@ def _label(
         values = dataset[name].values
         logarithmic = is_logarithmic(values)
         ax.set(**{f"{axis}scale": "log" if logarithmic else "linear"})  # type: ignore[arg-type]
-        _ticks(getattr(ax, f"{axis}axis"), name, values)
+        place_ticks(getattr(ax, f"{axis}axis"), name, values)
         if shown:
-            critical = dataset[name].attrs.get("units") == "eta_critical"
-            text = _NAMES.get(name, name.replace("_", " "))
-            text += r"$\ /\ \eta_\mathrm{critical}$" * critical
+            text = axis_name(name, dataset[name].attrs.get("units"))
             ax.set(**{f"{axis}label": text})  # type: ignore[arg-type]
-
-
-def _caption(part: xr.Dataset, rows: str | None, columns: str | None) -> str:
-    """Which diagram of several it is."""
-    texts = []
-    for name in filter(None, (rows, columns)):
-        shown = name if name in _NAMES else name.replace("_", " ")
-        texts.append(f"{shown} {text_of(part[name].values[0])}")
-    return ", ".join(texts)
-
-
-def _seeds(dataset: xr.Dataset) -> str:
-    seeds = dataset.sizes["seed"]
-    return f"{seeds} seed{'s' * (seeds > 1)} a cell"
 
 
 def _draw_boundary(ax: Axes, sheet: Sheet, *, upright: bool) -> Any:
@@ -202,8 +215,7 @@ def _draw_boundary(ax: Axes, sheet: Sheet, *, upright: bool) -> Any:
     far, edges = np.repeat(sheet.boundary, 2), sheet.y_edges if upright else sheet.x_edges
     near = np.repeat(edges, 2)[1:-1]
     (line,) = ax.plot(
-        *((far, near) if upright else (near, far)), color="black", lw=2.2,
-        label="trainability boundary",
+        *((far, near) if upright else (near, far)), color="black", lw=2.2, label=_KINDS["boundary"],
     )  # fmt: skip
     line.set_path_effects([patheffects.withStroke(linewidth=4.2, foreground="white")])
     ax.set(xlim=sheet.x_edges[[0, -1]], ylim=sheet.y_edges[[0, -1]])
@@ -224,40 +236,3 @@ def _patches(ax: Axes, cells: Array, sheet: Sheet, face: str, hatch: str) -> Non
         ax.add_patch(
             Rectangle(corner, *size, facecolor=face, edgecolor="#7a7a7a", hatch=hatch, lw=0.0)
         )
-
-
-def _norm(values: Array, *, logarithmic: bool) -> Any:
-    from matplotlib.colors import LogNorm, Normalize
-
-    finite = values[np.isfinite(values)]
-    if logarithmic and finite.size and finite.min() > 0:
-        return LogNorm(finite.min(), max(finite.max(), finite.min() * 1.001))
-    return Normalize(*((finite.min(), finite.max()) if finite.size else (0, 1)))
-
-
-def _color_label(dataset: xr.Dataset, color: str) -> str:
-    name = str(dataset[color].attrs.get("long_name", color))
-    return f"{name}\n(median over seeds)" if dataset.sizes["seed"] > 1 else name
-
-
-def _ticks(axis: Any, name: str, values: Array) -> None:
-    """Powers of two as plain numbers; of other dimensions the values that were run."""
-    from matplotlib.ticker import (
-        FixedFormatter,
-        FixedLocator,
-        FuncFormatter,
-        LogLocator,
-        NullLocator,
-    )
-
-    axis.set_minor_locator(NullLocator())
-    if not is_logarithmic(values):
-        axis.set_major_locator(FixedLocator(range(len(values))))
-        axis.set_major_formatter(FixedFormatter([text_of(value) for value in values]))
-        return
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    few = list(values[:: len(values) // 14 + 1])
-    is_eta = name.startswith("eta")
-    # Multiples of a unit are powers of two, absolute rates as small as these powers of ten.
-    base = 2 if values.min() >= 0.05 else 10
-    axis.set_major_locator(LogLocator(base=base, numticks=12) if is_eta else FixedLocator(few))

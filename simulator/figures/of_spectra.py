@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.arrays import Array
-from simulator.figures.canvas import pyplot
+from simulator.figures.canvas import describe, subplots
+from simulator.figures.color_bar import is_narrow
+from simulator.figures.extent import last_step
 from simulator.figures.of_a_run import trajectory
 from simulator.figures.palette import FULL, LOSS, SHARPNESS, THRESHOLD
+from simulator.figures.style import Style, colormap, styled
+from simulator.figures.symbols import UPDATES, sharpness_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +28,10 @@ _BINS = 40
 _LINEAR = 3e-2
 
 
-def spectra(spectra: Spectra, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+@styled
+def spectra(
+    spectra: Spectra, axes: Sequence[Axes] | None = None, *, style: Style | str | None = None
+) -> Sequence[Axes]:
     """Density of the eigenvalues over the steps of a run, and its condition.
 
     In the first panel grey is the number of eigenvalues in a bin, on a logarithmic scale; dots are
@@ -38,28 +45,38 @@ def spectra(spectra: Spectra, axes: Sequence[Axes] | None = None) -> Sequence[Ax
     spectra : Spectra
     axes : two Axes, optional
         Default: a new figure.
+    style : Style or {"screen", "paper", "paper-wide"}, optional
+        Its width is for a new figure. Default: that for a screen.
 
     Returns
     -------
     two Axes
+
+    Raises
+    ------
+    InputError
+        For another style.
     """
     if axes is None:
-        _, axes = pyplot().subplots(
-            2, 1, sharex=True, figsize=(7, 6), height_ratios=(3, 2), layout="constrained"
-        )
+        axes = subplots(2, 1, (7, 6), sharex=True, height_ratios=(3, 2))[:, 0]
     _draw_density(spectra, axes[0])
     _draw_condition(spectra, axes[1])
-    axes[1].set(xlim=(0, len(spectra.run.loss)), xlabel="step (updates done before)")
+    axes[1].set(xlim=(0, last_step(spectra.run)), xlabel=UPDATES)
+    describe(axes, spectra)
     return axes
 
 
-def with_spectra(found: Spectra, style: str = "ratio") -> Sequence[Axes]:
+@styled
+def with_spectra(
+    found: Spectra, *, curvature_axis: str = "ratio", style: Style | str | None = None
+) -> Sequence[Axes]:
     """The trajectory of a run in a new figure, and its spectra below.
 
     Parameters
     ----------
     found : Spectra
-    style : {"ratio", "absolute"}
+    curvature_axis : {"ratio", "absolute"}
+    style : Style or {"screen", "paper", "paper-wide"}, optional
         As in `simulator.figures.trajectory`.
 
     Returns
@@ -69,13 +86,10 @@ def with_spectra(found: Spectra, style: str = "ratio") -> Sequence[Axes]:
     Raises
     ------
     InputError
-        For another style.
+        For another curvature axis or style.
     """
-    _, axes = pyplot().subplots(
-        5, 1, sharex=True, figsize=(7.5, 12), height_ratios=(3, 3, 1.5, 4, 2.5),
-        layout="constrained",
-    )  # fmt: skip
-    trajectory(found.run, axes[:3], style=style)
+    axes = subplots(5, 1, (7.5, 12), sharex=True, height_ratios=(3, 3, 1.5, 4, 2.5))[:, 0]
+    trajectory(found.run, axes[:3], curvature_axis=curvature_axis)
     axes[2].set(xlabel="")
     spectra(found, axes[3:])
     return list(axes)
@@ -93,12 +107,12 @@ def _draw_density(spectra: Spectra, ax: Axes) -> None:
     counts = np.array([one.histogram(edges) for one in spectra.spectra])
     ends = np.append(step, len(spectra.run.loss))
     mesh = ax.pcolormesh(
-        ends, edges, np.where(counts > 0, counts, np.nan).T, cmap="Greys", shading="flat",
+        ends, edges, np.where(counts > 0, counts, np.nan).T, cmap=colormap("Greys"), shading="flat",
         norm=LogNorm(0.3, max(counts.max(initial=1.0), 1.0)), rasterized=True,
     )  # fmt: skip
     ax.figure.colorbar(mesh, ax=ax, label="eigenvalues per bin", pad=0.01)
     ax.plot(step, top[:, 1:], ls="", marker=".", ms=2.5, color=FULL, zorder=3)
-    name = r"$\lambda(P^{-1}H)$" if spectra.run.adaptive else r"sharpness $\lambda$"
+    name = sharpness_name(spectra.run.adaptive)
     ax.plot(step, top[:, 0], color=SHARPNESS, lw=1.4, marker=".", ms=4, label=name, zorder=4)
     doubtful = ~spectra.curve("converged")
     if doubtful.any():
@@ -111,7 +125,7 @@ def _draw_density(spectra: Spectra, ax: Axes) -> None:
     ax.set_yscale("symlog", linthresh=linear, linscale=0.6)
     ax.set(ylim=(edges[0], edges[-1]), ylabel="eigenvalue")
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.legend(loc="lower right", fontsize="small", ncols=2)
+    ax.legend(loc="lower right", fontsize="small", ncols=1 if is_narrow([ax]) else 2)
 
 
 def _lowest(values: Array, nodes: Array) -> float:

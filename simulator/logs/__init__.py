@@ -1,4 +1,4 @@
-"""Logs of training that other programs wrote: tables, JSON lines, ``trainer_state.json``."""
+"""Read training logs of other programs: tables, JSON lines, ``trainer_state.json``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["QUANTITIES", "Account", "Log", "read_log"]
 
 
 def read_log(path: str | Path, columns: Sequence[str] | None = None) -> Log:
-    """Read a log, in the format that its beginning shows.
+    """Read a log; its beginning determines the format.
 
     Parameters
     ----------
@@ -27,13 +27,13 @@ def read_log(path: str | Path, columns: Sequence[str] | None = None) -> Log:
         A table with any of the usual separators, JSON lines, or a JSON list of records such as
         ``trainer_state.json`` of Hugging Face.
     columns : sequence of str, optional
-        Either ``QUANTITY=COLUMN``, of ``QUANTITIES``, for columns of other names, or the
-        quantities of a table's columns in order, ``-`` for one to skip.
+        Either ``QUANTITY=COLUMN``, with a quantity of ``QUANTITIES``, for columns with other names,
+        or the quantities of a table's columns in order, where ``-`` skips a column.
 
     Raises
     ------
     InputError
-        For a file that cannot be read, has no loss, or is ambiguous; with the line.
+        If the file cannot be read, has no loss or is ambiguous; the message names the line.
     """
     path, named = Path(path), wanted(columns or ())
     with open_text(path) as file:
@@ -50,7 +50,7 @@ def read_log(path: str | Path, columns: Sequence[str] | None = None) -> Log:
 
 
 def _is_lines(start: str) -> bool:
-    """Whether the first line is a whole object, and no ``trainer_state.json`` on a line."""
+    """Whether the first line is a complete object, but not a ``trainer_state.json`` in one line."""
     try:
         first = json.loads(start.lstrip().partition("\n")[0])
     except (ValueError, RecursionError):

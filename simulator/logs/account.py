@@ -1,4 +1,4 @@
-"""What was read of a log, in words: which column was taken for what, and how steps are counted."""
+"""An account of what was read from a log: the column of each quantity, and how steps count."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_STEPS = 5
 
 
 class Resumption(NamedTuple):
-    """Where a run was resumed: the place in the file, the step, and how many rows it replaced."""
+    """Where a run was resumed: place in the file, step, and number of earlier rows replaced."""
 
     place: str
     step: int
@@ -29,30 +29,30 @@ class Resumption(NamedTuple):
 
 @dataclass(frozen=True)
 class Account:
-    """What was read of a log; ``str`` of it is a short text.
+    """What was read from a log; ``str`` of it is a short text.
 
     Attributes
     ----------
     rows : int
-        Rows of the file.
+        Number of rows in the file.
     steps : int
-        Steps (epochs, rows) with a loss that is known, which the curves are over.
+        Number of steps (epochs, rows) with a loss: the length of the curves.
     columns : dict
-        The column that each quantity is from.
+        The column of each quantity.
     skipped : tuple of str
         The other columns.
     unit : str
-        What ``step`` of the curves counts: "step", "epoch", or "row" where the file has neither.
+        The unit of ``step`` of the curves: "step", "epoch", or "row" if the file has neither.
     first, last : int
-        The first and the last of them.
+        The first and the last step.
     every : int or None
         The distance between steps; None if they are not evenly spaced.
     gaps : tuple of int
-        Steps whose loss is not finite, before finite ones: the curves leave them out.
+        Steps whose loss is not finite although a later loss is; the curves leave them out.
     resumed : tuple of Resumption
         Where the run was resumed.
     notes : tuple of str
-        Sentences on what else was met.
+        Further sentences on the file.
     """
 
     rows: int
@@ -84,15 +84,15 @@ class Account:
 
     def _spacing(self) -> str:
         counted = {
-            "epoch": " An epoch is one row here, however many updates it has.",
-            "row": " No column is a step, so rows are counted.",
+            "epoch": " The log has one row per epoch, not one per update.",
+            "row": " No column holds the step, so rows are counted instead.",
         }.get(self.unit, "")
         if self.first == self.last:
             return f"{self.unit.capitalize()} {self.first} only.{counted}"
         text = f"{self.unit.capitalize()}s {self.first} to {self.last}"
         if self.every is None:
             return f"{text}, {self.steps + len(self.gaps)} of them, unevenly spaced.{counted}"
-        return f"{text}, {spaced(self.every)}.{counted}"
+        return f"{text}, {spaced(self.every, self.unit)}.{counted}"
 
     def _missing(self) -> str:
         missing = [] if "eta" in self.columns else ["learning rate"]
@@ -102,11 +102,15 @@ class Account:
 
     def _resumptions(self) -> list[str]:
         shown = [
-            f"Resumed at {self.unit} {step} ({place})"
-            + (f": {_count(rows, 'earlier row')} replaced." if rows else ".")
+            f"The run was resumed at {self.unit} {step} ({place})"
+            + (f", which replaces {_count(rows, 'earlier row')}." if rows else ".")
             for place, step, rows in self.resumed[:3]
         ]
-        return [*shown, f"Resumed {len(self.resumed)} times in all."] if self.resumed[3:] else shown
+        return (
+            [*shown, f"It was resumed {len(self.resumed)} times in all."]
+            if self.resumed[3:]
+            else shown
+        )
 
     def _gap(self) -> str:
         if not self.gaps:
@@ -116,15 +120,15 @@ class Account:
         one = len(self.gaps) == 1
         losses = "1 loss is" if one else f"{len(self.gaps)} losses are"
         steps = self.unit if one else f"{self.unit}s"
-        return f"{losses} not finite, at {steps} {which}{more}; training went on."
+        return f"{losses} not finite, at {steps} {which}{more}, but training continues."
 
 
-def spaced(every: int) -> str:
-    """How steps are spaced: ``every one``, ``every 4th``."""
+def spaced(every: int, unit: str) -> str:
+    """How steps are spaced: ``every step``, ``every 4th step``."""
     if every == 1:
-        return "every one"
+        return f"every {unit}"
     ending = "th" if 10 <= every % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(every % 10, "th")
-    return f"every {every}{ending}"
+    return f"every {every}{ending} {unit}"
 
 
 def _count(number: int, what: str) -> str:

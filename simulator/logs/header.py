@@ -1,4 +1,4 @@
-"""The header of a table and its separator, from its first lines."""
+"""Find the header and the separator of a table in its first lines."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["COMMENT", "SPACES", "Header", "header_of", "is_comment", "split", "u
 _SEPARATORS = ("\t", ";", "|", ",")
 SPACES = " "
 COMMENT = "#"
-# The header is looked for in so many lines.
+# Number of lines in which the header is searched.
 _TOP = 1000
 
 
 class Header(NamedTuple):
-    """``names`` of the columns, ``fields`` of the line they stand on (none: no header).
+    """The ``names`` of the columns, and the ``fields`` of the header line (empty without one).
 
-    Rows begin ``above`` lines after the beginning of the file.
+    The rows start ``above`` lines after the beginning of the file.
     """
 
     names: list[str]
@@ -33,7 +33,7 @@ class Header(NamedTuple):
 
 
 def header_of(path: Path, text: str) -> Header:
-    """The header and the separator, from the first lines."""
+    """Find the header and the separator in the first lines."""
     top = text.split("\n", _TOP)[:_TOP]
     lines = [(at, line) for at, line in enumerate(top) if line.strip()]
     data = [at for at, (_, line) in enumerate(lines) if not is_comment(line)]
@@ -60,23 +60,23 @@ def header_of(path: Path, text: str) -> Header:
 
 
 def is_comment(line: str) -> bool:
-    """Whether it is a comment of np.savetxt or of a person."""
+    """Whether a line is a comment."""
     return line.lstrip().startswith(COMMENT)
 
 
 def uncommented(line: str) -> str:
-    """What a comment says."""
+    """The text of a comment."""
     return line.strip().lstrip(COMMENT).strip()
 
 
 def _named(path: Path, fields: list[str]) -> list[str]:
-    """The names of the columns; TensorBoard has that of its one scalar in the name of the file."""
+    """The names of the columns; TensorBoard names its scalar in the name of the file."""
     tag = path.stem.rpartition("tag-")[2] if "tag-" in path.stem else ""
     return [tag if tag and field.lower() == "value" else field for field in fields]
 
 
 def _separator(first: str, second: str) -> str:
-    """The one that splits the first line into numbers, or both lines into as many fields."""
+    """The separator that splits the first line into numbers, or both lines alike."""
     bare = [re.sub(r'"[^"]*"', "x", line).replace('"', "") for line in (first, second)]
     present = [separator for separator in _SEPARATORS if separator in bare[0]]
     for separator in (*present, SPACES):
@@ -92,7 +92,7 @@ def _separator(first: str, second: str) -> str:
 
 
 def split(line: str, separator: str) -> list[str]:
-    """The fields of a line, without quotes and spaces around them."""
+    """The fields of a line, without the quotes and spaces around them."""
     if '"' in line:
         between = " " if separator == SPACES else separator
         fields = next(csv.reader([line], delimiter=between, skipinitialspace=True, strict=True), [])

@@ -14,7 +14,7 @@ from simulator.logs.rows import Rows
 __all__ = ["HISTORY", "read_json_document"]
 
 HISTORY = "log_history"
-# As objects of Python a document takes up to fifty times its size.
+# As Python objects a document takes up to fifty times its size.
 _MOST_CHARACTERS = 20_000_000
 
 
@@ -25,14 +25,15 @@ def read_json_document(path: Path, file: TextIO, start: str, columns: Wanted) ->
     ----------
     path : path
     file : text file
-        After its beginning, ``start``.
+        Positioned after ``start``.
     start : str
+        The beginning of the file.
     columns : Wanted
 
     Raises
     ------
     InputError
-        With the number of the entry, from 1, that cannot be read.
+        If an entry cannot be read; the message gives its number, from 1.
     """
     text = start + file.read(_MOST_CHARACTERS + 1 - len(start))
     if len(text) > _MOST_CHARACTERS:
@@ -45,8 +46,8 @@ def read_json_document(path: Path, file: TextIO, start: str, columns: Wanted) ->
     except json.JSONDecodeError as error:
         remedy = f"line {error.lineno} is not JSON: {error.msg}"
         raise InputError("source", path, remedy) from None
-    except ValueError:  # a whole number of more digits than Python takes
-        raise InputError("source", path, "has a number that is too long") from None
+    except ValueError:  # an integer with more digits than Python converts
+        raise InputError("source", path, "has a number with too many digits") from None
     entries = document.get(HISTORY) if isinstance(document, dict) else document
     if not isinstance(entries, list):
         remedy = f"has no list {HISTORY}; give trainer_state.json, or a JSON object on each line"

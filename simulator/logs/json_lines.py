@@ -18,12 +18,12 @@ __all__ = ["read_json_lines"]
 def read_json_lines(path: Path, blocks: Iterator[Block], columns: Wanted) -> Rows:
     """Read JSON lines, one row a line; ``NaN`` and ``Infinity`` are numbers, as Python writes them.
 
-    Parameters are those of `simulator.logs.table.read_table`.
+    The parameters are those of `simulator.logs.table.read_table`.
 
     Raises
     ------
     InputError
-        With the number of the line that cannot be read.
+        If a line cannot be read; the message gives its number.
     """
     records, unfinished = Records(path, columns, "line"), 0
     for block in blocks:
@@ -37,7 +37,7 @@ def read_json_lines(path: Path, blocks: Iterator[Block], columns: Wanted) -> Row
             except RecursionError:
                 raise InputError("source", path, f"line {here} is nested too deeply") from None
             except ValueError as error:
-                if last:  # a line without an end: its writer was stopped
+                if last:  # incomplete: its writer was stopped
                     unfinished = here
                     continue
                 reason = str(error).split(":")[0]
@@ -45,5 +45,5 @@ def read_json_lines(path: Path, blocks: Iterator[Block], columns: Wanted) -> Row
             records.add(here, record)
     rows = records.rows()
     if unfinished:
-        rows.notes.append(f"Line {unfinished}, the last, is incomplete and left out.")
+        rows.notes.append(f"The last line ({unfinished}) is incomplete and left out.")
     return rows

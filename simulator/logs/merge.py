@@ -1,4 +1,4 @@
-"""From rows of a file to curves over steps: columns are chosen, rows of one step are merged."""
+"""Turn the rows of a log into curves: choose the columns and merge the rows of each step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CURVES = (
     "loss", "eta", "sharpness", "preconditioned_sharpness", "directional_sharpness",
     "critical_sharpness",
 )  # fmt: skip
-# Beyond it, ratios and the margins of a figure overflow: as good as infinite.
+# Larger numbers count as infinite: ratios and the margins of a figure would overflow.
 _LARGEST = 1e300
 
 
@@ -32,11 +32,11 @@ class Log:
     Attributes
     ----------
     step : array, shape (rows,)
-        Rising whole numbers; `Account.unit` says of what.
+        Increasing whole numbers, in the unit `Account.unit`.
     loss, eta, sharpness, preconditioned_sharpness : arrays, shape (rows,)
     directional_sharpness, critical_sharpness : arrays, shape (rows,)
-        What was logged with it; NaN where nothing was. Only the last losses may be NaN or infinite:
-        those of a run that diverged.
+        NaN where nothing was logged. Only the last losses may be NaN or infinite: those of a run
+        that diverged.
     account : Account
         What was read, and how.
     """
@@ -52,10 +52,10 @@ class Log:
 
 
 def merge(rows: Rows, chosen: dict[str, str]) -> Log:
-    """One entry for each step with a loss, from rows as they were logged.
+    """Merge the logged rows into one entry for each step with a loss.
 
-    Rows of one step are one entry. Where a run was resumed, the later piece replaces the earlier.
-    A loss that is not finite, with a finite one later, is a gap.
+    If a run was resumed, the later rows of a step replace the earlier ones. A loss that is not
+    finite is a gap if a later loss is finite.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ def merge(rows: Rows, chosen: dict[str, str]) -> Log:
     Raises
     ------
     InputError
-        Where two columns may hold one quantity and differ, where none is a loss, and for steps that
-        make no sense; with the line.
+        If two columns of one quantity differ, if no column is a loss, or if the steps are not
+        consistent; the message names the line.
     """
     taken = _chosen(rows, _named(rows, chosen))
     if "loss" not in taken:
         raise InputError("source", rows.path, "has no row with a loss")
     columns = {name: rows.columns[taken[name]] for name in _CURVES if name in taken}
-    # Rows that hold something of use: those of a validation do not.
+    # Rows with a quantity that is used; rows of a validation have none.
     at = np.flatnonzero(np.any([column.given for column in columns.values()], axis=0))
     columns = {name: column.take(at) for name, column in columns.items()}
     numbering = numbered(
@@ -108,7 +108,7 @@ def merge(rows: Rows, chosen: dict[str, str]) -> Log:
 
 
 def _named(rows: Rows, chosen: dict[str, str]) -> dict[str, list[list[str]]]:
-    """The columns that may hold each quantity; a loss is among them."""
+    """The columns that may hold each quantity; raises if none is a loss."""
     named = candidates(rows.path, rows.names, chosen)
     if "loss" not in named:
         names = mentioned(rows.names) or "none"
@@ -118,7 +118,7 @@ def _named(rows: Rows, chosen: dict[str, str]) -> dict[str, list[list[str]]]:
 
 
 def _gaps(loss: Curve) -> NDArray[np.bool_] | None:
-    """Where a loss is not finite that has a finite one after it; None if none is finite."""
+    """Whether each loss is not finite although a later one is; None if no loss is finite."""
     finite = np.isfinite(loss)
     if not finite.any():
         return None
@@ -128,19 +128,21 @@ def _gaps(loss: Curve) -> NDArray[np.bool_] | None:
 
 
 def _doubts(curves: dict[str, Curve], unit: str, without_loss: int) -> list[str]:
-    """Sentences on what is known at some steps only, and on steps that were left out."""
+    """Sentences on quantities that some steps lack, and on steps without a loss."""
     notes = []
     for name, curve in curves.items():
         measured = int(np.isfinite(curve).sum())
         if name != "loss" and measured < len(curve):
-            notes.append(f"The {CALLED[name]} is known at {measured} of {len(curve)} {unit}s.")
+            notes.append(f"The {CALLED[name]} was logged at {measured} of {len(curve)} {unit}s.")
     if without_loss and unit != "row":
-        notes.append(f"{without_loss} {unit}{'s' * (without_loss > 1)} without a loss left out.")
+        plural = without_loss > 1
+        verb = "have no loss and are" if plural else "has no loss and is"
+        notes.append(f"{without_loss} {unit}{'s' * plural} {verb} left out.")
     return notes
 
 
 def _chosen(rows: Rows, named: dict[str, list[list[str]]]) -> dict[str, str]:
-    """The column of each quantity, of those that may hold it."""
+    """Choose the column of each quantity."""
     taken = {}
     for name, groups in named.items():
         for group in groups:
@@ -152,7 +154,7 @@ def _chosen(rows: Rows, named: dict[str, list[list[str]]]) -> dict[str, str]:
 
 
 def _agreed(rows: Rows, name: str, names: list[str]) -> str:
-    """The fullest of several columns, if the others say the same where they say anything."""
+    """The column with the most values, if the other columns agree with it."""
     fullest = max(names, key=lambda column: int(rows.columns[column].given.sum()))
     main = rows.columns[fullest]
     for other in (column for column in names if column != fullest):
@@ -165,7 +167,7 @@ def _agreed(rows: Rows, name: str, names: list[str]) -> str:
             row = int(differs[0])
             a, b = (f"{rows.shown(c, row)} in '{printable(c, 40)}'" for c in (fullest, other))
             choice = f"choose with --columns {name}={printable(fullest, 40)}"
-            what = f"has {a} and {b}, and either may be the {CALLED[name]}; {choice}"
+            what = f"has {a} and {b}, which may both be the {CALLED[name]}; {choice}"
             raise rows.error(row, what)
     return fullest
 
@@ -177,7 +179,7 @@ def _bounded(values: Curve) -> Curve:
 
 
 def _last_given(column: Column, begins: NDArray[np.int64]) -> Curve:
-    """The last number that is given of each run of rows; NaN where none is."""
+    """The last given number of each group of rows; NaN if none is given."""
     if len(begins) == len(column.values):
         return column.values
     rows = np.where(column.given, np.arange(len(column.values)), -1)
@@ -186,9 +188,9 @@ def _last_given(column: Column, begins: NDArray[np.int64]) -> Curve:
 
 
 def _spacing(step: Curve) -> int | None:
-    """The distance of steps, if there is one; the first and the last may be nearer.
+    """The distance between steps if it is constant, else None.
 
-    Some logs have the first step, or the last, besides every tenth.
+    The first and the last distance may be smaller: some logs add the first or the last step.
     """
     gaps = np.diff(step)
     if not gaps.size:

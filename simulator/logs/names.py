@@ -1,4 +1,4 @@
-"""What the columns of a log are called: one table for every format."""
+"""The names of a log's columns: one table for all formats."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from simulator.checks import InputError, one_of, printable
+from simulator.nearest import did_you_mean
 
 __all__ = ["QUANTITIES", "SKIPPED", "Wanted", "candidates", "mentioned", "quantity", "wanted"]
 
-# What a log may be asked for with --columns.
+# The quantities that --columns takes.
 QUANTITIES = (
     "step", "loss", "sharpness", "preconditioned_sharpness", "directional_sharpness",
     "critical_sharpness", "eta", "epoch",
 )  # fmt: skip
 SKIPPED = "-"
 
-# Per quantity, groups of names: one is used only if the file has none of the groups before it.
+# Groups of names per quantity; a group is used only if the file has no name of an earlier group.
 # Names are compared in lower case, with "_" for "/", "-", "." and spaces. A "*" ends a prefix.
 _NAMES = {
     "step": (
         "step steps global_step iteration iterations iter iters it update updates num_updates "
         "train_step training_step optimizer_step train_global_step trainer_global_step",
-        # W&B's own counter: calls of log, not updates.
+        # W&B counts calls of log, not updates.
         "_step",
     ),
     "epoch": ("epoch epochs train_epoch",),
@@ -58,8 +59,8 @@ _PREFIXES = {name[:-1]: known for name, known in _GROUPS.items() if name.endswit
 
 
 def quantity(column: str) -> tuple[str, int] | None:
-    """The quantity that a column of this name holds, and the group of the name; None if unknown."""
-    # A chart of W&B is exported as "name of the run - name of the curve".
+    """The quantity of a column with this name, and the group of the name; None if unknown."""
+    # W&B exports the column of a chart as "RUN - CURVE".
     name = re.sub(r"[-/. ]", "_", column.strip().lower().rpartition(" - ")[2])
     if name in _GROUPS:
         return _GROUPS[name]
@@ -67,14 +68,14 @@ def quantity(column: str) -> tuple[str, int] | None:
 
 
 class Wanted(NamedTuple):
-    """What ``--columns`` says: columns by quantity, or quantities in order, ``-`` for none."""
+    """The value of ``--columns``: columns by quantity, or quantities in order, ``-`` for none."""
 
     by_name: dict[str, str]
     in_order: list[str]
 
     @property
     def chosen(self) -> dict[str, str]:
-        """The column of each quantity that is named; those in order are called what they are."""
+        """The column of each named quantity; columns given in order are named after it."""
         return self.by_name or {name: name for name in self.in_order if name != SKIPPED}
 
 
@@ -84,8 +85,7 @@ def wanted(columns: Sequence[str]) -> Wanted:
     Raises
     ------
     InputError
-        For a name that is no quantity, for one that is given twice, and where no loss is named in
-        order.
+        If a name is not a quantity or is given twice, or if quantities in order lack the loss.
     """
     if any("=" in entry for entry in columns):
         pairs = [entry.partition("=")[::2] for entry in columns]
@@ -104,19 +104,20 @@ def wanted(columns: Sequence[str]) -> Wanted:
 def _check_once(names: list[str]) -> None:
     twice = {name for name in names if name != SKIPPED and names.count(name) > 1}
     if twice:
-        raise InputError("columns", min(twice), "is there twice; name it once")
+        raise InputError("columns", min(twice), "is given twice; name it once")
 
 
 def candidates(
     path: Path, columns: Iterable[str], chosen: dict[str, str]
 ) -> dict[str, list[list[str]]]:
-    """The columns that may hold each quantity: groups of them, the most likely group first."""
+    """The columns that may hold each quantity, in groups, the preferred group first."""
     columns = list(columns)
     found: dict[str, list[list[str]]] = {}
     for name, column in chosen.items():
         same = [known for known in columns if known.strip().lower() == column.lower()]
         if not same:
-            remedy = f"{path} has no such column; it has {mentioned(columns)}"
+            near = did_you_mean(column, [printable(known, 40) for known in columns])
+            remedy = f"{path} has no such column; {near}it has {mentioned(columns)}"
             raise InputError("columns", column, remedy)
         exact = [known for known in same if known.strip() == column]
         found[name] = [exact or same]
@@ -130,6 +131,6 @@ def candidates(
 
 
 def mentioned(names: Sequence[str], most: int = 12) -> str:
-    """Names in quotes, so many at most."""
+    """Names in quotes, at most ``most`` of them."""
     shown = ", ".join(f"'{printable(name, 40)}'" for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

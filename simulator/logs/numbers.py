@@ -1,4 +1,4 @@
-"""Lines of numbers, read by NumPy: what it takes, it takes as Python's ``float`` would."""
+"""Read lines of numbers with NumPy, to the same values as Python's ``float``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["filled", "is_regular", "numbers"]
 
 
 def filled(text: str, separator: str) -> tuple[str, bool]:
-    """The text with ``nan`` in empty fields, and whether there are any.
+    """The text with ``nan`` in its empty fields, and whether there are any.
 
-    A text that has the word itself is left as it is.
+    A text that contains ``nan`` already is returned unchanged.
     """
     if separator == SPACES or "\n\n" in text:
         return text, False
@@ -25,13 +25,13 @@ def filled(text: str, separator: str) -> tuple[str, bool]:
     if not (edges or twice in text or end in text or begin in text) or "nan" in text.lower():
         return text, False
     text = f"\n{text}" if text.endswith("\n") else f"\n{text}\n"
-    for _ in range(2):  # every other one of several in a row
+    for _ in range(2):  # one pass fills every other of adjacent empty fields
         text = text.replace(twice, f"{separator}nan{separator}")
     return text.replace(end, f"{separator}nan\n").replace(begin, f"\nnan{separator}")[1:], True
 
 
 def is_regular(text: str, separator: str, width: int) -> bool:
-    """Whether each line has so many fields, none of them quoted."""
+    """Whether each line has ``width`` fields, none of them quoted."""
     if separator == SPACES or '"' in text:
         return False
     characters = np.frombuffer(text.encode(), dtype=np.uint8)
@@ -45,12 +45,12 @@ def is_regular(text: str, separator: str, width: int) -> bool:
 
 
 def numbers(text: str, separator: str, places: list[int] | None) -> NDArray[np.float64] | None:
-    """These columns, or all, as NumPy reads them; None if anything else is in them."""
+    """The columns ``places``, or all; None if NumPy cannot read them as numbers."""
     quoted = '"' in text
     if quoted and not _is_well_quoted(text, separator):
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # of a block of empty lines NumPy warns
+        warnings.simplefilter("error")  # NumPy warns about empty lines
         try:
             return np.loadtxt(
                 StringIO(text), delimiter=None if separator == SPACES else separator,

@@ -1,4 +1,4 @@
-"""Columns from records: dictionaries, one for each time that something was logged."""
+"""Collect columns from records: one dictionary per call of a logger."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from simulator.logs.rows import MISSING, Column, Rows, check_length, number
 
 __all__ = ["Records"]
 
-# Other keys than these are not looked at, and so many of them are remembered by name.
+# Keys beyond _MOST_NAMES are not remembered by name; more than _MOST_CANDIDATES may not be read.
 _MOST_NAMES = 1000
 _MOST_CANDIDATES = 16
-# The trainer of Hugging Face ends with a record of means over the whole run.
+# The trainer of Hugging Face ends with a record of means over the run.
 _SUMMARY = "train_runtime"
 
 
@@ -28,7 +28,7 @@ class Records:
     path : path
     columns : Wanted
     place : str
-        What the number of a record counts.
+        What a record is called in messages: "line" or "entry".
     """
 
     def __init__(self, path: Path, columns: Wanted, place: str) -> None:
@@ -43,7 +43,7 @@ class Records:
         self._notes: list[str] = []
 
     def add(self, line: int, record: object) -> None:
-        """Take the record on this line."""
+        """Add the record on this line."""
         if not isinstance(record, dict):
             raise InputError("source", self._path, f"{self._place} {line} is not a JSON object")
         if _SUMMARY in record:
@@ -59,7 +59,7 @@ class Records:
                 self._take(row, name, value)
 
     def rows(self) -> Rows:
-        """All that was read."""
+        """The rows of all records."""
         count, columns = len(self._lines), {}
         for name, (rows, numbers) in self._columns.items():
             values, given = np.full(count, np.nan), np.zeros(count, dtype=bool)
@@ -71,7 +71,7 @@ class Records:
         return Rows(self._path, names, columns, lines, self._place, notes=self._notes)
 
     def _meet(self, name: str) -> None:
-        """Decide on a key when it is first seen."""
+        """Decide whether to read a new key."""
         known = quantity(name) is not None or name.strip().lower() in self._chosen
         if known and sum(self._names.values()) >= _MOST_CANDIDATES:
             read = [name for name, needed in self._names.items() if needed]
@@ -94,7 +94,7 @@ class Records:
 
 
 def _number(value: object) -> float:
-    # A scheduler of several groups of parameters logs a list: one number, if all are the same.
+    # A scheduler with several parameter groups logs a list: read it if all entries are equal.
     if isinstance(value, list) and value and all(entry == value[0] for entry in value):
         value = value[0]
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What a reader of any format hands on: columns of numbers, and where in the file each row is."""
+"""The result of reading a file: columns of numbers, and the place of each row in the file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simulator.checks import InputError
 
 __all__ = ["MISSING", "MOST_ROWS", "Column", "Rows", "check_length", "number", "part"]
 
-# What is written where nothing was measured: Keras writes NA, Python None, JSON null.
+# Missing values: Keras writes NA, Python None, JSON null.
 MISSING = frozenset({"", "na", "n/a", "none", "null"})
 MOST_ROWS = 20_000_000
 
@@ -22,19 +22,19 @@ Values = TypeVar("Values", bound=np.generic)
 
 
 def part(values: NDArray[Values], rows: NDArray[np.int64]) -> NDArray[Values]:
-    """The entries of an array at rising indices; itself, not a copy, where those are all."""
+    """The entries of an array at increasing indices; the array itself if these are all."""
     return values if len(rows) == len(values) else values[rows]
 
 
 @dataclass
 class Column:
-    """Numbers over rows; ``given`` is False, and the number NaN, where nothing was measured."""
+    """Numbers over rows; where nothing was measured, ``given`` is False and the number NaN."""
 
     values: NDArray[np.float64]
     given: NDArray[np.bool_]
 
     def take(self, rows: NDArray[np.int64]) -> Column:
-        """These rows of it."""
+        """The column at these rows."""
         return Column(part(self.values, rows), part(self.given, rows))
 
 
@@ -46,15 +46,15 @@ class Rows:
     ----------
     path : path
     names : list of str
-        All columns, those that were not read too.
+        All columns, including those that were not read.
     columns : dict of Column, each (rows,)
-        Those that may hold a quantity, by name.
+        The columns that may hold a quantity, by name.
     lines : array of int, shape (rows,)
-        Where each row is.
+        The line of each row.
     place : str
         What ``lines`` count: "line", or "entry" of a JSON document.
     pieces : list of int
-        Rows before which a header stands again: a run that was resumed.
+        Rows with a repeated header before them: the run was resumed there.
     notes : list of str
         Sentences on how the file was read.
     """
@@ -71,21 +71,21 @@ class Rows:
         return len(self.lines)
 
     def at(self, row: int) -> str:
-        """Where a row is."""
+        """The place of a row in the file."""
         return f"{self.place} {self.lines[row]}"
 
     def shown(self, column: str, row: int) -> str:
-        """A number of a column, for a sentence."""
+        """A number of a column as text."""
         found = self.columns[column]
         return f"{found.values[row]:.6g}" if found.given[row] else "nothing"
 
     def error(self, row: int, what: str) -> InputError:
-        """An error that names the place of a row."""
+        """An error that names the place of a row in the file."""
         return InputError("source", self.path, f"{self.at(row)} {what}")
 
 
 def check_length(path: Path, rows: int) -> None:
-    """Refuse a log of more rows than memory is meant for."""
+    """Raise InputError for a log with more than ``MOST_ROWS`` rows."""
     if rows > MOST_ROWS:
         raise InputError("source", path, f"has more than {MOST_ROWS} rows; log every n-th step")
 
@@ -96,7 +96,7 @@ def number(text: str) -> float:
     Raises
     ------
     ValueError
-        For what is neither; Python's own ``1_000`` is not a number of a log.
+        For any other text, including ``1_000``.
     """
     if text.lower() in MISSING:
         return float("nan")

@@ -1,4 +1,4 @@
-"""How the rows of a log are numbered: by step, by epoch, or by counting them; resumed runs."""
+"""Number the rows of a log by step, by epoch, or by counting them; handle resumed runs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ __all__ = ["Numbering", "numbered"]
 Curve = NDArray[np.float64]
 
 _LARGEST_STEP = 2.0**53
-# A piece of a resumed run has so many rows on average: where steps go back more often, they are in
-# no order at all.
+# Steps that go back more often than once in so many rows are not those of a resumed run.
 _LEAST_ROWS = 3
 
 
@@ -30,11 +29,11 @@ class Numbering:
     ----------
     step : array, shape (rows,)
     kept : array of int
-        Indices of the rows that no later piece replaces; steps do not fall along them.
+        Indices of the rows that no later piece replaces; their steps never decrease.
     unit : str
         "step", "epoch" or "row".
     columns : tuple of str
-        The quantities that it was read from.
+        The quantities that give the numbers.
     resumed : tuple of Resumption
     notes : list of str
     """
@@ -54,12 +53,12 @@ def numbered(
     step: Column | None,
     epoch: Column | None,
 ) -> Numbering:
-    """Number the rows ``at`` of a log, whose quantities ``columns`` holds.
+    """Number the rows ``at`` of a log with the quantities ``columns``.
 
     Raises
     ------
     InputError
-        For a row without a step, for one that is not whole, and for steps that do not rise.
+        If a row has no step, if a step is not a whole number, or if steps do not increase.
     """
     epochs = None if epoch is None else _whole(epoch, at)
     headers = np.searchsorted(at, rows.pieces)
@@ -87,7 +86,7 @@ def _is_whole(column: Column) -> NDArray[np.bool_]:
 
 
 def _whole(column: Column, at: NDArray[np.int64]) -> Curve | None:
-    """The numbers of these rows, if they are all given and whole."""
+    """The numbers of these rows if all are given and whole, else None."""
     column = column.take(at)
     return column.values if _is_whole(column).all() else None
 
@@ -102,7 +101,7 @@ def _not_whole(rows: Rows, at: NDArray[np.int64], step: Column) -> InputError:
 def _breaks(
     steps: Curve, columns: dict[str, Column], headers: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Rows at which a new piece begins: a header, a step that goes back, a step with two values."""
+    """Rows at which a new piece begins: at a header, a smaller step, or a step with two values."""
     rises = np.diff(steps)
     found = np.union1d(headers, np.flatnonzero(rises < 0) + 1)
     if (rises == 0).any():
@@ -117,7 +116,7 @@ def _breaks(
 
 
 def _is_unordered(steps: Curve, columns: dict[str, Column], headers: NDArray[np.int64]) -> bool:
-    """Whether they break off too often for a run that was resumed."""
+    """Whether there are too many new pieces for a resumed run."""
     unforeseen = np.setdiff1d(_breaks(steps, columns, headers), headers)
     return _LEAST_ROWS * len(unforeseen) > len(steps)
 
@@ -126,7 +125,7 @@ def _pieced(
     rows: Rows, at: NDArray[np.int64], steps: Curve, columns: dict[str, Column],
     headers: NDArray[np.int64], unit: str,
 ) -> Numbering:  # fmt: skip
-    """Pieces of a resumed run: each replaces what came before it from its first step on."""
+    """Pieces of a resumed run: each replaces the earlier rows from its first step on."""
     begins = _breaks(steps, columns, headers)
     unforeseen = np.setdiff1d(begins, headers)
     if _is_unordered(steps, columns, headers):
@@ -135,11 +134,11 @@ def _pieced(
         what = f"has {unit} {here} again, with another value" if here == before else (
             f"has {unit} {here} after {unit} {before}"
         )  # fmt: skip
-        raise rows.error(at[row], f"{what}; {unit}s must rise, but where a run was resumed")
+        raise rows.error(at[row], f"{what}; {unit}s must increase, except where a run was resumed")
     anew = unforeseen[steps[unforeseen] <= steps[0]]
     if len(anew) > 1:
         what = f"has {unit} {int(steps[anew[1]])} for the third time"
-        remedy = "a column of epochs must say if steps count within them; of several runs keep one"
+        remedy = "add a column of epochs if steps restart with them; keep one run of several"
         raise rows.error(at[anew[1]], f"{what}; {remedy}")
     bounds = [*map(int, begins), len(at)]
     alive = [(0, bounds[0])]
@@ -162,7 +161,7 @@ def _counted_on(
     rows: Rows, at: NDArray[np.int64], steps: Curve, epochs: Curve,
     again: NDArray[np.int64], columns: dict[str, Column],
 ) -> Numbering:  # fmt: skip
-    """Steps that begin again with each epoch: each epoch continues where the last one ended."""
+    """Steps that restart with each epoch: number them consecutively."""
     within = np.delete(np.diff(steps), again - 1)
     within = within[within > 0]
     odd = again[epochs[again] <= epochs[again - 1]]
@@ -170,11 +169,11 @@ def _counted_on(
     if odd.size or uneven or len(_breaks(steps, columns, again)) > len(again):
         row = int(odd[0] if odd.size else again[0])
         what = f"has step {int(steps[row])} after step {int(steps[row - 1])}"
-        remedy = "steps begin again with an epoch, and are not evenly spaced; number them through"
+        remedy = "steps restart with an epoch and are not evenly spaced; number them consecutively"
         raise rows.error(at[row], f"{what}: {remedy}")
     added = np.zeros(len(at))
     added[again] = steps[again - 1] - steps[again] + within[0]
     return Numbering(
         steps + np.cumsum(added), np.arange(len(at)), "step", ("step", "epoch"),
-        notes=["Steps begin again with each epoch in the file; they are counted on."],
+        notes=["Steps restart with each epoch in the file; here they are numbered consecutively."],
     )  # fmt: skip

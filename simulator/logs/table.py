@@ -1,7 +1,7 @@
-"""Reading a table: csv, tsv, or any other of the usual separators, with a header or without.
+"""Read a table with any of the usual separators, with or without a header.
 
-A block of lines that holds numbers only is read by NumPy; any other is read cell by cell, to the
-same values (``tests/test_log_refusals.py`` compares them).
+NumPy reads blocks that hold only numbers. Other blocks are read cell by cell, to the same values
+(``tests/test_log_refusals.py`` compares the two).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from simulator.logs.text import Block
 
 __all__ = ["read_table"]
 
-# More columns than this that may hold one quantity cannot be told apart.
+# The largest number of columns with known names.
 _MOST_CANDIDATES = 16
 
 
@@ -33,13 +33,13 @@ def read_table(path: Path, blocks: Iterator[Block], columns: Wanted) -> Rows:
     ----------
     path : path
     blocks : iterator of Block
-        Its lines.
+        The blocks of lines of the file.
     columns : Wanted
 
     Raises
     ------
     InputError
-        With the number of the line that cannot be read.
+        If a line cannot be read; the message gives its number.
     """
     first = next(blocks, None)
     if first is None or not first.text.strip():
@@ -82,15 +82,15 @@ class _Reader:
         self._lines: list[np.ndarray] = []
         self._count = 0
         self._pieces: list[int] = []
-        # The decimal mark, once one was seen.
+        # The decimal mark, after the first number with one.
         self._mark = ""
         self._unfinished = 0
 
     def rows(self) -> Rows:
-        """All that was read."""
+        """The rows of all blocks."""
         notes = ["Its numbers have decimal commas."] if self._mark == "," else []
         if self._unfinished:
-            notes.append(f"Line {self._unfinished}, the last, is incomplete and left out.")
+            notes.append(f"The last line ({self._unfinished}) is incomplete and left out.")
         columns = {
             name: Column(_joined(values, float), _joined(given, bool))
             for name, values, given in zip(self._names, self._values, self._given, strict=True)
@@ -106,7 +106,7 @@ class _Reader:
         check_length(self._path, self._count)
 
     def _read_numbers(self, block: Block) -> bool:
-        """The fast way, for lines of numbers; False if there is anything else in them."""
+        """Read a block that holds only numbers, fast; False if it holds anything else."""
         text, separator = block.text, self._header.separator
         if not text.isascii() or COMMENT in text:
             return False
@@ -140,7 +140,7 @@ class _Reader:
         return True
 
     def _read_cells(self, block: Block) -> None:
-        """The careful way: every field of every line is looked at."""
+        """Read a block field by field."""
         lines = block.text.split("\n")
         finished = lines[-1] == ""
         values: list[list[float]] = [[] for _ in self._names]
@@ -163,12 +163,12 @@ class _Reader:
         self._lines.append(np.array(rows, dtype=np.int64))
 
     def _fields(self, here: int, line: str, *, may_be_cut: bool) -> list[str]:
-        """The fields of a row; none where the line is no row."""
+        """The fields of a row; empty if the line is not a row."""
         if not line.strip():
             return []
         header = self._header.fields
         if is_comment(line):
-            # It may be the header again, with any separator.
+            # A comment may repeat the header, with any separator.
             if header and re.split(r"[\s,;|]+", uncommented(line)) == header:
                 self._pieces.append(self._count)
             return []
@@ -191,7 +191,7 @@ class _Reader:
         if len(fields) != width:
             hint = ""
             if sum(quantity(field) is not None for field in fields) > 1:
-                hint = "; a header of other columns needs a file of its own"
+                hint = "; put a table with other columns into a file of its own"
             elif len(fields) > width and self._header.separator == ",":
                 hint = "; separate fields by semicolons if commas are decimal"
             many = f"{len(fields)} field{'s' * (len(fields) != 1)}"
@@ -202,7 +202,9 @@ class _Reader:
     def _number(self, here: int, place: int, cell: str) -> float:
         marks = [mark for mark in ",." if mark in cell]
         if len(marks) > 1:
-            what = f"has '{printable(cell, 40)}', with a comma and a point; keep the decimal mark"
+            what = (
+                f"has '{printable(cell, 40)}', with a comma and a point; keep only the decimal one"
+            )
             raise self._refusal(here, what)
         if marks:
             self._mark = self._mark or marks[0]

@@ -1,4 +1,4 @@
-"""A log file as text: bounded, decoded, its lines counted."""
+"""Read a log file as text, in blocks of whole lines."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from simulator.files import open_file
 
 __all__ = ["BLOCK", "Block", "blocks", "open_text"]
 
-# Ten million rows of 17 digits in four columns have some 700 megabytes.
+# Ten million rows of four columns with 17 digits take about 700 MB.
 _MOST_BYTES = 2_000_000_000
 _LONGEST = 1_000_000
 BLOCK = 1 << 20
 
 
 class Block(NamedTuple):
-    """Whole lines, the number of the first, and how many end. Only a file's last line may not."""
+    """Whole lines, the number of the first, and the number of line ends."""
 
     first: int
     ends: int
@@ -35,7 +35,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
     Raises
     ------
     InputError
-        For a file that cannot be read, is too large, or is neither UTF-8 nor UTF-16.
+        If the file cannot be read, is too large, or is neither UTF-8 nor UTF-16.
     """
     try:
         with open_file("source", path) as content:
@@ -62,7 +62,7 @@ def _encoding(start: bytes) -> str:
 
 
 def _undecoded(path: Path) -> str:
-    """Why a file cannot be decoded, with the line where lines are known."""
+    """Why a file cannot be decoded, with the line if it is known."""
     with path.open("rb") as content:
         if _encoding(content.read(4)) == "utf-8-sig":
             content.seek(0)
@@ -73,11 +73,11 @@ def _undecoded(path: Path) -> str:
                     line.decode()
                 except UnicodeError:
                     return f"line {number} is not text in UTF-8"
-    return "is neither text in UTF-8 nor in UTF-16"
+    return "is text in neither UTF-8 nor UTF-16"
 
 
 def blocks(path: Path, file: TextIO, text: str) -> Iterator[Block]:
-    """The file in blocks of some megabytes, from ``text``, its beginning, on."""
+    """Yield the file in blocks of about a megabyte, starting with ``text``, its beginning."""
     first = 1
     while text:
         if not text.endswith("\n"):

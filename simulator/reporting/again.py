@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from simulator.checks import InputError
 from simulator.data import Data
 from simulator.sweeps import cores, load
 from simulator.sweeps.cost import cells_in_a_chunk, core_seconds
 from simulator.sweeps.job import Job
-from simulator.sweeps.layout import STATUS, Chunk, curves
+from simulator.sweeps.layout import STATUS, Chunk, Variable, curves
 from simulator.sweeps.spec import Region, Spec
 from simulator.sweeps.threads import Threads
 from simulator.sweeps.work import Done
@@ -23,6 +25,14 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["chunks_with_curves", "refuse_slow"]
+
+# What `simulator.explain` reads of a run and no store has; a batched run has neither.
+_GRADIENT = Variable(
+    "gradient_final", "float64", "1", "", lambda r: getattr(r, "gradient_final", np.nan)
+)
+_CONVERGED = Variable(
+    "converged", "bool", "1", "", lambda r: getattr(r, "converged", True), missing=True
+)
 
 # A page is waited for: what takes longer is asked for as a sweep with curves.
 _LONGEST_SECONDS = 600.0
@@ -59,8 +69,8 @@ def chunks_with_curves(
         Of `open_store`.
     path : path
         Of the store.
-    tell : callable
-        Told, from any thread, how many more runs there are.
+    on_progress : callable
+        Called, from any thread, with how many more runs are done.
     """
     if not spec.curves:
         yield from _again(dataset, spec, data, on_progress)
@@ -73,11 +83,20 @@ def chunks_with_curves(
         yield region, {name: part[name].values for name in names}
 
 
+class _Job(Job):
+    """A job whose runs keep all that `simulator.explain` reads."""
+
+    def __init__(self, spec: Spec, data: Data | None) -> None:
+        super().__init__(spec, data)
+        self.layout.variables += (_GRADIENT,)
+        self.layout.curves += (_CONVERGED,)
+
+
 def _again(
     dataset: xr.Dataset, spec: Spec, data: Data | None, on_progress: Callable[[int], None]
 ) -> Iterator[tuple[Region, Chunk]]:
     spec = replace(spec, curves=True)
-    job = Job(spec, data)
+    job = _Job(spec, data)
     regions = spec.regions(spec.chunk_shape(cells_in_a_chunk(spec, data)))
     running: dict[Future[Done], Region] = {}
     with Threads(job, cores(), on_progress) as crew:

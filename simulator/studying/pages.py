@@ -1,4 +1,4 @@
-"""Claims as Markdown: between two marks of a page that is there, or as a page of their own."""
+"""Write claims as Markdown: between two markers of an existing page, or as a new page."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ BEGIN, END = "<!-- studies: from here -->", "<!-- studies: to here -->"
 def write_page(path: Path, results: Sequence[Any], lab: Lab) -> None:
     """Write the claims of (study, claims, seconds, figure), measured in ``lab``, to ``path``.
 
-    A page with the two marks keeps all that is not between them, and gets a table with a row
-    for each study; any other becomes one section a study, with its picture.
+    A page with the two markers keeps its text outside them and gets a table with a row for each
+    study. Other pages get one section per study, with its picture.
     """
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     if BEGIN in old and END in old:
         before, after = old.split(BEGIN)[0], old.split(END)[1]
         text = f"{before}{BEGIN}\n{_table_of_all(results)}\n{END}{after}"
     elif old and not old.startswith("# Studies"):
-        raise InputError("page", path, f"has no place for it: put {BEGIN} and {END} there")
+        raise InputError("page", path, f"has no place for the text; add lines {BEGIN} and {END}")
     else:
         text = _sections(path, results, lab)
     path.write_text(text, encoding="utf-8")
@@ -36,21 +36,17 @@ def _spread(claim: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text in a table, where a bar would end a cell."""
+    """Text for a table cell, with escaped bars."""
     return text.replace("|", "\\|")
 
 
 def _table_of_all(results: Sequence[Any]) -> str:
-    """A row for each study: its finding, and the first of its claims with its number."""
-    lines = [
-        "| finding | its first claim, measured [min median max] over seeds | claims that hold |",
-        "|---|---|---|",
-    ]
+    """A row for each study: its finding, and how many of its claims hold."""
+    lines = ["| finding | claims that hold |", "|---|---|"]
     for study, claims, _, _ in results:
-        first, holding = claims[0], sum(claim.holds for claim in claims)
+        holding = sum(claim.holds for claim in claims)
         finding = f"[{_cell(study.title)}](studies/README.md#{study.name})"
-        result = _cell(f"{first.sentence}: {_spread(first)}; expected {first.expected}")
-        lines.append(f"| {finding} | {result} | {holding} of {len(claims)} |")
+        lines.append(f"| {finding} | {holding} of {len(claims)} |")
     return "\n".join(lines)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulator.figures.canvas import pyplot
+from simulator.figures.canvas import subplots
+from simulator.figures.style import current
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,14 +28,17 @@ COLORS = {
 }  # fmt: skip
 
 
-def panels(count: int, *, columns: int | None = None, **options: Any) -> Sequence[Axes]:
-    """A row (or rows) of empty Axes."""
-    columns = columns or count
+# Inches of a panel in a paper.
+_NARROWEST = 1.6
+
+
+def panels(
+    count: int, *, columns: int | None = None, width: float = 3.9, **options: Any
+) -> Sequence[Axes]:
+    """A row (or rows) of empty Axes, each ``width`` inches wide; fewer a row in a narrow style."""
+    columns = min(columns or count, max(1, int((current().width or 50.0) / _NARROWEST)))
     rows = -(-count // columns)
-    size = (3.9 * columns, 3.2 * rows + 0.3)
-    _, axes = pyplot().subplots(
-        rows, columns, figsize=size, layout="constrained", squeeze=False, **options
-    )
+    axes = subplots(rows, columns, (width * columns, 0.82 * width * rows + 0.3), **options)
     for spare in axes.flat[count:]:
         spare.set_visible(False)
     return list(axes.flat[:count])

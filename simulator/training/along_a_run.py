@@ -1,4 +1,4 @@
-"""The spectrum of the Hessian along a run, which is trained again for it."""
+"""The spectrum of the Hessian along a run; the run is trained again for it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from simulator.arrays import Array
 from simulator.blas import one_blas_thread
 from simulator.checks import InputError, count
 from simulator.curvature.spectra import SUMMARIES, Spectrum, spectrum
-from simulator.data import Data
+from simulator.data import Data, as_data
 from simulator.runs import Run
 from simulator.training.in_progress import RunInProgress, first_theta
 from simulator.training.single import batched_checkpoint, batched_single
 
 __all__ = ["Spectra", "spectra", "spectra_steps"]
 
-# Of the numbers of a spectrum, those that make a curve along a run.
+# Summaries of a spectrum that make curves along a run.
 _CURVES = (*SUMMARIES, *(f"{name}_error" for name in SUMMARIES), "gradient_share", "converged")
-# Spectra in a run, by default.
+# Default number of spectra in a run.
 _COUNT = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Spectra:
-    """The spectrum at several steps of a run.
+    """Spectra at several steps of a run.
 
     Attributes
     ----------
     run : Run
     step : array, shape (n,)
-        Updates done before each.
+        Number of updates before each.
     spectra : tuple of Spectrum
     """
 
@@ -42,7 +42,7 @@ class Spectra:
     spectra: tuple[Spectrum, ...]
 
     def curve(self, name: str) -> Array:
-        """One number of each spectrum, an attribute such as ``bulk``, as an array (n,)."""
+        """A summary of each spectrum, such as ``bulk``, as an array (n,)."""
         return np.array([getattr(one, name) for one in self.spectra])
 
     @property
@@ -52,17 +52,17 @@ class Spectra:
 
     @property
     def products(self) -> int:
-        """Hessian-vector products spent."""
+        """Number of Hessian-vector products."""
         return sum(one.products for one in self.spectra)
 
     def arrays(self, *, nodes: bool = True) -> dict[str, Array]:
-        """All of it as arrays by name, for `numpy.savez` say.
+        """All results as arrays by name, for example for `numpy.savez`.
 
         Parameters
         ----------
         nodes : bool
-            Whether to include values, counts, nodes and weights, shape (n, ...), padded by NaN and
-            counts and weights of 0.
+            Whether to include values, counts, nodes and weights, shape (n, ...), padded with NaN or
+            with counts and weights of 0.
 
         Returns
         -------
@@ -79,7 +79,7 @@ class Spectra:
 
 
 def _padded(arrays: list[Array], fill: float) -> Array:
-    """Arrays of one dimension or two, as one array: more columns where some have less."""
+    """Arrays of one or two dimensions as one array, padded to a common number of columns."""
     most = max(array.shape[-1] for array in arrays)
     wide = [(0, 0)] * (arrays[0].ndim - 1)
     return np.array(
@@ -88,7 +88,7 @@ def _padded(arrays: list[Array], fill: float) -> Array:
 
 
 class _Point(NamedTuple):
-    """A run before an update: theta (P,), and the preconditioner (P,), if any, of that update."""
+    """A run before an update: theta (P,), and the preconditioner (P,), if any."""
 
     step: int
     theta: Array
@@ -155,7 +155,8 @@ def spectra_steps(run: Run, every: int | None = None) -> list[int]:
 
 def _points(run: Run, steps: list[int], data: Data | None) -> Iterator[_Point]:
     """The run before these updates, in ascending order."""
-    given = run.given if data is None else run.given._replace(data=data)
+    given, data = run.given, as_data(data)
+    given = given if data is None else given._replace(data=data)
     batched = batched_single(run.experiment, given)
     if batched is not None:
         theta = first_theta(run.experiment, run.seed, given)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.arrays import Array
+from simulator.figures.style import write_title
 from simulator.laws.pictures.marks import PREDICTED, measured, predicted
 from simulator.theory import edge
 
@@ -25,7 +26,8 @@ def bifurcations(ax: Axes, rng: np.random.Generator) -> None:
         ".", filled=True, ms=0.7, alpha=0.6, rasterized=True,
     )  # fmt: skip
     _predictions(ax)
-    ax.set(ylabel=r"$\eta\lambda$ (NTK trace)", title="One example beyond the edge of stability")
+    ax.set(ylabel=r"$\eta\lambda$ (NTK trace)")
+    write_title(ax, "One example beyond the edge of stability")
     ax.legend(loc="upper left", fontsize="small", markerscale=8)
 
     place = ax.get_subplotspec()

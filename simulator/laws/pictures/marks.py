@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from simulator.figures.style import write_title
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -40,5 +42,6 @@ def measured(
 
 def finish(ax: Axes, xlabel: str, ylabel: str, title: str, loc: Any = "best", **axes: Any) -> None:
     """Say what is drawn, in a title, a legend and along the axes; ``axes`` are as in `Axes.set`."""
-    ax.set(xlabel=xlabel, ylabel=ylabel, title=title, **axes)
+    ax.set(xlabel=xlabel, ylabel=ylabel, **axes)
+    write_title(ax, title)
     ax.legend(fontsize="small", loc=loc)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.arrays import Array
+from simulator.figures import symbols
 from simulator.laws.bisection import late_growth, measured_threshold
 from simulator.laws.pictures.marks import finish, measured, predicted
 from simulator.models import Quadratic
@@ -78,7 +79,7 @@ def warmup(ax: Axes, rng: np.random.Generator) -> None:
         picked = np.linspace(1, t_wrm - 1, 26).astype(int)
         # What stands before an update has seen the learning rates up to the one before it.
         shown = picked * target / t_wrm, np.log(size[picked]) * target / t_wrm
-        measured(ax, *shown, rf"measured, $t_{{wrm}}={t_wrm}$", marker, ms=4)
+        measured(ax, *shown, f"measured, {symbols.T_WRM} = {t_wrm}", marker, ms=4)
     ax.plot(quadratics.warmup_reach(0.0), 0.0, "k*", markersize=12, label="as large as at first")
     ax.axhline(0.0, color="grey", linewidth=0.8)
     title = "Linear warmup on a quadratic"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.figures import symbols
+from simulator.figures.style import colormap
 from simulator.laws.noisy_example import example, flowed_trace, noise_of, survived, train
 from simulator.laws.pictures.marks import PREDICTED, finish, measured, predicted
 from simulator.schedules import Warmup
@@ -69,14 +71,16 @@ def smallest_surviving_warmup(ax: Axes, rng: np.random.Generator) -> None:
             schedule, steps = Warmup(0.0, eta, int(t_wrm)), int(t_wrm) + 20
             runs = [survived(one, train(one, theta, schedule, steps, sigma, rng)) for _ in range(5)]
             row[i] = np.mean(runs)
-    mesh = ax.pcolormesh(etas * lam / 2.0, times, shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    mesh = ax.pcolormesh(
+        etas * lam / 2.0, times, shares, cmap=colormap("Blues"), vmin=0.0, vmax=1.0
+    )
     ax.figure.colorbar(mesh, ax=ax, label="measured: share of 5 noisy runs that survive")
     fine = np.linspace(1, times[-1], 400)
     line = warmup.boundary(fine, lam, floor, largest, ceiling)
     predicted(ax, line * lam / 2.0, fine, "predicted: no warmup, line, ceiling", lw=2.5)
-    shortest = r"$\eta_\mathrm{trgt}\lambda\,\ln(1/\mathrm{floor})\,/\,(3 \ln 3 - 2)$"
+    shortest = rf"{symbols.ETA_TRGT}$\lambda\,\ln(1/\mathrm{{floor}})\,/\,(3 \ln 3 - 2)$"
     finish(
-        ax, r"$\eta_\mathrm{trgt} \lambda / 2$", r"$t_\mathrm{wrm}$ (updates)",
+        ax, rf"{symbols.ETA_TRGT}$\lambda / 2$", f"{symbols.T_WRM} (updates)",
         f"The shortest warmup that survives is {shortest}", "lower right",
     )  # fmt: skip
 
