@@ -66,10 +66,10 @@ def lay_out(dataset: xr.Dataset, color: str, x: str = "eta_trgt", y: str = "t_wr
         For a colour that is no number, count, outcome or natural phase of each run.
     """
     words = _WORDS.get(color, ())
-    of_each_run = {
+    of_each_run = [
         str(name) for name, variable in dataset.data_vars.items()
         if {*variable.dims} == {*dataset["status"].dims}
-    }  # fmt: skip
+    ]  # fmt: skip
     drawn = [n for n in of_each_run if n in _WORDS or dataset[n].dtype.kind in "fi"]
     if color in dataset and color not in drawn:
         remedy = "is no number, count, outcome or natural phase of each run; try loss_final"
