@@ -36,6 +36,7 @@ def pytest_addoption(parser):
     parser.addoption("--seeds", type=int, default=1, help="Seeds of laws, studies and findings.")
     parser.addoption("--readings", type=int, default=40, help="Paragraphs of explain to check.")
     parser.addoption("--cold", action="store_true", help="The kernel cache was empty at first.")
+    parser.addoption("--pictures", action="store_true", help="Pages draw their pictures again.")
     parser.addoption("--stores", type=int, default=6, help="Stores that are damaged.")
 
 

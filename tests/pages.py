@@ -9,6 +9,9 @@ from pathlib import Path
 from warm import warmup
 
 BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.S | re.M)
+# What a page shows of its own: pictures of studies are drawn by those.
+PICTURE = re.compile(r"(?<!studies/)pictures/([\w-]+\.png)\)")
+WIDEST = 900  # pixels
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?%?")
 ELLIPSIS = "…"
 PROMPT, MORE = "$ ", "> "
@@ -22,6 +25,35 @@ FACTOR = 2.0
 def blocks(page):
     """(language, text) of each fenced block of a page."""
     return BLOCK.findall(Path(page).read_text())
+
+
+def shown(page):
+    """The blocks of a page, and its pictures as ("picture", name of the file), in order."""
+    text = Path(page).read_text()
+    found = [(match.start(), match.groups()) for match in BLOCK.finditer(text)]
+    found += [(m.start(), ("picture", m.group(1))) for m in PICTURE.finditer(text)]
+    return [piece for _, piece in sorted(found)]
+
+
+def show_figure(path):
+    """What a notebook shows under a cell: its last figure, if no line has made this file."""
+    import matplotlib.pyplot as plt
+
+    if not path.exists():
+        assert plt.get_fignums(), f"no line above draws {path.name}"
+        plt.gcf().savefig(path, dpi=160)
+    plt.close("all")
+
+
+def keep_picture(path, folder):
+    """Into the repository: as wide as a page, and of few colours."""
+    from PIL import Image
+
+    picture = Image.open(path).convert("RGB")
+    width, height = picture.size
+    if width > WIDEST:
+        picture = picture.resize((WIDEST, round(height * WIDEST / width)), Image.Resampling.LANCZOS)
+    picture.quantize(128, dither=Image.Dither.NONE).save(folder / path.name, optimize=True)
 
 
 def typed(text):
@@ -40,8 +72,9 @@ def typed(text):
 def type_block(text, folder):
     """Type a block in one shell; what each command printed, in order. It must not fail."""
     commands = [command for command, _ in typed(text)]
-    if all(PLAIN.fullmatch(command) for command in commands):
-        return [warmup(command.removeprefix("warmup "), folder) for command in commands]
+    lines = [command.replace("\\\n", " ") for command in commands]
+    if all(PLAIN.fullmatch(line) for line in lines):
+        return [warmup(line.removeprefix("warmup "), folder) for line in lines]
     script = "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\nset -e\n"
     script += "".join(f"{command}\nprintf '\\n@@\\n'\n" for command in commands)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

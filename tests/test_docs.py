@@ -1,6 +1,8 @@
 """What the documentation shows is what happens: every command and every snippet, typed in order."""
 
+import contextlib
 import importlib.util
+import io
 import re
 import runpy
 import shutil
@@ -11,16 +13,30 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from pages import blocks, close, first_difference, same, type_block, typed
+from pages import (
+    BLOCK,
+    MORE,
+    PROMPT,
+    blocks,
+    close,
+    first_difference,
+    keep_picture,
+    same,
+    show_figure,
+    shown,
+    type_block,
+    typed,
+)
 
 import simulator as sim
 from simulator.laws import LAWS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "made" not in path.parts)
+PICTURES = ROOT / "docs" / "pictures"
 MADE_BY_SPHINX = ("search.html", "genindex.html", "py-modindex.html")
-# A shell's lines that are no output of ours: how to install, what to submit elsewhere.
-SILENT = ("pip install", "marimo run", "marimo edit")
+# Commands without output of ours: installing, and what runs elsewhere or until Ctrl-C.
+SILENT = ("pip install", "marimo edit", "warmup lab")
 
 
 def name(path):
@@ -29,43 +45,70 @@ def name(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_a_page_is_true(page, tmp_path, monkeypatch):
-    """In one folder and one namespace, from top to bottom."""
+def test_a_page_is_true(page, tmp_path, monkeypatch, pytestconfig):
+    """In one folder and one namespace, from top to bottom; its pictures are drawn by its lines."""
     if "import torch" in page.read_text():
         pytest.importorskip("torch", reason="needs PyTorch: pip install -e '.[torch]'")
     monkeypatch.chdir(tmp_path)
-    space = {"__name__": "page"}
-    for language, text in blocks(page):
+    space, before = {"__name__": "page"}, ""
+    for language, text in shown(page):
         if language == "python":
-            exec(compile(text, name(page), "exec"), space)
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec(compile(text, name(page), "exec"), space)
+        elif (language, before) == ("text", "python"):  # what its lines have printed
+            difference = first_difference(text.splitlines(), printed.getvalue())
+            assert difference is None, f"shown: {difference}\n{printed.getvalue()}"
+        elif language == "picture":
+            show_figure(tmp_path / text)
+            assert (PICTURES / text).exists() or pytestconfig.getoption("--pictures")
+            if pytestconfig.getoption("--pictures"):
+                keep_picture(tmp_path / text, PICTURES)
         elif language == "console":
-            for (command, shown), printed in zip(
+            for (command, expected), printed in zip(
                 typed(text), type_block(text, tmp_path), strict=True
             ):
-                difference = first_difference(shown, printed)
+                difference = first_difference(expected, printed)
                 assert difference is None, f"$ {command}\nshown: {difference}\n{printed}"
+        before = language
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_nothing_that_could_be_run_is_left_out(page):
+    before = ""
     for language, text in blocks(page):
         if language == "":
             assert all(line.startswith(SILENT) for line in text.splitlines() if line), text
         else:
             assert language in ("python", "console", "text", "{eval-rst}", "{toctree}", "{include}")
-            assert language != "text" or "warmup" not in text
+            assert language != "text" or before == "python" or "warmup" not in text
+        before = language
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_pictures_of_a_page_are_made_by_its_lines(page):
-    """What pictures/ holds has been drawn by a command of the page that shows it."""
-    text = page.read_text().replace("studies/pictures", "")
-    consoles = [block for language, block in blocks(page) if language == "console"]
-    commands = [command for block in consoles for command, _ in typed(block)]
-    for picture in (ROOT / "docs" / "pictures").glob("*.png"):
-        if f"pictures/{picture.name})" in text:
-            drawn = (picture.name, f"-o {picture.stem}.zarr")
-            assert any(word in command for command in commands for word in drawn)
+def test_each_example_takes_five_lines():
+    """Of Python or of a shell; imports are not counted."""
+    page = ROOT / "docs" / "gallery.md"
+    _, *examples = re.split(r"^## ", page.read_text(), flags=re.M)
+    assert [int(example.split(".")[0]) for example in examples] == [*range(1, 16)]
+    for example in examples:
+        for language, text in BLOCK.findall(example):
+            starts = (PROMPT, MORE) if language == "console" else ("",)
+            lines = [line for line in text.splitlines() if line.startswith(starts) and line]
+            lines = [line for line in lines if not line.startswith(("import ", "from "))]
+            assert language == "text" or 1 <= len(lines) <= 5, example
+            assert all(len(line) <= 100 for line in lines)
+
+
+def test_the_headings_of_troubleshooting_are_what_its_lines_print():
+    """Ten errors; the one of pip names the Pythons that this package needs."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    requires = re.search(r'^requires-python = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    sections = re.split(r"^## `(.*)`$", text, flags=re.M)[1:]
+    assert len(sections) == 2 * 10 == 2 * text.count("\n## ")
+    for message, section in zip(sections[::2], sections[1::2], strict=True):
+        shown = [
+            line for _, text in BLOCK.findall(section) for _, out in typed(text) for line in out
+        ]
+        assert any(message in line for line in shown) or message.endswith(f"not in '{requires[1]}'")
 
 
 # --- what makes a difference -------------------------------------------------------------------
@@ -119,7 +162,7 @@ def test_a_line_that_fails_fails_the_page(tmp_path):
 
 
 # A picture that takes no time; the laws' are drawn by `test_laws`.
-PLACEHOLDER, DRAWN = ROOT / "docs" / "pictures" / "tour.png", "warmup-decay"
+PLACEHOLDER, DRAWN = PICTURES / "tour.png", "warmup-decay"
 
 
 class HtmlPage(HTMLParser):

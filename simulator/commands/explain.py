@@ -102,7 +102,7 @@ def _run_of(source: Path | None, given: dict[str, Any]) -> Replay:
     for name in ("columns", *(["cell"] if source is None else [])):
         if given[name] is not None:
             belongs = "a log" if name == "columns" else "a store"
-            raise InputError(name, given[name], f"belongs to {belongs}; name one")
+            raise InputError(name, given[name], f"belongs to {belongs}; name one as SOURCE")
     if source is None:
         return Replay(one_run(given), options.data_of(), (0, 0, 0, 0), {})
     refuse_others(given, _WITH_STORE, "the store")

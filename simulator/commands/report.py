@@ -99,7 +99,9 @@ def _needs_bokeh() -> None:
     from importlib.util import find_spec
 
     if find_spec("bokeh") is None:
-        raise InputError("report", "without Bokeh", "pip install 'warmup-simulator[report]'")
+        raise InputError(
+            "report", "without Bokeh", "install it: pip install 'warmup-simulator[report]'"
+        )
 
 
 def _check_target(path: Path) -> None:
@@ -137,7 +139,8 @@ def _check_color(dataset: xr.Dataset, color: str) -> None:
     """Before the runs are done again."""
     from simulator.figures.sheet import lay_out
 
-    lay_out(dataset.isel(seed=[0]), color)
+    if lay_out(dataset.isel(seed=[0]), color).words:
+        raise InputError("color", color, "the page shows numbers; warmup plot draws words")
 
 
 def _remade(spec: Spec, description: dict[str, Any], store: Path) -> str:

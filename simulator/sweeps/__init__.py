@@ -1,4 +1,4 @@
-"""Grids of runs: what is asked (spec), doing it (execute), where it is kept (store)."""
+"""Grids of runs: their description (spec), execution (execute) and storage (store)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a seed before any run: the unit of its learning rates, and closed forms."""
+"""Constants of a seed: its critical learning rate and closed forms."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["gentle_phase", "is_linear", "is_one_example", "seed_constants"]
 
 
 def is_linear(spec: Spec) -> bool:
-    """Whether training is a linear recurrence, stable or not by the spectrum alone."""
+    """Whether training is a linear recurrence, whose spectrum decides on stability."""
     shipped = is_shipped(spec.model, Quadratic) and is_shipped(spec.optimizer, LinearOptimizer)
     return shipped and not spec.preconditions
 
 
 def is_one_example(spec: Spec, data: Data | None) -> bool:
-    """Whether training is gradient descent on one example, exact by `simulator.theory.uv`."""
+    """Whether training is gradient descent on one example, as in `simulator.theory.uv`."""
     one = data is not None and (data.samples, data.outputs) == (1, 1)
     descends = is_shipped(spec.optimizer, GD) and has_recurrence(spec.optimizer)
     return one and is_shipped(spec.model, UV) and descends
 
 
 def seed_constants(spec: Spec, data: Data | None, seed: int) -> dict[str, float]:
-    """The values that all runs of a seed share, by the names of their variables in the store."""
+    """The values that the runs of a seed share, by the names of their variables."""
     unit = eta_critical(spec.model, data, spec.optimizer, seed, spec.dtype, spec.rates(data))
     known = {"eta_critical": unit}
     if is_linear(spec):
