@@ -376,7 +376,7 @@ def test_a_report_has_a_menu_for_every_dimension(run, path):
         assert f'"title":"{name}' in page
     assert run(f"report {path} --where width=5,optimizer=gd --no-curves -o part.html").code == 0
     part = (path.parent / "part.html").read_text()
-    assert "They differ in batch_size 4, 0; parameterization sp, mup." in part
+    assert "Also varied: batch_size 4, 0; parameterization sp, mup." in part
     assert "32 runs" in part
     assert run(f"report {path} --where t_wrm=4").code == 2
 
