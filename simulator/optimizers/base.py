@@ -11,7 +11,8 @@ To add one:
 3. Add it to ``OPTIMIZERS`` in ``simulator/optimizers/__init__.py`` and to the tables in
    ``tests/test_optimizers.py``, which hold it to another library and to its limits.
 
-One of one's own, in one's own file, needs 2 only: see ``docs/own_optimizer.md``.
+One of one's own, in one's own file, needs 2 only, and has its class's name without a ``name``: see
+``docs/own_optimizer.md``.
 """
 
 from __future__ import annotations

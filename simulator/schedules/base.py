@@ -10,7 +10,7 @@ Everything else (training, sweeps, the command line's ``--schedule``) works on t
 Fields whose names begin with ``eta_`` are learning rates, tuples of them, or None: in a sweep with
 ``eta_unit="critical"`` they are in that unit. Of the fields ``eta_init``, ``eta_trgt`` and
 ``t_wrm``, those that it has are axes of every sweep. A user-defined schedule, in a file of one's
-own, needs 2 only.
+own, needs 2 only; without a ``name`` it has that of its class.
 """
 
 from __future__ import annotations
