@@ -1,6 +1,6 @@
-"""What learning-rate warmup really does, in models small enough for theory to be exact.
+"""A simulator of learning-rate warmup in models small enough for exact theory.
 
-Names are loaded on first use: ``import simulator`` costs nothing, and so does ``warmup --help``.
+Names are loaded on first use, so ``import simulator`` and ``warmup --help`` are instant.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ if TYPE_CHECKING:
         train,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "InputError": "checks",

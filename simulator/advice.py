@@ -1,8 +1,8 @@
-"""Advice before a run: a learning rate that is safe without warmup, and the shortest warmup.
+"""Advice before a run: a safe learning rate without warmup, and the shortest warmup.
 
-The first is a lower bound whose distribution was measured, the second a measurement. No formula
-predicts the length of a warmup: the best one known is off by a factor of 32 or more in a tenth
-of the networks of the study ``can-warmup-be-predicted``.
+The safe learning rate is a lower bound, and its distribution was measured. The shortest warmup is
+measured by training, because no known formula predicts it: the best one is off by a factor of 32 or
+more in a tenth of the networks of the study ``can-warmup-be-predicted``.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ __all__ = [
     "shortest_warmup",
 ]  # fmt: skip
 
-# Updates before which the probe measures the sharpness.
+# The probe measures the sharpness before these updates.
 PROBED = (0, 16, 64)
-# The largest constant rate that trains over the safe one, on a grid of ratio sqrt 2: quantiles over
-# 120 networks, by ``can-warmup-be-predicted`` on seeds 0 to 9 of slice 0 and 0 to 4 of slice 5.
+# The largest constant rate that trains, over the safe rate, on a grid of ratio sqrt 2: quantiles
+# over 120 networks, by ``can-warmup-be-predicted`` on seeds 0 to 9 of slice 0 and 0 to 4 of slice
+# 5.
 LARGEST_OVER_SAFE = {0.0: 1.0, 0.1: 2.83, 0.25: 2.83, 0.5: 5.66, 0.75: 8.0, 0.9: 11.3, 1.0: 11.3}
 
 
 class SafeRate(NamedTuple):
-    """What `safe_learning_rate` found.
+    """The result of `safe_learning_rate`.
 
     Attributes
     ----------
     eta : float
-        2 over the largest of the sharpnesses; 0 where the probe diverged.
+        2 over the largest sharpness; 0 if the probe diverged.
     sharpness : tuple of float
-        Before the updates 0, 16 and 64 of the probe; infinite where it diverged before.
+        Sharpness before updates 0, 16 and 64 of the probe; infinite if it diverged before.
     """
 
     eta: float
@@ -51,17 +52,17 @@ class SafeRate(NamedTuple):
 
 
 class ShortestWarmup(NamedTuple):
-    """What `shortest_warmup` found.
+    """The result of `shortest_warmup`.
 
     Attributes
     ----------
     t_wrm : float
-        The shortest warmup above which every one that was tried trains; infinite where the longest
-        one does not train.
+        The shortest warmup such that it and all longer ones tried train; infinite if the longest
+        does not train.
     tried : dict
-        Whether the network trained, by t_wrm, in the order of the search.
+        Whether the network trained, keyed by t_wrm, in the order of the search.
     updates : int
-        What that cost.
+        Updates that the search cost.
     """
 
     t_wrm: float
@@ -74,19 +75,19 @@ def safe_learning_rate(
 ) -> SafeRate:
     """A learning rate for gradient descent that trains without warmup: a lower bound.
 
-    A probe trains for 64 updates at half of 2 / sharpness. The rate is 2 / lambda_p, with lambda_p
-    the largest sharpness before updates 0, 16 and 64: with cross-entropy and in muP the sharpness
-    may rise by then. In the 120 networks measured the largest constant rate that trains was 1 to 11
-    times as large: the safe rate is no estimate of it.
+    A probe trains for 64 updates at half of 2 / sharpness. The safe rate is 2 / lambda_p, with
+    lambda_p the largest sharpness before updates 0, 16 and 64 (with cross-entropy or in muP the
+    sharpness may rise in that time). In the 120 networks measured the largest constant rate that
+    trains is 1 to 11 times as large, so the safe rate does not estimate it.
 
     Parameters
     ----------
     model, data : Model, Data
         As in `simulate`.
     seed : int
-        Chooses the initial parameters.
+        Seed of the initial parameters.
     dtype : {"float64", "float32"}
-        Precision of everything.
+        Floating-point precision.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def safe_learning_rate(
     Raises
     ------
     InputError
-        For input that cannot be used, and for a sharpness at initialisation that is not positive.
+        If an argument is invalid, or if the sharpness at initialisation is not positive.
     """
     model, data, last = as_model(model), as_data(data), PROBED[-1]
     unit = eta_critical(model, data, GD(), seed, dtype)
@@ -128,22 +129,23 @@ def shortest_warmup(
 ) -> ShortestWarmup:
     """Measure the shortest linear warmup from 0 to eta_trgt that trains.
 
-    Halves the warmup from ``t_most`` until one does not train, then bisects in its logarithm.
-    Seeds differ, by a factor of up to 128 among five seeds of one network: ask several.
+    The search halves the warmup from ``t_most`` until it does not train, then bisects on a log
+    scale. The result varies between seeds, by a factor of up to 128 over five seeds of one network:
+    use several seeds.
 
     Parameters
     ----------
     model, data, optimizer, seed, batch_size, layer_rates, dtype, stop
         As in `simulate`.
     eta_trgt : float
-        Absolute.
+        Target learning rate (absolute).
     steps : int
-        Updates of each run. It trains if `Run.trainable`.
+        Updates of each run. A run trains if `Run.trainable`.
     t_most : int, optional
         The longest warmup to try, at most ``steps``. Default half of ``steps``.
     tolerance : float
-        The search ends where the next shorter warmup is longer than 1 / (1 + tolerance) of it, or
-        one update shorter.
+        The search ends when the longest warmup that fails is within a factor 1 + tolerance of the
+        result, or one update shorter.
 
     Returns
     -------
@@ -152,7 +154,7 @@ def shortest_warmup(
     Raises
     ------
     InputError
-        For input that cannot be used.
+        If an argument is invalid.
     """
     t_most = max(1, count("steps", steps, 1) // 2) if t_most is None else count("t_most", t_most, 1)
     if t_most > steps:

@@ -1,4 +1,4 @@
-"""One BLAS thread: runs go side by side, and a matrix product must not depend on its neighbours."""
+"""Hold BLAS to one thread: runs use threads, and a product must not depend on other runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["one_blas_thread"]
 
 _lock = threading.Lock()
 _inside = 0
-# Every BLAS of this process, and the threads that it had before the first thread entered.
+# Every BLAS of this process, and its number of threads before the first thread entered.
 _before: list[tuple[Any, int]] = []
 
 
@@ -23,8 +23,8 @@ _before: list[tuple[Any, int]] = []
 def one_blas_thread() -> Iterator[None]:
     """Hold every BLAS of this process to one thread inside a ``with`` block.
 
-    The limit is the process's, so the first thread to enter sets it and the last to leave lifts
-    it: a run that ends must not hand more threads to one that goes on.
+    The limit holds for the process: the first thread to enter sets it and the last to leave lifts
+    it, so a run that ends gives no more threads to one that continues.
     """
     global _inside
     with _lock:
@@ -50,10 +50,10 @@ def _set(threads: Iterable[tuple[Any, int]]) -> None:
 
 
 def _take_control() -> None:
-    """Let this thread set the limit, or after it has done so any other.
+    """Let any thread set the limit, not only the first one.
 
-    threadpoolctl ignores every thread but the one that set the limit first, without a word, as
-    long as that one lives: the last to leave may be another.
+    threadpoolctl silently ignores all threads but the first that set the limit while it lives, but
+    the last thread to leave may be another.
     """
     for library, _ in _before:
         if hasattr(library, "clear_controlling_thread"):
@@ -61,7 +61,7 @@ def _take_control() -> None:
 
 
 def _renew_lock() -> None:
-    """In a forked process: the thread that held the lock may not be there."""
+    """Make a new lock in a forked process: the thread that held it may not exist there."""
     global _lock
     _lock = threading.Lock()
 

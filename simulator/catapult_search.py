@@ -1,8 +1,7 @@
-"""Searches for the critical learning rate: where one update begins to raise the loss.
+"""Searches for the critical learning rate, at which one update starts to raise the loss.
 
-Pure functions of ``loss_after(eta)``, the loss after one update at eta from where one stands, and
-of the loss there. Each call of it is a forward pass, and its caller's to count. A loss that is not
-finite has risen.
+They are functions of ``loss_after(eta)``, the loss after one update at eta, and of the loss before
+it. Each call is a forward pass, which the caller counts. A loss that is not finite counts as risen.
 """
 
 from __future__ import annotations
@@ -18,26 +17,26 @@ __all__ = [
     "two_way_search",
 ]  # fmt: skip
 
-# Kalra & Barkeshli 2024, algorithms 1 and 2: their defaults.
+# Defaults of Kalra & Barkeshli 2024, algorithms 1 and 2.
 ETA_0, DELTA = 1e-4, 0.1
-# Relative width of a bracket that is narrow enough.
+# Relative width of the final bracket.
 TOLERANCE = 1.0 / 16.0
 _ROUNDING = 1e-9
-# Beyond so many doublings no update raises the loss.
+# After so many doublings the search concludes that no update raises the loss.
 _DOUBLINGS = 200
-# Factors on a good guess: beyond them no update raises the loss, or every one does.
+# Factors on a good guess beyond which no update, or every update, counts as raising the loss.
 _NEAR = (2.0**-20, 64.0)
 
 
 class Bracket(NamedTuple):
-    """At ``lower`` the loss has not risen, at ``upper`` it has; if that is inf, it never does."""
+    """The loss rises at ``upper`` and not at ``lower``; ``upper`` is inf if it never rises."""
 
     lower: float
     upper: float
 
     @property
     def found(self) -> bool:
-        """Whether there is a learning rate that raises the loss."""
+        """Whether some learning rate raises the loss."""
         return math.isfinite(self.upper)
 
 
@@ -52,9 +51,9 @@ def paper_search(
 ) -> Bracket:
     """Double from eta_0 until the loss rises, then halve the bracket until it rises a little.
 
-    "A little" is by a fraction of at most ``delta``: on a quadratic of one dimension the upper end
-    is at eta lambda in (2, 1 + sqrt(1 + delta)]. Where the loss rises at eta_0 already, the paper
-    keeps eta_0; here the bracket is then (lower, eta_0], and halved like any other.
+    "A little" means a fraction of at most ``delta``: on a quadratic of one dimension the upper end
+    is at eta lambda in (2, 1 + sqrt(1 + delta)]. If the loss already rises at eta_0, the paper
+    keeps eta_0; here the bracket (lower, eta_0] is halved like any other.
 
     Parameters
     ----------
@@ -65,7 +64,8 @@ def paper_search(
     lower : float
         A learning rate below eta_0 that is known not to raise it.
     eta_most : float
-        Look no further: a bracket without an upper end says that the loss does not rise there.
+        Largest learning rate of the search. If the loss does not rise up to it, the upper end is
+        inf.
 
     Notes
     -----
@@ -106,11 +106,11 @@ def two_way_search(
     eta_least: float = 0.0,
     eta_most: float = math.inf,
 ) -> Bracket:
-    """Double or halve from a guess until what is looked for lies between, then bisect in log eta.
+    """Double or halve from a guess to bracket the crossing, then bisect in log eta.
 
-    About log2(log 2 / log(1 + tolerance)) + 2 calls from a guess within a factor 2: six at the
-    default tolerance. Doubling and halving finds one crossing; where ``rises`` is not monotone
-    there may be others.
+    From a guess within a factor 2 this takes about log2(log 2 / log(1 + tolerance)) + 2 calls: six
+    at the default tolerance. It finds one crossing; there may be others if ``rises`` is not
+    monotone.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def two_way_search(
     tolerance : float
         Stop once upper / lower is at most 1 + tolerance.
     eta_least, eta_most : float
-        Look no further. What is looked for from eta_least on gives the bracket (0, eta_least].
+        Range of the search. A crossing at or below eta_least gives the bracket (0, eta_least].
     """
     eta = min(max(positive("guess", guess), eta_least), eta_most)
     if rises(eta):
@@ -149,10 +149,10 @@ def two_way_search(
 def near_search(
     rises: Callable[[float], bool], guess: float, *, tolerance: float = TOLERANCE
 ) -> Bracket:
-    """Open a bracket around a good guess, then bisect in log eta.
+    """Bracket the crossing around a good guess, then bisect in log eta.
 
-    The factors from one learning rate to the next are 1 + tolerance, its square, its fourth power
-    and so on, at most 2: two calls, if the guess is as good as the tolerance.
+    Successive learning rates differ by the factors 1 + tolerance, its square, its fourth power and
+    so on, at most 2. This takes two calls if the guess is within the tolerance.
 
     Parameters
     ----------
@@ -166,8 +166,8 @@ def near_search(
     Returns
     -------
     Bracket
-        Without an upper end where nothing up to 64 times the guess rises; with the lower end 0
-        where all does down to 2^-20 times the guess.
+        The upper end is inf if ``rises`` fails up to 64 times the guess. The lower end is 0 if it
+        holds down to 2^-20 times the guess.
     """
     eta, factor = positive("guess", guess), 1.0 + positive("tolerance", tolerance)
     least, most = (factor * eta for factor in _NEAR)
@@ -182,10 +182,10 @@ def near_search(
 
 
 def bisect(rises: Callable[[float], bool], bracket: Bracket, tolerance: float) -> Bracket:
-    """Narrow a bracket, by halves of its logarithm."""
+    """Narrow a bracket by bisection in log eta."""
     lower, upper = bracket
-    # A bracket that is opened by powers of 1 + tolerance is halved to just that width: without the
-    # margin a rounding would decide whether it is halved once more.
+    # A bracket opened by powers of 1 + tolerance is halved to exactly that width: the margin keeps
+    # rounding from deciding on another halving.
     narrow = (1.0 + positive("tolerance", tolerance)) * (1.0 + _ROUNDING)
     while lower > 0.0 and upper > narrow * lower:
         middle = math.sqrt(lower) * math.sqrt(upper)

@@ -1,4 +1,4 @@
-"""Checks at the boundary: one sentence that names the option, its value, and what would do."""
+"""Checks of input: one sentence with the option, its value, and what to give instead."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = [
 
 
 def printable(value: object, most: int = 200) -> str:
-    """A value as text for a sentence: on one line, of bounded length, and harmless to a terminal.
+    """A value as text for a message: one line, bounded length, safe for a terminal.
 
-    What would move the cursor, end the line or turn the direction of writing is shown escaped.
+    Characters that move the cursor, end the line or change the writing direction are escaped.
     """
     try:
         text = str(value)
-    except ValueError:  # Python does not write out a whole number of more than some thousand digits
+    except ValueError:  # Python does not print integers with thousands of digits
         text = "a number of thousands of digits"
     if len(text) > most:
         text = f"{text[: most * 2 // 3]} … {text[-most // 3 :]}"
@@ -39,9 +39,9 @@ class InputError(ValueError):
     option : str
         Name as in Python (``eta_trgt``); the command line shows it as ``--eta-trgt``.
     value : object
-        What was given.
+        The given value.
     remedy : str
-        What is wrong with it and what would do.
+        What is wrong, and what to give instead.
     """
 
     def __init__(self, option: str, value: object, remedy: str) -> None:
@@ -49,7 +49,7 @@ class InputError(ValueError):
         super().__init__(self.sentence(option))
 
     def sentence(self, option: str) -> str:
-        """What is said of it, under this name of the option."""
+        """The message, with this name of the option."""
         return f"{printable(option)} {printable(self.value)}: {printable(self.remedy, 1000)}"
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str]]:
@@ -57,12 +57,12 @@ class InputError(ValueError):
 
 
 def _is_truth(value: object) -> bool:
-    # NumPy's too, which is not imported here: the help must be instant.
+    # NumPy's booleans too; NumPy is not imported here, so that the help is instant.
     return isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "") == "b"
 
 
 def finite(option: str, value: Any, remedy: str = "give a finite number") -> float:
-    """A finite number; text and truth values are none."""
+    """Return a finite number; texts and booleans raise InputError."""
     try:
         number = math.nan if isinstance(value, str) or _is_truth(value) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -73,7 +73,7 @@ def finite(option: str, value: Any, remedy: str = "give a finite number") -> flo
 
 
 def at_least(option: str, value: Any, least: int, bits: int = 63) -> int:
-    """A whole number not below ``least``, nor beyond what an array of so many bits holds."""
+    """Return an integer from ``least`` up to what an array of so many bits holds."""
     remedy = f"give a whole number of at least {least}"
     try:
         whole = operator.index(value)
@@ -87,12 +87,12 @@ def at_least(option: str, value: Any, least: int, bits: int = 63) -> int:
 
 
 def count(option: str, value: Any, least: int) -> int:
-    """A number of updates, samples or units, at least ``least``: exact as a float, too."""
+    """Return a number of updates, samples or units from ``least`` on, exact as a float."""
     return at_least(option, value, least, bits=53)
 
 
 def check_batch_size(size: Any, samples: int) -> None:
-    """Refuse a batch that so many samples cannot fill."""
+    """Raise InputError if the batch size exceeds the number of samples."""
     count("batch_size", size, 1)
     if not samples:
         raise InputError("batch_size", size, "this model has no samples; leave it out")
@@ -101,7 +101,7 @@ def check_batch_size(size: Any, samples: int) -> None:
 
 
 def positive(option: str, value: object) -> float:
-    """A finite number above 0."""
+    """Return a finite number above 0."""
     remedy = "give a number above 0"
     number = finite(option, value, remedy)
     if number <= 0:
@@ -110,7 +110,7 @@ def positive(option: str, value: object) -> float:
 
 
 def nonnegative(option: str, value: object) -> float:
-    """A finite number, 0 or above."""
+    """Return a finite number of at least 0."""
     remedy = "give a number of at least 0"
     number = finite(option, value, remedy)
     if number < 0:
@@ -119,7 +119,7 @@ def nonnegative(option: str, value: object) -> float:
 
 
 def fraction(option: str, value: object) -> float:
-    """A number from 0 to below 1."""
+    """Return a number from 0 to below 1."""
     remedy = "give a number from 0 to below 1"
     number = finite(option, value, remedy)
     if not 0 <= number < 1:
@@ -132,7 +132,7 @@ _MOST_NAMES = 20
 
 
 def one_of(option: str, value: object, choices: Iterable[str]) -> str:
-    """One of the names, or an error that suggests the nearest."""
+    """Return one of the names; the error suggests the nearest name."""
     names = list(choices)
     if isinstance(value, str) and value in names:
         return value

@@ -1,4 +1,4 @@
-"""The critical learning rate, where one update raises the loss, and the largest that trains."""
+"""The critical learning rate, at which one update raises the loss, and the largest that trains."""
 
 from __future__ import annotations
 
@@ -42,33 +42,34 @@ FAILURES: dict[str, Callable[[Run], bool]] = {
     "diverged": lambda run: run.diverged,
 }
 
-# Whole runs are not tried below 2^-12 of the guess, where they are only slow, or above 2^20 of it.
+# Whole runs are tried from 2^-12 of the guess, where they are only slow, to 2^20 of it.
 _LEAST, _MOST = 2.0**-12, 2.0**20
-# Where none of those below the guess trains, all may be slow: factors on it to try above. And how
-# far below the largest that trains a hole is looked for.
+# If no rate below the guess trains, all may be too slow: factors above it to try. Holes are
+# searched down to this fraction of the largest rate that trains.
 _STEPS = (2.0**0.5, 2.0, 2.0**1.5, 4.0)
 
 
 class Recommendation(NamedTuple):
-    """Where to start a warmup, and why there, in one sentence without a full stop."""
+    """A start for a warmup, and the reason as a sentence without a full stop."""
 
     eta_init: float
     reason: str
 
 
 class Saving(NamedTuple):
-    """What the warmup eta_t = min(eta_init + eta_trgt t / t_wrm, eta_trgt) saves, in updates.
+    """The updates that the warmup eta_t = min(eta_init + eta_trgt t / t_wrm, eta_trgt) saves.
 
     Attributes
     ----------
     t_reach : float
         Updates to eta_trgt, by `theory.warmup.t_reach`.
     updates : int
-        The same, counted in the schedule.
+        The same, counted on the schedule.
     saved : float
-        What that is below t_wrm, by the closed form.
+        t_wrm minus t_reach, by the closed form.
     t_save : float
-        Less what the search cost, by `theory.warmup.t_save`; below 0 the search is not worth it.
+        ``saved`` minus the cost of the search, by `theory.warmup.t_save`; negative if the search
+        costs more than it saves.
     """
 
     t_reach: float
@@ -79,30 +80,30 @@ class Saving(NamedTuple):
 
 @dataclass(frozen=True)
 class Critical:
-    """What `critical_learning_rate` found.
+    """The result of `critical_learning_rate`.
 
     Attributes
     ----------
     eta_c : float
         Smallest learning rate found at which one update from initialisation raises the loss: the
-        upper end of ``bracket_c``. Infinite where none was found.
+        upper end of ``bracket_c``. Infinite if none was found.
     eta_max : float
         Largest constant learning rate up to which training succeeds: the lower end of
-        ``bracket_max``. Two octaves below are looked at in steps of sqrt 2. Infinite
-        where nothing fails, 0 where nothing trains, NaN where it was not asked for.
+        ``bracket_max``. The two octaves below it are checked in steps of sqrt 2. Infinite if no
+        rate fails, 0 if none trains, NaN if it was not searched.
     eta_critical : float
-        The rate whose threshold is the sharpness at initialisation, `eta_critical`: for GD
-        2 / sharpness.
+        The learning rate at which the sharpness at initialisation equals the threshold; for GD 2 /
+        sharpness. See `eta_critical`.
     bracket_c, bracket_max : Bracket
         (lower, upper).
     forward_passes : int
-        Losses evaluated to find eta_c, that of the gradient among them.
+        Losses evaluated to find eta_c, including that of the gradient.
     products : int
         Hessian-vector products spent on the guess.
     updates : int
         Updates spent on eta_max: its runs times their steps.
     holes : tuple of float
-        Learning rates above ``eta_max`` that failed below one that trains again, if any were seen.
+        Learning rates above ``eta_max`` that fail although a larger one trains.
     """
 
     eta_c: float
@@ -117,26 +118,28 @@ class Critical:
 
     @property
     def usable(self) -> bool:
-        """Whether a warmup may start at eta_c: it exists, and training there does not fail."""
+        """Whether a warmup may start at eta_c: it exists, and training there succeeds."""
         return math.isfinite(self.eta_c) and not self.eta_c >= self.eta_max
 
     def recommendation(self, eta_trgt: float) -> Recommendation:
-        """Start a warmup to eta_trgt at eta_c where that is usable, else at eta_trgt / 10.
+        """Start a warmup to eta_trgt at eta_c if that is usable, else at eta_trgt / 10.
 
         Kalra & Barkeshli 2024, section 6.1. That eta_c must be below eta_max is added here: the
-        loss of one update may rise only where training has long failed. Raises `InputError` for an
-        eta_trgt that is not positive.
+        loss after one update may rise only far above the rates at which training fails. Raises
+        `InputError` for an eta_trgt that is not positive.
         """
         eta_trgt = positive("eta_trgt", eta_trgt)
         if not self.usable:
             return Recommendation(eta_trgt / 10.0, self._obstacle())
         if eta_trgt <= self.eta_c:
-            reason = f"eta_trgt is not above eta_c = {self.eta_c:.4g}: one update may take it"
-            return Recommendation(eta_trgt, reason)
-        return Recommendation(self.eta_c, f"one update raises the loss from {self.eta_c:.4g} on")
+            below = f"eta_trgt is not above eta_c = {self.eta_c:.4g}"
+            return Recommendation(
+                eta_trgt, f"{below}, so one update at eta_trgt does not raise the loss"
+            )
+        return Recommendation(self.eta_c, f"above {self.eta_c:.4g} one update raises the loss")
 
     def saving(self, eta_trgt: float, t_wrm: int) -> Saving:
-        """What starting as recommended saves of a warmup from 0 to eta_trgt in t_wrm updates.
+        """Updates saved by the recommended start of a warmup from 0 to eta_trgt in t_wrm updates.
 
         Raises `InputError` for an eta_trgt or t_wrm that is not positive.
         """
@@ -153,15 +156,15 @@ class Critical:
     def _obstacle(self) -> str:
         lower, upper = self.bracket_c
         if math.isfinite(upper) and self.eta_max == 0.0:
-            return "no constant learning rate that was tried trains in so many updates"
+            return "no constant learning rate of the search trains in these updates"
         if math.isfinite(upper):
-            failed = f"training has already failed (eta_max = {self.eta_max:.4g})"
+            failed = f"training fails (eta_max = {self.eta_max:.4g})"
             return f"one update raises the loss only at eta_c = {upper:.4g}, where {failed}"
         if math.isnan(upper):
             return "the loss at initialisation is not finite"
         if lower == 0.0:
             return "the first update at initialisation is zero"
-        return f"one update raises the loss nowhere up to {lower:.4g}"
+        return f"one update does not raise the loss up to {lower:.4g}"
 
 
 def critical_learning_rate(
@@ -183,32 +186,32 @@ def critical_learning_rate(
     dtype: str = "float64",
     stop: Callable[[], bool] | None = None,
 ) -> Critical:
-    """Search for the learning rate at which one update raises the loss, and for the largest to use.
+    """Find the learning rate at which one update raises the loss, and the largest usable rate.
 
-    Each search finds one crossing. Where a larger rate lowers the loss again, or trains again,
-    there are others.
+    Each search finds one crossing. There are others if a still larger rate lowers the loss, or
+    trains, again.
 
     Parameters
     ----------
     model, data, optimizer, seed, batch_size, layer_rates, rates, dtype, stop
-        As in `simulate`; rates of shape (P,). The update is its first: on the first batch, from the
-        optimizer's fresh state. All losses compared are that batch's.
+        As in `simulate`; rates of shape (P,). The update is the first one of a run, on the first
+        batch and from the optimizer's initial state. All losses are of that batch.
     method : {"two-way", "paper"}
-        "two-way" doubles or halves from where a second-order expansion of the loss would put eta_c,
-        one Hessian product; then it bisects. "paper" doubles from ``eta_0`` and halves the bracket
-        until the loss rises by a fraction ``delta`` at most (Kalra & Barkeshli 2024, algorithms 1
-        and 2).
+        "two-way" starts at the eta_c of a second-order expansion of the loss (one Hessian-vector
+        product), doubles or halves it, and bisects. "paper" doubles from ``eta_0`` and halves the
+        bracket until the loss rises by a fraction ``delta`` at most (Kalra & Barkeshli 2024,
+        algorithms 1 and 2).
     eta_0, delta : float
-        Of the paper's method.
+        Parameters of the paper's method.
     tolerance : float
-        Brackets end with upper / lower at most 1 + tolerance; that of eta_c by "two-way" only.
+        Searches end when upper / lower is at most 1 + tolerance; for eta_c with "two-way" only.
     eta_most : float
-        Look no further.
+        Largest learning rate of the search.
     steps : int
-        Updates of each run that looks for eta_max; 0 does not look.
+        Updates of each run of the search for eta_max; 0 skips it.
     failure : {"untrained", "diverged"}
-        What ends the runs' success: "untrained" once they do not beat the best constant output,
-        which a dead network reaches with a finite loss; "diverged" only once the loss is infinite.
+        When a run fails: "untrained" if it does not beat the best constant prediction (a dead
+        network has its finite loss); "diverged" only if the loss is not finite.
 
     Returns
     -------
@@ -285,17 +288,16 @@ def critical_learning_rate(
 
 
 def _usable(*guesses: float) -> float:
-    """The first that a search can begin from."""
+    """The first value from which a search can start."""
     return next((g for g in guesses if math.isfinite(g) and g > 0), ETA_0)
 
 
 def _largest(
     fails: Callable[[float], bool], guess: float, tolerance: float, eta_most: float
 ) -> tuple[Bracket, tuple[float, ...]]:
-    """The two-way search on whole runs, which may fail below what trains too: by slowness.
+    """The two-way search on whole runs, where rates that are too small fail too.
 
-    Then down from there: what fails between rates that train is a hole, and the bracket is that of
-    the lowest one's lower end.
+    Rates that fail below one that trains are holes; the bracket is that of the lowest hole.
     """
     least, most = min(_LEAST * guess, eta_most), min(_MOST * guess, eta_most)
     search = partial(two_way_search, fails, tolerance=tolerance, eta_least=least, eta_most=most)

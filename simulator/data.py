@@ -1,4 +1,4 @@
-"""Data sets: what is trained on, and where it came from. Nothing is downloaded or unpickled."""
+"""Data sets and where they come from. Nothing is downloaded or unpickled."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Data(Value):
-    """Inputs and targets of one training problem, checked once.
+    """Inputs and targets of a training problem, validated once.
 
     Parameters
     ----------
     x : array, shape (m, d)
         Inputs.
     y : array, shape (m,) or (m, k)
-        Integer labels 0 ... k-1, or k real targets a sample.
+        Integer labels 0 ... k-1, or k real targets per sample.
     x_test, y_test : arrays, optional
-        A held-out split in the same form.
+        A test split in the same form.
     source : mapping, optional
-        How to make the same data again; kept in stores.
+        How to reproduce the data; stores keep it.
 
     Raises
     ------
     InputError
-        For shapes that do not match, values that are not finite, labels that are not 0 ... k-1.
+        If shapes do not match, values are not finite, or labels are not 0 ... k-1.
     """
 
     x: Floats
@@ -68,7 +68,7 @@ class Data(Value):
         self._mention_empty_classes()
 
     def _mention_empty_classes(self) -> None:
-        """Small parts of our own data may well lack a class; in a user's it may be a mistake."""
+        """Warn about classes without samples; small parts of built-in data may lack some."""
         if not self.classes or self.source["name"] not in ("arrays", "file"):
             return
         splits = [labels for labels in (self.y, self.y_test) if labels is not None]
@@ -115,12 +115,12 @@ class Data(Value):
 
     @property
     def outputs(self) -> int:
-        """Output dimension k: the number of classes, or of targets a sample."""
+        """Output dimension k: the number of classes, or of targets per sample."""
         return self.classes or self.y.shape[1]
 
     @cached_property
     def classes(self) -> int:
-        """Number of classes; 0 where the targets are real numbers."""
+        """Number of classes; 0 if the targets are real numbers."""
         if self.y.ndim != 1:
             return 0
         # A small training set may lack the last class, and so may a test split.
@@ -128,24 +128,24 @@ class Data(Value):
 
     @property
     def largest(self) -> float:
-        """The largest number in it, whatever its sign."""
+        """The largest absolute value."""
         arrays = (self.x, self.y, self.x_test, self.y_test)
         return max(float(np.abs(array).max()) for array in arrays if array is not None)
 
     @property
     def is_distribution(self) -> bool:
-        """Whether every row of targets is a distribution over the outputs, as xent needs."""
+        """Whether every row of targets is a probability distribution, as xent needs."""
         rows = self.targets
         return bool((rows >= 0).all() and np.allclose(rows.sum(axis=1), 1.0, rtol=0, atol=1e-12))
 
     @cached_property
     def targets(self) -> Floats:
-        """Targets (m, k): one-hot where there are classes."""
+        """Targets (m, k), one-hot for classes."""
         return _one_hot(self.y, self.classes) if self.classes else self.y
 
     @cached_property
     def test(self) -> Data | None:
-        """The held-out split as a data set of its own."""
+        """The test split as a data set."""
         if self.x_test is None or self.y_test is None:
             return None
         y = _one_hot(self.y_test, self.classes) if self.classes else self.y_test
@@ -153,7 +153,7 @@ class Data(Value):
 
     @cached_property
     def digest(self) -> str:
-        """A fingerprint of every number in it."""
+        """A digest of all numbers."""
         sha = hashlib.sha256()
         for array in (self.x, self.y, self.x_test, self.y_test):
             if array is not None:
@@ -221,8 +221,8 @@ def _targets(name: str, value: ArrayLike, samples: int) -> Array:
 def _finite(name: str, array: Array) -> Floats:
     if array.dtype.kind not in "fiub":
         raise InputError(name, f"of type {array.dtype}", "give numbers")
-    # A copy: what a digest was taken of must not change behind it.
-    with np.errstate(over="ignore"):  # a longer float may be infinite as a double
+    # A copy, so that the digest stays valid.
+    with np.errstate(over="ignore"):  # a longer float may overflow as a double
         result = np.array(array, dtype=np.float64, order="C")
     if not np.isfinite(result).all():
         raise InputError(name, "with NaN or infinite values", "remove or replace them")
@@ -230,7 +230,7 @@ def _finite(name: str, array: Array) -> Floats:
 
 
 def standardize(images: Floats) -> Floats:
-    """Each sample to mean 0 and standard deviation 1 over its inputs, as the paper's code does."""
+    """Scale each sample to mean 0 and standard deviation 1, as the paper's code does."""
     centred = images - images.mean(axis=1, keepdims=True)
     return centred / centred.std(axis=1, keepdims=True)
 
@@ -238,7 +238,7 @@ def standardize(images: Floats) -> Floats:
 def _split(
     x: Floats, y: Array, samples: int, name: str, data_seed: int
 ) -> tuple[Floats, Array, Floats | None, Array | None]:
-    """A shuffled training set of ``samples``, and the rest for testing."""
+    """A shuffled training set of ``samples``, and the rest as the test split."""
     if samples > len(x):
         raise InputError("samples", samples, f"{name} has {len(x)}; ask for at most that many")
     order = generator(data_seed, "split").permutation(len(x))
@@ -249,7 +249,7 @@ def _split(
 
 
 def _bundled_digits() -> Floats:
-    """The file that scikit-learn reads: importing it would take longer than training."""
+    """The file that scikit-learn bundles; importing scikit-learn takes longer than training."""
     package = importlib.util.find_spec("sklearn")
     assert package is not None
     assert package.submodule_search_locations is not None
@@ -303,7 +303,7 @@ LOADERS = {"digits": load_digits, "mnist1d": load_mnist1d, "teacher": gaussian_t
 
 
 def _part_of(data: Data, name: str, samples: int | None, data_seed: int) -> Data:
-    """So many of its samples, the rest for testing where it has no test split; None is all."""
+    """A training set of ``samples``; the rest is the test split if there is none."""
     if samples is None:
         return data
     x, y, x_test, y_test = _split(data.x, data.y, samples, name, data_seed)
@@ -328,13 +328,14 @@ def load_data(
         (m,) or (m, k), and optionally ``x_test``, ``y_test``; the path of a ``.csv`` file with a
         header; or a data frame of pandas or polars. All columns of a table but one are inputs.
     samples : int, optional
-        Size of the training set (default 512; all of a file). The rest becomes the test split.
+        Size of the training set (default 512, or all samples of a file). The rest becomes the test
+        split.
     data_seed : int
-        Chooses the split, or the generated data.
+        Seed of the split, or of the generated data.
     label : str, optional
-        The column of a table that is learned; default the one called ``label``, ``y``, ``target``
-        or ``class``. Whole numbers and texts are classes, texts in alphabetical order; real numbers
-        are a target.
+        The target column of a table. Default: the one named ``label``, ``y``, ``target`` or
+        ``class``. Integers and texts are classes, texts in alphabetical order; real numbers are a
+        target.
 
     Returns
     -------
@@ -343,7 +344,7 @@ def load_data(
     Raises
     ------
     InputError
-        For an unknown name, a file that is missing or broken, more samples than there are.
+        If the name is unknown, the file is missing or damaged, or ``samples`` is too large.
     """
     if samples is not None and samples < 1:
         raise InputError("samples", samples, "give at least 1")

@@ -1,4 +1,4 @@
-"""Whether a model's gradient and Hessian products are those of its loss, by finite differences."""
+"""Check a model's gradient and Hessian-vector products by finite differences of its loss."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from simulator.models.base import checked_vector
 
 __all__ = ["ModelCheck", "check_model"]
 
-# Of theta's scale. Combined to fourth order, differences have about ten digits by the first; by the
-# last eight, but it crosses few kinks.
+# Relative to the scale of theta. Fourth-order differences have about ten digits with the first
+# step, and eight with the last, which crosses few kinks.
 _STEPS = (4e-3, 2e-4, 1e-5)
 _MOST_COMPONENTS = 64
 _DIRECTIONS = 4
@@ -26,16 +26,16 @@ _DIRECTIONS = 4
 
 @dataclass(frozen=True)
 class ModelCheck:
-    """How far a model's derivatives are from differences, relative to the largest entry.
+    """The errors of a model's derivatives, relative to the largest entry.
 
     Attributes
     ----------
     gradient, hvp, asymmetry : float
-        Largest error of a component of the gradient; of a Hessian product; largest
+        Largest error of a component of the gradient and of a Hessian-vector product; largest
         abs(a.Hb - b.Ha) over abs(a) abs(Hb).
     judged, components : int
-        Of how many components of the gradient and of products differences were good enough to
-        judge, and how many there were: near a kink of the loss, a ReLU's say, they are not.
+        Number of components that differences could judge, and number of components compared.
+        Differences are not accurate near a kink of the loss, such as that of a ReLU.
     """
 
     gradient: float
@@ -53,38 +53,38 @@ def check_model(
     theta: Array | None = None,
     tolerance: float = 1e-6,
 ) -> ModelCheck:
-    """Compare a model's gradient and Hessian products with differences of its loss and gradient.
+    """Compare a model's gradient and Hessian-vector products with finite differences.
 
     The gradient is compared with central differences of the loss, of fourth order, component by
-    component (64 drawn at random where there are more); Hessian products along four random
-    directions with those of the gradient, and with each other for symmetry. It also looks whether
-    the functions give the same when asked again, and leave theta and v alone.
+    component (64 random components if there are more). Hessian-vector products along four random
+    directions are compared with differences of the gradient, and with each other for symmetry. The
+    functions must also return the same result twice and leave theta and v unchanged.
 
-    Differences have about ten digits at best, so that errors below ``tolerance`` are not seen, nor
-    is what is wrong only elsewhere: give other seeds, or a theta.
+    Differences have about ten digits at best, so errors below ``tolerance`` are not detected.
+    Errors at other parameters are not either: use other seeds, or give theta.
 
     Parameters
     ----------
     model, data
         As in `simulate`.
     seed : int
-        Of the model's initial parameters, and of what is drawn here.
+        Seed of the model's initial parameters and of the random components and directions.
     theta : array, shape (P,), optional
-        Where; default near initial parameters, each moved by a tenth of their root mean square, as
-        zeros would hide a part of the derivatives.
+        The parameters. Default: initial parameters, each perturbed by a tenth of their root mean
+        square, because zeros would hide a part of the derivatives.
     tolerance : float
         Largest error, relative to the largest component.
 
     Returns
     -------
     ModelCheck
-        How far off they are.
+        The errors.
 
     Raises
     ------
     InputError
-        For the first that is wrong, naming the worst component, what the function gives there and
-        what differences give; and where the loss is too rough to judge half of its components.
+        For the first wrong derivative; the message gives the worst component, its value and that of
+        the differences. Also if differences cannot judge half of the components.
     """
     positive("tolerance", tolerance)
     model, data = as_model(model), as_data(data)
@@ -118,7 +118,7 @@ def _products(objective: Objective, theta: Array, vs: Array) -> Array:
 
 
 def _refuse_moods(objective: Objective, theta: Array) -> None:
-    """Refuse functions that change theta or v, or give something else when asked again."""
+    """Raise InputError for functions that change their arguments or are not deterministic."""
     before, one = theta.copy(), np.ones((1, theta.size))
     asked: tuple[tuple[str, Callable[[], Array]], ...] = (
         ("loss", lambda: np.array(objective.loss(theta))),
@@ -142,14 +142,14 @@ def _refuse_moods(objective: Objective, theta: Array) -> None:
 def _difference(
     f: Callable[[Array], Array], theta: Array, v: Array, scale: float
 ) -> tuple[Array, Array]:
-    """The derivative of f at theta along v to fourth order, and about how far off it may be."""
+    """The fourth-order derivative of f at theta along v, and an estimate of its error."""
     value, doubt = (np.full_like(f(theta), fill) for fill in (0.0, np.inf))
     for h in (step * scale for step in _STEPS):
         ends = [(f(theta + at * v), f(theta - at * v)) for at in (h, h / 2, h / 4)]
         first = [(ahead - behind) / (2 * h / 2**k) for k, (ahead, behind) in enumerate(ends)]
         coarse, fine = ((4 * first[k + 1] - first[k]) / 3 for k in (0, 1))
         rounding = 16 * np.finfo(float).eps * np.abs(ends[-1]).max(axis=0) / h
-        # Across a kink the two agree to no order.
+        # Across a kink the two do not agree.
         here = np.abs(fine - coarse) + rounding
         value, doubt = np.where(here < doubt, fine, value), np.minimum(here, doubt)
     return value, doubt
@@ -206,10 +206,10 @@ def _worst(
     whole: Array,
     tolerance: float,
 ) -> tuple[float, int, int]:
-    """Refuse the component that is most off; else its relative error, and how many were judged."""
+    """The relative error of the worst component; raises InputError if it is too large."""
     size = max(float(np.abs(whole).max()), float(np.abs(values).max()), np.finfo(float).tiny)
     judged = doubts <= 0.1 * tolerance * size
-    # First: where most cannot be judged, some agree by chance.
+    # Check this first: if most components cannot be judged, some agree by chance.
     if 2 * judged.sum() < given.size:
         raise InputError(
             name, f"with {given.size} components",

@@ -1,4 +1,4 @@
-"""What is done in a run, as one value: everything but the data, the seed and given arrays."""
+"""The description of a run: everything except the data, the seed and given arrays."""
 
 from __future__ import annotations
 
@@ -18,43 +18,45 @@ __all__ = ["Experiment"]
 class Experiment:
     """A model, how it is trained, and what is measured.
 
-    `simulate` makes one of its arguments, `train` does one with a seed, and a `Run` knows its own:
-    ``dataclasses.replace(run.experiment, steps=1000)`` is the same one for longer. A sweep is
-    a grid of them.
+    `simulate` makes one from its arguments, `train` runs one with a seed, and `Run.experiment`
+    holds it: ``dataclasses.replace(run.experiment, steps=1000)`` is the same experiment for more
+    steps. A sweep is a grid of experiments.
 
     Parameters
     ----------
     model : Model
-        Or the class, or the name of one of ours; likewise the optimizer and the schedule.
+        An object, a class, or the name of a built-in class; likewise the optimizer and the
+        schedule.
     optimizer : Optimizer
     schedule : Schedule or float
-        Learning rates, absolute; a number is a constant one. Default ``Warmup()``: constant 1.
+        Absolute learning rates; a number is a constant learning rate. Default ``Warmup()``:
+        constant 1.
     steps : int
-        Updates.
+        Number of updates.
     batch_size : int, optional
-        Samples that an update sees. Default all.
+        Samples in a batch. Default: all samples.
     layer_rates : bool
-        Each layer at the learning-rate factor of the model's parameterization: muP under an
-        adaptive optimizer. The effective sharpness is then the pre-conditioned one.
+        Multiply the learning rate of each layer by the factor of the model's parameterization (muP
+        with an adaptive optimizer). The effective sharpness is then the pre-conditioned one.
     sharpness_every : int
-        Measure before every so many updates, where something happens in between, and after the
-        last; 0 is never.
+        Updates between measurements of the sharpness; further ones are made at events in between
+        and after the last update. 0 measures nothing.
     top_k : int
-        Eigenvalues to follow.
+        Number of eigenvalues.
     sharpness_tol : float
         Relative error of the eigenvalues.
     dtype : {"float64", "float32"}
-        Precision of everything.
+        Floating-point precision.
     measure : sequence of str, or str with commas
         Of ``sharpness``, ``directional``, ``critical``, ``batch``, ``full``, ``interaction``.
-        Default ``("sharpness",)``. The first three are measured as ``sharpness_every`` says, the
-        others as ``batch_every`` says.
+        Default ``("sharpness",)``. ``sharpness_every`` sets when the first three are measured,
+        ``batch_every`` when the others are.
     batches : int
-        Random batches in one measurement of ``batch`` or ``interaction``. Where there are at most
-        64 different ones, each is taken once instead.
+        Random batches per measurement of ``batch`` or ``interaction``. If there are at most 64
+        different batches, each is used once instead.
     batch_accuracy : float, optional
-        Relative standard error of the batch sharpness at which a measurement stops, after 16 to
-        512 batches. Default: always after ``batches``.
+        Relative standard error of the batch sharpness at which a measurement stops, after 16 to 512
+        batches. Default: use ``batches`` batches.
     batch_every : int, optional
         Updates between measurements of ``batch``, ``full`` and ``interaction``. Default
         max(1, steps // 64).
@@ -62,7 +64,7 @@ class Experiment:
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
     """
 
     model: Model
@@ -101,7 +103,7 @@ class Experiment:
         self._check_cadence()
 
     def _check_cadence(self) -> None:
-        """Refuse to leave out what the schedule needs, or to measure never what is asked for."""
+        """Raise InputError if a measurement that is needed or asked for is never made."""
         if self.schedule.needs_sharpness and "sharpness" not in self.measure:
             names = ",".join(self.measure) or "nothing"
             raise InputError(
@@ -124,7 +126,7 @@ class Experiment:
 
     @property
     def only_sharpness(self) -> bool:
-        """Whether nothing else is measured."""
+        """Whether only the sharpness is measured."""
         return not {*self.measure} - {"sharpness"}
 
     @property
@@ -134,18 +136,18 @@ class Experiment:
 
     @property
     def preconditions(self) -> bool:
-        """Whether its runs have a pre-conditioned sharpness."""
+        """Whether the runs have a pre-conditioned sharpness."""
         return self.optimizer.adaptive or self.layer_rates
 
     @property
     def probes(self) -> bool:
-        """Whether the learning rates of its runs depend on how they go."""
+        """Whether the learning rates depend on measurements during the run."""
         return self.schedule.chooser() is not None
 
     def rates(self, data: Data | None) -> Array | None:
-        """Learning-rate factor of each parameter (P,), if any.
+        """Learning-rate factor of each parameter (P,), or None.
 
-        Raises `InputError` for layer rates of a model that has none.
+        Raises `InputError` for layer rates of a model without them.
         """
         if not self.layer_rates:
             return None

@@ -1,4 +1,4 @@
-"""Files that options name. Only regular files are opened: opening a pipe may wait for ever."""
+"""Open the files that options name; only regular files, since opening a pipe may block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from simulator.checks import InputError
 
-__all__ = ["check_target", "kind", "open_file", "write_whole"]
+__all__ = ["check_target", "kind", "open_file", "scripts", "write_whole"]
 
 _KINDS = {
     stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link",
@@ -20,7 +20,7 @@ _KINDS = {
 
 
 def kind(mode: int) -> str:
-    """What the ``st_mode`` of a path says it is: a file, a folder, a named pipe ..."""
+    """The kind of a path with this ``st_mode``: a file, a folder, a named pipe, ..."""
     return _KINDS.get(stat.S_IFMT(mode), "a special file")
 
 
@@ -30,9 +30,9 @@ def open_file(option: str, path: Path) -> BinaryIO:
     Raises
     ------
     InputError
-        For a folder, a named pipe, a socket or a device.
+        If the path is a folder, a named pipe, a socket or a device.
     OSError
-        For a file that is missing or cannot be read.
+        If the file is missing or cannot be read.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
@@ -41,12 +41,12 @@ def open_file(option: str, path: Path) -> BinaryIO:
 
 
 def check_target(option: str, path: Path) -> None:
-    """Refuse a path at which no file can be written; nothing is opened.
+    """Raise InputError if no file can be written at a path; nothing is opened.
 
     Raises
     ------
     InputError
-        Where something other than a regular file is, or where the folder is missing.
+        If the path is not a regular file, or its folder is missing.
     """
     try:
         mode = path.stat().st_mode
@@ -80,3 +80,19 @@ def write_whole(option: str, path: Path, content: bytes) -> None:
         raise InputError(option, path, f"cannot be written: {error.strerror or error}") from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def scripts(installed: str, checkout: str) -> dict[str, Path]:
+    """The scripts of a folder by name.
+
+    The folder is ``installed`` in an installed package, and ``checkout`` in a checkout.
+    """
+    package = Path(__file__).parent
+    folder = package / installed
+    if not folder.is_dir():
+        folder = package.parent / checkout
+    return {
+        path.stem.replace("_", "-"): path
+        for path in sorted(folder.glob("*.py"))
+        if not path.stem.startswith("_")
+    }

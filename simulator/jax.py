@@ -1,4 +1,4 @@
-"""Measuring in a JAX training loop of a user's own; a loss as a model is `from_jax`."""
+"""Measure in a user's JAX training loop; `from_jax` makes a model from a loss."""
 
 from __future__ import annotations
 
@@ -16,36 +16,37 @@ __all__ = ["Probe"]
 
 
 class Probe(LoopProbe):
-    """Measures the update that an optimizer of optax is about to make.
+    """Measure the next update of an optax optimizer.
 
-    Call it with what ``optimizer.update`` gets, before the update. A measurement costs one Hessian
-    product, or about three forward passes if only ``critical`` is measured; both are compiled.
+    Call it before each update with the arguments of ``optimizer.update``. A measurement costs one
+    Hessian-vector product, or about three forward passes if only ``critical`` is measured; both are
+    compiled.
 
     Parameters
     ----------
     loss_fn : callable
         ``loss_fn(params, *batch)``: a real scalar.
     optimizer : optax.GradientTransformation
-        Its ``update(gradient, state, params)`` is the update, whatever it is made of.
+        Its ``update(gradient, state, params)`` gives the update.
     eta : float or callable
-        The learning rate, or a schedule of the number of updates done. Where it is 0, the update
-        does not say its direction, and nothing is measured.
+        The learning rate, or a schedule: a function of the number of updates done. Nothing is
+        measured at eta 0, where the update has no direction.
     log : path, optional
-        A file to append to: csv if its name ends so, or JSON lines. `explain` reads it.
+        A file to append to: csv if its name ends in .csv, else JSON lines. `explain` reads it.
     every : int
-        Measure before every so many updates; also where the loss given is above the last 32.
+        Updates between measurements; another one is made when the given loss exceeds the last 32.
     measure : sequence of str
-        ``directional``, ``critical`` or both; see `Run` for what they are.
+        ``directional``, ``critical`` or both; `Run` defines them.
 
     Attributes
     ----------
     step : int
-        Calls so far: updates done. Set it where training is resumed.
+        Number of calls, that is of updates. Set it when training is resumed.
 
     Raises
     ------
     InputError
-        For anything else, and without JAX.
+        If an argument is invalid, or JAX is not installed.
     """
 
     def __init__(
@@ -78,21 +79,22 @@ class Probe(LoopProbe):
     def __call__(
         self, gradient: Any, state: Any, params: Any, batch: Sequence[Any], loss: Any = None
     ) -> Reading | None:
-        """Measure the update that the optimizer is about to make, where that is due.
+        """Measure the next update of the optimizer if a measurement is due.
 
         Parameters
         ----------
         gradient, state, params : trees of arrays
             As for ``optimizer.update``.
         batch : sequence of arrays
-            What the loss gets after the parameters.
+            Arguments of the loss after the parameters.
         loss : float or array, optional
-            What the loop has computed: then every update is logged, not only those measured.
+            The loss that the loop has computed. If given, every update is logged, not only measured
+            ones.
 
         Returns
         -------
         Reading or None
-            What was measured; None between measurements.
+            The measurements; None if none is due.
         """
         eta = float(self._eta(self.step))
         at = (gradient, state, params, eta, tuple(batch))
@@ -105,9 +107,10 @@ def _constant(eta: float) -> Callable[[int], float]:
 
 
 class _Line:
-    """The line along an update: its numbers come from one compiled call, of one kind or the other.
+    """The line along an update; one compiled call computes its numbers.
 
-    Without the Hessian product the gradient is the one given; with it, that of the loss measured.
+    Without a Hessian-vector product the gradient is the given one; with it, that of the measured
+    loss.
     """
 
     def __init__(self, lines: dict[bool, Any], after: Any, at: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""What a user's functions are given to read: arrays that they cannot write into."""
+"""Read-only views of the arrays that user-defined functions are given."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["read_only", "refusing_writes"]
 
 
 def read_only(array: Array) -> Array:
-    """A view that refuses to be written into; it shows what the array holds later, too."""
+    """A read-only view of an array; later changes of the array show in it."""
     view = array.view()
     view.flags.writeable = False
     return view
@@ -20,9 +20,9 @@ def read_only(array: Array) -> Array:
 
 @contextmanager
 def refusing_writes(function: str) -> Iterator[None]:
-    """Name the user's function that writes into a `read_only` array.
+    """Turn a write into a `read_only` array into an error that names the function.
 
-    Raises `InputError` for what NumPy (ValueError) and Numba (TypingError) raise there.
+    Raises `InputError` in place of NumPy's ValueError and Numba's TypingError.
     """
     try:
         yield

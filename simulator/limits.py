@@ -1,4 +1,4 @@
-"""The sharpness up to which an update rule is stable, at a learning rate."""
+"""The largest stable sharpness of an update rule at a learning rate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StabilityLimit(NamedTuple):
     over_eta : float
         Stable sharpness times eta: 2 for gradient descent, 38 for Adam.
     decay : float
-        What decoupled weight decay takes of it.
+        The reduction by decoupled weight decay.
     """
 
     over_eta: float
@@ -28,7 +28,7 @@ class StabilityLimit(NamedTuple):
 
     @property
     def memoryless(self) -> bool:
-        """Whether an update is the gradient's alone, so that only instability raises the loss."""
+        """Whether an update depends on the gradient only: only instability raises the loss."""
         return self == STEP_LIMIT
 
     def formula(self, eta: str = "eta") -> str:
@@ -36,25 +36,25 @@ class StabilityLimit(NamedTuple):
         return f"{self.over_eta:.3g} / {eta}" + (f" - {self.decay:.3g}" if self.decay else "")
 
     def sharpness(self, eta: ArrayLike) -> Array:
-        """The largest stable sharpness of eta (steps,), say; inf where eta is 0."""
+        """The largest stable sharpness at eta of any shape; inf where eta is 0."""
         with np.errstate(divide="ignore", over="ignore"):
             return np.divide(self.over_eta, np.asarray(eta, dtype=float)) - self.decay
 
     def eta(self, sharpness: float) -> float:
-        """The largest stable learning rate; inf where any is stable."""
+        """The largest stable learning rate; inf if every learning rate is stable."""
         curvature = sharpness + self.decay
         return self.over_eta / curvature if curvature > 0 else np.inf
 
     def ratio(self, sharpness: ArrayLike, eta: ArrayLike) -> Array:
-        """How near instability is: (sharpness + decay) eta / ``over_eta``, unstable above 1.
+        """Sharpness over threshold: (sharpness + decay) eta / ``over_eta``, unstable above 1.
 
-        Of the shape that sharpness and eta have together, (steps,) say.
+        Its shape is that of sharpness and eta, broadcast.
         """
-        # Kernels multiply too, and by the same: a run's story must not depend on a rounding.
+        # The same product as in the kernels, so that both round alike.
         per_sharpness = np.multiply(eta, 1.0 / self.over_eta)
         with np.errstate(over="ignore"):
             return np.add(sharpness, self.decay) * per_sharpness
 
 
-# Of the curvature along one update, directional, critical or of batches, for every optimizer.
+# For the curvature along one update (directional, critical, batch), for every optimizer.
 STEP_LIMIT = StabilityLimit(2.0)

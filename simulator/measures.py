@@ -1,4 +1,4 @@
-"""What a run can measure: the names, and the curves of each."""
+"""The quantities that a run can measure, and their curves."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from simulator.checks import InputError, one_of
 
 __all__ = ["CURVES", "MEASURES", "OF_BATCHES", "OF_THE_STEP", "chosen_measures"]
 
-# Measured with the sharpness, of the update about to be taken; and at a cadence of their own.
+# Measured with the sharpness, for the next update; and at a cadence of their own.
 OF_THE_STEP, OF_BATCHES = ("directional", "critical"), ("batch", "full", "interaction")
 MEASURES = ("sharpness", *OF_THE_STEP, *OF_BATCHES)
-# The curves of each, beside that of the sharpness.
+# The curves of each, besides the sharpness.
 CURVES = {
     "directional": ("directional_sharpness",),
     "critical": ("critical_sharpness",),
@@ -23,7 +23,7 @@ CURVES = {
 
 
 def chosen_measures(given: Any) -> tuple[str, ...]:
-    """Some of ``MEASURES``, in that order, from names or from one text with commas.
+    """Names of ``MEASURES``, in that order, from a sequence or a text with commas.
 
     Raises `InputError` for an unknown name.
     """

@@ -1,4 +1,4 @@
-"""What models, optimizers and schedules have in common: a name, and options."""
+"""The base of models, optimizers and schedules: a name and options."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Named(ABC):
             cls.name = cls.__name__
 
     def options(self) -> dict[str, Any]:
-        """The arguments that make this object again."""
+        """The constructor's arguments."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def with_options(self, **changes: Any) -> Self:
-        """The same object with other values of some of its options."""
+        """A copy with other values of some options."""
         return type(self)(**{**self.options(), **changes})
 
     @property
     def brief(self) -> str:
-        """Its class, and the options that differ from their defaults."""
+        """The class and the options that differ from their defaults."""
         defaults = {f.name: f.default for f in fields(self) if f.default is not MISSING}
         changed = [
             f"{name}={value!r}"
@@ -44,12 +44,12 @@ class Named(ABC):
 
 
 def instance(option: str, value: object, kind: type[Any], ours: Mapping[str, type[Any]]) -> Any:
-    """An object of a kind, from itself, its class, or the name of one of ours.
+    """An object of a kind, from an object, a class, or the name of a built-in class.
 
     Raises
     ------
     InputError
-        For anything else, and for a class that has options without a default.
+        For anything else, and for a class with options that have no default.
     """
     if isinstance(value, str):
         value = ours[one_of(option, value, ours)]

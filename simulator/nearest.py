@@ -119,14 +119,10 @@ def nearest(
         What to offer in place of some of the names.
     """
     shown = {name: (shown_as or {}).get(name, name) for name in names}
-    known: dict[str, str] = {}
-    for name in shown:
-        known.setdefault(_plain(name), shown[name])
     text = str(given)[:_LONGEST]
-    if _plain(text) in known:
-        return [known[_plain(text)]]
-    if meant := [known[ours] for ours in _MEANT.get(_plain(text), ()) if ours in known]:
-        return meant
+    for spellings in ([_plain(text)], _MEANT.get(_plain(text), [])):
+        if same := dict.fromkeys(shown[name] for name in shown if _plain(name) in spellings):
+            return [*same]
     scores: dict[str, float] = {}
     for name in shown:
         scores[shown[name]] = max(scores.get(shown[name], 0.0), _likeness(text, name))
@@ -147,18 +143,16 @@ def did_you_mean(
 
 
 def _likeness(given: str, name: str) -> float:
-    """From 0 to 1: of the whole, or of one's words among those of the other."""
-    whole = _ratio(_plain(given), _plain(name))
+    """From 0 to 1: of the whole, of its words in any order, or of one's words among the other's."""
     few, many = sorted((_words(given), _words(name)), key=len)
-    of_words = 0.0
-    if few and len(few) < len(many) and len("".join(few)) > 2:
-        for start in range(len(many) - len(few) + 1):
-            part = _ratio("".join(few), "".join(many[start : start + len(few)]))
-            of_words = max(of_words, part if part >= _NEAR_WORD else 0.0)
+    parts = [_ratio(sorted(few), sorted(many))]
+    if len("".join(few)) > 2:
+        runs = (many[start : start + len(few)] for start in range(len(many) - len(few) + 1))
+        parts += [part for part in (_ratio(few, run) for run in runs) if part >= _NEAR_WORD]
     begins = len(_plain(given)) > 1 and _plain(name).startswith(_plain(given))
-    # What has the same words besides is less near than what is all but the same.
-    return max(whole, 0.9 * max(of_words, float(begins)))
+    # What has the same words, or more of them, is less near than what is all but the same.
+    return max(_ratio([given], [name]), 0.9 * max(*parts, float(begins)))
 
 
-def _ratio(one: str, other: str) -> float:
-    return SequenceMatcher(None, one, other).ratio()
+def _ratio(one: list[str], other: list[str]) -> float:
+    return SequenceMatcher(None, _plain("".join(one)), _plain("".join(other))).ratio()

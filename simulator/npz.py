@@ -1,4 +1,4 @@
-"""Arrays from .npz files that may be anybody's: bounded, and never unpickled."""
+"""Read arrays from untrusted .npz files: bounded in size, and never unpickled."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["MOST_NUMBERS", "read_arrays", "write_arrays"]
 
 # 0.8 GB as float64: MNIST twice over.
 MOST_NUMBERS = 100_000_000
-# Of numbers it has a hundred characters, and what is long takes long to parse.
+# A header of numbers has about 100 characters; a long one takes long to parse.
 _LONGEST_HEADER = 1000
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What NumPy and zipfile raise at bytes that make no sense to them.
+# Exceptions of NumPy and zipfile for malformed bytes.
 _BROKEN = (
     EOFError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, SyntaxError,
     AttributeError, IndexError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
@@ -36,15 +36,15 @@ _BROKEN = (
 
 
 def read_arrays(option: str, path: Path, names: Sequence[str] | None = None) -> dict[str, Array]:
-    """The arrays of these names, or all, that a file has.
+    """Read the arrays with these names, or all arrays, of a file.
 
     Raises
     ------
     InputError
-        For a file that is missing or broken, that holds objects, or more than ``MOST_NUMBERS``;
-        ``option`` is what named it.
+        If the file is missing or damaged, holds Python objects, or holds more than ``MOST_NUMBERS``
+        numbers. The message names ``option``.
     """
-    # Opened here: zipfile leaves a file open that turns out to be no archive.
+    # Opened here because zipfile leaves a file open that is not an archive.
     try:
         with open_file(option, path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the Python that wrote the file
@@ -68,9 +68,9 @@ def read_arrays(option: str, path: Path, names: Sequence[str] | None = None) -> 
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write them by name; a file that is there is replaced, and whole at any moment.
+    """Write arrays by name; an existing file is replaced atomically.
 
-    Raises `InputError` for a path at which no file can be written.
+    Raises `InputError` if the file cannot be written.
     """
     check_target("path", path)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -85,7 +85,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
 
 
 def _has_large_directory(file: IO[bytes]) -> bool:
-    """Whether an archive lists far more than anyone saves: zipfile would read the whole list."""
+    """Whether an archive lists so many files that zipfile would read for long."""
     file.seek(max(0, file.seek(0, 2) - 2**16 - 22))
     tail = file.read()
     at = tail[:-18].rfind(b"PK\5\6")
@@ -96,7 +96,7 @@ def _has_large_directory(file: IO[bytes]) -> bool:
 def _members(
     option: str, path: Path, archive: zipfile.ZipFile, names: Sequence[str] | None
 ) -> dict[str, Array]:
-    """Arrays whose sizes, of all together, are known to be bearable before any is read."""
+    """Read arrays after checking that their total size fits into memory."""
     held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
     present = {name: f"{name}.npy" for name in (held if names is None else names) if name in held}
     numbers = 0
@@ -121,7 +121,7 @@ def _members(
 def _header(
     option: str, path: Path, archive: zipfile.ZipFile, member: str
 ) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of an array as its file claims, which must agree with the file's length."""
+    """Shape and type of an array from its header, which must agree with the file's length."""
     entry = archive.getinfo(member)
     if entry.compress_type not in _PACKED:
         raise InputError(
@@ -130,7 +130,7 @@ def _header(
     with archive.open(entry) as file:
         try:
             shape, _, dtype = _HEADERS[npy.read_magic(file)](file, _LONGEST_HEADER)
-        except MemoryError:  # so does Python's parser call what is nested too deeply
+        except MemoryError:  # Python's parser raises this for deep nesting
             raise ValueError from None
         length = entry.file_size - file.tell()
     claimed = math.prod(shape) * dtype.itemsize

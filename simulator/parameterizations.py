@@ -1,10 +1,10 @@
-"""SP, NTP and muP: the variance of a layer's weights, and the multiplier of its output.
+"""SP, NTP and muP: the variance of a layer's weights and the multiplier of its output.
 
 A layer computes m * (h @ W + b) with W ~ (0, variance). ``gain`` is the hidden weight variance
-``var_w``; a readout has gain 1. muP is the form of the paper's code (Kalra & Barkeshli 2024,
-App. D.2; Table 9 of Tensor Programs V): hidden layers spread over fan_out, the multiplier covers
-the bias too. One learning rate serves all layers under gradient descent; adaptive optimizers, whose
-steps have the same size whatever the gradient's, need a factor for each layer in muP.
+``var_w``; a readout has gain 1. muP is the form of the paper's code (Kalra & Barkeshli 2024, App.
+D.2; Table 9 of Tensor Programs V): the hidden variance is divided by fan_out, and the multiplier
+covers the bias too. Gradient descent uses one learning rate for all layers. Adaptive optimizers,
+whose steps do not scale with the gradient, need a factor for each layer in muP.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ PARAMETERIZATIONS: dict[str, Callable[[int, int, float, bool], tuple[float, floa
 
 
 def _mup_adaptive(fan_in: int, fan_out: int, first: bool, readout: bool) -> float:
-    # Hidden and readout as in Tensor Programs V; the paper's appendix D.2.1 prints them swapped,
-    # and with those, features and outputs move more or less the wider the network is.
+    # Hidden and readout as in Tensor Programs V; the paper's appendix D.2.1 swaps them, which makes
+    # the change of features and outputs depend on the width.
     if readout:
         return 1.0 / sqrt(fan_in)
     return 1.0 / sqrt(fan_out) if first else 1.0 / fan_in
 
 
-# Learning-rate factor of a layer, its bias included, under an adaptive optimizer.
+# Learning-rate factor of a layer and its bias under an adaptive optimizer.
 ADAPTIVE_RATES: dict[str, Callable[[int, int, bool, bool], float]] = {"mup": _mup_adaptive}

@@ -1,7 +1,7 @@
-"""What a measuring hook for a user's own training loop does, whatever the loop is written in.
+"""The common part of the probes for users' training loops in PyTorch and JAX.
 
-`simulator.torch.Probe` and `simulator.jax.Probe` give it the line along the update about to be
-taken. The columns of its log are those that `simulator.logs` reads.
+`simulator.torch.Probe` and `simulator.jax.Probe` provide the line along the next update.
+`simulator.logs` reads the columns of the log.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ from simulator.curvature.of_the_step import CriticalSearch, Line, quotient
 from simulator.files import check_target
 from simulator.measures import OF_THE_STEP, chosen_measures
 
-# Losses that one is compared with. In noise that does not change, one in 33 is above them all.
+# Number of earlier losses that a loss is compared with. In stationary noise one loss in 33 exceeds
+# them all.
 RECENT = 32
 
 __all__ = ["LoopProbe", "MeasuredLine", "Reading"]
 
 
 class Reading(NamedTuple):
-    """What is known of one update before it is taken: a row of the log.
+    """The measurements of one update before it is taken: a row of the log.
 
     Attributes
     ----------
     step : int
-        Updates done before.
+        Number of updates before this one.
     loss : float
-        Of the batch that the update sees.
+        Loss of the batch of the update.
     eta : float
         Learning rate.
     gradient_norm : float or None
-        Of the gradient of that loss; None where not measured.
+        Norm of the gradient of that loss; None if not measured.
     directional_sharpness, critical_sharpness : float or None
-        As the curves of a `Run`; None where not measured.
+        As the curves of a `Run`; None if not measured.
     """
 
     step: int
@@ -50,22 +51,22 @@ class Reading(NamedTuple):
 
 
 class MeasuredLine(Line, Protocol):
-    """A line whose loss and gradient at its beginning are known."""
+    """A line along an update whose initial loss and gradient are known."""
 
     def loss(self) -> float:
-        """Where the update begins."""
+        """The loss before the update."""
 
     def gradient_norm(self) -> float:
-        """The norm of g."""
+        """The norm of the gradient."""
 
 
 class LoopProbe:
-    """Measures every so many updates, and where the loss is above the last 32; and logs.
+    """Measure every ``every`` updates and when the loss exceeds the last 32, and log the result.
 
     Attributes
     ----------
     step : int
-        Updates so far. Set it where a loop is resumed.
+        Number of updates so far. Set it when a loop is resumed.
     """
 
     def __init__(self, log: str | Path | None, every: int, measure: Sequence[str] | str) -> None:
@@ -83,15 +84,15 @@ class LoopProbe:
     def _take(
         self, eta: float, loss: float | None, line: Callable[[], MeasuredLine] | None
     ) -> Reading | None:
-        """Measure, if that is due, and log; then the next update's turn has come.
+        """Measure if a measurement is due, log, and advance to the next update.
 
-        Where there is no line, what is due is measured at the next update.
+        If there is no line, the measurement is made at the next update.
         """
         step = self.step
         self.step += 1
         planned = step % self._every == 0 and step >= self._rest
         if self._is_new_high(loss):
-            # In place of the next planned one: noise must not make it dear.
+            # It replaces the next planned one, so that noise does not add to the cost.
             self._rest, planned = step + self._every, True
         self._due |= planned
         reading = None if loss is None else Reading(step, loss, eta)
@@ -104,7 +105,7 @@ class LoopProbe:
         return measured
 
     def _is_new_high(self, loss: float | None) -> bool:
-        """Whether this loss is above all recent ones: a spike is measured while it grows."""
+        """Whether this loss exceeds all recent ones: a spike is measured while it grows."""
         if loss is None:
             return False
         high = len(self._recent) == RECENT and loss > max(self._recent)
@@ -125,7 +126,7 @@ class LoopProbe:
 
 
 class _Log:
-    """A file to which rows are appended: JSON lines, or csv if that is how its name ends."""
+    """Append rows to a file: csv if its name ends in .csv, else JSON lines."""
 
     def __init__(self, path: Path) -> None:
         check_target("log", path)
@@ -133,11 +134,11 @@ class _Log:
         if path.exists():
             self._drop_incomplete_line()
         if self._csv:
-            # Once more in the log of a loop that was resumed: the reader then knows.
+            # A resumed loop repeats the header, which tells the reader of the resumption.
             self._append(",".join(Reading._fields))
 
     def write(self, reading: Reading) -> None:
-        """Append a row; what was not measured is left out."""
+        """Append a row without the values that were not measured."""
         row = reading._asdict()
         if self._csv:
             self._append(",".join("" if value is None else f"{value!r}" for value in row.values()))
@@ -147,14 +148,14 @@ class _Log:
 
     def _append(self, line: str) -> None:
         try:
-            # Opened for each row: a training that is stopped leaves what it has logged.
+            # Opened for each row, so that an interrupted training keeps its log.
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
         except OSError as error:
             raise InputError("log", self._path, f"cannot be written: {error.strerror}") from None
 
     def _drop_incomplete_line(self) -> None:
-        """Of a training that was killed while it wrote."""
+        """Remove the last line if a killed training left it incomplete."""
         try:
             with self._path.open("rb+") as file:
                 whole = file.read().rfind(b"\n") + 1

@@ -1,12 +1,12 @@
-"""What happened in a run: the definitions, each in one place, as functions of its curves.
+"""The definitions of what happens in a run, as functions of its curves.
 
-Curves are per step and hold values before that step's update; a sharpness that was not measured
-is NaN. ``ratio`` is sharpness / threshold, the distance to instability: a quadratic with this
-Hessian is unstable where it exceeds 1.
+Curves are per step and hold values before that step's update; a sharpness that was not measured is
+NaN. ``ratio`` is sharpness / threshold, and a quadratic with this Hessian is unstable where it
+exceeds 1.
 
-Each definition has two parts: the features of a curve, and the verdict on them. Runs that train
-side by side keep no curves; `simulator.numerics.summaries` collects the same features while they
-train, and `simulator.training.ensemble` passes them to the same verdicts, which work elementwise.
+Each definition has two parts: features of a curve, and a verdict on them. Batched runs keep no
+curves: `simulator.numerics.summaries` collects the same features during training, and
+`simulator.training.ensemble` passes them to the same verdicts, which work elementwise.
 """
 
 from __future__ import annotations
@@ -29,42 +29,42 @@ __all__ = [
 Curve = NDArray[np.float64]
 
 OUTCOMES = {
-    "stable": "trained, and at the end below the threshold; never left it by a catapult",
-    "catapult": "trained, and at the end below the threshold, after one catapult or more",
-    "edge_of_stability": "trained, and in its last quarter at the edge of stability",
-    "diverged": "the loss stopped being finite",
-    "stuck": "finite but not trained, or frozen at an unstable minimum by a vanished gradient",
-    "unknown": "cannot be judged: no sharpness, too few steps, or above the threshold at the end",
+    "stable": "trained, below the threshold at the end, and without a catapult",
+    "catapult": "trained, below the threshold at the end, after one catapult or more",
+    "edge_of_stability": "trained, and at the edge of stability in the last quarter",
+    "diverged": "the loss is not finite at some step",
+    "stuck": "finite but not trained, or at an unstable minimum with a vanished gradient",
+    "unknown": "undecided: no sharpness, too few steps, or above the threshold at the end",
 }
 
 NATURAL_PHASES = {
-    "progressive_sharpening": "it rose before it first crossed the threshold, transients aside",
-    "sharpness_reduction": "it fell before it first crossed the threshold, transients aside",
-    "constant": "it stayed within 5 % before it first crossed the threshold, transients aside",
-    "unknown": "the threshold was crossed from the start, or no sharpness was measured",
+    "progressive_sharpening": "it rises before it first crosses the threshold, transients aside",
+    "sharpness_reduction": "it falls before it first crosses the threshold, transients aside",
+    "constant": "it stays within 5 % before it first crosses the threshold, transients aside",
+    "unknown": "it starts above the threshold, or was not measured",
 }
 
-# A rise of the loss by 10 % makes a catapult: the delta of Kalra & Barkeshli's search.
+# A catapult raises the loss by 10 % or more: the delta of Kalra & Barkeshli's search.
 RISE = 1.1
-# The sharpness rises or falls where it changes by more than this share.
+# A change of the sharpness by more than this fraction is a trend.
 TREND = 0.05
-# Ratios between these are at the threshold.
+# Ratios in this range are at the threshold.
 AT_THRESHOLD = (0.9, 1.1)
 # The mean ratio at the edge of stability; see `is_at_edge`.
 EDGE_MEAN = (0.85, 1.5)
-# At the edge the loss rises at no fewer and no more than these shares of the updates.
+# At the edge the loss rises at a fraction of the updates in this range.
 EDGE_RISES = (0.05, 0.9)
-# The sharpness at the edge varies by more than this share; a quadratic's does not.
+# At the edge the sharpness varies by more than this fraction; that of a quadratic does not.
 MOVED = 1e-3
-# Trained: better than the baseline by this share, in most of the last 32 losses.
+# Trained: most of the last 32 losses are below the baseline by this fraction.
 GAIN, LAST_LOSSES, MOST = 0.1, 32, 0.5
-# Below this fraction of the initial loss nothing is left but rounding; so where it stands still.
+# Below this fraction of the initial loss only rounding errors remain.
 VANISHED = 1e-20
 
 
 @dataclass(frozen=True)
 class Catapult:
-    """The loss leaves its running minimum at ``start``, peaks, and is back at ``end``."""
+    """The loss leaves its running minimum at ``start``, peaks, and returns to it at ``end``."""
 
     start: int
     peak: int
@@ -72,26 +72,26 @@ class Catapult:
 
 
 def catapults(loss: Curve, ratio: Curve | None = None, rise: float = RISE) -> list[Catapult]:
-    """Excursions of the loss by more than 10 % above its running minimum that come back to it.
+    """Excursions of the loss by more than 10 % above its running minimum that return to it.
 
-    In the measurements from the start to the end, or in those before and after where none lies
-    between, the ratio must have exceeded 1: momentum makes the loss rise below the threshold too,
-    and that is no catapult. Where it was never measured, the loss alone must do. Nor is an
-    excursion a catapult that has not come back by the last step, or that killed the network: a dead
-    one comes back as well, to the loss of its constant output, and never moves again.
+    The ratio must exceed 1 in a measurement from start to end, or in the measurements just before
+    and after if there is none in between: with momentum the loss also rises below the threshold,
+    which is not a catapult. If the ratio was never measured, the loss alone decides. An excursion
+    that has not returned by the last step is not a catapult. Neither is one after which the network
+    is dead: its loss returns to that of a constant output and then stays there.
 
     Parameters
     ----------
     loss, ratio : arrays, shape (steps,)
     rise : float
-        How much higher than the minimum is an excursion, where 10 % could be noise.
+        Factor above the running minimum that makes an excursion; larger where 10 % could be noise.
     """
     measured = np.flatnonzero(np.isfinite(ratio)) if ratio is not None else np.empty(0, dtype=int)
     lost = np.flatnonzero(~np.isfinite(loss))
     finite = loss[: lost[0]] if lost.size else loss
     if len(finite) < 2:
         return []
-    # From one minimum to the next that is as low: between them the loss is higher.
+    # Indices of the running minima; the loss between two of them is higher.
     minima = np.append(0, 1 + np.flatnonzero(finite[1:] <= np.minimum.accumulate(finite)[:-1]))
     heights = np.maximum.reduceat(finite, minima)[:-1]
     left = np.flatnonzero((np.diff(minima) > 1) & (heights > rise * finite[minima[:-1]]))
@@ -107,31 +107,31 @@ def catapults(loss: Curve, ratio: Curve | None = None, rise: float = RISE) -> li
 
 
 def smooth_rows(updates_per_epoch: int) -> int:
-    """Over how many losses batch noise averages out: whole epochs, and 32 updates or more."""
+    """The number of losses that average out batch noise: whole epochs, 32 updates or more."""
     epoch = updates_per_epoch
     return 1 if epoch == 1 else epoch * -(-LAST_LOSSES // epoch)
 
 
 def measured_within(measured: NDArray[np.intp], start: int, end: int) -> slice:
-    """The places, in the rows ``measured``, of those from start to end, or of the two around."""
+    """The slice of the rows ``measured`` from start to end, or of the two rows around."""
     first = int(np.searchsorted(measured, start))
     last = int(np.searchsorted(measured, end, "right"))
     return slice(first, last) if last > first else slice(max(first - 1, 0), last + 1)
 
 
 class Evolution(NamedTuple):
-    """How the sharpness moved before the first ratio above 1: what `phase_of` needs.
+    """How the sharpness changes before the ratio first exceeds 1: the input of `phase_of`.
 
     Attributes
     ----------
     measurements : int, or array
-        How many there are.
+        Number of measurements.
     first, last : float, or array
         The first and the last sharpness.
     low, high : float, or array
-        Its turning points: the last value that was more than 5 % below, or above, all before.
+        Turning points: the last value more than 5 % below, or above, all values before.
     low_at, high_at, last_at : int, or array
-        How many rows after the first measurement these lie.
+        Rows of these after the first measurement.
     """
 
     measurements: Any
@@ -160,7 +160,7 @@ def evolution(sharpness: Curve, ratio: Curve) -> tuple[Evolution, NDArray[np.int
 
 
 def _last_new_low(values: Curve) -> int:
-    """The last value that is below its predecessor of the kind by more than 5 %."""
+    """The index of the last value that is 5 % below the new low before it."""
     falling, at = -np.minimum.accumulate(values), 0
     while True:
         bound = values[at] * (1 - TREND if values[at] > 0 else 1 + TREND)
@@ -171,7 +171,7 @@ def _last_new_low(values: Curve) -> int:
 
 
 def phase_of(seen: Evolution, *, adaptive: bool = False) -> Any:
-    """The verdict of `natural_phase`, elementwise: its place among ``NATURAL_PHASES``."""
+    """The verdict of `natural_phase`, elementwise, as an index into ``NATURAL_PHASES``."""
     first_at, last_at = np.minimum(seen.low_at, seen.high_at), np.maximum(seen.low_at, seen.high_at)
     down = seen.low_at < seen.high_at
     first, last = np.where(down, seen.low, seen.high), np.where(down, seen.high, seen.low)
@@ -186,7 +186,7 @@ def phase_of(seen: Evolution, *, adaptive: bool = False) -> Any:
         falls = np.take_along_axis(change, opening, 0) < 0
         skipped = np.take_along_axis(lengths, opening, 0) * ~(short & falls)
         np.put_along_axis(lengths, opening, skipped, 0)
-    # The longest, and of two the later one.
+    # The longest; of equal ones the later.
     longest = 2 - np.argmax(lengths[::-1], axis=0)[None]
     rises = np.take_along_axis(change, longest, 0)[0] > 0
     return _verdict(
@@ -198,53 +198,53 @@ def phase_of(seen: Evolution, *, adaptive: bool = False) -> Any:
 
 
 def _verdict(words: Mapping[str, str], tests: list[tuple[str, Any]], otherwise: str) -> Any:
-    """Of the first test that is passed, its word's place among ``words``, elementwise."""
+    """The index in ``words`` of the first test that holds, elementwise."""
     place = {word: np.int8(i) for i, word in enumerate(words)}
     return np.select([test for _, test in tests], [place[w] for w, _ in tests], place[otherwise])
 
 
 def natural_phase(sharpness: Curve, ratio: Curve, *, adaptive: bool = False) -> str:
-    """Whether the sharpness rises or falls by itself: before the ratio first exceeds 1.
+    """Whether the sharpness rises or falls before the ratio first exceeds 1.
 
-    Its minimum and its maximum (to within 5 %) divide these measurements into up to three
-    stretches; the longest over which it changes by more than 5 % gives the phase. A short transient
-    does not: muP's sharpness dips before it rises, Adam's P^-1 H collapses from an enormous value.
-    Kalra & Barkeshli 2024, section 4: C2, then C1.
+    The minimum and the maximum (to within 5 %) divide these measurements into up to three
+    stretches. The longest stretch with a change of more than 5 % gives the phase, so short
+    transients do not: in muP the sharpness dips before it rises, and Adam's P^-1 H falls from a
+    very large value. Kalra & Barkeshli 2024, section 4: C2, then C1.
 
     Parameters
     ----------
     sharpness, ratio : arrays, shape (steps,)
     adaptive : bool
-        The sharpness is preconditioned: a fall that opens the run and takes less than half of it is
-        the preconditioner's own transient, and gives no phase.
+        Whether the sharpness is preconditioned: an initial fall over less than half of the
+        measurements is then a transient of the preconditioner and gives no phase.
 
     Returns
     -------
     str
-        One of ``NATURAL_PHASES``. It describes the steps that this run spent below the threshold,
-        however few: a fast warmup leaves only the first ones.
+        One of ``NATURAL_PHASES``. It describes the steps before the threshold is crossed; with a
+        fast warmup these are few.
     """
     return [*NATURAL_PHASES][phase_of(evolution(sharpness, ratio)[0], adaptive=adaptive)]
 
 
 def target(reference: Any) -> Any:
-    """The loss below which a run is better than the reference by 10 %."""
+    """The loss 10 % below the reference."""
     return reference - GAIN * np.abs(reference)
 
 
 def trainable(loss: Curve, baseline: float | None) -> bool:
-    """Finite, and most of the last 32 losses are 10 % below the best constant output's.
+    """Whether all losses are finite and most of the last 32 are 10 % below the baseline.
 
-    ``baseline`` is that output's loss. The initial loss would not do: a dead network has the loss
-    of the zero output, which may be a small fraction of the initial one. It serves only where no
-    constant is worth anything (None) or where a constant is already perfect (0).
+    ``baseline`` is the loss of the best constant output. The initial loss is not a good baseline: a
+    dead network has the loss of the zero output, which may be a small fraction of the initial one.
+    The initial loss is used only if there is no baseline (None) or if it is 0.
     """
     below = loss[-LAST_LOSSES:] < target(baseline if baseline else loss[0])
     return bool(np.isfinite(loss).all() and np.mean(below) > MOST)
 
 
 def stuck(loss: Curve, baseline: float | None) -> bool:
-    """Finite, 32 steps or more, and not `trainable`.
+    """Whether a run of 32 steps or more is finite but not `trainable`.
 
     Without a ``baseline``, most of the last 32 losses must be no better than the first.
     """
@@ -256,16 +256,16 @@ def stuck(loss: Curve, baseline: float | None) -> bool:
 
 
 class Ending(NamedTuple):
-    """How a stretch of a run went, such as its last quarter: what `is_at_edge` needs.
+    """Features of a stretch of a run, such as its last quarter: the input of `is_at_edge`.
 
     Attributes
     ----------
     mean_ratio : float, or array
-        Over the rows, each of which counts the last measurement before it.
+        Mean over the rows of the last measurement up to each row.
     entries : int, or array
-        How often the ratio rises above 1.
+        Number of times that the ratio rises above 1.
     rises : float, or array
-        The share of the updates after which the loss is higher.
+        Fraction of the updates that raise the loss.
     variation : float, or array
         Largest minus smallest sharpness, over the largest.
     """
@@ -277,15 +277,15 @@ class Ending(NamedTuple):
 
 
 def first_late(rows: int) -> int:
-    """The row with which the last quarter begins."""
+    """The first row of the last quarter."""
     return rows - max(1, rows // 4)
 
 
 def ending(loss: Curve, ratio: Curve, sharpness: Curve, first: int, last: int) -> Ending:
-    """The features of rows ``first`` to ``last``; measured is one of them, or one before."""
+    """The features of rows ``first`` to ``last``; one of them or one before is measured."""
     measured = np.flatnonzero(np.isfinite(ratio[: last + 1]))
     begin = int(np.searchsorted(measured, first, "right")) - 1
-    # What was measured before counts until the next measurement.
+    # A measurement counts until the next one.
     within = measured[max(begin, 0) :]
     above = ratio[measured[max(begin - (within[0] == first), 0) :]] > 1
     entries = np.count_nonzero(above[1:] & ~above[:-1]) + (begin < 0 and above[0])
@@ -297,12 +297,12 @@ def ending(loss: Curve, ratio: Curve, sharpness: Curve, first: int, last: int) -
 
 
 def is_at_edge(seen: Ending, *, loss_tells: bool) -> Any:
-    """Whether this is the edge of stability, elementwise.
+    """Whether a stretch is at the edge of stability, elementwise.
 
-    The mean ratio is between 0.85 and 1.5, the sharpness moves, and the ratio rises above 1 again
-    and again or, where that tells (``loss_tells``), the loss does not fall monotonically: without
-    momentum and on all samples it rises by instability only. Measured on runs of all models and
-    optimizers: see tests/test_reader.py.
+    The mean ratio is between 0.85 and 1.5, the sharpness varies, and either the ratio rises above 1
+    more than once or the loss is not monotone. The loss counts only with ``loss_tells``: without
+    momentum and on the full batch only instability raises it. The bounds were measured on runs of
+    all models and optimizers; see tests/test_reader.py.
     """
     near = (seen.mean_ratio >= EDGE_MEAN[0]) & (seen.mean_ratio <= EDGE_MEAN[1])
     few, many = EDGE_RISES
@@ -358,17 +358,18 @@ def outcome_of(
     edge: Any,
     n_catapults: Any,
 ) -> Any:
-    """The place among ``OUTCOMES`` of how runs ended, elementwise.
+    """The outcome of runs as an index into ``OUTCOMES``, elementwise.
 
-    Stability is judged by the last quarter of the run, never by a finite loss: a
-    deterministic run whose residual has underflowed to nothing (``still``) sits at a minimum that
-    the slightest noise would leave. Such a run is stuck if its ratio at the end exceeds 1.
+    The last quarter of the run decides on stability, not a finite loss: a deterministic run whose
+    residual has underflowed (``still``) stays at an unstable minimum that any noise would make it
+    leave. Such a run is stuck if its final ratio exceeds 1.
 
     Parameters
     ----------
     diverged, trained, stuck, measured, still, edge : bool, or arrays of it
-        ``measured``: whether there is a ratio at all. ``still``: late losses that have vanished, or
-        do not change. ``edge``: `is_at_edge` of the last quarter, of a run that has crossed 1.
+        ``measured``: whether the ratio was measured. ``still``: whether the late losses have
+        vanished or do not change. ``edge``: `is_at_edge` of the last quarter of a run whose ratio
+        has exceeded 1.
     ratio_final : float, or array
         The ratio at the end.
     n_catapults : int, or array
@@ -390,5 +391,5 @@ def outcome_of(
 
 
 def is_still(late_max: Any, late_min: Any, loss_init: Any, rows: int) -> Any:
-    """Whether the late losses have vanished, or do not change."""
+    """Whether the late losses have vanished or do not change."""
     return (late_max <= VANISHED * loss_init) | ((late_max == late_min) & (rows > 1))

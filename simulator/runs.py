@@ -1,4 +1,4 @@
-"""What one training run leaves behind: its trajectory, its parameters, its cost."""
+"""The result of a training run: its trajectory, its parameters and its cost."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Array = NDArray[Any]
 
 
 class Given(NamedTuple):
-    """What a run was given beside its experiment and seed: enough to do it again.
+    """What a run was given besides its experiment and seed, as needed to repeat it.
 
     Attributes
     ----------
     data : Data or None
     theta0, rates : array, shape (P,), or None
     start : Checkpoint or None
-        Where it was forked from another run.
+        The state at which it was forked from another run.
     """
 
     data: Data | None = None
@@ -45,70 +45,71 @@ class Given(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Run(Trajectory):
-    """A run of this package: a `Trajectory` with a row for every step, and its other results.
+    """A `Trajectory` with a row for every step, and the other results of a run of this package.
 
     Attributes
     ----------
     experiment : Experiment
     seed : int
-        What was done; arrays that were given, theta0 and rates, are not part of it.
+        The experiment and the seed of the run, without given arrays such as theta0 and rates.
     step : array, shape (steps,)
-        Updates done before: 0, 1, 2 and so on.
+        Number of updates before: 0, 1, 2 and so on.
     loss : array, shape (steps,)
-        Of the samples that the update sees; NaN after a divergence.
+        Loss on the batch of the update; NaN after a divergence.
     eigenvalues : array, shape (steps, top_k)
-        Top Hessian eigenvalues of that loss, largest first; NaN where not measured.
+        Top eigenvalues of the Hessian of that loss, largest first; NaN where not measured.
     sharpness : array, shape (steps,)
-        The first of them.
+        The largest of them.
     preconditioned_sharpness : array, shape (steps,), or None
-        Top eigenvalue of P^-1 H, P the preconditioner of the update about to be taken; for adaptive
-        optimizers, and where parameters have rates of their own.
+        Top eigenvalue of P^-1 H, with P the preconditioner of the next update; for adaptive
+        optimizers and for parameters with individual rates.
     eta : array, shape (steps,)
-        Learning rate; after a divergence, where only the run would have told it, the last one.
+        Learning rate. After a divergence, a schedule that depends on the run keeps its last value.
     limit : StabilityLimit
         The largest stable sharpness of the optimizer (preconditioned, if that was measured).
     residual : array, shape (steps,)
-        Residual norm of the first Hessian eigenvalue: how well it is known. Infinite where the
-        measurement did not converge, NaN where nothing was measured.
+        Residual norm of the largest Hessian eigenvalue. Infinite where the measurement did not
+        converge, NaN where nothing was measured.
     converged : array of bool, shape (steps,)
-        False where an eigenvalue of this step, the pre-conditioned one included, did not reach the
-        accuracy asked for: it is the best that was found, and may be another than the top one.
+        False where an eigenvalue of this step (including the pre-conditioned one) did not reach the
+        tolerance. Its value is the best estimate and may belong to another eigenvalue.
     n_unconverged : int
-        Measurements that did not converge, those after the last update included.
+        Number of measurements that did not converge, including those after the last update.
     theta : array, shape (P,)
-        After the last update.
-    loss_init, loss_final, sharpness_final, preconditioned_sharpness_final : float
-        On all training samples, before the first and after the last update.
+        After the last update. loss_init, loss_final, sharpness_final,
+        preconditioned_sharpness_final : float On all training samples, before the first and after
+        the last update.
     diverged_step : int
         Number of updates after which the loss was no longer finite; -1 if it always was.
     accuracy_final, test_loss_final, test_accuracy_final : float
-        NaN where the data has no classes or no test split.
+        NaN if the data has no classes or no test split.
     products : int
-        Hessian-vector products spent on what was measured, and by the schedule.
+        Hessian-vector products of the measurements and of the schedule.
     forward_passes : int
-        Losses that the schedule asked for, besides those of the updates.
+        Losses evaluated by the schedule, besides those of the updates.
     constant_loss : float or None
-        Loss of the best constant output, which a dead network reaches.
+        Loss of the best constant output; a dead network reaches it.
     unit : str
-        "step": what ``step`` counts.
+        "step", the unit of ``step``.
     updates_per_epoch : int
-        Updates in which every sample is seen once; 1 where each sees all samples.
+        Updates per epoch; 1 for the full batch.
     gradient_final : float
-        Largest entry, in absolute value, of the gradient of all samples after the last update; NaN
-        after a divergence, and where small `UV` models train as a whole. 0 for a dead network.
+        Largest absolute entry of the full gradient after the last update; 0 for a dead network. NaN
+        after a divergence and for batched `UV` models.
     rises : array, shape (steps,), or None
-        1 where the update raised the loss of the samples that it saw, else 0; NaN where not
-        known. None without ``directional`` and ``critical`` in ``measure``. In a minibatch run it
-        takes a forward pass, which is spent with ``critical`` only.
+        1 where the update raises the loss of its batch, else 0; NaN where unknown. None without
+        ``directional`` and ``critical`` in ``measure``. In a minibatch run it needs a forward pass,
+        which only ``critical`` makes.
     directional_sharpness, critical_sharpness : array, shape (steps,), or None
     batch_sharpness, batch_sharpness_error : array, shape (steps,), or None
     full_sharpness, gradient_noise_interaction : array, shape (steps,), or None
-        See `Trajectory`; NaN where not measured, None where not asked for.
+        See `Trajectory`; NaN where not measured, None if not in ``measure``.
     seconds : mapping
-        What it took: ``compile`` (or load kernels from the cache), ``curvature``, and ``step``, all
-        else. Runs that go side by side measure and step in one pass, which counts as ``step``.
+        Time of ``compile`` (or of loading kernels from the cache), of ``curvature``, and of
+        ``step``, which is all else. Batched runs measure and step in one pass, which counts as
+        ``step``.
     given : Given
-        Its data, theta0 and rates, which `fork` needs; a pickled run leaves the data out.
+        The data, theta0 and rates, which `fork` needs; a pickled run omits the data.
     """
 
     experiment: Experiment
@@ -147,33 +148,33 @@ class Run(Trajectory):
         )
 
     def save(self, path: str | Path) -> None:
-        """Write it to a .npz file that `load_run` reads; a file that is there is replaced.
+        """Write the run to a .npz file that `load_run` reads; an existing file is replaced.
 
-        Raises `InputError` for a path at which no file can be written, and for a user-defined
-        model, optimizer or schedule.
+        Raises `InputError` if the file cannot be written, and for a user-defined model, optimizer
+        or schedule.
         """
         above("saved_runs").save_run(self, path)
 
     @property
     def forked_at(self) -> int:
-        """The step from which on it is a fork of another run; -1 if it is none."""
+        """The step at which the run was forked from another one; -1 if it was not."""
         return -1 if self.given.start is None else self.given.start.step
 
     @property
     def diverged_row(self) -> int:
-        """The step of the divergence; -1 if there was none."""
+        """The step of the divergence; -1 without one."""
         return self.diverged_step
 
     @property
     def ratio_final(self) -> float:
-        """The ratio after the last update, at its learning rate; before it, where not finite."""
+        """The ratio after the last update, or before it if that is not finite."""
         pre = self.preconditioned_sharpness_final
         sharpness = pre if self.adaptive else self.sharpness_final
         final = float(self.limit.ratio(np.array([sharpness]), self.eta[-1:])[0])
         return final if math.isfinite(final) else super().ratio_final
 
     def late_ratio(self, curve: Array | None) -> float:
-        """Median of a curve (steps,) times eta / 2 in the last quarter; NaN where not measured."""
+        """Median of a curve (steps,) times eta / 2 in the last quarter; NaN if not measured."""
         if curve is None:
             return math.nan
         late = slice(regimes.first_late(len(self.loss)), None)
@@ -183,13 +184,13 @@ class Run(Trajectory):
 
     @property
     def rises_share(self) -> float:
-        """Share of the updates, of those known, that raised the loss; NaN where none is known."""
+        """Fraction of the updates with known effect that raise the loss; NaN without any."""
         known = np.array([]) if self.rises is None else self.rises[~np.isnan(self.rises)]
         return float(known.mean()) if known.size else math.nan
 
     @property
     def loss_max(self) -> float:
-        """Largest finite loss on the way."""
+        """Largest finite loss."""
         return _largest(np.append(self.loss, self.loss_final))
 
     @property
@@ -204,7 +205,7 @@ class Run(Trajectory):
 
     @property
     def preconditioned_sharpness_init(self) -> float:
-        """Pre-conditioned sharpness of the first update; NaN where there is no such thing."""
+        """Pre-conditioned sharpness before the first update; NaN if the run has none."""
         curve = self.preconditioned_sharpness
         return math.nan if curve is None else float(curve[0])
 

@@ -1,4 +1,4 @@
-"""Runs in files: every number of a run, and what was done, as arrays in a .npz file."""
+"""Save and load runs: all numbers and the experiment, as arrays in a .npz file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from simulator.training.checkpoints import Checkpoint
 
 __all__ = ["load_run", "save_run"]
 
-# The version of the format, and what stands before the names of a checkpoint's arrays.
+# The version of the format, and the prefix of a checkpoint's arrays.
 _FORMAT, _START = 1, "start."
 _KINDS: dict[str, Mapping[str, type[Any]]] = {
     "model": MODELS, "optimizer": OPTIMIZERS, "schedule": {**SCHEDULES, Scaled.name: Scaled},
@@ -34,7 +34,7 @@ _NO_RUN = "is not a saved run; give a file that Run.save made"
 
 
 def save_run(run: Run, path: str | Path) -> None:
-    """Write a run; see `Run.save`."""
+    """Write a run to a file; see `Run.save`."""
     values: dict[str, Any] = {
         field.name: getattr(run, field.name)
         for field in fields(run)
@@ -58,9 +58,9 @@ def save_run(run: Run, path: str | Path) -> None:
 
 
 def load_run(path: str | Path) -> Run:
-    """Read a run that `Run.save` wrote; nothing is unpickled.
+    """Read a run from a file that `Run.save` wrote; nothing is unpickled.
 
-    Like a pickled run, it does not hold its data: `fork` and `checkpoint` take ``data=``.
+    The file does not hold the data: `fork` and `checkpoint` then need ``data=``.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def load_run(path: str | Path) -> Run:
     Raises
     ------
     InputError
-        For a file that is no saved run, or not a whole one.
+        If the file is not a complete saved run.
     """
     path = Path(path)
     arrays = read_arrays("path", path)
@@ -112,7 +112,7 @@ def _run_of(document: dict[str, Any], arrays: dict[str, Array]) -> Run:
 
 
 def _plain(kind: str, thing: Named) -> dict[str, Any]:
-    """The name and the options of one of ours."""
+    """The name and the options of a built-in object."""
     if not (is_shipped(thing) and thing.name in _KINDS[kind]):
         raise InputError(
             kind, thing.name, "is user-defined, and a file does not hold its code; pickle the run"

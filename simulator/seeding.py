@@ -1,4 +1,4 @@
-"""Independent random streams: what one purpose draws never shifts what another one draws."""
+"""Independent random streams: the draws of one purpose never shift those of another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from simulator.checks import InputError, at_least
 
 __all__ = ["generator"]
 
-# The position of a name is part of every published result: append, never reorder.
+# Published results depend on the position of each name: append, never reorder.
 _STREAMS = (
     "split", "teacher", "init", "batches", "curvature", "frame", "second_moment", "measured",
     "spectrum",
@@ -16,7 +16,7 @@ _STREAMS = (
 
 
 def generator(seed: int, stream: str, *indices: int) -> np.random.Generator:
-    """A generator for one purpose of one seed, and for one index (an epoch, say) within it."""
+    """A generator for one purpose of one seed, and for one index (such as an epoch) within it."""
     if at_least("seed", seed, 0) >= 2**63:
         raise InputError("seed", seed, "give a whole number from 0 to 2^63 - 1")
     key = (_STREAMS.index(stream), *indices)

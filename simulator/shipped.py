@@ -1,9 +1,8 @@
-"""Whether an object does what this package says of its class.
+"""Whether an object uses this package's own code for its class.
 
-Kernels that train many runs at once, and closed forms, know the classes of this package only. They
-must not speak for a subclass in a user's file, nor for an object with a replaced method. Every
-shortcut that depends on a class asks `is_shipped`; what is not shipped takes the general way, where
-each method is called.
+Batched kernels and closed forms are written for the classes of this package. They may not hold for
+a user's subclass or for an object with a replaced method. Every shortcut that depends on a class
+asks `is_shipped`; other objects take the general path, which calls each method.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ __all__ = ["is_shipped", "refuse_overrides"]
 def is_shipped(thing: object, kind: type = object) -> bool:
     """Whether ``thing`` is a ``kind`` whose class and methods are this package's own."""
     cls = type(thing)
-    # A class can carry the name of another module, but not be what that module defines.
+    # A class may set the name of another module, but that module does not define it.
     module = sys.modules.get(cls.__module__)
     ours = cls.__module__.partition(".")[0] == __package__
     if not (isinstance(thing, kind) and ours and getattr(module, cls.__name__, None) is cls):
@@ -29,9 +28,9 @@ def is_shipped(thing: object, kind: type = object) -> bool:
 
 
 def refuse_overrides(cls: type, contract: type, **source: str) -> None:
-    """Refuse a subclass of ``contract`` that overrides a method which nothing calls.
+    """Raise InputError if a subclass of ``contract`` overrides a method that nothing calls.
 
-    ``source`` gives, for each such method, the one that it follows from. An option may have the
+    ``source`` maps each such method to the method to override instead. An option may have the
     method's name.
     """
     for name, decisive in source.items():

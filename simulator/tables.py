@@ -1,4 +1,4 @@
-"""A user's own data: arrays in a .npz file, a table in a .csv file, a data frame."""
+"""User data: arrays in a .npz file, a table in a .csv file, or a data frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulator.npz import MOST_NUMBERS, read_arrays
 
 __all__ = ["READERS", "columns_of"]
 
-# What is learned, in a table: the one of these columns that there is.
+# The label column of a table has one of these names.
 _TARGETS = ("label", "y", "target", "class")
 # A number takes two bytes or more.
 _LARGEST_FILE = 2 * MOST_NUMBERS
@@ -28,7 +28,7 @@ def columns_of(name: object, table: Any, label: str | None = None) -> dict[str, 
     Raises
     ------
     InputError
-        For a table without just one column that is learned, and for inputs that are no numbers.
+        If the table has no unique label column, or if inputs are not numbers.
     """
     columns = [str(column) for column in table.columns]
     found = [column for column in columns if column.strip().lower() in _TARGETS]
@@ -64,7 +64,7 @@ def _read_csv(path: Path, label: str | None) -> dict[str, Array]:
 
     try:
         with open_file("data", path) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about columns of mixed types, which are refused
+            warnings.simplefilter("ignore")  # about columns of mixed types, which raise an error
             if path.stat().st_size > _LARGEST_FILE:
                 raise InputError("data", path, f"holds more than {_LARGEST_FILE} bytes")
             table = pd.read_csv(file, skipinitialspace=True)
@@ -74,7 +74,7 @@ def _read_csv(path: Path, label: str | None) -> dict[str, Array]:
         raise InputError("data", path, f"cannot be read: {error.strerror}") from None
     except InputError:
         raise
-    except (ValueError, OverflowError):  # what pandas raises is a ValueError
+    except (ValueError, OverflowError):  # pandas raises ValueError
         raise InputError(
             "data", path, "is not a table; give lines of values, with a header"
         ) from None
@@ -82,7 +82,7 @@ def _read_csv(path: Path, label: str | None) -> dict[str, Array]:
 
 
 def _read_npz(path: Path, label: str | None) -> dict[str, Array]:
-    """Objects are refused, not unpickled."""
+    """Read arrays; Python objects raise an error, and nothing is unpickled."""
     arrays = read_arrays("data", path, ("x", "y", "x_test", "y_test"))
     missing = [key for key in ("x", "y") if key not in arrays]
     if missing:

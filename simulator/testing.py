@@ -1,6 +1,6 @@
-"""Hypothesis strategies: random models, data, optimizers and schedules for your own properties.
+"""Hypothesis strategies for models, data, optimizers and schedules, for users' own tests.
 
-A conjecture is a test of three lines::
+A property test takes three lines::
 
     from hypothesis import given
     import simulator as sim
@@ -10,9 +10,9 @@ A conjecture is a test of three lines::
         hessian = problem.model.hessian(problem.theta, problem.data)
         assert sim.sharpness(*problem) >= hessian.trace() / len(hessian) - 1e-9
 
-Numbers that should look like nature (inputs, weights) are Gaussian from a drawn seed; numbers that
-should look for trouble (learning rates, widths, betas) are drawn by hypothesis, ends included. The
-first call of a kernel compiles: register a profile with ``deadline=None``.
+Inputs and weights are Gaussian, from a drawn seed. Hypothesis draws learning rates, widths and
+betas, including the ends of their ranges. The first call of a kernel compiles it: register a
+profile with ``deadline=None``.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ __all__ = [
 
 
 class Problem(NamedTuple):
-    """A model, where it stands, and the data it is trained on: the arguments of `sharpness`.
+    """A model, its parameters and its data: the arguments of `sharpness`.
 
     Attributes
     ----------
@@ -94,7 +94,8 @@ def data_sets(
     samples, inputs, outputs : strategies of int
         m, d and k.
     labels : bool
-        Integer labels y (m,), for cross-entropy; every class occurs, so m is at least their number.
+        Whether y (m,) are integer labels, for cross-entropy. Every class occurs, so m is at least
+        the number of classes.
 
     Returns
     -------
@@ -152,12 +153,12 @@ def schedules(
     eta: SearchStrategy[float] = st.floats(1e-3, 2.0),
     t_wrm: SearchStrategy[int] = st.integers(1, 64),
 ) -> SearchStrategy[Warmup]:
-    """Warmups to an ``eta`` drawn as eta_trgt, from 0, from less, or from more than it.
+    """Warmups to a drawn eta_trgt, from 0 or from a smaller or larger eta_init.
 
     Parameters
     ----------
     eta : strategy of float
-        eta_trgt, absolute.
+        eta_trgt (absolute).
     t_wrm : strategy of int
         Updates of warmup.
 
@@ -181,14 +182,14 @@ def _warmup(
     trgt: float, start: float, t_wrm: int, exponent: float, decay: str, length: int | None,
     end: float | None,
 ) -> Warmup:  # fmt: skip
-    """Its first and last rates are multiples of eta_trgt."""
+    """A warmup whose first and last learning rates are multiples of eta_trgt."""
     of_decay = () if decay == "none" else (length, None if end is None else end * trgt)
     return Warmup(start * trgt, trgt, t_wrm, exponent, decay, *of_decay)
 
 
 @st.composite
 def problems(draw: st.DrawFn, *names: str) -> Problem:
-    """A model at initialisation, on data that suits it.
+    """A model at initialisation, with suitable data.
 
     Parameters
     ----------
@@ -249,7 +250,7 @@ _adam = {"beta1": _betas, "beta2": st.floats(0.5, 0.9999), "eps": _eps}
 
 @st.composite
 def _mlps(draw: st.DrawFn, /, **options: SearchStrategy[Any]) -> MLP:
-    """Half of them without a norm."""
+    """MLPs, half of them without a norm."""
     depth = draw(st.integers(2, 4))
     residual = depth > 2 and draw(st.booleans())
     unfit = {"after": not residual, "inner": depth < 3}

@@ -1,4 +1,4 @@
-"""Where the seconds of a thread go: to the compiler, to the curvature, and to everything else."""
+"""The time that a thread spends on compilation, on curvature and on everything else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Stopwatch", "compiling", "timer"]
 
 
 class _Compiler(threading.local, event.Listener):  # type: ignore[misc]
-    """The seconds of this thread between calling a kernel and having its machine code."""
+    """The time between calling a kernel and having its machine code, in this thread."""
 
     def __init__(self) -> None:
         self.seconds, self._depth, self._began = 0.0, 0, 0.0
@@ -27,28 +27,28 @@ class _Compiler(threading.local, event.Listener):  # type: ignore[misc]
             self.seconds += time.perf_counter() - self._began
 
 
-# Numba takes this lock whenever it has no machine code yet, and it waits in it for other threads.
+# Numba takes this lock whenever it needs to compile, and waits in it for other threads.
 _compiler = _Compiler()
 event.register("numba:compiler_lock", _compiler)  # type: ignore[no-untyped-call]
 
 
 def compiling() -> float:
-    """The seconds that this thread has compiled kernels, loaded or waited for them."""
+    """The time that this thread has spent on compiling, loading or waiting for kernels."""
     return _compiler.seconds
 
 
 def timer() -> float:
-    """A clock of this thread that stands still meanwhile."""
+    """A clock of this thread that stops during compilation."""
     return time.perf_counter() - _compiler.seconds
 
 
 class Stopwatch:
-    """What this thread does from here on, by the names that a `Run` reports its seconds under."""
+    """The time of this thread from here on, under the names that a `Run` reports."""
 
     def __init__(self) -> None:
         self._compiled, self._began = compiling(), timer()
 
     def seconds(self, curvature: float = 0.0) -> dict[str, float]:
-        """The seconds so far, of which ``curvature`` were measured apart."""
+        """The times so far, of which ``curvature`` seconds were measured separately."""
         step = timer() - self._began - curvature
         return {"compile": compiling() - self._compiled, "step": step, "curvature": curvature}

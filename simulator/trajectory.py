@@ -1,4 +1,4 @@
-"""A trajectory: the curves of one training run, and what they mean."""
+"""The curves of a training run, and the quantities that follow from them."""
 
 from __future__ import annotations
 
@@ -29,49 +29,49 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Trajectory(Value):
-    """The curves of one training run, a row for each step that was logged.
+    """The curves of a training run, with a row for each logged step.
 
-    Each row holds the values before one update. NaN marks what was not measured; a curve that was
-    never measured is all NaN. A run of this package is a `Run`, which has every step; the log of
-    another program may have gaps.
+    Each row holds the values before one update. NaN marks missing measurements; a curve that was
+    never measured is all NaN. A `Run` of this package has every step; the log of another program
+    may have gaps.
 
     Attributes
     ----------
     step : array, shape (rows,)
-        Updates done before this row.
+        Number of updates before this row.
     loss, eta, sharpness : arrays, shape (rows,)
         Loss, learning rate, top Hessian eigenvalue.
     preconditioned_sharpness : array, shape (rows,), or None
-        Top eigenvalue of P^-1 H, P the preconditioner of the next update; None where there is none.
+        Top eigenvalue of P^-1 H, with P the preconditioner of the next update; None without one.
     limit : StabilityLimit
         The largest stable sharpness of the optimizer (preconditioned, if that was measured).
     converged : array of bool, shape (rows,), or None
-        False where the measured sharpness did not converge; None where that is not known.
+        False where the measured sharpness did not converge; None if unknown.
     loss_final : float
-        Loss after the last update; NaN where unknown.
+        Loss after the last update; NaN if unknown.
     constant_loss : float or None
-        Loss of the best constant output; None where unknown.
+        Loss of the best constant output; None if unknown.
     unit : {"step", "epoch", "row"}
-        What ``step`` counts.
+        The unit of ``step``.
     updates_per_epoch : int
-        Rows in which every sample is seen once; 1 where each loss is of all samples.
+        Rows per epoch; 1 if each loss is of all samples.
     gradient_final : float
-        Largest entry, in absolute value, of the gradient of all samples after the last update; NaN
-        where unknown. It is 0 for a dead network.
+        Largest absolute entry of the full gradient after the last update; NaN if unknown. It is 0
+        for a dead network.
     directional_sharpness : array, shape (rows,), or None
-        u.Hu / u.g, with u the update about to be taken (theta moves by -eta u), g and H gradient
-        and Hessian of the loss that it sees. Where u.g is positive, to second order the update
-        raises that loss if this exceeds 2 / eta. NaN where u.g is 0.
+        u.Hu / u.g, with u the next update (theta moves by -eta u), and g and H the gradient and the
+        Hessian of the loss of its batch. If u.g is positive, to second order the update raises that
+        loss if this exceeds 2 / eta. NaN where u.g is 0.
     critical_sharpness : array, shape (rows,), or None
-        2 / eta_c, with eta_c the least learning rate at which the update raises that loss, to 1/16;
-        0 where none does up to 64 times the expected one, infinite where u.g is negative.
+        2 / eta_c, with eta_c the smallest learning rate at which the update raises that loss, to
+        within 1/16. 0 if none does up to 64 times the expected rate; infinite if u.g is negative.
     batch_sharpness, batch_sharpness_error : array, shape (rows,), or None
-        Mean of g_B.H_B g_B / g_B.g_B over random batches B, and its standard error; 0 where every
-        batch was taken.
+        Mean of g_B.H_B g_B / g_B.g_B over random batches B, and its standard error, which is 0 if
+        every batch was used.
     full_sharpness : array, shape (rows,), or None
         Top eigenvalue of the Hessian of the loss on all samples.
     gradient_noise_interaction : array, shape (rows,), or None
-        Mean of g_B.H g_B over batches, over G.G, with G and H those of all samples.
+        Mean of g_B.H g_B over batches, over G.G, with G and H of all samples.
     """
 
     step: Array
@@ -104,7 +104,7 @@ class Trajectory(Value):
         return ", ".join([f"{len(self.loss)} {self.unit}s", *values, self.outcome])
 
     def plot(self, *, curvature_axis: str = "ratio", style: Any = None) -> Sequence[Axes]:
-        """Draw it: see `simulator.figures.trajectory`, whose arguments and three Axes these are."""
+        """Plot the curves, by `simulator.figures.trajectory`; returns its three Axes."""
         axes: Sequence[Axes] = above("figures").trajectory(
             self, curvature_axis=curvature_axis, style=style
         )
@@ -112,7 +112,7 @@ class Trajectory(Value):
 
     @property
     def curves(self) -> dict[str, Array]:
-        """Its curves by name, the step first: each array (rows,) or (rows, k) that there is."""
+        """The curves by name, the step first: arrays (rows,) or (rows, k)."""
         names = [field.name for field in fields(self)]
         found = {name: getattr(self, name) for name in ("step", "threshold", *names)}
         rows = len(self.loss)
@@ -123,7 +123,7 @@ class Trajectory(Value):
         }
 
     def to_xarray(self) -> xr.Dataset:
-        """Its curves as a Dataset along ``step``; those (rows, k) also along ``index``.
+        """The curves as a Dataset along ``step``; curves (rows, k) also along ``index``.
 
         Returns
         -------
@@ -148,8 +148,7 @@ class Trajectory(Value):
     def to_csv(self, path: str | Path) -> None:
         """Write the table of `to_pandas`, which ``warmup explain`` reads.
 
-        What was not measured is an empty field. Raises `InputError` for a path at which no file can
-        be written.
+        Missing measurements are empty fields. Raises `InputError` if the file cannot be written.
         """
         path = Path(path)
         check_target("path", path)
@@ -157,7 +156,7 @@ class Trajectory(Value):
 
     @cached_property
     def adaptive(self) -> bool:
-        """Whether the preconditioned sharpness is the one compared with the threshold."""
+        """Whether the preconditioned sharpness is compared with the threshold."""
         curve = self.preconditioned_sharpness
         return curve is not None and bool(np.isfinite(curve).any())
 
@@ -169,13 +168,13 @@ class Trajectory(Value):
 
     @property
     def shown_sharpness(self) -> Array:
-        """It, or the full sharpness (rows,) where only that was measured."""
+        """The effective sharpness, or the full sharpness (rows,) if only that was measured."""
         curve, full = self.effective_sharpness, self.full_sharpness
         return curve if full is None or np.isfinite(curve).any() else full
 
     @property
     def sharpness_name(self) -> str:
-        """What the effective sharpness is called."""
+        """The name of the effective sharpness."""
         return "pre-conditioned sharpness" if self.adaptive else "sharpness"
 
     @property
@@ -185,9 +184,9 @@ class Trajectory(Value):
 
     @property
     def step_threshold(self) -> Array:
-        """2 / eta (rows,): what directional, critical and batch sharpness are compared with.
+        """2 / eta (rows,): the threshold of directional, critical and batch sharpness.
 
-        Whatever the optimizer; infinite at eta = 0.
+        It is the same for all optimizers, and infinite at eta = 0.
         """
         return STEP_LIMIT.sharpness(self.eta)
 
@@ -209,46 +208,46 @@ class Trajectory(Value):
 
     @property
     def diverged_row(self) -> int:
-        """The first row whose loss is not finite; -1 if there is none.
+        """The first row whose loss is not finite; -1 without one.
 
-        As many as there are rows, where only the loss after the last update is not finite.
+        It is the number of rows if only the loss after the last update is not finite.
         """
         lost = np.flatnonzero(~np.isfinite(self.loss))
         return int(lost[0]) if lost.size else -1
 
     @property
     def forked_at(self) -> int:
-        """The step from which on it is a fork of another run; -1 if it is none."""
+        """The step at which the run was forked from another one; -1 if it was not."""
         return -1
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss stopped being finite."""
+        """Whether some loss is not finite."""
         return self.diverged_row >= 0
 
     @property
     def smooth_rows(self) -> int:
-        """Updates that `smooth_loss` averages."""
+        """The number of updates that `smooth_loss` averages."""
         return regimes.smooth_rows(self.updates_per_epoch)
 
     @property
     def loss_name(self) -> str:
-        """What the smooth loss is called."""
+        """The name of the smooth loss."""
         average = f", averaged over {self.smooth_rows} updates,"
         return "loss" if self.smooth_rows == 1 else f"loss{average}"
 
     @cached_property
     def smooth_loss(self) -> Array:
-        """Mean loss (rows,) of the last ``smooth_rows`` updates, the first ones' mean before.
+        """Mean loss (rows,) of the last ``smooth_rows`` updates; constant over the first ones.
 
-        Of a minibatch run this is the loss without batch noise; a loss of all samples is itself.
+        For a minibatch run this averages out batch noise; a full-batch loss is unchanged.
         """
         rows = self.smooth_rows
         if rows == 1:
             return self.loss
         mean, finite = np.full(len(self.loss), np.nan), self.loss[: self._end]
         if finite.size:
-            # No running sums: they would not forget the largest loss of a catapult.
+            # No running sums: the largest loss of a catapult would leave rounding errors in them.
             windows = np.lib.stride_tricks.sliding_window_view(finite, min(rows, len(finite)))
             with np.errstate(over="ignore"):
                 averages = windows.mean(axis=1)
@@ -258,7 +257,7 @@ class Trajectory(Value):
 
     @cached_property
     def rise(self) -> float:
-        """How much higher than its minimum the smooth loss must be: 10 %, and 4 standard errors."""
+        """The factor above its minimum that makes an excursion: 10 %, and 4 standard errors."""
         if self.smooth_rows == 1 or self._end <= self.smooth_rows:
             return regimes.RISE
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -272,7 +271,7 @@ class Trajectory(Value):
 
     @property
     def _end(self) -> int:
-        """How many rows there are before a divergence."""
+        """The number of rows before a divergence."""
         return self.diverged_row if self.diverged else len(self.loss)
 
     @cached_property
@@ -282,7 +281,7 @@ class Trajectory(Value):
 
     @property
     def n_catapults(self) -> int:
-        """How many catapults there were."""
+        """The number of catapults."""
         return len(self.catapults)
 
     @property
@@ -302,18 +301,18 @@ class Trajectory(Value):
 
     @property
     def _losses(self) -> Array:
-        """With that after the last update, if known."""
+        """The losses, with that after the last update if known."""
         known = math.isfinite(self.loss_final)
         return np.append(self.loss, self.loss_final) if known else self.loss
 
     @property
     def loss_tells(self) -> bool:
-        """Whether only instability raises the loss: no momentum, and all samples every update."""
+        """Whether only instability raises the loss: no momentum, and the full batch."""
         return self.limit.memoryless and self.updates_per_epoch == 1
 
     @property
     def ratio_final(self) -> float:
-        """The ratio at the end: the last one measured; NaN where there is none."""
+        """The last measured ratio; NaN without one."""
         measured = self.ratio[np.isfinite(self.ratio)]
         return float(measured[-1]) if measured.size else math.nan
 

@@ -1,4 +1,4 @@
-"""Values that hold arrays: equal where their numbers are, shown in a notebook with a picture."""
+"""Dataclasses with arrays: compared by their numbers, and shown as a picture in notebooks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Value", "above"]
 
 
 class Value:
-    """A dataclass that is equal to another whose fields are: NaN to NaN, arrays entry by entry.
+    """A dataclass that compares arrays entry by entry, with NaN equal to NaN.
 
-    Fields with ``compare=False`` do not count.
+    Fields with ``compare=False`` are not compared.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -34,7 +34,7 @@ class Value:
 
 
 def above(module: str) -> Any:
-    """A module that stands above all values, such as `simulator.figures`, when it is needed."""
+    """Import a module above all values, such as `simulator.figures`, when it is needed."""
     return import_module(f"simulator.{module}")
 
 

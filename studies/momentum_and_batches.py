@@ -80,8 +80,8 @@ def claims(found: xr.Dataset) -> list:
         ),
         *(
             claim(
-                f"Without momentum, 16 samples, {times} times eta_critical: the interaction, in "
-                "2 / eta", found["interaction"].sel(times=times), 0.85, 1.2,
+                f"Without momentum, 16 samples, {times} times eta_critical: gradient-noise "
+                "interaction, in 2 / eta", found["interaction"].sel(times=times), 0.85, 1.2,
             )
             for times in TIMES
         ),

@@ -69,7 +69,7 @@ def claims(found: xr.Dataset) -> list:
     for case in ("muP, MSE", "SP, xent", "muP, xent"):
         moved = edges[case].sel(t_wrm=64) / edges[case].sel(t_wrm=1)
         told.append(in_median(f"{case}: boundary at t_wrm 64 over that at t_wrm 1", moved, 0.5, 2))
-    sentence = "SP, MSE: accuracy over the t_wrm that survive, at one eta_trgt, points"
+    sentence = "SP, MSE: range of the accuracy over the t_wrm that train, at one eta_trgt, points"
     return [*told, in_median(sentence, spread, most=1.5)]
 
 

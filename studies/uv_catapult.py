@@ -78,9 +78,9 @@ def claims(found: xr.Dataset) -> list:
     late = found["peak time"] - found["predicted time"]
     return [
         claim("Largest loss over its bound lambda_0^2 / (8 kappa^2)", found["cap"], least=0.8),
-        claim("Delay of its update per e-fold of width, over 1 / (2 ln(eta lambda_0 - 1))",
+        claim("Delay of the peak per e-fold of width, over 1 / (2 ln(eta lambda_0 - 1))",
               slope, 0.85, 1.15),
-        claim("Its update minus ln(2 peak / start) / ln(eta lambda_0 - 1)", late, -1, 1),
+        claim("Update of the peak minus ln(2 peak / start) / ln(eta lambda_0 - 1)", late, -1, 1),
     ]  # fmt: skip
 
 

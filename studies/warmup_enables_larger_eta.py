@@ -84,7 +84,9 @@ def claims(found: xr.Dataset) -> list:
             3,
         ),
         claim(
-            "ReLU, t_wrm 256: this ratio in SP over that in muP", (sp / mup).sel(t_wrm=256), least=2
+            "ReLU: eta_trgt at t_wrm 256 over that without warmup, SP over muP",
+            (sp / mup).sel(t_wrm=256),
+            least=2,
         ),
         claim(
             "SP tanh: eta_trgt at t_wrm 16 over that without warmup, medians over seeds",

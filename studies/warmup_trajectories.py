@@ -7,10 +7,10 @@ collision). They meet where the sharpness first exceeds 2 / eta. k is eta over i
 the start. The sharpness tracks 2 / eta only in slow warmups. In a fast warmup it stays above, and
 how often it crosses 2 / eta depends on chance (1 to 74 times), as it stays a few percent above.
 
-What does not hold: with tanh, muP diverges at k = 8. With cross-entropy the sharpness falls faster
-than 1 / eta once the samples are separated. In wider SP networks the sharpness falls less before it
-meets the threshold: at width 48 they meet from k = 1.8 on, at 0.25 to 0.58 of the first sharpness,
-and with a 4 times slower warmup at 1.4 times the k. Needs classes.
+Limitations: with tanh, muP diverges at k = 8. With cross-entropy the sharpness falls faster than 1
+/ eta once the samples are separated. In wider SP networks the sharpness falls less before it meets
+the threshold: at width 48 they meet from k = 1.8 on, at 0.25 to 0.58 of the first sharpness, and
+with a 4 times slower warmup at 1.4 times the k. Needs classes.
 
 The claim that SP meets at k = 2 was worded after slice 20 and seeds 10 to 14, which are shown here.
 """
@@ -85,9 +85,9 @@ def claims(found: xr.Dataset) -> list:
     nearer, same = gentle["median"] / steep["median"], gentle["k"] / steep["k"]
     return [
         claim("muP: k where the sharpness meets 2 / eta", slow["k"], most=0.7),
-        claim("muP: sharpness there over the first", slow["share"], least=1.4),
-        claim("muP: eta * sharpness / 2 from there on, median", slow["median"], 0.95, 1.2),
-        claim("muP: exponent of the sharpness as a power of eta from there on",
+        claim("muP: sharpness where they meet, over the first", slow["share"], least=1.4),
+        claim("muP: eta * sharpness / 2 after they meet, median", slow["median"], 0.95, 1.2),
+        claim("muP: exponent of the sharpness as a power of eta after they meet",
               slow["slope"], -1.05, -0.8),
         claim("muP: number of updates that raise the loss", slow["rises"], least=50),
         claim("muP: largest loss over the first", slow["loss"], most=1),
@@ -96,7 +96,7 @@ def claims(found: xr.Dataset) -> list:
         claim("muP: largest eta * sharpness / 2, 8 times slower over faster", softer, most=0.8),
         claim("muP: k where they meet, 4 times slower over faster", sooner, most=1),
         claim("SP: k where the sharpness meets 2 / eta", sp["k"], least=2),
-        claim("SP: sharpness there over the first", sp["share"], most=0.45),
+        claim("SP: sharpness where they meet, over the first", sp["share"], most=0.45),
         claim("SP, wide: eta * sharpness / 2 after they meet, median", wide["median"], 0.97, 1.07),
         in_median("SP to k = 64: median eta * sharpness / 2 after they meet, 4 times slower "
                   "over faster", nearer, most=0.95),

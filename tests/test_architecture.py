@@ -35,6 +35,7 @@ FLOORS = [
     {"figures"},
     {"laws", "reporting", "studying"},
     {"commands"},
+    {"__main__"},
 ]
 
 

@@ -4,9 +4,12 @@ import contextlib
 import importlib.util
 import io
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+from email.message import Message
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -25,14 +28,15 @@ from pages import (
     typed,
 )
 
+import simulator as sim
 from simulator.laws import LAWS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "made" not in path.parts)
 PICTURES = ROOT / "docs" / "pictures"
-# A shell's lines that are no output of ours: how to install, what to submit elsewhere.
 MADE_BY_SPHINX = ("search.html", "genindex.html", "py-modindex.html")
-SILENT = ("pip install", "marimo run", "marimo edit")
+# Commands without output of ours: installing, and what runs elsewhere or until Ctrl-C.
+SILENT = ("pip install", "marimo edit", "warmup lab")
 
 
 def name(path):
@@ -94,6 +98,19 @@ def test_each_example_takes_five_lines():
             assert all(len(line) <= 100 for line in lines)
 
 
+def test_the_headings_of_troubleshooting_are_what_its_lines_print():
+    """Ten errors; the one of pip names the Pythons that this package needs."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    requires = re.search(r'^requires-python = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    sections = re.split(r"^## `(.*)`$", text, flags=re.M)[1:]
+    assert len(sections) == 2 * 10 == 2 * text.count("\n## ")
+    for message, section in zip(sections[::2], sections[1::2], strict=True):
+        shown = [
+            line for _, text in BLOCK.findall(section) for _, out in typed(text) for line in out
+        ]
+        assert any(message in line for line in shown) or message.endswith(f"not in '{requires[1]}'")
+
+
 # --- what makes a difference -------------------------------------------------------------------
 
 
@@ -148,11 +165,49 @@ def test_a_line_that_fails_fails_the_page(tmp_path):
 PLACEHOLDER, DRAWN = PICTURES / "tour.png", "warmup-decay"
 
 
+class HtmlPage(HTMLParser):
+    """Ids and links of a page, its entries in the side bar, its signatures, and its tables."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links, self.entries, self.signatures = set(), [], [], []
+        self.names, self.tables, self.wrapped = set(), 0, 0
+        self._into = None
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        classes = (found.get("class") or "").split()
+        self.ids.add(found.get("id"))
+        self.names.add(found.get("name"))
+        self.links += [link for key in ("href", "src") if (link := found.get(key))]
+        self.tables += tag == "table"
+        self.wrapped += "table-wrapper" in classes
+        if tag == "a" and "reference" in classes and self._into == "tree":
+            self.entries.append("")
+            self._into = "entry"
+        elif tag == "dt" and "sig" in classes:
+            self.signatures.append("")
+            self._into = "signature"
+        elif "sidebar-tree" in classes:
+            self._into = "tree"
+
+    def handle_endtag(self, tag):
+        if (self._into, tag) in (("tree", "div"), ("signature", "dt")):
+            self._into = None
+        elif (self._into, tag) == ("entry", "a"):
+            self._into = "tree"
+
+    def handle_data(self, data):
+        if self._into == "entry":
+            self.entries[-1] += data
+        elif self._into == "signature":
+            self.signatures[-1] += data
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(tmp_path):
     """Links between pages, and to places in them; Sphinx itself follows those to names."""
-    from html.parser import HTMLParser
-
     if importlib.util.find_spec("sphinx") is None:
         pytest.skip("needs Sphinx: pip install -e '.[docs]'")
     for part in ("docs", "studies"):
@@ -170,27 +225,12 @@ def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(tmp_pa
     assert ran.returncode == 0, ran.stderr
     assert (pictures / f"{DRAWN}.png").read_bytes() != PLACEHOLDER.read_bytes()
 
-    class Page(HTMLParser):
-        def __init__(self, path):
-            super().__init__()
-            self.ids, self.links = set(), []
-            self.feed(path.read_text())
-
-        def handle_starttag(self, tag, attributes):
-            found = dict(attributes)
-            self.ids.add(found.get("id"))
-            self.links += [link for key in ("href", "src") if (link := found.get(key))]
-
-    pages = {path: Page(path) for path in site.rglob("*.html")}
+    pages = {path: HtmlPage(path) for path in site.rglob("*.html")}
     assert len(pages) > 20
     for path, page in pages.items():
         for link in page.links:
             target, _, place = link.partition("#")
-            if (
-                "://" in link
-                or link.startswith("data:")
-                or path.name in ("search.html", "genindex.html")
-            ):
+            if "://" in link or link.startswith("data:") or path.name in MADE_BY_SPHINX:
                 continue
             found = (path.parent / target.partition("?")[0]).resolve() if target else path
             assert found.exists(), f"{path.name}: {link}"
@@ -198,3 +238,40 @@ def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(tmp_pa
     # Nothing is fetched from elsewhere to show a page.
     for page in pages.values():
         assert not [link for link in page.links if "://" in link and link.endswith((".js", ".css"))]
+    check_reading(site, pages)
+
+
+def check_reading(site, pages):
+    """What a reader meets: the version, one name a page, short types, code to copy, a phone."""
+    index = (site / "index.html").read_text()
+    assert f"warmup {sim.__version__}</" in index
+    assert "<pre>pip install " in re.sub("<span.*?>|</span>", "", index)
+    entries = pages[site / "index.html"].entries
+    assert len(entries) == len(set(entries)) > 30
+    for path, page in pages.items():
+        assert "viewport" in page.names
+        if path.name not in MADE_BY_SPHINX:
+            assert page.tables == page.wrapped, f"{path.name}: a wide table must scroll by itself"
+            assert any("copybutton.js" in link for link in page.links), path.name
+    assert not list((site / "_static").rglob("*.py"))
+    shown = [" ".join(text.split()) for page in pages.values() for text in page.signatures]
+    (simulate,) = (text for text in shown if text.startswith("simulator.simulate("))
+    for part in ("steps: int = 512", "theta0: ArrayLike | None = None", "→ Run"):
+        assert part in simulate
+    for text in shown:
+        assert not re.search(r"\b_[A-Z]|ForwardRef|ndarray\[|numpy\.", text)
+
+
+@pytest.mark.parametrize(
+    "urls", [[], ["Source, https://example.org/a", "Issues, https://example.org/b, c"]]
+)
+def test_the_site_links_to_the_addresses_that_the_metadata_has(urls, monkeypatch):
+    pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e '.[docs]'")
+    found = Message()
+    for url in urls:
+        found["Project-URL"] = url
+    monkeypatch.setattr("importlib.metadata.metadata", lambda name: found)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    options = runpy.run_path(str(ROOT / "docs" / "conf.py"))["html_theme_options"]
+    links = [f"{icon['name']}, {icon['url']}" for icon in options["footer_icons"]]
+    assert links == urls

@@ -44,7 +44,7 @@ def _measured(loss, sharpness, eta, every=16):
     for step, (x, s, rate) in enumerate(zip(loss, sharpness, eta, strict=True)):
         if due.at(step, x, rate):
             found.append(step)
-            due.saw(step, s, rate)
+            due.note(step, s, rate)
     return found
 
 

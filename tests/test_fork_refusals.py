@@ -117,7 +117,7 @@ def test_a_schedule_of_one_s_own_says_what_it_remembers(data):
     assert_same_bits(sim.fork(run, at=13), run)
     silent = sim.simulate(model, data, schedule=Patient(remembers=False), steps=30)
     np.testing.assert_array_equal(silent.loss, run.loss)
-    with pytest.raises(InputError, match="schedule patient: its chooser does not name"):
+    with pytest.raises(InputError, match="schedule patient: its chooser has a state that it does"):
         sim.fork(silent, at=13)
 
 
@@ -149,8 +149,8 @@ class Bomb:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda path, arrays: path.write_bytes(b""), "not a whole .npz file"),
-        (lambda path, arrays: path.write_bytes(path.read_bytes()[:-300]), "not a whole .npz file"),
+        (lambda path, arrays: path.write_bytes(b""), "not a complete .npz"),
+        (lambda path, arrays: path.write_bytes(path.read_bytes()[:-300]), "not a complete .npz"),
         (lambda path, arrays: np.savez(path, x=np.ones(3)), "is not a checkpoint"),
         (
             lambda path, arrays: np.savez(path, **arrays | {"checkpoint": np.ones(4)}),

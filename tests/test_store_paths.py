@@ -276,7 +276,7 @@ def test_a_store_that_goes_away_ends_the_run(run, monkeypatch, large, what, writ
     assert "Traceback" not in result.err
     # No folder without a root is left, and no other store is written to.
     assert STORE.exists() is (what in ("replaced", "half removed"))
-    assert ("Take away what is at store.zarr now." in result.err) is STORE.exists()
+    assert ("Remove what is at store.zarr now." in result.err) is STORE.exists()
     if what == "replaced":
         assert files(STORE) == files(Path("gone"))
     shutil.rmtree(STORE, ignore_errors=True)

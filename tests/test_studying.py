@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simulator as sim
+from simulator import files
 from simulator.studying import Lab, claim, find_studies, in_median, load_study
 from simulator.studying.pages import BEGIN, END, write_page
 from simulator.sweeps.origin import numerics
@@ -65,7 +66,7 @@ def study(tmp_path, monkeypatch):
     numerics()  # of this package, before it seems to be elsewhere
     folder = tmp_path / "package" / "studies"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(sim, "__file__", str(folder.parent / "simulator" / "__init__.py"))
+    monkeypatch.setattr(files, "__file__", str(folder.parent / "simulator" / "files.py"))
     counter = []
 
     def load(source=SOURCE):
@@ -143,7 +144,7 @@ def test_a_page_is_written_whole_or_between_its_marks(study, tmp_path):
     assert "| [Nothing is measured twice](studies/README.md#one-thing) | 1 of 1 |" in text
     assert "outdated" not in text
     page.write_text("something else")
-    with pytest.raises(sim.InputError, match="has no place for it"):
+    with pytest.raises(sim.InputError, match="has no place for the text"):
         write_page(page, results, lab)
 
 

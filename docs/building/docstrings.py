@@ -2,6 +2,11 @@
 
 import re
 import sys
+import typing
+from types import SimpleNamespace
+
+from sphinx.util import inspect as signatures
+from sphinx.util import typing as attributes
 
 import simulator
 
@@ -12,7 +17,20 @@ _HOMES = ("simulator", "simulator.theory", "simulator.testing")
 def setup(app):
     """Rewrite before numpydoc reads (its priority is 500)."""
     app.connect("autodoc-process-docstring", rewrite, priority=100)
+    app.connect("autodoc-process-signature", without_private_types)
+    for module in (signatures, attributes):
+        module.typing = SimpleNamespace(**{**vars(typing), "get_type_hints": _as_written})
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def without_private_types(app, what, name, obj, options, signature, returned):
+    """Leave out types that a reader cannot look up."""
+    return (re.sub(r": _\w+ = ", "=", signature), returned) if signature else None
+
+
+def _as_written(*arguments, **options):
+    """Sphinx then shows ``ArrayLike``, not the ten types that it stands for."""
+    raise NameError
 
 
 def rewrite(app, what, name, obj, options, lines):

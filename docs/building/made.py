@@ -49,7 +49,7 @@ def laws():
         "# All laws",
         "",
         f"Each of the {len(LAWS)} statements below is measured on fresh random instances by",
-        "`warmup theory`; `warmup theory --law NAME` says what one means and where it is from.",
+        "`warmup theory`; `warmup theory --law NAME` explains one and names its source.",
     ]
     for topic in TOPICS:
         lines += [
@@ -139,7 +139,10 @@ def words():
 
     lines = ["How a run ended (`outcome`):", ""]
     lines += [f"`{name}`\n: {_plain(meaning)}.\n" for name, meaning in OUTCOMES.items()]
-    lines += ["How the sharpness moves by itself (`natural_phase`):", ""]
+    lines += [
+        "How the sharpness moves before it first crosses the threshold (`natural_phase`):",
+        "",
+    ]
     lines += [f"`{name}`\n: {_plain(meaning)}.\n" for name, meaning in NATURAL_PHASES.items()]
     return "\n".join(lines)
 

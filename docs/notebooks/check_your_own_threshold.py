@@ -22,14 +22,13 @@ def _(mo):
     mo.md("""
     # Check your own threshold
 
-    One example, two linear layers: f = c v · U x. A constant learning rate eta either stays bounded
-    for ever or diverges, and which of them hangs on three numbers at the start: the trace `lam` of
-    the tangent kernel, `kappa`, and the residual `delta` = f - y. Type a formula for the largest
-    eta that is survived. It is held against random networks, each trained just below and just
-    above what you claim.
+    A network with two linear layers learns one example: f = c v · U x. Training at a constant
+    learning rate eta either stays bounded or diverges. Three numbers at initialization decide: the
+    trace `lam` of the tangent kernel, `kappa`, and the residual `delta` = f - y. Type a formula for
+    the largest stable eta. Random networks are trained 1 % below and 1 % above it.
 
-    Try `2 / lam` (the textbook's), `4 / lam` (Lewkowycz et al., exact at y = 0), and
-    `8 / (lam + sqrt(lam**2 - 16 * kappa**2 * y * delta))`, which is exact.
+    Try `2 / lam` (the textbook limit), `4 / lam` (Lewkowycz et al., exact at y = 0), and
+    `8 / (lam + sqrt(lam**2 - 16 * kappa**2 * y * delta))` (exact).
     """)
     return
 
@@ -58,7 +57,7 @@ def _(count, np, sim, target):
 @app.cell
 def _(formula, mo, networks, np, target):
     def evaluate(text):
-        """The formula at each network; names other than these are refused by Python itself."""
+        """The formula for each network; other names raise NameError."""
         known = ("sqrt", "exp", "log", "abs", "minimum", "maximum", "pi")
         names = {name: getattr(np, name) for name in known}
         columns = np.array([entry[3:] for entry in networks]).T
@@ -69,7 +68,9 @@ def _(formula, mo, networks, np, target):
         claimed, problem = evaluate(formula.value), ""
     except Exception as error:
         claimed, problem = None, f"`{formula.value}`: {error}"
-    mo.stop(claimed is None, mo.md(f"**This is no formula of lam, kappa, delta, y.** {problem}"))
+    mo.stop(
+        claimed is None, mo.md(f"**This is not a formula of lam, kappa, delta and y.** {problem}")
+    )
     return (claimed,)
 
 
@@ -99,19 +100,19 @@ def _(claimed, networks, np, sim):
 def _(above, below, claimed, formula, mo, networks, np, right, target):
     lam, kappa, delta = (np.array([entry[k] for entry in networks]) for k in (4, 5, 3))
     exact = 8 / (lam + np.sqrt(lam**2 - 16 * kappa**2 * target.value * delta))
-    verdict = "It holds" if right.all() else "It is refuted"
+    verdict = "The formula holds" if right.all() else "The formula is wrong"
     worst = int(np.argmax(np.where(right, 0.0, np.abs(np.log(np.abs(claimed) / exact)))))
     example = (
         ""
         if right.all()
         else f"""
-    The worst: `lam` = {lam[worst]:.4g}, `kappa` = {kappa[worst]:.4g}, `delta` = {delta[worst]:.4g}:
-    you claim {claimed[worst]:.4g}, and the boundary is {exact[worst]:.4g}.
+    The worst case has `lam` = {lam[worst]:.4g}, `kappa` = {kappa[worst]:.4g} and `delta` =
+    {delta[worst]:.4g}: the formula gives {claimed[worst]:.4g}, the limit is {exact[worst]:.4g}.
     """
     )
     mo.md(f"""
-    **{verdict}**: of {right.size} networks, `{formula.value}` is right to 1 % for
-    {int(right.sum())}; {int((~below).sum())} diverge below it, {int(above.sum())} survive above it.
+    **{verdict}**: `{formula.value}` is right to 1 % for {int(right.sum())} of {right.size}
+    networks; {int((~below).sum())} diverge below it, and {int(above.sum())} stay bounded above it.
     {example}
     """)
     return (exact,)
@@ -123,7 +124,7 @@ def _(claimed, exact, plt, right, ticker):
     ax.plot(exact[right], claimed[right], "o", color="#08519c", label="right to 1 %")
     ax.plot(exact[~right], claimed[~right], "x", color="#a63603", label="wrong")
     ax.axline((exact.min(), exact.min()), slope=1, color="k", lw=1, ls="--", label="exact")
-    ax.set(xscale="log", yscale="log", xlabel=r"exact $\eta_\mathrm{max}$", ylabel="what you claim")
+    ax.set(xscale="log", yscale="log", xlabel=r"exact $\eta_\mathrm{max}$", ylabel="formula")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter("{x:g}")
@@ -136,8 +137,8 @@ def _(claimed, exact, plt, right, ticker):
 @app.cell
 def _(mo):
     mo.md("""
-    To hold a conjecture about any model, data or optimizer against random ones, write it as a
-    property test of three lines with `sim.testing`: see the README, section In Python.
+    To test a conjecture on random models, data or optimizers, write it as a property test with
+    `sim.testing`: see the README, section In Python.
     """)
     return
 

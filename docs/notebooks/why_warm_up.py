@@ -13,11 +13,13 @@ def _():
     import matplotlib.pyplot as plt
 
     import simulator as sim
-    from simulator import checks, figures
+    from simulator.figures import phase_diagram
 
     # A setting that was chosen before is not computed again.
-    simulate, central_flow, sweep = map(cache, (sim.simulate, sim.central_flow, sim.sweep))
-    return central_flow, checks, figures, mo, plt, sim, simulate, sweep
+    simulate, central_flow, sweep, picture = map(
+        cache, (sim.simulate, sim.central_flow, sim.sweep, mo.as_html)
+    )
+    return central_flow, mo, phase_diagram, picture, plt, sim, simulate, sweep
 
 
 @app.cell
@@ -85,10 +87,8 @@ def _(mo, run, sim):
 
 
 @app.cell
-def _(plt, run):
-    _figure = run.plot()[0].figure
-    plt.close(_figure)
-    _figure
+def _(picture, run):
+    picture(run)
     return
 
 
@@ -105,19 +105,17 @@ def _(mo):
 
 
 @app.cell
-def _(central_flow, checks, data, figures, mo, model, optimizer, plt, run, schedule, steps):
+def _(central_flow, data, mo, model, optimizer, picture, run, schedule, steps):
     mo.stop(
         run.diverged or run.gradient_final == 0.0,
         mo.md("The run diverges, or its network dies: a flow can show neither."),
     )
     try:
         flow = central_flow(model, data, optimizer=optimizer.value, schedule=schedule, steps=steps)
-    except checks.InputError as error:
+    except ValueError as error:
         mo.stop(True, mo.md(f"{error}."))
-    _figure = figures.flow(flow)[0].figure
-    plt.close(_figure)
     _doubts = "".join(f"\n- {doubt}." for doubt in flow.doubts)
-    mo.vstack([_figure, mo.md(f"Doubts about this flow:\n{_doubts}")])
+    mo.vstack([picture(flow), mo.md(f"Doubts about this flow:\n{_doubts}")])
     return (flow,)
 
 
@@ -126,7 +124,7 @@ def _(mo):
     mo.md("""
     ## All learning rates and warmups
 
-    The final loss for this parameterization and optimizer. The cross is the run on the left.
+    The final loss for this parameterization and optimizer.
     """)
     return
 
@@ -141,21 +139,15 @@ def _(data, etas, model, optimizer, ramps, steps, sweep):
 
 
 @app.cell
-def _(eta_trgt, figures, grid, plt, t_wrm):
-    _axes = figures.phase_diagram(grid)
-    _axes.plot(eta_trgt.value, t_wrm.value, "kx", ms=12, mew=3)
-    plt.close(_axes.figure)
-    _axes.figure
-    return
-
-
-@app.cell
-def _(grid, mo):
+def _(grid, mo, phase_diagram, plt):
+    _figure = phase_diagram(grid).figure
+    plt.close(_figure)
     largest = grid.eta_trgt.where(grid.trainable).max("eta_trgt").squeeze(drop=True)
-    mo.md(f"""
+    _text = f"""
     The largest learning rate that trains is {float(largest[0]):g} eta_critical without warmup, and
     {float(largest.max()):g} eta_critical with the best of these warmups.
-    """)
+    """
+    mo.vstack([_figure, mo.md(_text)])
     return (largest,)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+import simulator
 from simulator.checks import InputError, printable
 from simulator.commands.critical import critical
 from simulator.commands.explain import explain
@@ -37,7 +38,7 @@ __all__ = ["main", "warmup"]
     ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="warmup-simulator", prog_name="warmup")
+@click.version_option(simulator.__version__, prog_name="warmup")
 @click.pass_context
 def warmup(ctx: click.Context) -> None:
     """What learning-rate warmup really does, in models small enough for theory.

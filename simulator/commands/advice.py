@@ -48,17 +48,19 @@ def check_advice(given: dict[str, Any]) -> str | None:
         raise InputError("safe", "with --shortest-warmup", "give one of the two")
     if not asked:
         if options.was_given("t_most"):
-            raise InputError("t_most", given["t_most"], "belongs to --shortest-warmup")
+            raise InputError(
+                "t_most", given["t_most"], "belongs to --shortest-warmup; give that too"
+            )
         return None
     (name,) = asked
     typed = f"--{name.replace('_', '-')}"
     for other in filter(options.was_given, _NO_USE[name]):
-        raise InputError(other, given[other], f"{typed} has no use for it; leave it out")
+        raise InputError(other, given[other], f"is not used with {typed}; leave it out")
     if name == "safe":
         usual = {"optimizer": "gd", "batch_size": None, "layer_rates": False, "weight_decay": None}
         for other in usual:
             if given[other] != usual[other]:
-                remedy = "the bound was measured for plain gd on all samples; leave it out"
+                remedy = "the bound holds for plain gd on all samples; leave it out"
                 raise InputError(other, given[other], remedy)
         return name
     if given["eta_trgt"] is None:

@@ -233,7 +233,9 @@ def _report(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
     click.echo(f"\nThe unit is the threshold at initialisation, {over:.4g} / {top}.")
     if spec.preconditions:
         click.echo("That is the pre-conditioned sharpness of the first update.")
-    click.echo("From eta_c on one update raises the loss; passes are what finding eta_c took.")
+    click.echo(
+        "At eta_c one update raises the loss; passes: forward passes of the search for eta_c."
+    )
     if given["steps"]:
         failing = {"untrained": "trains", "diverged": "stays finite"}[given["failure"]]
         click.echo(
@@ -274,7 +276,7 @@ def _report_plans(
     middle = {name: statistics.median(plan[name] for plan in plans) for name in names}
     if len(plans) > 1:
         click.echo(_PLAN.format("median", *map(number, middle.values())))
-    click.echo("\nUpdates all; t_save is what is saved less half an update for each forward pass.")
+    click.echo("\nIn updates. t_save: updates saved, each forward pass counted as half an update.")
     click.echo(f"{_verdict(t_wrm, middle, found)}\n")
     click.echo(f"To run it with seed 0, at the same slope:\n  {plans[0]['command']}")
 

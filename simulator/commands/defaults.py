@@ -37,10 +37,10 @@ def t_wrm(command: str, steps: int) -> tuple[int, ...]:
 
 def eta_trgt_text(command: str) -> str:
     """For the help."""
-    of_models = [f"{model} {of[command]}" for model, of in _CRITICAL.items()]
-    return ", ".join([*of_models, f"absolute {_ABSOLUTE[command]}"])
+    of_models = ", ".join(f"{model} {of[command]}" for model, of in _CRITICAL.items())
+    return f"in units of eta_critical {of_models}; absolute {_ABSOLUTE[command]}"
 
 
 def t_wrm_text(command: str) -> str:
     """For the help."""
-    return f"{','.join(map(str, _T_WRM[command]))}; less where steps are few"
+    return f"{','.join(map(str, _T_WRM[command]))}; shorter with few --steps"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict
-from math import isfinite
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -103,7 +102,7 @@ def _run_of(source: Path | None, given: dict[str, Any]) -> Replay:
     for name in ("columns", *(["cell"] if source is None else [])):
         if given[name] is not None:
             belongs = "a log" if name == "columns" else "a store"
-            raise InputError(name, given[name], f"belongs to {belongs}; name one")
+            raise InputError(name, given[name], f"belongs to {belongs}; name one as SOURCE")
     if source is None:
         return Replay(one_run(given), options.data_of(), (0, 0, 0, 0), {})
     refuse_others(given, _WITH_STORE, "the store")
@@ -116,8 +115,7 @@ def _run_of(source: Path | None, given: dict[str, Any]) -> Replay:
 def _trained(run_again: Replay) -> Story:
     """The story of a run of ours, new or again, with what a gentle one beside it shows."""
     from simulator.events import explain as describe
-    from simulator.sweeps import rehearse, run_cell, seed_constants
-    from simulator.training import natural_phase
+    from simulator.sweeps import gentle_phase, rehearse, run_cell, seed_constants
 
     spec, data, cell, _ = run_again
     rehearse(spec, data)
@@ -125,12 +123,8 @@ def _trained(run_again: Replay) -> Story:
     seed = spec.seeds[cell[0]]
     known = seed_constants(spec, data, seed)
     run = run_cell(spec, data, cell, known["eta_critical"])
-    natural = None
-    # The gentle run has no rates of layers: beside a run that has, it would be of another rule.
-    hidden = run.natural_phase == "unknown" and not spec.layer_rates
-    if hidden and spec.sharpness_every and isfinite(known["eta_critical"]):
-        natural = natural_phase(spec.model, data, optimizer=spec.optimizer, seed=seed)
-    return describe(run, natural)
+    hidden = run.natural_phase == "unknown"
+    return describe(run, gentle_phase(spec, data, seed, known["eta_critical"]) if hidden else None)
 
 
 def _document(story: Story, figure: Path) -> dict[str, Any]:

@@ -64,7 +64,9 @@ def flow(**given: Any) -> None:
     for name in ("batch_size", "layer_rates"):
         if given[name]:
             raise InputError(
-                name, given[name], "the flow is of full batches at one rate; leave it out"
+                name,
+                given[name],
+                "a central flow has full batches and one learning rate; leave it out",
             )
     start = _start(given["start"])
     spec, data, seed = one_run(given), options.data_of(), given["seed"]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import runpy
 import socket
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
-import simulator
 from simulator.checks import InputError, one_of
 from simulator.commands import options
 from simulator.commands.completion import one_of_these
 from simulator.commands.options import option
+from simulator.files import scripts
 
 __all__ = ["lab"]
 
@@ -24,8 +25,20 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
     return one_of_these(_apps())(ctx, param, typed)
 
 
-@click.command(cls=options.GroupedCommand)
-@click.argument("name", default="why-warm-up", metavar="[NAME]", shell_complete=_offer)
+def _apps() -> dict[str, Path]:
+    return scripts("notebooks", "docs/notebooks")
+
+
+@click.command(
+    cls=options.GroupedCommand,
+    common="port browser",
+    examples=(
+        ("warmup lab", "Sliders for learning rate, warmup, parameterization, optimizer"),
+        ("warmup lab check-your-own-threshold", "Compare a formula of yours with networks"),
+        ("warmup lab --no-browser --port 8000", "Print the address, on a port of your choice"),
+    ),
+)
+@options.positional("name", "App: why-warm-up (default) or check-your-own-threshold.", default="why-warm-up", metavar="[NAME]", shell_complete=_offer)  # fmt: skip
 @option("execution", "--port", type=int, default_text="2718, or the next that is free", help="Port of the address.")  # fmt: skip
 @option("execution", "--browser/--no-browser", default=True, help="Open the app in a browser.")
 def lab(name: str, port: int | None, browser: bool) -> None:
@@ -50,16 +63,8 @@ def lab(name: str, port: int | None, browser: bool) -> None:
 
 
 def _check_free(port: int) -> None:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except (OSError, OverflowError):
-        remedy = "cannot be opened; give a free one from 1024 to 65535"
-        raise InputError("port", port, remedy) from None
-
-
-def _apps() -> dict[str, Path]:
-    """The files of all apps by name, of a checkout or of an installed package."""
-    package = Path(simulator.__file__).parent
-    installed = package / "notebooks"
-    folder = installed if installed.is_dir() else package.parent / "docs" / "notebooks"
-    return {path.stem.replace("_", "-"): path for path in sorted(folder.glob("*.py"))}
+    with suppress(OSError):
+        if 0 < port < 2**16:
+            socket.create_server(("127.0.0.1", port)).close()
+            return
+    raise InputError("port", port, "cannot be opened; give a free one from 1024 to 65535")

@@ -1,4 +1,4 @@
-"""The line that makes a store again, from its spec: whoever made it, and however."""
+"""The command that makes a store again, from its spec."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["command_line"]
 
 
 def command_line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
-    """A command for a shell.
+    """The command, for a shell.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def command_line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
     Raises
     ------
     InputError
-        For a spec that no line asks for.
+        For a spec that no command describes.
     """
     from simulator.schedules import GRID
     from simulator.sweeps import LATER, OURS, first_seeds, is_recorded
@@ -48,7 +48,7 @@ def command_line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
                 )  # fmt: skip
         if kind in axes and axes[kind].labels != tuple(chosen.name for chosen in every):
             raise InputError(
-                "store", store, f"has {kind}s with names of their own; use simulator.sweep"
+                "store", store, f"has {kind}s with labels from Python; use simulator.sweep"
             )
         words += [f"--{kind}", ",".join(chosen.name for chosen in every)]
         for name, value in _shared(kind, every, store).items():
@@ -70,7 +70,7 @@ def command_line(spec: Spec, data: Mapping[str, Any], store: Path) -> str:
         words.remove("--curves")
         words += ["--seed", str(spec.seeds[0]), "--top-k", str(spec.top_k)]
     else:
-        raise InputError("store", store, "has seeds that no line asks for; use simulator.sweeps")
+        raise InputError("store", store, "has seeds that no command gives; use simulator.sweep")
     return shlex.join([*words, "--output", str(store)])
 
 
@@ -82,7 +82,7 @@ def _option(name: str, value: Any) -> list[str]:
         return [option if value else option.replace("--", "--no-", 1)]
     if isinstance(value, (tuple, list)):
         if any(isinstance(entry, bool) for entry in value):
-            raise InputError(name, "true and false", "no line varies it; use simulator.sweep")
+            raise InputError(name, "true and false", "no command varies it; use simulator.sweep")
         return [option, ",".join(map(_typed, value))]
     return [option, value if isinstance(value, str) else repr(value)]
 

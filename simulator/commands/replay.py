@@ -59,7 +59,9 @@ def replay(
     here = dataset.isel(dict(zip(spec.axes, at, strict=True))).drop_dims("step", errors="ignore")
     here = load(here, store, option)
     if here["status"].item() != "done":
-        raise InputError("cell", cell, f"is {here['status'].item()} in {store}")
+        raise InputError(
+            "cell", cell, f"has status {here['status'].item()} in {store}; name another"
+        )
     stored = {str(name): here[name].item() for name in here.data_vars}
     del stored["status"]
     others = len(spec.over)
@@ -101,7 +103,7 @@ def data_again(
         return None
     samples, data_seed = description.get("samples"), description.get("data_seed", 0)
     if type(data_seed) is not int or type(samples) not in (int, type(None)):
-        raise InputError(option, store, "does not say which samples it was made from")
+        raise InputError(option, store, "does not say which samples it was made from; sweep again")
     if given is not None:
         data = load_data(given, samples, data_seed, label=description.get("label"))
     elif isinstance(name, str) and name in LOADERS:
@@ -111,8 +113,8 @@ def data_again(
         raise InputError(option, store, "was made from a file; name it with --data")
     if data.digest != description.get("digest"):
         if given is None:
-            raise InputError(option, store, "was made from other data; name it with --data")
-        raise InputError("data", given, "is not the data that the store was made from")
+            raise InputError(option, store, "was made from other data; name them with --data")
+        raise InputError("data", given, "differs from the data of the store; name the same file")
     return data
 
 

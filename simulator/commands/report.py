@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,7 @@ def report(store: Path, data: str | None, output: Path | None, **given: Any) -> 
     _check_color(dataset, given["color"])
     about: dict[str, Any] = {
         "title": ", ".join([f"Warmup: {store.name}", *named]), "command": command, "description": description,
-        "color": given["color"],
+        "color": given["color"], "explain": _explained(spec, store, data),
     }  # fmt: skip
     if not given["curves"]:
         html = page(dataset, spec, samples, None, **about)
@@ -98,7 +99,9 @@ def _needs_bokeh() -> None:
     from importlib.util import find_spec
 
     if find_spec("bokeh") is None:
-        raise InputError("report", "without Bokeh", "pip install 'warmup-simulator[report]'")
+        raise InputError(
+            "report", "without Bokeh", "install it: pip install 'warmup-simulator[report]'"
+        )
 
 
 def _check_target(path: Path) -> None:
@@ -136,7 +139,8 @@ def _check_color(dataset: xr.Dataset, color: str) -> None:
     """Before the runs are done again."""
     from simulator.figures.sheet import lay_out
 
-    lay_out(dataset.isel(seed=[0]), color)
+    if lay_out(dataset.isel(seed=[0]), color).words:
+        raise InputError("color", color, "the page shows numbers; warmup plot draws words")
 
 
 def _remade(spec: Spec, description: dict[str, Any], store: Path) -> str:
@@ -144,6 +148,18 @@ def _remade(spec: Spec, description: dict[str, Any], store: Path) -> str:
         return command_line(spec, description, Path("again.zarr"))
     except InputError as error:
         return f"# {error}"
+
+
+def _explained(spec: Spec, store: Path, data: str | None) -> str:
+    """The command that describes a run as the page does, with CELL for its place."""
+    from simulator.sweeps import is_recorded
+
+    if any(is_recorded(thing) for _, part in spec.parts() for thing in (part.model, part.schedule)):
+        return ""  # user-defined code is not in the store
+    named = ["--data", data] if data else []
+    # A schedule that depends on the sharpness keeps its measurements.
+    chosen = [] if spec.schedule.needs_sharpness else [f"--sharpness-every={spec.sharpness_every}"]
+    return f"{shlex.join(['warmup', 'explain', str(store)])}CELL {shlex.join([*named, *chosen])}"
 
 
 def _data(

@@ -25,7 +25,7 @@ _SHOWN = ("outcome", "n_catapults", "loss_final", "sharpness_final")
 
 
 def run_several(spec: Spec, data: Data | None, drawing: Drawing, given: dict[str, Any]) -> None:
-    """Do every run of the spec, draw them over one another, and tell how they ended."""
+    """Do every run of the spec, draw them over one another, and report how they ended."""
     from simulator.figures import about_cell, labelled
     from simulator.sweeps import rehearse, run_cell, seed_constants, text_of
 
@@ -57,12 +57,12 @@ def run_several(spec: Spec, data: Data | None, drawing: Drawing, given: dict[str
 def refuse_keeping(given: dict[str, Any]) -> None:
     """Refuse the options that are for one run."""
     if given["output"]:
-        remedy = "keeps one run; use warmup sweep --curves"
+        remedy = "stores one run; use warmup sweep --curves"
         raise InputError("output", printable(given["output"]), remedy)
     if given["live"]:
         raise InputError("live", "with several runs", "shows one run; leave it out")
     if given["spectrum"]:
-        raise InputError("spectrum", "with several runs", "is of one run; leave it out")
+        raise InputError("spectrum", "with several runs", "measures one run; leave it out")
     if was_given("curvature_axis"):
         raise InputError(
             "curvature_axis", given["curvature_axis"],

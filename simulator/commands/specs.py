@@ -34,7 +34,9 @@ def fill_in_from(store: Path, given: dict[str, Any]) -> None:
     context = click.get_current_context()
     _, command, *words = shlex.split(command_line(spec, description, store))
     if command != "sweep":
-        raise InputError("resume", store, f"was made by warmup {command}; do that again")
+        raise InputError(
+            "resume", store, f"was made by warmup {command}, which cannot be resumed; run it again"
+        )
     stored = context.command.make_context("sweep", words)
     typed = click.core.ParameterSource.COMMANDLINE
     # Options of another model have no place in the one that was typed.

@@ -91,7 +91,7 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
 @option("execution", "--fresh", is_flag=True, help="Ignore stored measurements and measure again.")
 @option("output", "-o", "--output", type=click.Path(path_type=Path), default="studies-found", help="Folder for figures and measurements.")  # fmt: skip
 @option("output", "--figures", type=click.Path(path_type=Path), default_text="the output folder", help="Folder for figures.")  # fmt: skip
-@option("output", "--page", type=click.Path(path_type=Path), metavar="FILE.md", multiple=True, help="Also write the claims to this page; can be repeated.")  # fmt: skip
+@option("output", "--page", type=click.Path(path_type=Path), metavar="FILE.md", multiple=True, default_text="none", help="Also write the claims to this page; can be repeated.")  # fmt: skip
 @options.overwrite_figure_option
 @options.style_options
 @options.json_option

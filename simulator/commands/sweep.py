@@ -90,13 +90,13 @@ def sweep(**given: Any) -> None:
     check(spec, data, where, given["workers"], large=given["large"])
     drawing = Drawing.of(given, store.with_suffix(".png"))
     if drawing.path.absolute() == store.absolute():
-        raise InputError("output", store, "is the figure's name too; end it in .zarr")
+        raise InputError("output", store, "is also the name of the figure; end it in .zarr")
     before = [_about_store(store)] if given["grow"] and is_taken(store) else []
     drawing = drawing.showing(figures.about_cell(spec, data), *before)
 
     announce_compilation()
     if given["scheduler"] is not None:
-        _hush_dask()
+        _silence_dask()
     began, seconds = time.monotonic(), dict[str, float]()
     try:
         with interruptible(), progress(_runs(spec, where)) as on_progress:
@@ -111,15 +111,15 @@ def sweep(**given: Any) -> None:
             # All of it was run: what is not there any more reads so too.
             raise StoreMovedError(store)
     except KeyboardInterrupt as stopped:
-        _say_how_to_resume("Interrupted", store)
+        _report_how_to_resume("Interrupted", store)
         raise click.exceptions.Exit(143 if isinstance(stopped, Terminated) else 130) from None
     except OSError as error:
         moved = isinstance(error, StoreMovedError)
-        _say_how_to_resume(f"warmup: {error.strerror or error}", store, moved=moved)
+        _report_how_to_resume(f"warmup: {error.strerror or error}", store, moved=moved)
         raise click.exceptions.Exit(1) from None
     seconds["total"] = time.monotonic() - began
     if left:
-        _tell_share(given, store, spec.cells, left)
+        _report_share(given, store, spec.cells, left)
         return
     places = _undrawn(spec)
     figure = drawing.save(figures.phase_diagram(dataset.isel(places), style=drawing.style))
@@ -160,8 +160,8 @@ def _undrawn(spec: Spec) -> dict[str, list[int]]:
     return places
 
 
-def _hush_dask() -> None:
-    """A lost connection is told in one sentence, not in Dask's tracebacks."""
+def _silence_dask() -> None:
+    """A lost connection is reported in one sentence, not by Dask's tracebacks."""
     with suppress(ImportError):
         import distributed
 
@@ -193,8 +193,8 @@ def _runs(spec: Spec, where: Destination) -> int:
     return math.ceil(spec.cells / where.share[1])
 
 
-def _tell_share(given: dict[str, Any], store: Path, cells: int, left: int) -> None:
-    """What a shard says, as long as others have something to do."""
+def _report_share(given: dict[str, Any], store: Path, cells: int, left: int) -> None:
+    """The report of a shard, as long as others have runs left."""
     shard = given["shard"]
     if given["as_json"]:
         document = {"command": "sweep", "store": str(store), "shard": shard}
@@ -212,15 +212,15 @@ def _free_name() -> Path:
     return next(path for path in map(Path, names) if not is_taken(path))
 
 
-def _say_how_to_resume(reason: str, store: Path, *, moved: bool = False) -> None:
+def _report_how_to_resume(reason: str, store: Path, *, moved: bool = False) -> None:
     """Why a sweep stopped, where its results are, and the line that continues it."""
     if moved:
-        first = f" Take away what is at {store} now." if store.exists() else ""
-        report(f"{reason}; what is finished went with it.{first} Move it back, or begin again:")
+        first = f" Remove what is at {store} now." if store.exists() else ""
+        report(f"{reason}; the finished runs moved with it.{first} Move it back, or start again:")
     elif store.exists():
-        report(f"{reason}; what is finished is in {store}. To go on:")
+        report(f"{reason}; finished runs are in {store}. Resume with:")
     else:
-        report(f"{reason}; there is no {store}: nothing is finished, or it was moved. To go on:")
+        report(f"{reason}; there is no {store}: no run is finished, or it was moved. Start with:")
     report(f"  {_resume_line(store)}")
 
 

@@ -1,4 +1,4 @@
-"""What a person sees while a command works, and what a program reads when it is done."""
+"""Progress, notes and results: what a command prints."""
 
 from __future__ import annotations
 
@@ -72,19 +72,19 @@ def status_shown_by(show: Callable[[str], None]) -> Iterator[None]:
 
 
 def report(message: str = "") -> None:
-    """A line for the person, on stderr."""
+    """A line on stderr."""
     _status.erase()
     # By name: click's own stderr would bypass the one that keeps lines above a bar.
     click.echo(printable(message, 10_000), file=sys.stderr)
 
 
 def set_quiet(ctx: click.Context, param: click.Parameter, quiet: bool) -> None:
-    """``--quiet``: no progress and no notes; results, errors and what was interrupted are told."""
+    """``--quiet``: no progress and no notes; results, errors and interruptions are still reported."""
     ctx.meta[_QUIET] = quiet
 
 
 def without_color(ctx: click.Context, param: click.Parameter, plain: bool) -> None:
-    """``--no-color``, and what else asks for it. Away from a terminal click leaves colours out."""
+    """``--no-color``, and what else asks for it. Without a terminal click leaves colours out."""
     if plain or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         ctx.color = False
 
@@ -94,7 +94,7 @@ def _is_quiet() -> bool:
 
 
 def note(message: str) -> None:
-    """A line for the person, on stderr, that can be done without."""
+    """A line on stderr that ``--quiet`` leaves out."""
     if not _is_quiet():
         report(message)
 

@@ -34,7 +34,7 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
     examples=(
         ("warmup theory", "Check every law; takes about a minute"),
         ("warmup theory --law period-doubling", "Check and draw one law, with its source"),
-        ("warmup theory --law catapult-window --seed 1", "Check a law on other random instances"),
+        ("warmup theory --law warmup-decay --seed 1", "Check a law on other random instances"),
     ),
 )
 @option("law", "--law", metavar="NAME", shell_complete=_offer, default_text="all of them", help="Check one law, and print its statement and source.")  # fmt: skip
@@ -67,9 +67,9 @@ def theory(**given: Any) -> None:
     if given["as_json"]:
         emit(_document(found, given["seed"], figure, seconds))
     elif given["law"]:
-        _tell_one(found[0], figure)
+        _report_one(found[0], figure)
     else:
-        _tell_all(found, seconds)
+        _report_all(found, seconds)
     if not all(finding.holds for finding in found):
         raise click.exceptions.Exit(1)
 
@@ -79,7 +79,7 @@ def _drawing_of(chosen: list[Law], given: dict[str, Any]) -> Drawing | None:
     wanted: Path | None = given["figure"]
     pictured = len(chosen) == 1 and chosen[0].picture is not None
     if wanted is not None and len(chosen) > 1:
-        raise InputError("figure", wanted, "belongs to one law; name it with --law")
+        raise InputError("figure", wanted, "shows one law; name it with --law")
     if wanted is not None and not pictured:
         raise InputError("figure", wanted, f"{chosen[0].name} has no picture; leave it out")
     if not pictured:
@@ -122,7 +122,7 @@ def _document(
 _ROW = "  {:34} {:>12} {:>2} {:>12}  {:>8} {:>8}  {}"
 
 
-def _tell_all(found: list[Finding], seconds: float) -> None:
+def _report_all(found: list[Finding], seconds: float) -> None:
     click.echo(_ROW.format("law", "measured", "", "predicted", "off by", "allowed", "").rstrip())
     topic = ""
     for finding in found:
@@ -155,7 +155,7 @@ def _cells(finding: Finding) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _tell_one(finding: Finding, figure: Path | None) -> None:
+def _report_one(finding: Finding, figure: Path | None) -> None:
     law = finding.law
     click.echo(f"{law.name} ({law.topic})\n\n{law.statement}\n")
     if law.source:

@@ -1,4 +1,4 @@
-"""Curvature of a loss: the top of its Hessian, along an update, and of batches."""
+"""Curvature of a loss: top eigenvalues of the Hessian, along an update, and over batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sharpness at one theta, to reference accuracy."""
+"""The sharpness at given parameters, to reference accuracy."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def sharpness(
     ----------
     model : Model
     theta : array, shape (P,)
-        Where.
+        Parameters.
     data : Data, optional
-        What models other than `Quadratic` have their loss on.
+        Training data; `Quadratic` needs none.
     preconditioner : array, shape (P,), optional
-        With it, the top eigenvalue of P^-1 H; infinite entries hold their parameters still.
+        If given, the result is the top eigenvalue of P^-1 H; infinite entries fix their parameters.
     tol : float
-        Relative error aimed at.
+        Relative tolerance.
     seed : int
-        Chooses the random start vectors.
+        Seed of the start vectors.
 
     Returns
     -------
@@ -51,13 +51,13 @@ def sharpness(
     Warns
     -----
     RuntimeWarning
-        Where the value did not converge: the true one may differ.
+        If the value did not converge; the true one may differ.
 
     Raises
     ------
     InputError
-        For a theta or preconditioner of another shape, a preconditioner that is not positive, and
-        one for a model that does not step its weights.
+        If theta or the preconditioner has another shape, if the preconditioner is not positive, or
+        if theta does not hold the weights themselves.
     """
     model, data = as_model(model), as_data(data)
     objective = model.bind(data)

@@ -1,4 +1,4 @@
-"""The eigenpairs of a Hessian above a level, followed as theta moves slowly."""
+"""The leading eigenpairs of a Hessian above a level, tracked as theta changes slowly."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["LeadingPairs", "Pairs"]
 
 
 class Pairs(NamedTuple):
-    """Leading eigenpairs at one theta.
+    """Leading eigenpairs at given parameters.
 
     Attributes
     ----------
     values : array, shape (pairs,)
-        Largest first: those above the level that was asked for, or the first one.
+        Largest first: all above the level, at least the first.
     vectors : array, shape (pairs, P)
         Orthonormal, in double precision.
     products : int
         Hessian-vector products spent.
     converged : bool
-        Whether all of them reached the accuracy asked for.
+        Whether all of them reached the tolerance.
     """
 
     values: Array
@@ -38,11 +38,11 @@ class Pairs(NamedTuple):
 
 
 class LeadingPairs:
-    """Follows the eigenpairs above a level; call it after each ``gradient``.
+    """Track the eigenpairs above a level; call it after each ``gradient``.
 
-    It shares `RitzSolver` with the tracker of the sharpness. Theta must move slowly: the pairs of
+    It shares `RitzSolver` with the tracker of the sharpness. Theta must change slowly: the pairs of
     the last theta are the start for the next, without a search. Products are in single precision
-    where that has the accuracy, at half the cost.
+    where it suffices, at half the cost.
 
     Parameters
     ----------
@@ -51,10 +51,9 @@ class LeadingPairs:
     most : int
         Largest number of pairs.
     tol : float
-        Relative error aimed at in each value: residual^2 / gap, or the residual where the gap is
-        smaller.
+        Relative tolerance of each value: residual^2 / gap, or the residual if the gap is smaller.
     seed : int
-        Chooses the random start vectors.
+        Seed of the start vectors.
     """
 
     def __init__(self, objective: Objective, most: int, tol: float, seed: int) -> None:
@@ -67,13 +66,13 @@ class LeadingPairs:
     def above(
         self, level: float, place: Array, gradient: Array, root: Array | None = None
     ) -> Pairs:
-        """The pairs whose values exceed a level, and the first in any case.
+        """The pairs whose values exceed a level, at least the first.
 
         Parameters
         ----------
         level : float
         place, gradient : arrays, shape (P,)
-            That theta, and the gradient there.
+            Theta and the gradient there.
         root : array, shape (P,), optional
             The operator is then H between two factors of diag(root).
         """

@@ -1,8 +1,8 @@
-"""Batch sharpness: the curvature that small batches see along their own gradients.
+"""Batch sharpness: the curvature of batch losses along their own gradients.
 
-With g_B and H_B gradient and Hessian of the loss on a batch B: the mean over batches of
-g_B.H_B g_B / g_B.g_B, that is of the directional sharpness of a step of SGD. Andreyev & Beneventano
-2024, arXiv:2412.20553.
+With g_B and H_B the gradient and the Hessian of the loss on a batch B, it is the mean over batches
+of g_B.H_B g_B / g_B.g_B, the directional sharpness of an SGD step. Andreyev & Beneventano 2024,
+arXiv:2412.20553.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from simulator.seeding import generator
 
 __all__ = ["Rows", "all_batches", "batch_sharpness", "drawn_batches", "gradients", "mean_and_error"]
 
-# The samples of a batch, as `Objective.select` takes them.
+# The samples of a batch, for `Objective.select`.
 Rows = NDArray[np.intp]
 
 _MOST_BATCHES = 100_000
@@ -37,7 +37,7 @@ def all_batches(samples: int, size: int) -> Iterator[Rows]:
 
 
 def drawn_batches(samples: int, size: int, rng: np.random.Generator) -> Iterator[Rows]:
-    """Random batches without end, each drawn without replacement."""
+    """An endless iterator over random batches, each drawn without replacement."""
     while True:
         yield rng.choice(samples, size, replace=False, shuffle=False)
 
@@ -45,7 +45,7 @@ def drawn_batches(samples: int, size: int, rng: np.random.Generator) -> Iterator
 def gradients(
     objective: Objective, theta: Array, batches: Iterable[Rows | None], out: Array
 ) -> Iterator[float]:
-    """Stand at theta (P,) on each batch in turn, its gradient in ``out`` (P,); gives its loss."""
+    """Yield the loss on each batch at theta (P,), with its gradient in ``out`` (P,)."""
     for rows in batches:
         objective.select(rows)
         yield objective.gradient(theta, out)
@@ -66,26 +66,26 @@ def batch_sharpness(
     ----------
     model : Model
     theta : array, shape (P,)
-        Where.
+        Parameters.
     data : Data
-        What the batches are drawn from, without replacement.
+        Data from which batches are drawn without replacement.
     batch_size : int
         Samples in a batch.
     batches : int, optional
-        Random batches to average over. Default: every batch once, which is exact.
+        Number of random batches. Default: every batch once, which is exact.
     seed : int
-        Chooses the random batches.
+        Seed of the random batches.
 
     Returns
     -------
     float
-        Batches whose gradient is 0 are left out; NaN where all are.
+        The mean over batches with a nonzero gradient; NaN without any.
 
     Raises
     ------
     InputError
-        For a theta of another shape, a model without samples, a batch size that there are too few
-        samples for, and where there are more than 10^5 batches and ``batches`` is not given.
+        If theta has another shape, the model has no samples, the batch size exceeds the number of
+        samples, or there are more than 10^5 batches and ``batches`` is not given.
 
     Notes
     -----
@@ -115,7 +115,7 @@ def batch_sharpness(
 
 
 def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean of the numbers among them, and its standard error; NaN where there are too few."""
+    """Mean and standard error of the values that are not NaN; NaN if there are too few."""
     numbers = np.array(values)[~np.isnan(values)]
     if not numbers.size:
         return math.nan, math.nan

@@ -1,10 +1,10 @@
 """The curvature along one update: directional sharpness, and the search for critical sharpness.
 
-With g the gradient, H the Hessian and u the update (theta moves by -eta u), both of the loss that
-the update sees: the directional sharpness is u.Hu / u.g. To second order the update raises the loss
-where it exceeds 2 / eta, for every optimizer. The critical sharpness is 2 / eta_c, with eta_c the
-least learning rate at which the update raises the loss: it needs no Hessian, and on a quadratic it
-is the directional sharpness. Kalra et al. 2026, arXiv:2601.16979.
+Let u be the update (theta moves by -eta u), and g and H the gradient and the Hessian of the loss of
+its batch. The directional sharpness is u.Hu / u.g. To second order the update raises the loss if it
+exceeds 2 / eta, for every optimizer. The critical sharpness is 2 / eta_c, with eta_c the smallest
+learning rate at which the update raises the loss: it needs no Hessian, and equals the directional
+sharpness on a quadratic. Kalra et al. 2026, arXiv:2601.16979.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 def bend(objective: Objective, update: Array) -> float:
     """u.Hu of an update u (P,) where the objective stands: one Hessian-vector product.
 
-    Its last ``gradient`` set theta.
+    The objective's last ``gradient`` set theta.
     """
     product = np.empty_like(update)
     objective.hvp(update, product)
@@ -51,12 +51,12 @@ def quotient(slope: float, bend: float) -> float:
 def critical_bracket(
     loss_after: Callable[[float], float], loss: float, guess: float, **options: float
 ) -> Bracket:
-    """The learning rates between which the loss after an update first exceeds ``loss``."""
+    """The bracket of the learning rate at which the loss after an update first exceeds ``loss``."""
     return near_search(lambda eta: not loss_after(eta) <= loss, guess, **options)
 
 
 def sharpness_at(bracket: Bracket) -> float:
-    """2 / eta_c, with eta_c in the middle of this bracket; 0 where the search found none."""
+    """2 / eta_c, with eta_c in the middle of this bracket; 0 if the bracket has no upper end."""
     lower, upper = bracket
     if not bracket.found:
         return 0.0
@@ -64,7 +64,7 @@ def sharpness_at(bracket: Bracket) -> float:
 
 
 class Line(Protocol):
-    """The line theta - eta u along one update, and the loss that the update sees."""
+    """The line theta - eta u along one update, and the loss of its batch."""
 
     def slope(self) -> float:
         """u.g."""
@@ -73,27 +73,27 @@ class Line(Protocol):
         """u.u."""
 
     def bend(self) -> float:
-        """u.Hu: one Hessian product."""
+        """u.Hu: one Hessian-vector product."""
 
     def loss_after(self, eta: float) -> float:
-        """The loss after the update at eta: one forward pass. Infinite where it is not finite."""
+        """The loss after the update at eta: one forward pass. Infinite if it is not finite."""
 
 
 class CriticalSearch:
-    """The critical sharpness of update after update: each search begins near the last one."""
+    """The critical sharpness of successive updates; each search starts near the last result."""
 
     # See `simulator.training.checkpoints`.
     MEMORY = ("_factors",)
 
     def __init__(self) -> None:
-        # eta_c over what was expected, at the last search: by whether u.Hu was known.
+        # eta_c over its expected value at the last search, with and without u.Hu.
         self._factors = np.full(2, np.nan)
 
     def sharpness(self, line: Line, loss: float, eta: float, bend: float = math.nan) -> float:
-        """2 / eta_c; infinite where the update begins uphill, NaN where the loss is level.
+        """2 / eta_c; infinite if the update is uphill, NaN if the slope is 0.
 
-        The search begins at 2 u.g / u.Hu, times what eta_c was of that at the last one. Without
-        ``bend``, u.Hu, |u|^2 is in its place.
+        The search starts at 2 u.g / u.Hu, times the ratio of eta_c to this at the last search.
+        Without ``bend`` (u.Hu), |u|^2 replaces it.
         """
         slope = line.slope()
         if not slope > 0:
@@ -108,7 +108,7 @@ class CriticalSearch:
         if not 0 < guess < math.inf:
             guess = eta if eta > 0 else 1.0
         sharpness = sharpness_at(critical_bracket(line.loss_after, loss, guess))
-        # Where it found none, the next one begins anew.
+        # After a search without result, the next one starts anew.
         self._factors[int(measured)] = 2.0 / sharpness / expected if sharpness else math.nan
         return sharpness
 
@@ -118,33 +118,33 @@ def directional_sharpness(
 ) -> float:
     """Curvature of the loss along an update u, per unit of slope: u.Hu / u.g.
 
-    The loss changes by -eta u.g (1 - eta lambda / 2) to second order, with lambda this number. If
-    u.g is positive, the update therefore raises the loss where lambda exceeds 2 / eta.
+    To second order the loss changes by -eta u.g (1 - eta lambda / 2), with lambda the directional
+    sharpness. If u.g is positive, the update raises the loss if lambda exceeds 2 / eta.
 
     Parameters
     ----------
     model : Model
     theta : array, shape (P,)
-        Where.
+        Parameters.
     data : Data, optional
-        What models other than `Quadratic` have their loss on.
+        Training data; `Quadratic` needs none.
     update : array, shape (P,), optional
         u; theta moves by -eta u. Default: the gradient, as in gradient descent.
 
     Returns
     -------
     float
-        Negative where the update begins uphill and the loss bends upwards; NaN where u.g is 0.
+        Negative if the update is uphill and u.Hu is positive; NaN if u.g is 0.
 
     Raises
     ------
     InputError
-        For a theta or an update of another shape.
+        If theta or the update has another shape.
 
     Notes
     -----
-    Kalra et al. 2026, arXiv:2601.16979. The value is at most the sharpness for gradient descent
-    only: it scales with u.
+    Kalra et al. 2026, arXiv:2601.16979. The value scales with u; it is bounded by the sharpness for
+    gradient descent only.
     """
     objective = as_model(model).bind(as_data(data))
     theta = checked_vector("theta", theta, objective)

@@ -1,4 +1,4 @@
-"""A Hessian, its Gauss-Newton or residual part, or a layer's block, as one symmetric operator.
+"""A Hessian, its Gauss-Newton or residual part, or the block of a layer, as an operator.
 
 With outputs f and loss L(f) the Hessian is G + R: the Gauss-Newton matrix G = J^T L'' J, where J is
 the derivative of f, and the residual part R = sum_i dL/df_i d2f_i.
@@ -20,7 +20,7 @@ PARTS = ("hessian", "gauss-newton", "residual")
 
 
 class Operator:
-    """A part of a model's Hessian at one theta; counts the Hessian products that it spends.
+    """A part of a model's Hessian at given parameters; counts its Hessian-vector products.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Operator:
     data : Data, optional
     part : {"hessian", "gauss-newton", "residual"}
     layer : int, optional
-        Its diagonal block: rows and columns of this layer's parameters.
+        The layer whose diagonal block is used.
     preconditioner : array, shape (P,), optional
         P of P^-1/2 H P^-1/2, which has the eigenvalues of P^-1 H.
 
@@ -38,16 +38,16 @@ class Operator:
     size : int
         Number of rows.
     gradient : array, shape (size,)
-        The loss's gradient in the operator's coordinates.
+        The gradient of the loss in the operator's coordinates.
     outside : array, shape (n,)
-        Eigenvalues in directions that theta does not show, each of which occurs ``copies`` times.
+        Eigenvalues in directions that theta does not span, each ``copies``-fold.
     products : int
-        Hessian products spent.
+        Number of Hessian-vector products.
 
     Raises
     ------
     InputError
-        For a part, layer or preconditioner that the model does not have.
+        If the model does not have this part, layer or preconditioner.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Operator:
         self._v, self._image = np.zeros((2, hessian.size))
 
     def product(self, v: Array, out: Array) -> None:
-        """Fill ``out`` (size,) with the operator times ``v`` (size,)."""
+        """Write the operator times ``v`` (size,) into ``out`` (size,)."""
         for sign, term in zip((1.0, -1.0), self._terms, strict=False):
             self._v[self._rows] = v / self._root
             term.hvp(self._v, self._image)

@@ -1,4 +1,4 @@
-"""Stochastic Lanczos quadrature: the eigenvalue density of an operator that is known by products.
+"""Stochastic Lanczos quadrature: the eigenvalue density of an operator given by products.
 
 Lanczos's method from a random unit vector v gives nodes t_i and weights w_i with
 sum_i w_i p(t_i) = v.p(H)v for every polynomial p of degree below twice the depth. The mean over
@@ -16,9 +16,10 @@ from simulator.numerics import eigen
 
 __all__ = ["above", "lanczos", "outliers"]
 
-# A direction that keeps less of its length than this is rounding: its Krylov space is exhausted.
+# A direction that keeps a smaller fraction of its length is rounding: the Krylov space is
+# exhausted.
 _EXHAUSTED = 1e-8
-# Residual over value up to which a Ritz pair is taken for an eigenpair: the value is then accurate
+# Largest relative residual at which a Ritz pair counts as an eigenpair. The value is then accurate
 # to the square of this, far below the error over the probes.
 _FOUND = 1e-3
 
@@ -31,13 +32,13 @@ def lanczos(
     Parameters
     ----------
     product : callable
-        Fills its second argument (P,) with the operator times its first (P,).
+        Writes the operator times its first argument (P,) into its second (P,).
     apart : array, shape (k, P)
-        Orthonormal. The operator is restricted to what is orthogonal to them.
+        Orthonormal vectors. The operator is restricted to their orthogonal complement.
     depth : int
-        Products from each start; at most P - k.
+        Products per start vector; at most P - k.
     probes : int
-        Random starts, uniform on the unit sphere of the complement.
+        Number of start vectors, uniform on the unit sphere of the complement.
     rng : numpy.random.Generator
 
     Returns
@@ -60,16 +61,16 @@ def outliers(
 ) -> tuple[Array, Array]:
     """Eigenpairs on the same complement that Lanczos's method finds from one random start.
 
-    They are those far from the others, at both ends. A density estimated without them has a smaller
-    error, and one that is closer to normal: a single large eigenvalue contributes the square of one
-    component of the start.
+    Outliers are eigenvalues far from the others, at both ends. Without them a density estimate has
+    a smaller and more nearly normal error, because a single large eigenvalue contributes the square
+    of one component of the start vector.
 
     Returns
     -------
     values : array, shape (n,)
-        The largest in size first; n is at most ``most``.
+        Largest absolute value first; n is at most ``most``.
     vectors : array, shape (n, P)
-        Orthonormal, and orthogonal to those given.
+        Orthonormal, and orthogonal to the given ones.
     """
     krylov = _Krylov(product, apart, depth, rng)
     values, vectors, last = krylov.ritz()
@@ -105,7 +106,7 @@ class _Krylov:
             left = eigen.orthonormalize(basis, row + 1, self._spare)
             beta[i] *= left
             if left < _EXHAUSTED:
-                # What follows is of another Krylov space, and has no weight.
+                # The rest is of another Krylov space and has no weight.
                 beta[i] = 0.0
                 if row + 1 < basis.shape[1]:
                     self._random(row + 1)
@@ -113,7 +114,7 @@ class _Krylov:
         return values, vectors, float(beta[-1])
 
     def _random(self, row: int) -> None:
-        """Put a random unit vector orthogonal to those before it into the basis."""
+        """Append a random unit vector orthogonal to the earlier ones to the basis."""
         left = 0.0
         while left < _EXHAUSTED:
             self.basis[row] = self._rng.standard_normal(self.basis.shape[1])
@@ -135,7 +136,7 @@ def above(nodes: Array, weights: Array, level: float) -> tuple[Array, Array]:
     between = nodes[:, :, None] - nodes[:, None, :] + np.eye(nodes.shape[1])
     to_level = level - nodes
     with np.errstate(divide="ignore", over="ignore"):
-        # Of logarithms: products of many differences overflow.
+        # Use logarithms, because products of many differences overflow.
         away = np.log(np.abs(to_level))
         lagrange = away.sum(axis=1, keepdims=True) - away - np.log(np.abs(between)).sum(axis=2)
         bound = 1.0 / (np.exp(2.0 * lagrange) / weights).sum(axis=1)

@@ -1,21 +1,21 @@
-"""The top of a symmetric operator that changes from measurement to measurement.
+"""The top eigenvalues of a symmetric operator that changes from measurement to measurement.
 
-Each measurement leaves a model of the operator: the leading Ritz vectors, and what else is known of
-its top. The next one starts from that, and spends Hessian-vector products only where the residual
-asks for them. Two models are kept and the one made nearest to theta is used: beyond the edge of
-stability gradient descent jumps to and fro, and then the last but one is much the better.
+Each measurement yields a model of the operator: the leading Ritz vectors and further vectors near
+its top. The next measurement starts from it and makes Hessian-vector products only as the residual
+requires. Two models are kept, and the one made nearest to theta is used: beyond the edge of
+stability gradient descent oscillates, and the model before the last is then much better.
 
-A residual only says that *an* eigenvalue is near. Two things keep it from being another than the
-top one:
+A small residual only shows that *some* eigenvalue is near. Two measures ensure that it is the top
+one:
 
-- Beside the wanted vectors one more is multiplied. It is the sum of the next Ritz vector, which
-  shows an eigenvalue that overtakes; of the gradient, which points to where the loss bends; and of
-  a random direction, which shows all else in time.
-- Where the operator has changed much since the model was made, the measurement is a search: it
-  takes Lanczos steps from that vector and holds errors to the residual itself, not to its square.
+- One more vector than wanted is multiplied. It is the sum of the next Ritz vector, which reveals an
+  eigenvalue that overtakes; of the gradient, which points to high curvature; and of a random
+  direction, which reveals anything else after some time.
+- If the operator has changed much since the model was made, the measurement is a search: it takes
+  Lanczos steps from that vector and bounds errors by the residual itself, not by its square.
 
-The products are scaled by a power of two to about 1, so that nothing depends on units. How far
-u.Hv and v.Hu lie apart measures their rounding, and a value that drowns in it has not converged.
+Products are scaled by a power of two to about 1, so that nothing depends on units. The difference
+of u.Hv and v.Hu measures their rounding error, and a value below it has not converged.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MOST_PRODUCTS = 2000
 
 @dataclass(frozen=True)
 class Estimate:
-    """The top eigenvalues at one theta, and how well they are known.
+    """The top eigenvalues at given parameters, and their accuracy.
 
     Attributes
     ----------
@@ -57,13 +57,13 @@ class Estimate:
     residual : float
         |H u - value u| of the first, in its units: an eigenvalue lies within it. 0 if dense.
     products : int
-        Hessian-vector products spent.
+        Number of Hessian-vector products.
     converged : bool
-        Whether the estimated relative error of every value reached the accuracy asked for, and
-        the rounding of the products leaves that many digits. A value below the rounding of the
-        first one counts as converged.
+        Whether every value reached the relative tolerance by its estimated error, and rounding
+        leaves that many digits. A value below the rounding error of the first one counts as
+        converged.
     searched : bool
-        Whether the operator had changed so much that the top was searched for anew.
+        Whether the operator had changed so much that a search was made.
     """
 
     values: Array
@@ -74,7 +74,7 @@ class Estimate:
 
 
 class _Nearby:
-    """A model of the operator (`numerics.eigen`), and the place where it was made."""
+    """A model of the operator (`numerics.eigen`), and the parameters where it was made."""
 
     MEMORY = ("place", "frame", "values", "rows")
 
@@ -88,7 +88,7 @@ Product = Callable[[Array, Array], None]
 
 
 class RitzSolver:
-    """Follows the top of an operator in one precision.
+    """Track the top of an operator in one precision.
 
     Parameters
     ----------
@@ -97,15 +97,15 @@ class RitzSolver:
     wanted : int
         Eigenvalues.
     tol : float
-        Relative error aimed at in each. It is estimated from the residual r and the gap to the next
-        Ritz value as r^2 / gap (Kato-Temple), or r where the gap is smaller and in a search.
+        Relative tolerance of each. The error is estimated from the residual r and the gap to the
+        next Ritz value as r^2 / gap (Kato-Temple), or as r if the gap is smaller and in a search.
     dtype : numpy dtype
         Of all vectors.
     rng : numpy.random.Generator
         Of random directions.
     largest : float
-        Operators larger than this, or smaller than its inverse, end a measurement at once, not
-        converged.
+        A measurement of an operator larger than this, or smaller than its inverse, ends at once
+        without convergence.
     """
 
     # The models: all else is made anew in each measurement.
@@ -146,7 +146,7 @@ class RitzSolver:
     def pairs(self) -> tuple[Array, Array]:
         """Values (pairs,) and Ritz vectors (pairs, P) of the last measurement, largest first.
 
-        The wanted ones, and the next one, which is less accurate.
+        These are the wanted ones and the next one, which is less accurate.
         """
         model, held = self._models[0], min(self._wanted + 1, self._models[0].rows)
         return model.values[:held], model.frame[:held]
@@ -166,12 +166,12 @@ class RitzSolver:
         product : callable
             Fills its second argument (P,) with the operator times its first (P,).
         place : array, shape (P,), optional
-            Where it is: of the two models kept, the one made nearer is used.
+            The parameters: of the two models kept, the one made nearer to them is used.
         direction : array, shape (P,), optional
-            A unit vector in which a new eigenvector may show: the gradient, in the operator's
+            A unit vector that may reveal a new eigenvector: the gradient, in the operator's
             coordinates.
         search : bool
-            Whether to search in any case.
+            Whether to force a search.
         """
         basis, images, gram = self._basis, self._images, self._gram
         values, vectors, wanted = self._values, self._vectors, self._wanted
@@ -185,7 +185,7 @@ class RitzSolver:
             return Estimate(np.full(wanted, np.nan), np.nan, start, False)
         images[:start] *= scale
         frame = near.frame[: near.rows]
-        # An operator that was much larger has nothing to say here, and must not overflow.
+        # A model of a much larger operator is of no use here, and must not overflow.
         stale = np.clip(near.values[: near.rows] * scale, -1e9, 1e9).astype(basis.dtype)
         done, size, spent, rounding = 0, start, start, 0.0
         steps = _LANCZOS_STEPS * min(wanted, 2)
@@ -209,7 +209,7 @@ class RitzSolver:
             if finished or spent >= _MOST_PRODUCTS or size == self._size:
                 break
             if size == len(basis) - 1:
-                # Full: go on from the best third, and the residual just made.
+                # Full: continue from the best third and the newest residual.
                 kept, last = size // 3, basis[size].copy()
                 eigen.restart(basis, images, gram, vectors[:kept, :size], values[:kept], size)
                 size = done = kept
@@ -229,14 +229,14 @@ class RitzSolver:
         return Estimate(found / scale, first / scale, spent, converged, search)
 
     def adopt(self, other: RitzSolver) -> None:
-        """Take over the last model of another solver, which was made here too."""
+        """Take over the last model of another solver, made at the same parameters."""
         latest, mine = other._models[0], self._models[0]
         mine.place[:], mine.rows = latest.place, min(latest.rows, len(mine.frame))
         mine.frame[: mine.rows] = latest.frame[: mine.rows]
         mine.values[: mine.rows] = latest.values[: mine.rows]
 
     def _nothing(self, spent: int) -> Estimate:
-        """What is known where numbers have overflowed; the next measurement starts anew."""
+        """The result if numbers overflow; the next measurement starts anew."""
         for model in self._models:
             model.rows = 0
         return Estimate(np.full(self._wanted, np.nan), np.nan, spent, False)
@@ -249,9 +249,9 @@ class RitzSolver:
         return other if moved_since @ moved_since < moved @ moved else last
 
     def _start(self, near: _Nearby, direction: Array | None) -> tuple[int, int]:
-        """Put the vectors to begin with into the basis, orthonormal.
+        """Put the start vectors into the basis, orthonormal.
 
-        Returns their number, and how many of them are of the model.
+        Returns their number, and how many of them come from the model.
         """
         basis, wanted = self._basis, self._wanted
         start = min(wanted + 1, self._size)
@@ -276,7 +276,7 @@ class RitzSolver:
     def _learn(
         self, frame: Array, stale: Array, place: Array | None, size: int, scale: float
     ) -> None:
-        """Replace the oldest model by one of here."""
+        """Replace the oldest model by the current one."""
         new = self._models.pop()
         scaled = np.empty(len(new.values), dtype=self._basis.dtype)
         new.rows = eigen.learn(
@@ -298,9 +298,9 @@ def _inverse_power_of_two(largest: float) -> float:
 
 
 def has_digits(values: Array, rounding: float, tol: float, epsilon: float) -> bool:
-    """Whether rounding of this size leaves the values (wanted,) the relative accuracy asked for.
+    """Whether rounding of this size leaves the values (wanted,) the relative tolerance.
 
-    What is as small as the rounding of the first one is zero.
+    Values as small as the rounding error of the first one count as zero.
     """
     enough = np.maximum(tol * np.abs(values), 50 * epsilon * abs(values[0]))
     return bool((_SAFETY * rounding <= enough).all())

@@ -1,4 +1,4 @@
-"""The spectrum of a Hessian: its largest eigenvalues one by one, the others as a density."""
+"""The spectrum of a Hessian: the largest eigenvalues individually, the others as a density."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from simulator.seeding import generator
 
 __all__ = ["EXACT_LIMIT", "SUMMARIES", "Spectrum", "spectrum"]
 
-# Up to this many parameters the dense matrix costs about as many products as the quadrature.
+# Up to this many parameters the dense matrix needs about as many products as the quadrature.
 EXACT_LIMIT = 1024
 _PROBES, _DEPTH = 16, 32
 _TOL = 1e-6
@@ -31,35 +31,34 @@ SUMMARIES = ("trace", "trace_of_square", "bulk", "top_to_bulk", "effective_rank"
 class Spectrum:
     """Eigenvalues of a Hessian, or of a part of it, at one theta.
 
-    The ``top_k`` largest are leading eigenvalues, the others the bulk. Where the matrix is dense,
-    all are found one by one. Else the leading ones are, and with them outliers of the bulk at both
-    ends; the rest is a density from stochastic Lanczos quadrature in the space orthogonal to the
-    eigenvectors found. Each summary then has a standard error over the random probes, by the
-    jackknife. With n probes, the summary plus and minus t errors covers the true value in 95 % of
-    cases, where t is the 97.5 % quantile of Student's distribution with n - 1 degrees of freedom
-    (2.13 for 16 probes). Errors are 0 where the matrix is dense.
+    The ``top_k`` largest are the leading eigenvalues, the others the bulk. With a dense matrix all
+    eigenvalues are computed individually. Otherwise the leading ones and outliers of the bulk at
+    both ends are, and the rest is a density from stochastic Lanczos quadrature in the space
+    orthogonal to the eigenvectors found. Each summary then has a jackknife standard error over the
+    random probes. With n probes, the summary plus and minus t errors covers the true value in 95 %
+    of cases, where t is the 97.5 % quantile of Student's distribution with n - 1 degrees of freedom
+    (2.13 for 16 probes). Errors are 0 with a dense matrix.
 
     Attributes
     ----------
     part : str
         "hessian", "gauss-newton" or "residual".
     layer : int or None
-        Whose diagonal block it is; None for the whole matrix.
+        The layer of the diagonal block; None for the whole matrix.
     top_k : int
-        Number of leading eigenvalues that are not bulk.
+        Number of leading eigenvalues.
     values, counts : arrays, shape (n,)
-        Eigenvalues found one by one, largest first, and how often each occurs.
+        Individually computed eigenvalues, largest first, and their multiplicities.
     nodes, weights : arrays, shape (probes, depth)
-        All others, once for each probe: at each node as many eigenvalues as its weight. Empty where
-        all were found.
+        The other eigenvalues, once per probe: each node stands for as many eigenvalues as its
+        weight. Empty if all were computed individually.
     gradient_share : float
-        Share of the gradient's squared norm in the space of the ``top_k`` leading eigenvectors; NaN
-        for a gradient of 0.
+        Fraction of the gradient's squared norm in the space of the ``top_k`` leading eigenvectors;
+        NaN for a gradient of 0.
     converged : bool
-        Whether the leading eigenvalues reached the accuracy asked for. If not, they are the best
-        that were found, and larger ones may exist.
+        Whether the leading eigenvalues reached the tolerance. If not, larger ones may exist.
     products : int
-        Hessian-vector products spent; two for each product with the residual part.
+        Number of Hessian-vector products; two for each product with the residual part.
     trace, trace_error : float
         Sum of the eigenvalues.
     trace_of_square, trace_of_square_error : float
@@ -67,7 +66,7 @@ class Spectrum:
     bulk, bulk_error : float
         Root mean square of the eigenvalues other than the ``top_k`` largest.
     top_to_bulk, top_to_bulk_error : float
-        Largest eigenvalue over ``bulk``: a condition number that zero eigenvalues leave finite.
+        Largest eigenvalue over ``bulk``: a condition number that is finite with zero eigenvalues.
     effective_rank, effective_rank_error : float
         Participation ratio of the squared eigenvalues, (sum of squares)^2 / sum of fourth powers:
         r for r eigenvalues of one size, of either sign, among zeros.
@@ -120,12 +119,12 @@ class Spectrum:
 
     @property
     def is_exact(self) -> bool:
-        """Whether all eigenvalues were found one by one."""
+        """Whether all eigenvalues were computed individually."""
         return not self.nodes.size
 
     @property
     def size(self) -> float:
-        """Number of eigenvalues, zeros included."""
+        """Number of eigenvalues, including zeros."""
         return float(self.counts.sum() + self.weights[:1].sum())
 
     @property
@@ -143,9 +142,9 @@ class Spectrum:
         Returns
         -------
         number, error : float
-            The standard error over the probes plus a bound on the error of the quadrature. Where
-            many eigenvalues are nearer to the level than the quadrature resolves, near 0 say, the
-            error is about as large as their number.
+            The standard error over the probes plus a bound on the error of the quadrature. If many
+            eigenvalues are closer to the level than the quadrature resolves, for example near 0,
+            the error is about their number.
         """
         found = float(self.counts[self.values >= level].sum())
         if self.is_exact:
@@ -198,34 +197,34 @@ def spectrum(
     tol: float = _TOL,
     seed: int = 0,
 ) -> Spectrum:
-    """Eigenvalues of the Hessian of the loss at theta, with the errors of what is estimated.
+    """Eigenvalues of the Hessian of the loss at theta, with the errors of the estimates.
 
     Parameters
     ----------
     model : Model
     theta : array, shape (P,)
-        Where.
+        Parameters.
     data : Data, optional
-        What models other than `Quadratic` have their loss on.
+        Training data; `Quadratic` needs none.
     part : {"hessian", "gauss-newton", "residual"}
-        The whole; the Gauss-Newton matrix J^T L'' J, with J the derivative of the outputs and L''
-        that of the loss in them, twice; or the rest.
+        The Hessian; the Gauss-Newton matrix J^T L'' J, with J the derivative of the outputs and L''
+        the second derivative of the loss with respect to them; or the difference of the two.
     layer : int, optional
-        Only the diagonal block of this layer's weights and biases, from 0. Default: all parameters,
-        gains and shifts of norms too.
+        Restrict to the diagonal block of the weights and biases of this layer, counted from 0.
+        Default: all parameters, including gains and shifts of norms.
     preconditioner : array, shape (P,), optional
-        With it, the eigenvalues of P^-1 H; infinite entries hold their parameters still.
+        If given, the eigenvalues are those of P^-1 H; infinite entries fix their parameters.
     top_k : int, optional
-        Leading eigenvalues, found one by one. Default: the number of outputs.
+        Number of leading eigenvalues. Default: the number of outputs.
     probes : int, optional
-        Random vectors, at least 2; 0 makes the matrix dense and finds every eigenvalue. Default: 0
-        up to 1024 rows, else 16.
+        Number of random vectors, at least 2; 0 uses the dense matrix and computes every eigenvalue.
+        Default: 0 up to 1024 rows, else 16.
     depth : int
-        Lanczos steps, that is products, from each.
+        Lanczos steps, that is products, per random vector.
     tol : float
-        Relative error aimed at in the leading eigenvalues.
+        Relative tolerance of the leading eigenvalues.
     seed : int
-        Chooses the random vectors.
+        Seed of the random vectors.
 
     Returns
     -------
@@ -234,8 +233,8 @@ def spectrum(
     Raises
     ------
     InputError
-        For input that cannot be used, a part of a model without outputs, and a layer or a
-        preconditioner of a model that does not step its weights.
+        If an argument is invalid, for a part of a model without outputs, and for a layer or a
+        preconditioner if theta does not hold the weights themselves.
 
     Notes
     -----
@@ -286,7 +285,7 @@ def spectrum(
 def _leading(
     operator: Operator, wanted: int, tol: float, rng: np.random.Generator
 ) -> tuple[Array, Array, bool]:
-    """The largest eigenvalues (wanted,), their vectors (wanted, size); whether they converged."""
+    """The largest eigenvalues (wanted,), their vectors (wanted, size), and convergence."""
     length = float(np.linalg.norm(operator.gradient))
     direction = operator.gradient / length if 0.0 < length < np.inf else None
     solver = RitzSolver(operator.size, wanted, tol, np.dtype(float), rng)
@@ -298,7 +297,7 @@ def _leading(
 
 
 def _all(operator: Operator) -> tuple[Array, Array, bool]:
-    """The same of all of them."""
+    """All eigenvalues and vectors, in the same form."""
     matrix = operator.dense()
     if not np.isfinite(matrix).all():
         return np.full(len(matrix), np.nan), np.full_like(matrix, np.nan), False
@@ -307,12 +306,12 @@ def _all(operator: Operator) -> tuple[Array, Array, bool]:
 
 
 def _first(counts: Array, wanted: int) -> Array:
-    """How many of each are among the first ``wanted``."""
+    """The multiplicities among the first ``wanted`` eigenvalues."""
     return np.clip(wanted - (np.cumsum(counts) - counts), 0, counts)
 
 
 def _share(vectors: Array, gradient: Array) -> float:
-    """Share of a gradient's squared norm in the span of orthonormal vectors (k, size)."""
+    """Fraction of a gradient's squared norm in the span of orthonormal vectors (k, size)."""
     largest = np.abs(gradient).max()
     if not 0.0 < largest < np.inf:
         return np.nan

@@ -1,7 +1,7 @@
-"""The sharpness along training: what is measured, and in which precision.
+"""The sharpness along training: when and in which precision it is measured.
 
-Values are reported in double precision whatever they were found with, and a Hessian too indefinite
-or too cancelled for single precision is followed in double.
+Values are reported in double precision. A Hessian for which single precision does not suffice,
+because it is very indefinite or cancels, is tracked in double precision.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from simulator.seeding import generator
 
 __all__ = ["SharpnessTracker"]
 
-# Up to this many parameters the dense Hessian is cheaper than following it.
+# Up to this many parameters the dense Hessian is cheaper than tracking.
 DENSE_LIMIT = 48
-# Down to this accuracy products in single precision will do, at half the cost.
+# Down to this tolerance products in single precision suffice, at half the cost.
 SINGLE_ACCURACY = 1e-6
-# Hessians beyond this, or below its inverse, have parts that overflow or vanish in it.
+# Hessians larger than this, or smaller than its inverse, overflow or underflow in single precision.
 _SINGLE_RANGE = 1e18
-# One that did not is not asked again for so many measurements.
+# After a failure, single precision is not tried for so many measurements.
 _DISTRUST = 16
-# A gradient that has grown or shrunk by this factor asks for a search.
+# A change of the gradient's norm by this factor triggers a search.
 _GRADIENT_JUMP = 2.0
-# Where nothing has changed much, every so many measurements in single precision are checked.
+# Without large changes, one in so many single-precision measurements is checked.
 _CHECK_EVERY = 16
-# After a search the residual in double precision may be this many times the accuracy.
+# After a search the residual in double precision may be this many times the tolerance.
 _CHECKED_RESIDUAL = 10.0
 
 
 class SharpnessTracker:
-    """Follows the top of an objective's Hessian; call ``measure`` after each ``gradient``.
+    """Track the top of an objective's Hessian; call ``measure`` after each ``gradient``.
 
     Parameters
     ----------
     objective : Objective
-        Whose last ``gradient`` set the theta.
+        Its last ``gradient`` sets theta.
     top_k : int
-        Eigenvalues wanted.
+        Number of eigenvalues.
     tol : float
-        Relative error aimed at in each, estimated from its residual r and the gap to the next
-        Ritz value as r^2 / gap (Kato-Temple), or r where the gap is smaller.
+        Relative tolerance of each. The error is estimated from the residual r and the gap to the
+        next Ritz value as r^2 / gap (Kato-Temple), or as r if the gap is smaller.
     seed : int
-        Chooses the random start vectors.
+        Seed of the start vectors.
     preconditioner : array, shape (P,), optional
-        P of the pre-conditioned sharpness: the top of P^-1 H, through its symmetric form
-        P^-1/2 H P^-1/2. May be changed between measurements.
+        P of the pre-conditioned sharpness: the top of P^-1 H, through its symmetric form P^-1/2 H
+        P^-1/2. It may change between measurements.
     """
 
     # See `simulator.training.checkpoints`.
@@ -76,15 +76,15 @@ class SharpnessTracker:
         self._gradient_norm = np.nan
 
     def measure(self, place: Array | None = None, gradient: Array | None = None) -> Estimate:
-        """The top eigenvalues where the objective stands now.
+        """The top eigenvalues at the objective's current theta.
 
         Parameters
         ----------
         place : array, shape (P,), optional
-            That theta. With it the nearer one of the last two measurements is built upon, without
-            it the last.
+            Theta. With it the measurement starts from the nearer of the last two, without it from
+            the last.
         gradient : array, shape (P,), optional
-            The gradient there: a direction in which an eigenvector that grows shows early.
+            The gradient there, a direction that reveals a growing eigenvalue early.
         """
         with np.errstate(all="ignore"):
             small = self._objective.size <= DENSE_LIMIT
@@ -93,13 +93,13 @@ class SharpnessTracker:
         if not copies:
             return estimate
         outside = np.repeat(outside, min(copies, self._top_k))
-        # NaN, which pads a short spectrum, sorts last and so comes first to be replaced.
+        # NaN pads a short spectrum; it sorts last and is replaced first.
         values = -np.sort(-np.append(estimate.values, outside))[: self._top_k]
         return replace(estimate, values=values)
 
     @cached_property
     def _double(self) -> RitzSolver:
-        """In the objective's own precision."""
+        """Measure in the objective's own precision."""
         return self._solver(self._objective.dtype, np.inf)
 
     @cached_property
@@ -111,10 +111,10 @@ class SharpnessTracker:
         return RitzSolver(size, wanted, self._tol, dtype, self._rng, largest=largest)
 
     def _follow(self, place: Array | None, gradient: Array | None) -> Estimate:
-        """Measure in single precision where that is enough, and in double elsewhere."""
+        """Measure in single precision if it suffices, else in double."""
         self._measured += 1
         direction, jumped = self._read(gradient)
-        # The residuals of small eigenvalues say nothing of a jump.
+        # The residuals of small eigenvalues do not indicate a jump.
         jumped |= self._wanted > 1
         twin = self._objective.single() if self._single_will_do else None
         product = self._product_of(self._objective)
@@ -132,10 +132,10 @@ class SharpnessTracker:
         return replace(second, products=first.products + second.products)
 
     def _checked(self, estimate: Estimate, product: Product) -> Estimate:
-        """The estimate, compared with a product in double precision: after a search, and at times.
+        """The estimate, checked by a double-precision product after a search and now and then.
 
-        A search leaves a residual of no more than the accuracy; one that is not so in double
-        precision speaks of another operator.
+        After a search the residual is at most the tolerance; a larger one in double precision shows
+        that the two operators differ.
         """
         if self._measured % _CHECK_EVERY and not estimate.searched:
             return estimate
@@ -150,7 +150,7 @@ class SharpnessTracker:
         return replace(estimate, products=estimate.products + 1, converged=agrees)
 
     def _read(self, gradient: Array | None) -> tuple[Array | None, bool]:
-        """Its direction (P,) in the operator's coordinates, and whether its length has jumped."""
+        """The unit gradient (P,) in the operator's coordinates, and whether its norm has jumped."""
         if gradient is None:
             return None, False
         if self.preconditioner is not None:
@@ -166,7 +166,7 @@ class SharpnessTracker:
 
     @property
     def _single_will_do(self) -> bool:
-        # Eigenvalues below the first may be smaller than its rounding in single precision.
+        # Eigenvalues below the first may be smaller than its rounding error in single precision.
         return (
             self._tol >= SINGLE_ACCURACY
             and self._wanted == 1

@@ -30,12 +30,15 @@ class Scale(NamedTuple):
         Beyond which ends there are numbers.
     ticks : dict from float to str
         Of the colour bar, where it is discrete.
+    least : float
+        What is drawn in place of smaller numbers: a logarithmic scale has none for 0.
     """
 
     norm: Any
     cmap: Any
     extend: str = "neither"
     ticks: dict[float, str] | None = None
+    least: float = -np.inf
 
 
 def scale_of(sheets: Sequence[Sheet], *, is_loss: bool) -> Scale:
@@ -53,13 +56,18 @@ def scale_of(sheets: Sequence[Sheet], *, is_loss: bool) -> Scale:
             return _discrete(present, sheets[0].words, name)
     if not values.size:
         return Scale(Normalize(0, 1), colormaps[name])
-    logarithmic = is_loss and values[0] > 0
-    low, high = _ends(np.log(values) if logarithmic else values)
-    ends = (values[low], values[high])
-    below, above = ends[0] > values[0], ends[1] < values[-1]
+    lowest = values[0]
+    logarithmic = is_loss and values[-1] > 0
+    if logarithmic:
+        values = values[values > 0]
+    first, last = _ends(np.log(values) if logarithmic else values)
+    low, high = values[first], values[last]
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max"}
-    norm = LogNorm(ends[0], max(ends[1], ends[0] * 1.001)) if logarithmic else Normalize(*ends)
-    return Scale(norm, colormaps[name], extend.get((below, above), "both"))
+    beyond = extend.get((low > lowest, high < values[-1]), "both")
+    if logarithmic:
+        norm = LogNorm(low, max(high, low * 1.001))
+        return Scale(norm, colormaps[name], beyond, least=np.finfo(float).tiny)
+    return Scale(Normalize(low, high), colormaps[name], beyond)
 
 
 def _ends(values: Array) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Central flows: what a run does on average, beside the run."""
+"""Central flows: the average motion of a run, and its comparison with the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the central flow is compared with: the run's own iterates, smoothed, and plain flow."""
+"""The references of the central flow: the run's smoothed iterates, and the stable flow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulator.training import UpdateRule
 
 __all__ = ["Iterates", "StableFlow"]
 
-# Of the power method; what its estimate may miss; and stages beyond which nothing is gained.
+# Of the power method; the safety factor of its estimate; and the largest useful number of stages.
 _DIFFERENCE, _SAFETY, _MOST_STAGES = 1e-4, 1.3, 200
 
 
@@ -27,7 +27,7 @@ class Iterates:
     ----------
     mean : array, shape (P,)
     metric : Metric
-        As it was before update t.
+        The metric before update t.
     """
 
     mean: Array
@@ -63,9 +63,10 @@ class Iterates:
 class StableFlow:
     """dtheta/dt = -P^-1 g, with P held fixed within an update: no oscillation.
 
-    One step of the Runge-Kutta-Legendre method of order 2 an update (Meyer, Balsara & Aslam, J.
-    Comput. Phys. 257, 594, 2014), of as many stages as the sharpness asks for: nothing holds that.
-    The sharpness is estimated by one step of the power method, from the direction of the last.
+    Each update is a step of the second-order Runge-Kutta-Legendre method (Meyer, Balsara & Aslam,
+    J. Comput. Phys. 257, 594, 2014), with as many stages as the sharpness requires, which nothing
+    bounds here. The sharpness is estimated by one step of the power method, from the last
+    direction.
     """
 
     def __init__(self, objective: Objective, theta: Array, metric: Metric, seed: int) -> None:
@@ -74,7 +75,7 @@ class StableFlow:
         self._stiffness = 0.0
 
     def advance(self, eta: float) -> None:
-        """Follow the flow for the time of one update."""
+        """Integrate the flow over the time of one update."""
         start = self.theta
         g = self._gradient(start)
         rate = self._metric.observe(g, eta, 1.0)
@@ -110,5 +111,5 @@ def _weight(j: int) -> float:
 
 
 def _stages(stiffness: float) -> int:
-    """Of a method that is stable up to (s^2 + s - 2) / 2 of eta times the sharpness."""
+    """Number of stages for stability up to (s^2 + s - 2) / 2 of eta times the sharpness."""
     return min(max(3, int(np.ceil(0.5 * (np.sqrt(9.0 + 8.0 * stiffness) - 1.0)))), _MOST_STAGES)

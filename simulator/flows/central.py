@@ -1,4 +1,4 @@
-"""The central flow of a run, and the run beside it."""
+"""The central flow of a run, compared with the run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from simulator.training import Interrupted, train
 
 __all__ = ["central_flow", "described"]
 
-# Updates between examinations of the expansion.
+# Updates between checks of the expansion.
 _EXAMINE = 10
 # Updates times kappa_1 from first contact to where `start="after"` starts: the delay of the first
 # catapult is about 11, and some cycles follow.
@@ -42,7 +42,7 @@ _AFTER = 25.0
 
 @dataclass(frozen=True)
 class _Rates(Schedule):
-    """Learning rates that were given one by one."""
+    """Learning rates that were given individually."""
 
     name: ClassVar[str] = "rates"
 
@@ -70,46 +70,47 @@ def central_flow(
     stop: Callable[[], bool] | None = None,
     callback: Callable[[int], None] | None = None,
 ) -> Flow:
-    """Follow the central flow of a full-batch run, with the run beside it.
+    """Integrate the central flow of a full-batch run, and compare it with the run.
 
     The central flow (Cohen, Damian, Talwalkar, Kolter & Lee, arXiv:2410.24206) is gradient flow
-    with the mean push of the oscillation at the edge of stability, whose covariance keeps the
-    sharpness at or below 2 / eta. It predicts the time averages of a run: weights, sharpness, loss.
-    It takes one semi-implicit step per update, so that it is the run itself where nothing is at
-    the edge.
+    plus the mean force of the oscillation at the edge of stability. The covariance of the
+    oscillation keeps the sharpness at or below 2 / eta. The flow predicts time averages of a run:
+    weights, sharpness and loss. It takes one semi-implicit step per update, and equals the run
+    while no direction is at the edge.
 
     Parameters
     ----------
     model : Model
     data : Data, optional
-        What models other than `Quadratic` train on.
+        Training data; `Quadratic` needs none.
     optimizer : GD or RMSProp
         Default `GD`. RMSProp starts from v_0 = g_1^2, as `GIAdam` does.
     schedule : Schedule or array, shape (steps,)
-        Learning rates, absolute. Default ``Warmup()``: constant 1.
+        Absolute learning rates. Default ``Warmup()``: constant 1.
     steps : int
-        Updates.
+        Number of updates.
     seed : int
-        Chooses the initial parameters and the solver's start vectors.
+        Seed of the initial parameters and of the solver's start vectors.
     theta0 : array, shape (P,), optional
-        Start here instead.
+        Initial parameters; replaces those of the seed.
     start : int or "after"
-        Updates of the optimizer before the flow starts, from the run's smoothed iterate. "after"
-        is behind the first catapult: 25 / kappa_1 updates after first contact.
+        Number of updates of the optimizer before the flow starts, at the run's smoothed iterate.
+        "after" starts it after the first catapult: 25 / kappa_1 updates after first contact.
     beside : bool
-        Whether to do the run too, and measure how far from it the flow is.
+        Whether to train the run too, and measure the distance of the flow from it.
     substeps : int
-        Steps of the flow in an update. More than one follow the flow better, and most runs worse;
-        from 4 on the flow of some networks leaves the threshold, which ``doubts`` reports.
+        Steps of the flow per update. More than one integrate the flow more accurately, but agree
+        worse with most runs. From 4 on the flow of some networks leaves the threshold, which
+        ``doubts`` reports.
     difference : float
-        Step of the differences of gradients that give third derivatives. For ReLU it is at least
-        the size of the oscillation: the kinks within it are a part of its push.
+        Step of the gradient differences that give third derivatives. For ReLU it is at least the
+        size of the oscillation, because the kinks within it contribute to the force.
     accuracy : float
-        Relative error aimed at in the eigenvalues.
+        Relative tolerance of the eigenvalues.
     max_rank : int
         Largest number of directions that oscillate.
     stop : callable, optional
-        Asked before each update; `Interrupted` is raised once it says True.
+        Called before each update; if it returns True, `Interrupted` is raised.
     callback : callable, optional
         Called with the step before each update of the flow.
 
@@ -120,8 +121,8 @@ def central_flow(
     Raises
     ------
     InputError
-        For input that cannot be used: other optimizers, minibatches, schedules that depend on the
-        run, and single precision.
+        If an argument is invalid, including other optimizers, minibatches, schedules that depend on
+        the run, and single precision.
     """
     stopwatch, data = Stopwatch(), as_data(data)
     optimizer = described(GD() if optimizer is None else optimizer)
@@ -150,7 +151,7 @@ def central_flow(
 
 
 class _Options(NamedTuple):
-    """How the flow is followed."""
+    """Options of the integration."""
 
     substeps: int
     difference: float
@@ -161,7 +162,7 @@ class _Options(NamedTuple):
 
 
 def described(optimizer: Optimizer) -> Optimizer:
-    """The optimizer as the flow has it; raises `InputError` for one whose flow is not known."""
+    """The optimizer of the flow; raises `InputError` if its flow is not supported."""
     if is_shipped(optimizer):
         if decay := getattr(optimizer, "weight_decay", 0.0):
             raise InputError(
@@ -178,7 +179,7 @@ def described(optimizer: Optimizer) -> Optimizer:
 
 
 def _planned(schedule: Schedule | ArrayLike, steps: int) -> Schedule:
-    """A schedule whose rates do not depend on the run."""
+    """The values of a schedule that does not depend on the run."""
     count("steps", steps, 1)
     if np.ndim(schedule) == 0:  # type: ignore[arg-type]
         schedule = as_schedule(schedule)
@@ -211,7 +212,7 @@ def _start_of(model: Model, data: Data | None, seed: int, theta0: ArrayLike | No
 
 
 def _behind(first: Flow) -> int:
-    """The update behind the first catapult of a run, from its flow up to first contact."""
+    """The update after the first catapult of a run, from its flow up to first contact."""
     steps, contact, kappa = len(first.eta), first.first_contact, first.kappa_1
     if contact < 0:
         raise InputError("start", "after", f"no direction is critical in {steps} updates; give 0")
@@ -236,7 +237,7 @@ def _follow(
     beside: bool = False,
     only_contact: bool = False,
 ) -> Flow:
-    """The flow from update ``start`` on; up to some updates after first contact, if only that."""
+    """The flow from update ``start``; with ``contact`` only until shortly after first contact."""
     model, optimizer, steps = experiment.model, experiment.optimizer, experiment.steps
     eta = experiment.schedule.values(steps)
     objective, gradient = model.bind(data), np.empty_like(theta)

@@ -1,9 +1,8 @@
 """The semidefinite complementarity problem that an update of the central flow solves.
 
-Given a symmetric matrix A (k, k) and a symmetric positive semidefinite map B of symmetric
-matrices, find X >= 0 and Y = A + B[X] >= 0 with <X, Y> = 0: the covariance X of the oscillation,
-and the room Y that is left below the threshold. It is the quadratic program of
-<X, B[X]> / 2 + <A, X> over X >= 0.
+Given a symmetric matrix A (k, k) and a symmetric positive semidefinite map B of symmetric matrices,
+find X >= 0 and Y = A + B[X] >= 0 with <X, Y> = 0: X is the covariance of the oscillation, and Y the
+distance to the threshold. X minimises <X, B[X]> / 2 + <A, X> over X >= 0.
 
 Symmetric matrices have coordinates (k (k + 1) / 2,) in the orthonormal basis E_ii and
 (e_i e_j' + e_j e_i') / sqrt(2), i < j, in the order of `pairs_of`.
@@ -22,20 +21,20 @@ __all__ = ["Solution", "coordinates", "matrix", "pairs_of", "solve"]
 # Of the scaled problem.
 _SOLVED = 1e-14
 _STEPS, _HALVINGS = 60, 30
-# Above this residual Newton's method has stalled, as it does once in some thousand problems.
+# Above this residual Newton's method has stalled, which happens once in some thousand problems.
 _STALLED = 1e-10
 _ADDED = (*(0.25**n for n in range(12)), 0.0)
 
 
 class Solution(NamedTuple):
-    """What was found.
+    """The solution of the problem.
 
     Attributes
     ----------
     x, y : arrays, shape (k, k)
         Both positive semidefinite.
     residual : float
-        Largest entry of A + B[X] - Y, relative to that of A; infinite where there is no solution.
+        Largest entry of A + B[X] - Y, relative to that of A; infinite without a solution.
     """
 
     x: Array
@@ -44,7 +43,7 @@ class Solution(NamedTuple):
 
 
 def pairs_of(k: int) -> list[tuple[int, int]]:
-    """The places (i, j), i <= j, of the basis, row by row."""
+    """The index pairs (i, j), i <= j, of the basis, row by row."""
     return [(i, j) for i in range(k) for j in range(i, k)]
 
 
@@ -91,7 +90,7 @@ def solve(a: Array, b: Array) -> Solution:
 
 
 def _linear(a: Array, b: Array) -> tuple[Array, Array, float] | None:
-    """X = -B^-1 A, if that is positive semidefinite."""
+    """X = -B^-1 A, if it is positive semidefinite."""
     try:
         x = np.linalg.solve(b, -a)
     except np.linalg.LinAlgError:
@@ -104,7 +103,7 @@ def _linear(a: Array, b: Array) -> tuple[Array, Array, float] | None:
 
 
 def _nonlinear(a: Array, b: Array) -> tuple[Array, Array, float]:
-    """Newton's method, and where it stalls, from a B that is better conditioned step by step."""
+    """Newton's method; if it stalls, continuation from a better conditioned B."""
     z, plus, residual = _newton(a, b, -a)
     if residual > _STALLED:
         z = -a

@@ -1,4 +1,4 @@
-"""The curves of a flow as they come."""
+"""The curves of a flow during integration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Curves"]
 
 
 class Curves:
-    """Curves (steps,), which begin at ``start``."""
+    """Curves (steps,), which start at ``start``."""
 
     def __init__(self, steps: int, start: int, max_rank: int) -> None:
         names = ("loss", "predicted_loss", "predicted_gradient_square", "variance", "alpha", "beta")
@@ -27,7 +27,7 @@ class Curves:
         self._contact = -1
 
     def note(self, t: int, update: Update) -> None:
-        """Keep what update t met."""
+        """Record the results of update t."""
         curves = self._curves
         curves["loss"][t] = update.loss
         curves["predicted_loss"][t] = update.loss + update.added_loss
@@ -40,17 +40,17 @@ class Curves:
             self._contact = t
 
     def since_contact(self, t: int) -> int:
-        """Updates from first contact to update t, both included; 0 before it."""
+        """Number of updates from first contact to update t, inclusive; 0 before it."""
         return t - self._contact + 1 if self._contact >= 0 else 0
 
     def compare(self, t: int, mean: Array, start: Array, centre: Array, stable: Array) -> None:
-        """Keep the distances of the two flows from the run, and how far it has come."""
+        """Record the distances of the two flows from the run, and the length of its path."""
         self._curves["distance"][t] = np.linalg.norm(centre - mean)
         self._curves["stable_distance"][t] = np.linalg.norm(stable - mean)
         self._curves["path"][t] = np.linalg.norm(mean - start)
 
     def finished(self) -> dict[str, Any]:
-        """All of them, by name."""
+        """All curves, by name."""
         values = self._curves["eigenvalues"]
         shown = max(1, int(np.isfinite(values).any(axis=0).sum()))
         return self._curves | {"eigenvalues": values[:, :shown]}

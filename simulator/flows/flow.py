@@ -1,4 +1,4 @@
-"""What the central flow of a run leaves behind."""
+"""The result of a central flow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Flow"]
 
-# Updates after first contact over which kappa_1 is the mean.
+# kappa_1 is a mean over so many updates after first contact.
 FIRST = 10
 
 
@@ -28,61 +28,61 @@ FIRST = 10
 class Flow(Value):
     """The central flow of a run: its curves, with a value before each update, and its doubts.
 
-    Curves are NaN, or 0 where they count, before the update at which the flow starts.
+    Before the update at which the flow starts, curves are NaN, or 0 for counts.
 
     Attributes
     ----------
     experiment : Experiment
     seed : int
-        The run that it describes.
+        The experiment and the seed of the run.
     start : int
         The update at which the flow starts.
     behind_catapult : bool
-        Whether that was chosen behind the first catapult: ``start="after"``.
+        Whether this is after the first catapult (``start="after"``).
     loss : array, shape (steps,)
-        At the centre.
+        Loss at the centre.
     predicted_loss : array, shape (steps,)
-        Time average of the run's loss: that of the centre, and what the oscillation adds.
+        Predicted time average of the run's loss: that of the centre plus that of the oscillation.
     predicted_gradient_square : array, shape (steps,)
-        Time average of the run's squared gradient.
+        Predicted time average of the run's squared gradient.
     eigenvalues : array, shape (steps, pairs)
         Leading eigenvalues at the centre, of H, or for RMSProp of P^-1 H with P that of this
         update; NaN where not needed.
     variance : array, shape (steps,)
-        Trace of the covariance Sigma of the oscillation, in weights.
+        Trace of the covariance Sigma of the oscillation of the weights.
     rank, critical : arrays of int, shape (steps,)
-        Rank of Sigma; directions within 2.5 % of the threshold.
+        Rank of Sigma; number of directions within 2.5 % of the threshold.
     eta : array, shape (steps,)
     limit : StabilityLimit
         As in `Run`.
     alpha, beta : arrays, shape (steps,)
-        -grad L . grad S and |grad S|^2 of the sharpness S, in the metric of P; NaN where nothing is
-        critical.
+        -grad L . grad S and |grad S|^2 of the sharpness S, in the metric of P; NaN where no
+        direction is critical.
     taylor : array, shape (steps,)
         Relative error of taking the curvature as constant over the oscillation; at every tenth
         update, NaN elsewhere.
     residual : array, shape (steps,)
-        Of the complementarity problem, relative; infinite where it has no solution.
+        Relative residual of the complementarity problem; infinite where it has no solution.
     converged : array of bool, shape (steps,)
-        Whether the eigenpairs reached their accuracy.
+        Whether the eigenpairs reached the tolerance.
     theta : array, shape (P,)
         After the last update.
     run : Run or None
         The run itself; None without ``beside``.
     distance, stable_distance : arrays, shape (steps,)
-        From the run's smoothed iterate m_t = (theta_{t-1} + 2 theta_t + theta_{t+1}) / 4 to the
-        central flow, and to the stable flow, which follows -P^-1 g without an oscillation. NaN
+        Distance from the run's smoothed iterate m_t = (theta_{t-1} + 2 theta_t + theta_{t+1}) / 4
+        to the central flow and to the stable flow, which follows -P^-1 g without oscillation. NaN
         without ``beside``.
     path : array, shape (steps,)
-        From m_start to m_t.
+        Length of the path from m_start to m_t.
     max_rank : int
         Largest number of directions that may oscillate.
     gradients, products : int
-        Gradients and Hessian-vector products of the flow alone.
+        Number of gradients and of Hessian-vector products of the flow alone.
     seconds : mapping
         As in `Run`.
     doubts : tuple of str
-        What speaks against trusting this flow, a sentence each.
+        Reasons not to trust this flow, as sentences.
     """
 
     experiment: Experiment
@@ -140,12 +140,12 @@ class Flow(Value):
 
     @property
     def constraint(self) -> Array:
-        """The ratio less 1 (steps,): 0 where the flow holds the sharpness at the threshold."""
+        """The ratio minus 1 (steps,): 0 where the flow keeps the sharpness at the threshold."""
         return self.ratio - 1.0
 
     @cached_property
     def kappa(self) -> Array:
-        """See `simulator.theory.central.kappa`; shape (steps,), NaN where nothing is critical."""
+        """See `simulator.theory.central.kappa`; shape (steps,), NaN if no direction is critical."""
         following = np.append(self.eta[1:], self.eta[-1:])
         with np.errstate(divide="ignore", invalid="ignore"):
             falling = 2.0 * (following - self.eta) / (self.eta**2 * following)
@@ -159,9 +159,9 @@ class Flow(Value):
 
     @cached_property
     def kappa_1(self) -> float:
-        """Mean of kappa over the critical ones of the first 10 updates from first contact on.
+        """Mean of kappa over the critical ones of the first 10 updates after first contact.
 
-        NaN if nothing is ever critical.
+        NaN if no direction is ever critical.
         """
         if self.first_contact < 0:
             return math.nan

@@ -1,4 +1,4 @@
-"""The metric of an optimizer: the step of each parameter, and how the oscillation changes it.
+"""The metric of an optimizer: the rate of each parameter, and its change by the oscillation.
 
 An update is theta <- theta - rate * g with P = 1 / rate: eta for gradient descent, and
 eta / (sqrt(v) + eps) for RMSProp, whose v follows the squared gradients slowly.
@@ -16,7 +16,7 @@ from simulator.optimizers import GD, Optimizer, RMSProp
 
 __all__ = ["FromFirstGradient", "Metric", "metric_of"]
 
-# Added to the first squared gradient: no parameter starts with a step of infinite size.
+# Added to the first squared gradient, so that no first step is infinite.
 _LEAST = 1e-12
 
 
@@ -28,26 +28,26 @@ class FromFirstGradient(RMSProp):
 
 
 class Metric(ABC):
-    """The state of an optimizer, as the flow carries it on."""
+    """The state of an optimizer in the flow."""
 
     def copy(self) -> Metric:
-        """One of its own, in the same state."""
+        """A copy in the same state."""
         return copy(self)
 
     @abstractmethod
     def observe(self, gradient: Array, eta: float, dt: float) -> Real:
-        """Take in the gradient (P,) of this update; returns its rate, a number or (P,)."""
+        """Update the state with the gradient (P,); returns the rate, a number or (P,)."""
 
     def root(self, rate: Real, eta: float) -> tuple[Array | None, float]:
-        """The root (P,) of the rate, for P^-1/2 H P^-1/2, and the factor that is not in it."""
+        """The root (P,) of the rate, for P^-1/2 H P^-1/2, and the scalar factor outside it."""
         return None, eta
 
     def stiffening(self, products: Array, eta_next: float, dt: float) -> Real:
-        """What the oscillation adds to B by raising P; ``products`` (s, P) are of the u_i."""
+        """The increase of B as the oscillation raises P; ``products`` (s, P) are of the u_i."""
         return 0.0
 
     def absorb(self, products: Array, x: Array, dt: float) -> Real:
-        """Take in the oscillation's squared gradients; returns the new rate over the old."""
+        """Update the state with the oscillation's squared gradients; returns new over old rate."""
         return 1.0
 
 
@@ -82,14 +82,14 @@ class _SecondMoment(Metric):
 
     def absorb(self, products: Array, x: Array, dt: float) -> Real:
         before = np.sqrt(self.v) + self._eps
-        # Differences of nearly equal numbers may leave less than nothing.
+        # A difference of nearly equal numbers may be negative.
         raised = self.v + dt * (1.0 - self._beta) * (x @ self._squares(products))
         self.v = np.maximum(raised, 0.0)
         return before / (np.sqrt(self.v) + self._eps)
 
 
 def metric_of(optimizer: Optimizer, gradient: Array) -> Metric:
-    """That of an optimizer whose first gradient (P,) this is."""
+    """The metric of an optimizer whose first gradient (P,) this is."""
     if optimizer.adaptive:
         assert isinstance(optimizer, RMSProp)
         return _SecondMoment(optimizer, gradient)

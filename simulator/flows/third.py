@@ -1,4 +1,4 @@
-"""Third derivatives of a loss in pairs of directions, from gradients alone."""
+"""Third derivatives of a loss in pairs of directions, from gradients."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["has_kinks", "third_derivatives"]
 
 
 def has_kinks(model: Model) -> bool:
-    """Whether the gradient of its loss has kinks, as with ReLU: differences must reach over them.
+    """Whether the gradient has kinks, as with ReLU; differences must then reach over them.
 
-    A user-defined model does not say.
+    It is unknown, and False, for user-defined models.
     """
     return bool(model.options().get("activation") == "relu")
 
@@ -35,7 +35,7 @@ def third_derivatives(
     gradient : callable
         The gradient (P,) at a theta (P,).
     theta, here : arrays, shape (P,)
-        Where, and the gradient there.
+        Theta, and the gradient there.
     frame : array, shape (k, P)
         The directions u_i, of any length.
     difference : float

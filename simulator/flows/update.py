@@ -1,12 +1,12 @@
-"""One update of the central flow: gradient descent's step, and the push of its oscillation.
+"""An update of the central flow: a gradient step, and the force of the oscillation.
 
     dtheta/dt = -P^-1 (g + 1/2 sum_ij X_ij T[u_i, u_j]),   Sigma = sum_ij X_ij u_i u_j',
     0 <= X,   Y = limit - U' H U >= 0,   <X, Y> = 0,
 
-with u_i the critical eigenvectors of P^-1 H, u_i' P u_j = delta_ij, and T[u, v] the gradient of
-u' H v (Cohen, Damian, Talwalkar, Kolter & Lee, arXiv:2410.24206). The critical directions are
-stepped implicitly, as an explicit step of theirs is at its own limit of stability, and Y is that
-at the end of the step. Where nothing is critical the update is that of the optimizer.
+with u_i the critical eigenvectors of P^-1 H, u_i' P u_j = delta_ij, and T[u, v] the gradient of u'
+H v (Cohen, Damian, Talwalkar, Kolter & Lee, arXiv:2410.24206). Steps are implicit in the critical
+directions, where an explicit step is at its own stability limit, and Y is that at the end of the
+step. Without critical directions the update is that of the optimizer.
 """
 
 from __future__ import annotations
@@ -24,33 +24,34 @@ from simulator.models import Objective
 
 __all__ = ["CRITICAL", "Integrator", "Update"]
 
-# Fraction of the threshold from which a direction is critical.
+# A direction is critical from this fraction of the threshold.
 CRITICAL = 0.975
 
 
 class Update(NamedTuple):
-    """What an update met, before it was taken.
+    """Quantities of an update, before it is taken.
 
     Attributes
     ----------
     loss : float
-        At the centre.
+        Loss at the centre.
     gradient_square : float
-        Of the gradient at the centre.
+        Squared norm of the gradient at the centre.
     sharpness : array, shape (pairs,)
         Leading eigenvalues of H, or of (sqrt(v) + eps)^-1 H.
     added_loss, added_square, variance : float
-        What the oscillation adds to loss and squared gradient; tr Sigma.
+        Contributions of the oscillation to loss and squared gradient; tr Sigma.
     rank, critical : int
-        Of X; number of critical directions.
+        Rank of X; number of critical directions.
     alpha, beta : float
-        Of the first of them, as in `simulator.theory.central`; NaN where there is none.
+        alpha and beta of the first critical direction, as in `simulator.theory.central`; NaN
+        without one.
     taylor : float
-        Relative error of the curvature as constant over the oscillation; NaN where not examined.
+        Relative error of the curvature as constant over the oscillation; NaN if not checked.
     residual : float
         Of the complementarity problem.
     converged : bool
-        Whether the eigenpairs are.
+        Whether the eigenpairs converged.
     """
 
     loss: float
@@ -69,22 +70,22 @@ class Update(NamedTuple):
 
 
 class Integrator:
-    """The flow's theta, and what moves it.
+    """The theta of the flow, and its integration.
 
     Parameters
     ----------
     objective : Objective
     theta : array, shape (P,)
-        Where it begins.
+        Initial theta.
     metric : Metric
     pairs : LeadingPairs
         Of this objective.
     difference : float
         Step of the third derivatives.
     kinks : bool
-        Whether the gradient has kinks. The push of an oscillation is its mean over the oscillation,
-        so the step is then at least its size in the last update: shorter ones miss the kinks, or
-        count one that they meet for too much.
+        Whether the gradient has kinks. The force is a mean over the oscillation, so the step is
+        then at least the size of the oscillation in the last update: shorter steps miss kinks or
+        give one too much weight.
     """
 
     def __init__(
@@ -106,7 +107,8 @@ class Integrator:
     ) -> Update:
         """Take one update at ``eta``, before one at ``eta_next``.
 
-        With several substeps the oscillation is averaged over them; all else is that of the first.
+        With several substeps the oscillation is averaged over them; other quantities are those of
+        the first.
         """
         ends = eta + (eta_next - eta) * np.arange(1, substeps + 1) / substeps
         parts = [
@@ -136,7 +138,7 @@ class Integrator:
         level = CRITICAL * limit / factor if factor > 0.0 else np.inf
         found = self._pairs.above(level, theta, g, root)
         self.products += found.products
-        # The sharpness is without eta.
+        # The sharpness does not include eta.
         sharpness = found.values * (factor / eta if eta > 0.0 else 1.0)
         k = int((found.values > level).sum())
         if not k:
@@ -187,7 +189,7 @@ class Integrator:
         return out
 
     def _taylor(self, theta: Array, frame: Array, values: Array, x: Array) -> float:
-        """Relative error of the mean curvature within one standard deviation, taken as constant."""
+        """Relative error of taking the curvature as constant within one standard deviation."""
         mix = np.linalg.eigh(x)[1][:, -1]
         direction = np.sqrt(np.trace(x)) * (mix @ frame)
         across = self._gradient(theta + direction) - self._gradient(theta - direction)

@@ -1,4 +1,4 @@
-"""Laws of Adam and its kin: the first update, what it meets, and what a primed v_0 changes."""
+"""Laws of Adam and its variants: the first update, its stability, and the effect of v_0."""
 
 from __future__ import annotations
 
@@ -165,11 +165,12 @@ def adam_quadratic_sharpness(rng: np.random.Generator) -> Iterator[Reading]:
 
 
 @law(0.0)
-def adam_bears_late(rng: np.random.Generator) -> Iterator[Reading]:
-    """With P held still Adam is stable iff eta lambda_max(P^-1 H) < (2 + 2 beta1) / (1 - beta1).
+def adam_late_limit(rng: np.random.Generator) -> Iterator[Reading]:
+    """With P fixed, Adam is stable iff eta lambda_max(P^-1 H) < (2 + 2 beta1) / (1 - beta1).
 
-    38 at beta1 = 0.9 (Cohen et al. 2207.14484); its first update bears 2 / (1 - beta1) only. Adam's
-    averages and corrections, 3000 updates on random quadratics, within 3 % of the limit.
+    38 at beta1 = 0.9 (Cohen et al. 2207.14484); its first update is stable up to 2 / (1 - beta1)
+    only. Adam's averages and corrections, 3000 updates on random quadratics, within 3 % of the
+    limit.
     """
     for _ in range(12):
         beta1, share = rng.uniform(0.0, 0.95), rng.choice([0.97, 1.03])
@@ -210,7 +211,7 @@ def gi_adam_first_sharpness(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-10)
 def gi_adam_near_eps(rng: np.random.Generator) -> Iterator[Reading]:
-    """From v_0 = a g^2 Adam first divides by |g| sqrt((1 - beta2 + a beta2)/(1 - beta2)) + eps.
+    """With v_0 = a g^2 Adam first divides by |g| sqrt((1 - beta2 + a beta2)/(1 - beta2)) + eps.
 
     GI-Adam is a = 1; so where |g| is not far above eps its first sharpness falls by less. Adam's P
     from that v_0 on random gradients of every size.
@@ -229,7 +230,7 @@ def gi_adam_near_eps(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-9, picture=pictures.hidden_warmup)
 def gi_adam_hidden_warmup(rng: np.random.Generator) -> Iterator[Reading]:
-    """GI-Adam at eta is Adam from v_0 = g_0^2, v uncorrected, at eta sqrt(1 - beta2^t): a warmup.
+    """GI-Adam at eta is Adam with v_0 = g_0^2, v uncorrected, at eta sqrt(1 - beta2^t): a warmup.
 
     Kalra & Barkeshli 2406.09405, appendix I.2, in expectation; an identity at eps = 0. 100
     simulated updates of small networks against the other form stepped plainly: the loss at the end.
@@ -254,7 +255,7 @@ def gi_adam_hidden_warmup(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-9)
 def uncorrected_adam(rng: np.random.Generator) -> Iterator[Reading]:
-    """Without bias corrections Adam's steps are (1 - beta1^t)/sqrt(1 - beta2^t) as long: to 6.57.
+    """Without bias correction Adam's steps are (1 - beta1^t)/sqrt(1 - beta2^t) times as long.
 
     At t = 12 for (0.9, 0.999). The averages stepped plainly against Adam's directions on random
     gradients, eps = 0; the longest of 5000 updates, and where it is.
@@ -272,7 +273,7 @@ def uncorrected_adam(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-9)
 def adam_step_bound(rng: np.random.Generator) -> Iterator[Reading]:
-    """No gradients make Adam take a longer step than eta R_t, 7.27 eta for (0.9, 0.999): some do.
+    """No gradients make Adam step more than eta R_t, 7.27 eta for (0.9, 0.999); some reach it.
 
     R_t = (1-beta1)/(1-beta1^t) sqrt((1-beta2^t)/(1-beta2) (1-q^t)/(1-q)), q = beta1^2 / beta2: the
     Cauchy-Schwarz inequality, derived here; why Adam fails without diverging (Kalra & Barkeshli

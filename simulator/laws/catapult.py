@@ -15,7 +15,7 @@ from simulator.theory import catapult, uv
 
 @law(0.06, picture=pictures.peak_time_against_width)
 def catapult_time_and_width(rng: np.random.Generator) -> Iterator[Reading]:
-    """At y = 0 the loss peaks later by 1 / (2 ln(S - 1)) an e-fold of width, S = eta lam_0 > 2.
+    """At y = 0 the loss peaks 1 / (2 ln(S - 1)) later per e-fold of width, S = eta lam_0 > 2.
 
     Lewkowycz et al. 2003.02218: after of order ln n updates. The slope of the peak's time against
     ln n from width 4^4 to 4^15, on Gaussian weights, averaged over 8 seeds.
@@ -76,7 +76,7 @@ def catapult_peak(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.004)
 def catapult_end(rng: np.random.Generator) -> Iterator[Reading]:
-    """A catapult ends as far below eta lam = 2 as it began above it, d, to leading order.
+    """A catapult ends as far below eta lam = 2 as it starts above it, d, to leading order.
 
     At 2 - d - (2/3) d^2 (1 - 4 mu^2) / (1 - mu^2), mu = eta kappa y. The distance from 2 after
     training, over d.

@@ -66,7 +66,7 @@ def two_layer_sharpness(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-10)
 def width_does_not_matter(rng: np.random.Generator) -> Iterator[Reading]:
-    """U and V aligned, at any width: sharpness c times that of two weights of imbalance c C.
+    """Aligned U and V of any width have c times the sharpness of two weights of imbalance c C.
 
     Derived here; the Hessian of UV models in their parameters, of 2 to 6 hidden units.
     """

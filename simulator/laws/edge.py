@@ -1,4 +1,4 @@
-"""Laws of the edge of stability for good: one example at 1 < mu = eta kappa y < 2, and chaos."""
+"""Laws of permanent edge of stability: one example at 1 < mu = eta kappa y < 2, and chaos."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _at(
 
 @law(1e-9)
 def cubic_map(rng: np.random.Generator) -> Iterator[Reading]:
-    """Where the layers' difference is dead, r = sqrt(eta lam) maps to (1 + mu) r - r^3 / 2.
+    """Once the layers' difference vanishes, r = sqrt(eta lam) maps to (1 + mu) r - r^3 / 2.
 
     mu = eta kappa y. One simulated update; the sign of r' is that of the sum of the layers.
     """
@@ -49,7 +49,7 @@ def _settled(
 
 @law(1e-6)
 def alternation_of_two_traces(rng: np.random.Generator) -> Iterator[Reading]:
-    """For 1 < mu < sqrt(5) - 1 eta lam ends alternating between R -+ sqrt(R^2 - 4), R = 1 + mu.
+    """For 1 < mu < sqrt(5) - 1, eta lam ends in a cycle of R -+ sqrt(R^2 - 4), R = 1 + mu.
 
     From both modes alive: the difference of the layers dies out by itself.
     """
@@ -150,7 +150,7 @@ def lyapunov_exponent(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.05)
 def full_chaos(rng: np.random.Generator) -> Iterator[Reading]:
-    """At mu = 2, where training is about to diverge, the Lyapunov exponent is ln 3 an update.
+    """At mu = 2, the boundary of divergence, the Lyapunov exponent is ln 3 per update.
 
     The map is then minus the Chebyshev polynomial T_3. Measured as before, just below, and averaged
     over 4 runs.
@@ -179,7 +179,7 @@ def _descend_quartic(derivatives: tuple[float, float, float], eta: float, x: flo
 
 @law(0.0)
 def flip_criterion(rng: np.random.Generator) -> Iterator[Reading]:
-    """Beyond eta L'' = 2 descent settles in a small oscillation iff 3 L'''^2 > L'' L''''.
+    """Above eta L'' = 2 descent settles in a small oscillation iff 3 L'''^2 > L'' L''''.
 
     In one dimension, at a minimum with these derivatives: Chen and Bruna 2206.04172. Random
     quartics at eta L'' = 2 + 10^-3, 20,000 updates from 10^-3.

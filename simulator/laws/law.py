@@ -34,15 +34,15 @@ Picture = Callable[["Axes", np.random.Generator], None]
 
 
 class Reading(NamedTuple):
-    """Prediction and measurement, one entry an instance, and how far apart they are.
+    """Predictions and measurements, one entry per instance, and their difference.
 
     Attributes
     ----------
     predicted, measured : arrays, shape (instances,)
     difference : array, shape (instances,)
-        Relative; of a bound, by how much it is broken.
+        Relative difference; for a bound, the relative excess.
     relation : {"=", "iff", "<="}
-        What is claimed of measured and predicted.
+        The claimed relation of measured and predicted.
     """
 
     predicted: Array
@@ -59,13 +59,13 @@ def equal(predicted: ArrayLike, measured: ArrayLike, scale: ArrayLike | None = N
 
 
 def match(predicted: ArrayLike, measured: ArrayLike) -> Reading:
-    """Claim that yes or no, or a count, is the same; each mismatch counts 1."""
+    """Claim that booleans or counts are equal; each mismatch counts 1."""
     p, m = _flat(predicted, measured)
     return Reading(p, m, (p != m).astype(float), "iff")
 
 
 def at_most(bound: ArrayLike, measured: ArrayLike) -> Reading:
-    """Claim that what is measured does not exceed a bound above 0."""
+    """Claim that the measurement does not exceed a positive bound."""
     p, m = _flat(bound, measured)
     return Reading(p, m, np.maximum(m / p - 1.0, 0.0), "<=")
 
@@ -77,7 +77,7 @@ def _flat(predicted: ArrayLike, measured: ArrayLike) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """What became of a law on one set of instances.
+    """The result of a law on one set of instances.
 
     ``predicted``, ``measured`` and ``difference`` are those of the worst instance; ``agreeing``
     counts the instances within the tolerance.
@@ -107,7 +107,7 @@ class Law:
     picture: Picture | None = None
 
     def check(self, seed: int = 0) -> Finding:
-        """Measure on the instances of this seed. A difference that is not a number fails."""
+        """Measure on the instances of this seed. A difference that is NaN fails."""
         began = time.perf_counter()
         readings = list(self.measure(self.generator(seed)))
         predicted, measured, differences = map(
@@ -128,7 +128,7 @@ class Law:
         )
 
     def generator(self, seed: int) -> np.random.Generator:
-        """The law's own random instances: another law beside it changes none of them."""
+        """The random generator of this law; other laws do not change its instances."""
         name = int.from_bytes(self.name.encode(), "big")
         return np.random.default_rng([seed, name])
 

@@ -45,7 +45,7 @@ def end_to_end_update(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-8)
 def imbalance_update(rng: np.random.Generator) -> Iterator[Reading]:
-    """U U^T - V^T V changes by eta^2 c^2 (V^T G G^T V - U G^T G U^T) in a step: not at first order.
+    """A step adds eta^2 c^2 (V^T G G^T V - U G^T G U^T) to U U^T - V^T V: no first-order term.
 
     What gradient flow conserves, after one simulated update.
     """
@@ -75,7 +75,7 @@ def gram_space_training(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-8)
 def momentum_in_gram_space(rng: np.random.Generator) -> Iterator[Reading]:
-    """With momentum the Gram matrix of [W, m] maps by S^T . S: it too is closed at every width.
+    """With momentum the Gram matrix of [W, m] maps by S^T . S, closed at every width.
 
     Heavy ball, S = [[I - eta c A, c A], [-eta beta I, beta I]], and Nesterov's method, against 30
     simulated updates of weights.
@@ -134,7 +134,7 @@ def hessian_blocks(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-8)
 def sharpness_at_zero_loss(rng: np.random.Generator) -> Iterator[Reading]:
-    """Where f = y, the sharpness is lambda_max(J J^T) / (m k), a matrix of outputs, not of weights.
+    """At f = y the sharpness is lambda_max(J J^T) / (m k), a matrix over outputs, not weights.
 
     J J^T = c^2 (X X^T (x) V V^T + X U^T U X^T (x) I) against the simulator's solver on the weights.
     """
@@ -215,7 +215,7 @@ def sharpness_of_fitted_chains(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-6)
 def flattest_chain(rng: np.random.Generator) -> Iterator[Reading]:
-    """The flattest chain that fits y has sharpness L |y|^(2 - 2/L), all its weights alike.
+    """The flattest chain that fits y has sharpness L |y|^(2 - 2/L), and equal weights.
 
     By direct search over the chains of 2 to 5 weights that fit, by dense Hessians.
     """
@@ -240,7 +240,7 @@ def _dense_sharpness(w: Array) -> float:
 
 @law(1e-2, picture=pictures.edges_of_chains)
 def edge_of_chains(rng: np.random.Generator) -> Iterator[Reading]:
-    """Beyond eta = 2 / (L |y|^(2 - 2/L)) a chain of L weights has no stable minimum.
+    """Above eta = 2 / (L |y|^(2 - 2/L)) a chain of L weights has no stable minimum.
 
     Where, by bisection, simulated updates from beside the flattest minimum raise the loss.
     """

@@ -1,4 +1,4 @@
-"""Laws of minibatches on quadratics, by enumerating every batch or by many runs side by side."""
+"""Laws of minibatches on quadratics, by enumerating all batches or by many batched runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mean_square_limit_of_sgd(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-6, picture=pictures.batches)
 def batches_with_momentum(rng: np.random.Generator) -> Iterator[Reading]:
-    """Momentum makes noise count (1 + beta) / (1 - beta) times: its limit falls at small batches.
+    """Momentum multiplies noise by (1 + beta) / (1 - beta): its limit falls at small batches.
 
     2 (1 + b)(1 - b) lambda / ((1 - b) lambda^2 + (1 + b) v); by enumerating all batches.
     """
@@ -47,7 +47,7 @@ def batches_with_momentum(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-9)
 def batches_in_several_dimensions(rng: np.random.Generator) -> Iterator[Reading]:
-    """E[theta theta^T] grows by the radius of A (x) A + (mean A_i (x) A_i - A (x) A) / B.
+    """E[theta theta^T] grows by the spectral radius of A (x) A + (mean A_i (x) A_i - A (x) A) / B.
 
     A_i = I - eta H_i of two-dimensional curvatures, against power iteration over all batches.
     """
@@ -80,7 +80,7 @@ def batches_of_gaussian_inputs(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(5e-2)
 def spread_by_noise(rng: np.random.Generator) -> Iterator[Reading]:
-    """Noise s^2 keeps up Var theta = eta s^2 (1 + b) / (lambda (1 - b)(2 + 2 b - eta lambda)).
+    """Noise s^2 gives Var theta = eta s^2 (1 + b) / (lambda (1 - b)(2 + 2 b - eta lambda)).
 
     White noise in the gradient, momentum b. 3,000 runs side by side, over 1,500 updates once they
     are stationary.
@@ -101,7 +101,7 @@ def spread_by_noise(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-9)
 def epochs_of_single_samples(rng: np.random.Generator) -> Iterator[Reading]:
-    """One sample a batch: an epoch multiplies by prod |1 - eta a_i|, in whatever order.
+    """At batch size 1 an epoch multiplies theta by prod |1 - eta a_i|, in any order.
 
     In the long run a typical run grows by its geometric mean, below the root of the mean square.
     """
@@ -142,7 +142,7 @@ def curvature_of_batches(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-6)
 def interaction_of_stationary_momentum(rng: np.random.Generator) -> Iterator[Reading]:
-    """Once heavy ball is stationary, GNI = 2 (1 - b) / eta + 2 b / (1 + b) E[G.HG] / E[G.G].
+    """In stationary heavy ball, GNI = 2 (1 - b) / eta + 2 b / (1 + b) E[G.HG] / E[G.G].
 
     2 / eta for SGD, at every eta. Samples in two dimensions with minima of their own; the second
     moments of (theta, eta m, 1) iterated over all batches until they stand still.
@@ -170,7 +170,7 @@ def interaction_of_stationary_momentum(rng: np.random.Generator) -> Iterator[Rea
 
 @law(1e-9)
 def batch_sharpness_of_regression(rng: np.random.Generator) -> Iterator[Reading]:
-    """One sample a batch in linear regression: batch sharpness is mean |x_i|^2, at every theta.
+    """In linear regression at batch size 1, batch sharpness is mean |x_i|^2 at every theta.
 
     So it is the trace of the Hessian, and neither noise nor training changes it. By the quotient
     g.Hg / g.g of every sample.
@@ -186,7 +186,7 @@ def batch_sharpness_of_regression(rng: np.random.Generator) -> Iterator[Reading]
 
 @law(3e-2)
 def batch_sharpness_of_gaussian_inputs(rng: np.random.Generator) -> Iterator[Reading]:
-    """On b Gaussian inputs in d dimensions the GNI is l (1 + (d + 1) / b), the ratio of means more.
+    """On b Gaussian inputs in d dimensions the GNI is l (1 + (d + 1) / b), the mean ratio larger.
 
     l (b^2 + 3 b (d + 1) + d^2 + 3 d + 4) / (b (b + d + 1)), l the variance of an input. The mean
     over 200,000 batches.
@@ -203,7 +203,7 @@ def batch_sharpness_of_gaussian_inputs(rng: np.random.Generator) -> Iterator[Rea
 
 @law(0.5, picture=pictures.one_dimension)
 def typical_runs_outlive_mean_square(rng: np.random.Generator) -> Iterator[Reading]:
-    """One sample a batch, one dimension: a typical run grows from where mean ln |1 - eta a| = 0 on.
+    """At batch size 1 in one dimension, a typical run grows iff mean ln |1 - eta a| > 0.
 
     That is beyond where E theta^2 does. Whether most of 500 runs of 3,000 updates are larger than
     at first, at 0.95 and at 1.05 of that eta.

@@ -63,7 +63,7 @@ def train(
 
 
 def survived(one: Example, run: Run) -> bool:
-    """Whether the run would go on for ever at its last eta."""
+    """Whether the run stays bounded at its last eta."""
     if run.diverged:
         return False
     with np.errstate(over="ignore", invalid="ignore"):

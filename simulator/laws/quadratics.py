@@ -84,7 +84,7 @@ def threshold_of_momentum(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-6)
 def threshold_of_nesterov(rng: np.random.Generator) -> Iterator[Reading]:
-    """Nesterov's method is stable iff eta lambda < (2 + 2 beta) / (1 + 2 beta), less than descent.
+    """Nesterov's method is stable iff eta lambda < (2 + 2 beta) / (1 + 2 beta), less than 2.
 
     By bisection on whether 3-dimensional iterates grow (Cohen et al. 2103.00065, appendix B).
     """
@@ -94,7 +94,7 @@ def threshold_of_nesterov(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-6)
 def threshold_of_rmsprop(rng: np.random.Generator) -> Iterator[Reading]:
-    """RMSProp with its preconditioner held is stable iff eta times the top of P^-1 H is below 2.
+    """With P fixed, RMSProp is stable iff eta times the top eigenvalue of P^-1 H is below 2.
 
     By bisection on whether 3-dimensional iterates grow, in the limit of a long memory of squares.
     """
@@ -103,7 +103,7 @@ def threshold_of_rmsprop(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-6)
 def threshold_of_adam(rng: np.random.Generator) -> Iterator[Reading]:
-    """Adam and its kin, P held: stable iff eta lambda(P^-1 H) < (2 + 2 beta1) / (1 - beta1).
+    """Adam and variants, P fixed: stable iff eta lambda(P^-1 H) < (2 + 2 beta1) / (1 - beta1).
 
     Cohen et al. 2207.14484; GI-Adam, RI-Adam and RAdam have the same late limit. By bisection on
     whether 3-dimensional iterates grow, in the limit of a long memory of squares.
@@ -141,7 +141,7 @@ def threshold_under_weight_decay(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-6)
 def rates_of_parameters(rng: np.random.Generator) -> Iterator[Reading]:
-    """With a learning rate e_i for each parameter lambda is the top of E^1/2 H E^1/2.
+    """With learning rates e_i per parameter, lambda is the top eigenvalue of E^1/2 H E^1/2.
 
     Gradient descent and momentum, by bisection on whether 3-dimensional iterates grow.
     """
@@ -156,7 +156,7 @@ def rates_of_parameters(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-7)
 def first_updates(rng: np.random.Generator) -> Iterator[Reading]:
-    """The first update raises the loss from eta lambda = 2 / share on, share its part of g.
+    """The first update raises the loss iff eta lambda > 2 / share, with share its factor on g.
 
     1 for momentum (so at 2, long before it is unstable: Kalra & Barkeshli 2406.09405, section 4.2),
     1 + beta for Nesterov, 1 - beta for a moving average, 1 for Adam's D^-1 H. By bisection on
@@ -180,7 +180,7 @@ def first_updates(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(5e-3, picture=pictures.growth)
 def heavy_ball_decay(rng: np.random.Generator) -> Iterator[Reading]:
-    """Between (1 -+ sqrt beta)^2 heavy ball shrinks by sqrt(beta) an update, whatever the lambda.
+    """For eta lambda within (1 -+ sqrt beta)^2, heavy ball shrinks by sqrt(beta) per update.
 
     Outside by the larger root of its companion matrix. ln of the factor, from late iterates.
     """
@@ -196,7 +196,7 @@ def heavy_ball_decay(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-9)
 def moving_average_momentum(rng: np.random.Generator) -> Iterator[Reading]:
-    """A moving average of gradients at eta goes where heavy ball goes at (1 - beta) eta.
+    """A moving average of gradients at eta has the trajectory of heavy ball at (1 - beta) eta.
 
     Any schedule, any loss; here 60 updates of warmup on quadratics.
     """
@@ -261,7 +261,7 @@ def warmup_decay(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-4)
 def no_gain_on_quadratics(rng: np.random.Generator) -> Iterator[Reading]:
-    """Warmup never changes the largest eta_trgt of a quadratic, 2 / lambda: the negative control.
+    """Warmup does not change the largest eta_trgt of a quadratic, 2 / lambda: negative control.
 
     By bisection on whether iterates grow after warmups of 1 to 300 updates.
     """
@@ -283,7 +283,7 @@ def no_gain_on_quadratics(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-6, picture=pictures.cycles)
 def rmsprop_cycle(rng: np.random.Generator) -> Iterator[Reading]:
-    """RMSProp at eps = 0 ends in |theta| = eta / 2, pre-conditioned sharpness 2 / eta exactly.
+    """At eps = 0 RMSProp ends at |theta| = eta / 2, pre-conditioned sharpness exactly 2 / eta.
 
     From any start on any curvature (derived here): not held at the threshold, but drawn to it.
     """
@@ -303,7 +303,7 @@ def rmsprop_cycle(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(2e-2)
 def adam_cycle_repels(rng: np.random.Generator) -> Iterator[Reading]:
-    """Adam's cycle theta -> -theta repels where b2 b1^2 - 3 (1 + b2) b1 + 1 < 0: from 0.17 on.
+    """Adam's cycle theta -> -theta repels where b2 b1^2 - 3 (1 + b2) b1 + 1 < 0, b1 > 0.17.
 
     So at beta1 = 0.9 Adam only hovers about its threshold (derived here). By bisection on whether
     the update moves a small displacement away.

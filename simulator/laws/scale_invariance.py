@@ -54,7 +54,7 @@ def norm_and_rotation(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-9)
 def odometer_of_rotation(rng: np.random.Generator) -> Iterator[Reading]:
-    """|w_T| / |w_0| is prod (1 - eta_t kappa) / cos theta_t: without decay the norm counts turns.
+    """|w_T| / |w_0| is prod (1 - eta_t kappa) / cos theta_t: without decay it measures rotation.
 
     Derived here; exact for any run. Stochastic descent with warmup, 300 updates.
     """
@@ -67,7 +67,7 @@ def odometer_of_rotation(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-5)
 def equilibrium_of_decay(rng: np.random.Generator) -> Iterator[Reading]:
-    """At constant r|g| decay ends in r^4 = (r|g|)^2 eta/(kappa (2 - eta kappa)), as (2 a^2 - 1)^t.
+    """At constant r|g| decay ends at r^4 = (r|g|)^2 eta/(kappa (2 - eta kappa)), as (2 a^2 - 1)^t.
 
     An update then turns w by arccos(1 - eta kappa). Derived here. Descent on the angle of w in the
     plane.
@@ -89,7 +89,7 @@ def equilibrium_of_decay(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.05, picture=pictures.ramp)
 def largest_rotation_of_a_ramp(rng: np.random.Generator) -> Iterator[Reading]:
-    """Warmup turns w at most by (s/(sqrt 3 |w_0|^2))^(1/3) in an update, s = eta |w| |g| / t_wrm.
+    """Warmup turns w by at most (s/(sqrt 3 |w_0|^2))^(1/3) per update, s = eta |w| |g| / t_wrm.
 
     Derived here, where that update is between 5 and t_wrm / 3. Descent on the angle of w in the
     plane, under linear warmup from 0.
@@ -108,7 +108,7 @@ def largest_rotation_of_a_ramp(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.03)
 def equilibrium_of_noise(rng: np.random.Generator) -> Iterator[Reading]:
-    """White gradients turn w by sqrt((1 - beta)/(1 + beta)) arccos(1 - eta kappa) an update, r.m.s.
+    """White gradients turn w by sqrt((1 - beta)/(1 + beta)) arccos(1 - eta kappa) per update (rms).
 
     Descent, momentum and AdamW with decoupled decay; the norms of the first two are as predicted
     too. Derived here, for small eta kappa; AdamW's angle is that of Kosson et al. 2305.17212. 2000

@@ -33,7 +33,7 @@ def reduced_map(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.03, picture=pictures.cycle)
 def catapult_cycle(rng: np.random.Generator) -> Iterator[Reading]:
-    """A cycle conserves y^2 + alpha (q - ln q - 1), q = X^2 beta/(2 alpha): its peaks of y and X.
+    """A cycle conserves y^2 + alpha (q - ln q - 1), q = X^2 beta/(2 alpha): it gives its peaks.
 
     Damian, Nichani & Lee 2209.15594 as eta -> 0; here eta sqrt(alpha) = 0.005. The toy from (X_0,
     0) until X falls.
@@ -70,7 +70,7 @@ def cycle_period(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.03)
 def outward_spiral(rng: np.random.Generator) -> Iterator[Reading]:
-    """An update moves away from the fixed point by the factor sqrt(1 + 2 eta^2 alpha).
+    """An update multiplies the distance from the fixed point by sqrt(1 + 2 eta^2 alpha).
 
     Why the reduced model alone blows up: logarithm of the growth over whole cycles of the toy, from
     3 % off the fixed point.
@@ -110,7 +110,7 @@ def damped_cycle(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-10)
 def mean_square_displacement(rng: np.random.Generator) -> Iterator[Reading]:
-    """The mean of x^2 over T updates is 2 (alpha - (y_T - y_0)/(eta T))/beta: 2 alpha/beta at last.
+    """The mean of x^2 over T updates is 2 (alpha - (y_T - y_0)/(eta T))/beta -> 2 alpha/beta.
 
     Exact, of the toy: the variance at which the central flow of Cohen et al. 2410.24206 holds the
     sharpness at 2 / eta.
@@ -123,7 +123,7 @@ def mean_square_displacement(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.02)
 def drive_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
-    """Warmup drives as sharpening does: the mean of x^2 is 2 (alpha + 2 (d eta/dt)/eta^3)/beta.
+    """Warmup drives like sharpening: the mean of x^2 is 2 (alpha + 2 (d eta/dt)/eta^3)/beta.
 
     Derived here. Whole cycles of the toy from its fixed point, for alpha of either sign; eta grows
     by a few per cent meanwhile.
@@ -142,7 +142,7 @@ def drive_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.0, picture=pictures.regimes)
 def regimes_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
-    """Catapults iff alpha + 2 (d eta/dt)/eta^3 > 0: for good, under fast warmup, by warmup alone.
+    """Catapults iff alpha + 2 (d eta/dt)/eta^3 > 0: always, in fast warmup, or only in warmup.
 
     The regimes C1, C2 and C3 of Kalra & Barkeshli 2406.09405, section 4.1: alpha > 0, < 0 and = 0.
     The toy from the edge: X grows 50-fold or not. Drives nearer to 0 than 0.2 are left out.

@@ -140,7 +140,7 @@ def descent_ends_flatter(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.0)
 def net_trend(rng: np.random.Generator) -> Iterator[Reading]:
-    """Training at a small eta ends sharper than it began iff |f_0| < |y| (progressive sharpening).
+    """Training at a small eta ends sharper than it starts iff |f_0| < |y| (progressive sharpening).
 
     Kalra, He and Barkeshli 2311.02076. The trace at the start and where 2,000 updates at
     eta lam = 0.02 have converged, |f_0| and |y| apart by 10 % of their sum at least.
@@ -196,7 +196,7 @@ def _states(example: Example, rng: np.random.Generator, draws: int) -> Array:
 
 @law(0.15)
 def initial_trace_and_output(rng: np.random.Generator) -> Iterator[Reading]:
-    """At first E lam = 2 sigma^2 chi, Var lam = 4 sigma^4 chi^2 / n, Var f = sigma^4 chi / n^s.
+    """Initially E lam = 2 sigma^2 chi, Var lam = 4 sigma^4 chi^2 / n, Var f = sigma^4 chi / n^s.
 
     sigma^2 is the weight variance at s = 0, chi = |x|^2. Over 3,000 seeds.
     """
@@ -228,7 +228,7 @@ def aligned_layers(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.05)
 def sharpness_reduction_probability(rng: np.random.Generator) -> Iterator[Reading]:
-    """Wide networks end flatter than they began in a share 2 Phi(-|y| n^(s/2) / (sigma^2 |x|)).
+    """A fraction 2 Phi(-|y| n^(s/2) / (sigma^2 |x|)) of wide networks ends flatter than it starts.
 
     Kalra, He and Barkeshli 2311.02076 find the reduction in NTK parameterisation, not in muP. 4,000
     networks of width 64, weight by weight, at eta lam = 0.1 or so.

@@ -19,7 +19,7 @@ from simulator.theory import uv, warmup
 
 @law(0.0)
 def survival_of_schedules(rng: np.random.Generator) -> Iterator[Reading]:
-    """A schedule that never falls is survived iff each eta bounds its state: eta lam < 4 at y = 0.
+    """Runs survive a non-decreasing schedule iff each eta bounds its state: eta lam < 4 at y = 0.
 
     Derived here. Ramps of any curvature over up to 25 updates, then 1000 at the last eta. Runs that
     are within 0.1 % of a bound are left out, and those that have converged to 1e-9 by then: they
@@ -95,7 +95,7 @@ def shortest_warmup(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.15)
 def warmup_from_the_edge(rng: np.random.Generator) -> Iterator[Reading]:
-    """From 2/lam_0 the shortest t_wrm grows by (K - 2)/(2 (3 ln 3 - 2)) an e-fold of width.
+    """From 2/lam_0 the shortest t_wrm grows by (K - 2)/(2 (3 ln 3 - 2)) per e-fold of width.
 
     K = eta_trgt lam_0, y = 0 in the NTK parameterisation: (K - 2) ln(1 / eps_0) / (3 ln 3 - 2) with
     eps_0 = 2 kappa |f_0| / lam_0 ~ n^(-1/2). Derived here, for the start that Kalra & Barkeshli
@@ -124,7 +124,7 @@ def _shortest_from_the_edge(width: int, reach: float, runs: int, rng: np.random.
 
 @law(0.0)
 def ceiling_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
-    """No warmup trains at eta_trgt > 2 / (kappa |y|), a slow one does below.
+    """No warmup trains at eta_trgt > 2 / (kappa |y|); a slow one trains below.
 
     Derived here. Three times the shortest t_wrm for noisy labels, then 500 updates at eta_trgt;
     with targets for which the ceiling is 1 to 20 times 2 / lam.
@@ -196,7 +196,7 @@ def _largest_eta(
 
 @law(0.02, picture=pictures.meeting_the_edge)
 def first_crossing(rng: np.random.Generator) -> Iterator[Reading]:
-    """Slow warmup first meets the edge at eta = 2/sqrt(lam_0^2 + 4 kappa^2 (y^2 - f_0^2)).
+    """Slow warmup first reaches the edge at eta = 2/sqrt(lam_0^2 + 4 kappa^2 (y^2 - f_0^2)).
 
     Kalra & Barkeshli 2406.09405, section 4.1, see it later than 2 / lam_0 where the sharpness falls
     by itself, earlier where it rises; derived here. The measured sharpness times eta passes 2, at
@@ -218,7 +218,7 @@ def first_crossing(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.02)
 def edge_under_warmup(rng: np.random.Generator) -> Iterator[Reading]:
-    """Slow warmup holds an example at the edge: eta_t times the sharpness is 2 on average.
+    """Slow warmup keeps one example at the edge: eta_t times the sharpness is 2 on average.
 
     Kalra & Barkeshli 2406.09405, section 4.1. From the first crossing on, while eta grows fivefold
     in 4000 updates; labels with a little noise.
@@ -233,7 +233,7 @@ def edge_under_warmup(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.1)
 def loss_under_warmup(rng: np.random.Generator) -> Iterator[Reading]:
-    """Slow warmup keeps up a mean loss (d eta/dt)/(2 kappa^2 eta^3 (1 - mu^2)), mu = eta kappa y.
+    """Slow warmup has a mean loss (d eta/dt)/(2 kappa^2 eta^3 (1 - mu^2)), mu = eta kappa y.
 
     Derived here: what flattens as fast as 2 / eta falls. 4000 updates beyond the first crossing;
     both weighted by eta^2 (1 - mu^2), so that all of the ramp counts.
@@ -261,7 +261,7 @@ def _flowed(rng: np.random.Generator) -> tuple[Example, Array, float]:
 
 @law(1e-9)
 def updates_saved(rng: np.random.Generator) -> Iterator[Reading]:
-    """Starting at eta_c saves t_wrm eta_c / eta_trgt updates of the ramp, less the search for it.
+    """Starting at eta_c saves t_wrm eta_c / eta_trgt updates of the ramp, minus the search cost.
 
     Kalra & Barkeshli 2406.09405, section 6.1: t_wrm (1 - eta_c / eta_trgt) are left at the ramp
     eta_trgt / t_wrm, and a forward pass of the search counts half an update. Counted by stepping,

@@ -157,7 +157,7 @@ def moving_features(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-9)
 def multipliers_as_rates(rng: np.random.Generator) -> Iterator[Reading]:
-    """A layer's multiplier m may be absorbed: weights m W train alike at the rate m^2, Adam's m.
+    """A multiplier m can be absorbed: weights m W train alike at rates m^2 (gd), m (Adam).
 
     NTP and muP against SP, from the same function: the losses of 20 simulated updates of gradient
     descent and of Adam with eps = 0.
@@ -222,7 +222,7 @@ def first_step_of_adam(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.15, picture=pictures.adam_rates)
 def adam_rates_of_mup(rng: np.random.Generator) -> Iterator[Reading]:
-    """Adam moves muP alike at all widths at rates 1/n (hidden), n^(-1/2) (readout); not swapped.
+    """At rates 1/n (hidden), n^(-1/2) (readout) Adam moves muP alike at all widths; not swapped.
 
     Swapped, as appendix D.2.1 of Kalra & Barkeshli 2406.09405v1 prints them, features move as
     n^(1/2) and the readout as n^(-1/2). Fitted exponents of both movements after one simulated
@@ -251,7 +251,7 @@ def growth_by_laziness(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-2, picture=pictures.learning_rates_by_width)
 def learning_rate_transfer(rng: np.random.Generator) -> Iterator[Reading]:
-    """First unstable, largest constant and last stable eta transfer across widths in muP only.
+    """First unstable, largest constant and last stable eta transfer across widths only in muP.
 
     In units of 1/lambda_0 they are 2/sqrt(1 + 4/r^2), 8/(1 + sqrt(1 + 16/r^2)) and r, at
     r = 2 sigma^2 |x| n^((1-s)/2) / |y|; NTP's last one grows as n^(1/2). Simulated UV networks from

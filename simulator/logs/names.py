@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from simulator.checks import InputError, one_of, printable
+from simulator.nearest import did_you_mean
 
 __all__ = ["QUANTITIES", "SKIPPED", "Wanted", "candidates", "mentioned", "quantity", "wanted"]
 
@@ -115,7 +116,8 @@ def candidates(
     for name, column in chosen.items():
         same = [known for known in columns if known.strip().lower() == column.lower()]
         if not same:
-            remedy = f"{path} has no such column; it has {mentioned(columns)}"
+            near = did_you_mean(column, [printable(known, 40) for known in columns])
+            remedy = f"{path} has no such column; {near}it has {mentioned(columns)}"
             raise InputError("columns", column, remedy)
         exact = [known for known in same if known.strip() == column]
         found[name] = [exact or same]

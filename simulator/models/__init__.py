@@ -1,4 +1,4 @@
-"""The models that can be trained, by the name that ``--model`` takes."""
+"""The models, by the names that ``--model`` takes."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ MODELS: dict[str, type[Model]] = {model.name: model for model in (MLP, UV, Quadr
 
 
 def as_model(given: object) -> Model:
-    """A model, from itself, its class, or the name of one of ours; `InputError` for all else."""
+    """A model from an object, a class or the name of a built-in class; else `InputError`."""
     model: Model = instance("model", given, Model, MODELS)
     return model

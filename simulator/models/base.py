@@ -4,12 +4,12 @@ To add one:
 
 1. Write one file here: a frozen dataclass that subclasses `Model`, its fields being its options.
 2. Give it ``name``, ``init`` (theta from data and seed) and ``bind`` (an `Objective` on one data
-   set). Raise `InputError` from ``__post_init__`` for fields that cannot be.
+   set). Raise `InputError` from ``__post_init__`` for invalid fields.
 3. Add it to ``MODELS`` in ``simulator/models/__init__.py``, and to ``tests/test_models.py``.
 
-Everything else (gradients, products, sharpness, training, sweeps, the command line's ``--model``)
-works on the contract alone. A model of one's own, in one's own file, needs neither 3 nor a
-subclass: see ``custom.py`` and ``docs/own_model.md``.
+Everything else (gradients, products, sharpness, training, sweeps, ``--model``) uses this contract
+only. A user-defined model outside the package needs neither step 3 nor a subclass: see
+``custom.py`` and ``docs/own_model.md``.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from simulator.shipped import refuse_overrides
 
 __all__ = ["DTYPES", "Model", "Objective", "checked_vector", "precision", "required"]
 
-# What a model computes in.
+# The precisions of a model.
 DTYPES = ("float64", "float32")
 
 
 def precision(given: Any) -> str:
-    """One of ``DTYPES``, from its name or a type of NumPy."""
+    """One of ``DTYPES``, from its name or a NumPy type."""
     if given is not None and not isinstance(given, str):
         with suppress(TypeError):
             given = np.dtype(given).name
@@ -46,18 +46,18 @@ def precision(given: Any) -> str:
 class Objective(ABC):
     """A model's loss on one data set, as a function of theta (P,); it owns the buffers.
 
-    One objective serves one thread. ``hvp`` belongs to the theta last given to ``gradient``, whose
-    array must not have changed since: products then reuse what the gradient has computed. What a
-    method is given, ``out`` apart, it must not change, nor keep beyond that.
+    One objective serves one thread. ``hvp`` is at the theta of the last ``gradient``, whose array
+    must not change in between, because products reuse intermediate results of the gradient. A
+    method must not change its arguments other than ``out``, nor keep them otherwise.
 
     Parameters
     ----------
     size : int
         P.
     samples : int
-        m, of which `select` chooses; 0 for a loss without data.
+        Number of samples m; 0 for a loss without data.
     dtype : {"float64", "float32"}
-        Of theta, and of all that is computed.
+        Precision of theta and of all computations.
     """
 
     def __init__(self, size: int, samples: int, dtype: str) -> None:
@@ -65,25 +65,25 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(self, theta: Array) -> float:
-        """The loss at theta (P,), alone."""
+        """The loss at theta (P,)."""
 
     @abstractmethod
     def gradient(self, theta: Array, out: Array) -> float:
-        """The gradient into ``out`` (P,); returns the loss."""
+        """Write the gradient into ``out`` (P,); return the loss."""
 
     @abstractmethod
     def hvp(self, v: Array, out: Array) -> None:
-        """Hessian times ``v`` (P,) into ``out`` (P,), exactly: never by finite differences."""
+        """Write the exact Hessian times ``v`` (P,) into ``out`` (P,), without differences."""
 
     def single(self) -> Objective | None:
-        """A twin in single precision, at the theta of the last ``gradient``, for cheap products.
+        """A single-precision copy at the theta of the last ``gradient``, for cheap products.
 
-        None where there is none, or where it would be no cheaper.
+        None if there is none or if it would not be cheaper.
         """
         return None
 
     def select(self, rows: NDArray[np.intp] | None) -> None:
-        """Restrict the loss to these samples (batch,) of the data, or lift the restriction (None).
+        """Restrict the loss to these samples (batch,) of the data; None restores all samples.
 
         Raises `InputError` for a loss without data.
         """
@@ -91,7 +91,7 @@ class Objective(ABC):
             raise InputError("batch_size", rows.size, "this model has no samples; leave it out")
 
     def outputs(self, theta: Array, x: Array) -> Array | None:
-        """Outputs (samples, k) on inputs x (samples, d), where the model has such a thing."""
+        """Outputs (samples, k) on inputs x (samples, d), if the model has outputs."""
         return None
 
     def linearize(self) -> None:
@@ -106,18 +106,18 @@ class Objective(ABC):
 
     @property
     def layers(self) -> tuple[slice, ...]:
-        """Where the weights and biases of each layer are in theta; one layer by default."""
+        """The slices of theta with the weights and biases of each layer; one layer by default."""
         return (slice(0, self.size),)
 
     def eigenvalues_outside(self) -> tuple[Array, int]:
-        """Hessian eigenvalues (n,) outside theta's coordinates, and how often each occurs.
+        """Hessian eigenvalues (n,) in directions that theta does not span, with multiplicities.
 
-        At the theta of the last ``gradient``. Only a model that steps in a subspace has any.
+        At the theta of the last ``gradient``. Only models that train in a subspace have any.
         """
         return np.empty(0), 0
 
     def hessian(self) -> Array:
-        """The dense Hessian (P, P) at the theta of the last ``gradient``: P products."""
+        """The dense Hessian (P, P) at the theta of the last ``gradient``, by P products."""
         identity = np.eye(self.size, dtype=self.dtype)
         result = np.empty_like(identity)
         for row, direction in zip(result, identity, strict=True):
@@ -127,7 +127,7 @@ class Objective(ABC):
 
 @dataclass(frozen=True)
 class Model(Named):
-    """A loss landscape that can be trained; see the module for how to add one."""
+    """A loss landscape for training; the module docstring says how to add one."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -141,19 +141,19 @@ class Model(Named):
     def bind(self, data: Data | None = None, dtype: str = "float64") -> Objective:
         """The loss on ``data``, with buffers for one thread.
 
-        Raises `InputError` for data, or a lack of it, that the model cannot be trained on.
+        Raises `InputError` if the model cannot be trained on this data, or needs data.
         """
 
     def batched(self, data: Data | None) -> BatchedModel | None:
-        """What trains many runs of it on ``data`` as one batch, where there is a way.
+        """The trainer of many runs on ``data`` as one batch, or None.
 
-        Only models of this package are asked: what others do is said by `bind`. Raises `InputError`
-        where `bind` does.
+        Only models of this package have one; others use `bind`. Raises `InputError` where `bind`
+        does.
         """
         return None
 
     def constant_loss(self, data: Data | None) -> float | None:
-        """Loss of the best constant output: what a dead network reaches. None where unknown.
+        """Loss of the best constant output, which a dead network reaches; None if unknown.
 
         Raises `InputError` where `bind` does.
         """
@@ -161,14 +161,13 @@ class Model(Named):
 
     @property
     def steps_weights(self) -> bool:
-        """Whether theta holds the weights themselves: what acts on each of them needs to know."""
+        """Whether theta holds the weights themselves, as methods for single weights require."""
         return True
 
     def layer_rates(self, data: Data | None, *, adaptive: bool) -> Array:
-        """Learning-rate factor (P,) of each parameter that this parameterization asks for.
+        """Learning-rate factor (P,) of each parameter in this parameterization.
 
-        ``adaptive``: under an optimizer that divides by a preconditioner. Raises `InputError` where
-        it asks for none.
+        ``adaptive``: for an optimizer with a preconditioner. Raises `InputError` if there are none.
         """
         raise InputError(
             "layer_rates", f"with {self.name}", "only mlp in mup has them; leave it out"
@@ -212,7 +211,7 @@ class Model(Named):
 
 def checked_vector(name: str, value: Array, objective: Objective) -> Array:
     """``value`` as an array of the shape and type of theta."""
-    # Writeable, so that every caller meets the same compiled kernel.
+    # Writeable, so that every caller uses the same compiled kernel.
     vector = np.require(value, objective.dtype, ["C", "W"])
     if vector.shape != (objective.size,):
         raise InputError(name, f"of shape {vector.shape}", f"give shape ({objective.size},)")
@@ -220,7 +219,7 @@ def checked_vector(name: str, value: Array, objective: Objective) -> Array:
 
 
 def required(data: Data | None, model: str) -> Data:
-    """The data of a model that cannot do without."""
+    """The data; raises InputError without it."""
     if data is None:
         raise InputError("data", None, f"the model {model} needs data; see load_data")
     return data

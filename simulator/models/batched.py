@@ -1,4 +1,4 @@
-"""Runs that are trained many at a time, by `simulator.numerics.batched`."""
+"""Train many runs at once, by `simulator.numerics.batched`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Problem(NamedTuple):
 
 
 class BatchedModel:
-    """A two-layer linear network f = c V U x on one example, whose runs share vector registers.
+    """A two-layer linear network f = c V U x on one example, trained many runs at once.
 
     The state of a run is the lengths of the sum and the difference of the layers, the residual, and
     the momenta of the lengths: see `simulator.numerics.one_example`.
@@ -30,7 +30,7 @@ class BatchedModel:
     data : Data
         One example with one output, x not 0.
     rows : int
-        Hidden units that theta holds: U^T (d, rows), then V (rows, 1).
+        Hidden units in theta: U^T (d, rows), then V (rows, 1).
     c : float
         The output multiplier.
 
@@ -60,11 +60,11 @@ class BatchedModel:
         return np.stack([p, q, p**2 - q**2 - self.problem.target, 0.0 * p, 0.0 * q])
 
     def end(self, thetas: Array, states: Array) -> Array:
-        """Thetas (runs, P) of the states that training from these thetas led to."""
+        """Thetas (runs, P) of final states, given the initial thetas."""
         return thetas + self._in_weights(thetas, states[:2] - self.begin(thetas)[:2])
 
     def momentum(self, thetas: Array, states: Array) -> Array:
-        """The momentum (runs, P) of these states as an optimizer of the weights would have it."""
+        """The momentum (runs, P) of these states, in the weights."""
         return self._in_weights(thetas, states[3:])
 
     def _in_weights(self, thetas: Array, lengths: Array) -> Array:

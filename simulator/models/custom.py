@@ -1,4 +1,4 @@
-"""A user-defined model: functions in a file of its user's."""
+"""User-defined models, from functions in a user's file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SINGLE = np.dtype("float32")
 
 
 class Functions(NamedTuple):
-    """What a model is made of."""
+    """The functions of a model."""
 
     loss: Function
     gradient: Function
@@ -40,9 +40,9 @@ class Functions(NamedTuple):
 class Custom(Model):
     """A model from functions of your own: plain NumPy, or compiled by ``numba.njit``.
 
-    With data every function gets x (m, d) and y (m, k) after what is written here, one-hot where
-    the data has labels, both of the run's precision; with minibatches the rows of the batch. A
-    model trained without data gets neither. Entries of ``options`` come last, by keyword.
+    With data, every function takes x (m, d) and y (m, k) after the arguments below: y is one-hot
+    for labels, both have the run's precision, and with minibatches they are the rows of the batch.
+    Without data, functions take neither. Entries of ``options`` come last, by keyword.
 
     Parameters
     ----------
@@ -53,24 +53,24 @@ class Custom(Model):
     gradient : callable
         ``gradient(theta, x, y)``: the gradient of that loss (P,).
     hvp : callable
-        ``hvp(theta, v, x, y)``: its Hessian times v (P,), exactly; every sharpness is made of it.
+        ``hvp(theta, v, x, y)``: the Hessian times v (P,), exactly. The sharpness is computed from
+        it.
     init : callable
-        ``init(rng, x, y)``: initial parameters (P,), drawn from ``rng``, a NumPy generator that
-        follows from the seed.
+        ``init(rng, x, y)``: initial parameters (P,), drawn from the NumPy generator ``rng`` of the
+        seed.
     options : mapping, optional
-        Numbers, texts and truth values, by name; a store keeps them.
+        Numbers, texts and booleans by name; a store keeps them.
 
     Raises
     ------
     InputError
-        For anything else; and, when it is trained, for a function that returns another shape, or
-        no real numbers, or those of a lower precision than the run's. `check_model` looks for
-        wrong mathematics.
+        If an argument is invalid; and, in training, if a function returns another shape, no real
+        numbers, or a lower precision than the run's. `check_model` checks the derivatives.
 
     Notes
     -----
-    A store keeps name, options and a fingerprint of the functions; another version of them is not
-    resumed. The functions may be called by several threads at once, for different runs.
+    A store keeps the name, the options and a fingerprint of the functions, and cannot be resumed
+    with other versions of them. Several threads may call the functions at once, for different runs.
     """
 
     own: str
@@ -114,7 +114,7 @@ class Custom(Model):
         options = self.options()
 
         def with_gradient(theta: Array, *xy: Array) -> tuple[Any, Any]:
-            # A number before the gradient is asked for, which may share a buffer with the loss.
+            # Convert it before calling the gradient, which may share a buffer with the loss.
             value = checked("loss", loss(theta.copy(), *xy, **options), (), theta.dtype)
             return float(value), gradient(theta, *xy, **options)
 
@@ -128,10 +128,10 @@ class Custom(Model):
 
 
 class OwnObjective(Objective):
-    """A loss from functions of (theta, x, y); what they return is looked at each time.
+    """A loss from functions of (theta, x, y); every result is checked.
 
-    They get copies of theta and v, which they may change or keep, and may only read x and y.
-    ``start`` (P,) is a theta to try them at, so that bad ones are refused before training begins.
+    The functions take copies of theta and v, which they may change, and read-only x and y. They are
+    tried at ``start`` (P,), so that errors show before training.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class OwnObjective(Objective):
 
 
 def shown(data: Data | None, dtype: DTypeLike = float) -> tuple[Array, ...]:
-    """x and y of the data, if any, as a user's functions may read them."""
+    """Read-only x and y of the data, if any, for user-defined functions."""
     arrays = () if data is None else (data.x, data.targets)
     return tuple(read_only(np.ascontiguousarray(array, dtype)) for array in arrays)
 
@@ -186,7 +186,7 @@ def shown(data: Data | None, dtype: DTypeLike = float) -> tuple[Array, ...]:
 def checked(
     function: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any] = _SINGLE
 ) -> Array:
-    """What a function returned, if it is of this shape, and real to this precision or a better."""
+    """The result of a function, if it has this shape and is real with this precision or better."""
     try:
         array = np.asarray(value)
     except ValueError:
@@ -201,7 +201,7 @@ def checked(
 
 
 def checked_start(value: Any) -> Array:
-    """What an init returned, if training can start there."""
+    """The result of ``init``, if training can start there."""
     size = np.size(value)
     theta = checked("init", value, (size,))
     if not size or not np.isfinite(theta).all():
@@ -213,7 +213,7 @@ def checked_start(value: Any) -> Array:
 
 
 def leaves(theta: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
-    """The arrays of these shapes whose entries, one array after the other, are theta (P,)."""
+    """The arrays of these shapes whose concatenated entries are theta (P,)."""
     ends = np.cumsum([0, *(int(np.prod(shape, dtype=int)) for shape in shapes)]).tolist()
     return [
         theta[begin:end].reshape(shape)
@@ -222,7 +222,7 @@ def leaves(theta: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
 
 
 def library(name: str) -> Any:
-    """An optional package, imported; raises `InputError` where it is not installed."""
+    """Import an optional package; raises `InputError` if it is not installed."""
     try:
         return import_module(name)
     except ImportError:

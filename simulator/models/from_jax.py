@@ -1,4 +1,4 @@
-"""A user-defined model, from a loss in JAX: its derivatives are JAX's."""
+"""User-defined models from a loss in JAX, with JAX's derivatives."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ __all__ = ["FromJax", "from_jax"]
 
 
 class Structure(NamedTuple):
-    """How a flat theta (P,) is a tree of arrays: the tree, and the shape of each leaf."""
+    """The tree of arrays that a flat theta (P,) stands for: its structure and shapes."""
 
     tree: Any
     shapes: tuple[tuple[int, ...], ...]
 
     def unflatten(self, theta: Any) -> Any:
-        """The tree of arrays that theta (P,) is."""
+        """The tree of arrays of theta (P,)."""
         return library("jax").tree.unflatten(self.tree, leaves(theta, self.shapes))
 
 
 @dataclass(frozen=True)
 class FromJax(Model):
-    """What `from_jax` makes."""
+    """The model that `from_jax` returns."""
 
     own: str
     function: Callable[..., Any]
@@ -96,11 +96,11 @@ class FromJax(Model):
         return tuple(jax.jit(made, static_argnums=0) for made in (loss, with_gradient, hvp))
 
     def __reduce__(self) -> tuple[type[FromJax], tuple[Any, ...]]:
-        # What is compiled stays here.
+        # The compiled functions.
         return FromJax, (self.own, self.function, self.start, self.settings)
 
     def _flat(self, data: Data | None, seed: int) -> tuple[Array, Structure]:
-        """Initial parameters as one vector, leaf after leaf, and what they were."""
+        """Initial parameters as one vector, leaf after leaf, and their structure."""
         with refusing_writes("init"):
             drawn = self.start(generator(seed, "init"), *shown(data), **self.options())
         drawn_leaves, tree = library("jax").tree.flatten(drawn)
@@ -116,19 +116,19 @@ def from_jax(
     init: Any,
     options: Mapping[str, Any] | None = None,
 ) -> FromJax:
-    """A model from a loss written in JAX, which gives the gradient and the Hessian products.
+    """A model from a loss in JAX, which provides the gradient and Hessian-vector products.
 
-    The gradient is by ``jax.value_and_grad``, a product by ``jax.jvp`` of the gradient, all
-    compiled by ``jax.jit``, once for each shape of x.
+    The gradient uses ``jax.value_and_grad`` and a product ``jax.jvp`` of the gradient. ``jax.jit``
+    compiles them once for each shape of x.
 
     Parameters
     ----------
     name : str, optional
-        What a store calls it. Default: the name of the loss.
+        Name in a store. Default: the name of the loss.
     loss : callable
         ``loss(theta, x, y)``: a real scalar. theta is what ``init`` returns, an array or any tree
-        of arrays; x (m, d) and y (m, k) as in `Custom`, absent without data. Options come by
-        keyword, and are constants to JAX.
+        of arrays; x (m, d) and y (m, k) as in `Custom`, absent without data. Options are keyword
+        arguments and constants for JAX.
     init : callable, or array or tree of arrays
         ``init(rng, x, y)``: initial parameters, drawn from ``rng``, a NumPy generator; or the
         parameters themselves, from which every seed starts.
@@ -142,8 +142,8 @@ def from_jax(
     Raises
     ------
     InputError
-        For anything else; without JAX; and, when it is trained, in double precision unless JAX's
-        ``jax_enable_x64`` is on, which belongs to the whole process and is left to you.
+        If an argument is invalid, if JAX is not installed, and, in training, for double precision
+        without JAX's ``jax_enable_x64``. This setting holds for the whole process: set it yourself.
     """
     if not callable(loss):
         raise InputError("loss", loss, "give a function")

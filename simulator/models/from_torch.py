@@ -1,4 +1,4 @@
-"""A user-defined model, from a PyTorch module: its derivatives are those of torch.func."""
+"""User-defined models from a PyTorch module, with the derivatives of torch.func."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from simulator.seeding import generator
 
 __all__ = ["FromTorch", "from_torch"]
 
-# PyTorch draws from one generator of the whole process.
+# PyTorch has one random generator for the whole process.
 _drawing = threading.Lock()
 
 
@@ -41,7 +41,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class FromTorch(Model):
-    """What `from_torch` makes."""
+    """The model that `from_torch` returns."""
 
     own: str
     module: Any
@@ -69,7 +69,7 @@ class FromTorch(Model):
         return TorchObjective(self._drawn(0), self.criterion, samples, dtype)
 
     def _drawn(self, seed: int) -> Any:
-        """The module as it was given, or made from this seed."""
+        """The given module, or one made with this seed."""
         torch = library("torch")
         if isinstance(self.module, torch.nn.Module):
             return self.module
@@ -162,27 +162,27 @@ def from_torch(
     *,
     name: str | None = None,
 ) -> FromTorch:
-    """A model from a PyTorch module, with exact gradients and Hessian products by ``torch.func``.
+    """A model from a PyTorch module, with exact gradients and Hessian-vector products.
 
-    The gradient is by ``torch.func.grad``, a product by ``torch.func.vjp`` of it (the Hessian is
+    The gradient uses ``torch.func.grad`` and a product ``torch.func.vjp`` of it (the Hessian is
     symmetric), on the device of the module and in the precision of the run. Dropout is off, and
-    batch normalisation uses the statistics of the samples that the loss sees, as in training.
-    Parameters that do not require a gradient are constants. The module itself stays as it is.
+    batch normalisation uses the statistics of the batch, as in training. Parameters that do not
+    require a gradient are constants. The module itself is not changed.
 
     Parameters
     ----------
     module : torch.nn.Module, or callable
         Every seed starts from the module's parameters. A function or class that returns a module
-        when it is called without arguments draws them for each seed, under PyTorch's own seed.
+        when called without arguments draws them anew, with PyTorch seeded by each seed.
     loss : callable
-        ``loss(output, y)``, as those of ``torch.nn``: one real number. output is the module's for
-        x (m, d); y (m, k) is one-hot where the data has labels, which
+        ``loss(output, y)``, such as those of ``torch.nn``: one real number. ``output`` is the
+        module's output for x (m, d); y (m, k) is one-hot where the data has labels, which
         ``torch.nn.CrossEntropyLoss`` takes.
     data : Data, or pair of tensors (x, y), optional
-        What it trains on where no data are given. Tensors may be of any shape and type, with the
-        samples along the first axis: images, tokens, integer labels.
+        Default training data. Tensors may have any shape and type, with the samples along the first
+        axis: images, tokens, integer labels.
     name : str, optional
-        What a store calls it. Default: the name of the class or function.
+        Name in a store. Default: the name of the class or function.
 
     Returns
     -------
@@ -191,8 +191,8 @@ def from_torch(
     Raises
     ------
     InputError
-        For anything else; without PyTorch; and, when it is trained, for a loss that is not one
-        number of the run's precision.
+        If an argument is invalid, if PyTorch is not installed, and, in training, if the loss is not
+        one number in the run's precision.
     """
     torch = library("torch")
     for what, function in (("module", module), ("loss", loss)):
@@ -207,7 +207,7 @@ def from_torch(
 
 
 def _samples(pair: Any) -> Samples:
-    """Two tensors of as many samples."""
+    """Two tensors with the same number of samples."""
     tensors = pair if isinstance(pair, (tuple, list)) else ()
     if len(tensors) != 2 or not all(isinstance(t, library("torch").Tensor) for t in tensors):
         raise InputError("data", type(pair).__name__, "give Data, or two tensors (x, y)")

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons in standard, NTK and maximal-update parameterisation."""
+"""Multilayer perceptrons in standard, NTK and maximal-update parameterization."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from simulator.seeding import generator
 
 __all__ = ["MLP", "NORMS"]
 
-# Where the hidden layers of each norm are normalised: all but the last, and the last.
+# Position of the normalisation in the hidden layers of each norm: all but the last, and the last.
 NORMS = {
     "none": (0, 0), "activation": (AFTER, AFTER), "preactivation": (BEFORE, BEFORE),
     "readout": (0, AFTER), "inner": (AFTER, 0), "after": (AFTER, AFTER),
 }  # fmt: skip
 
-# Standard deviation of a standard normal that is cut at two standard deviations.
+# Standard deviation of a standard normal truncated at two standard deviations.
 _STD_WHEN_CUT = 0.8796256610342398
 
 
 class _Loss(str):
-    """The name of a model's loss that can be called as well: any model's ``loss`` is a method."""
+    """The name of a loss that can also be called, because ``loss`` is a method of all models."""
 
     model: Model
 
@@ -41,7 +41,7 @@ class _Loss(str):
 
 
 class _LossField:
-    """The field ``loss``: the option's name, and the method's."""
+    """The field ``loss``: both the option and the method."""
 
     @overload
     def __get__(self, model: None, owner: type) -> str: ...
@@ -64,16 +64,16 @@ class _LossField:
 class MLP(Model):
     """A fully connected network z_l = m_l (h_{l-1} W_l + b_l), h_l = act(z_l), output z_L.
 
-    With a ``norm``, LN subtracts from each sample's units their mean and divides by
-    sqrt(variance + ``norm_eps``). A plain network is the same function with LN after each
-    activation as with LN before each weight layer but the first (Pre-LN).
+    With a ``norm``, LN subtracts the mean over the units of each sample and divides by
+    sqrt(variance + ``norm_eps``). In a plain network, LN after each activation and LN before each
+    weight layer but the first (Pre-LN) are the same function.
 
     Parameters
     ----------
     width : int
         Hidden width n.
     depth : int
-        Number of weight layers L, the readout included; at least 2.
+        Number of weight layers L, including the readout; at least 2.
     activation : {"relu", "tanh", "gelu", "erf", "linear"}
         ``gelu`` is the exact z Phi(z).
     parameterization : {"sp", "ntp", "mup"}
@@ -82,26 +82,26 @@ class MLP(Model):
         ``mse``: 0.5 * mean over samples and outputs of the squared error; ``xent``: mean softmax
         cross-entropy.
     bias : bool
-        Whether layers have biases, which start at 0.
+        Whether layers have biases, initialised at 0.
     var_w : float
         Gain of the hidden weights' variance.
     norm : {"none", "activation", "preactivation", "readout", "inner", "after"}
-        ``activation``: every weight layer but the first reads LN(h_{l-1}); ``readout``: only the
-        last does; ``inner``: all but the first and the last. ``preactivation``: h_l = act(LN(z_l)).
-        ``after``, of a residual network: h_l = LN(h_{l-1} + act(z_l)) (Post-LN).
+        ``activation``: the input of every weight layer but the first is LN(h_{l-1}); ``readout``:
+        only that of the last; ``inner``: of all but the first and the last. ``preactivation``: h_l
+        = act(LN(z_l)). ``after``, for residual networks: h_l = LN(h_{l-1} + act(z_l)) (Post-LN).
     residual : bool
-        h_1 = z_1 as it is, then h_l = h_{l-1} + act(z_l). With ``activation`` this is Pre-LN, where
-        z_l reads LN(h_{l-1}) and the sum h_{l-1} itself.
+        Residual connections: h_1 = z_1, then h_l = h_{l-1} + act(z_l). With ``activation`` this is
+        Pre-LN: z_l takes LN(h_{l-1}), the sum h_{l-1} itself.
     affine : bool
-        Whether each LN has a gain and a shift for every unit, which start at 1 and 0; theta ends
-        with them.
+        Whether each LN has a gain and a shift per unit, initialised at 1 and 0. They are at the end
+        of theta.
     norm_eps : float
-        Added to the variance. At 0 a sample without a live unit has no LN: its loss is NaN.
+        Added to the variance. At 0 the loss of a sample without active units is NaN.
 
     Raises
     ------
     InputError
-        For a value outside these, and for combinations that do not exist.
+        If a value is not allowed, or for combinations that do not exist.
     """
 
     name: ClassVar[str] = "mlp"
@@ -150,14 +150,14 @@ class MLP(Model):
             raise InputError("residual", True, "has no effect at depth 2; give 3 or more")
 
     def widths(self, data: Data) -> tuple[int, ...]:
-        """Units of each layer, input and output included: (d, n, ..., n, k)."""
+        """Units of each layer, including input and output: (d, n, ..., n, k)."""
         return (data.inputs, *(self.width,) * (self.depth - 1), data.outputs)
 
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
-        """Initial theta (P,): weights from a normal cut at 2 standard deviations; gains 1, rest 0.
+        """Initial theta (P,): truncated normal weights, gains 1, biases and shifts 0.
 
-        The variance is exact after the cut, as in the paper's code. Raises `InputError` without
-        data.
+        Weights are truncated at 2 standard deviations. The variance is exact after truncation, as
+        in the paper's code. Raises `InputError` without data.
         """
         widths = self.widths(required(data, self.name))
         draw = generator(seed, "init")
@@ -224,7 +224,7 @@ class MLP(Model):
 
 
 def _cut_normal(draw: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Unit-variance normal cut at two of its uncut standard deviations, by inversion."""
+    """Unit-variance normal truncated at two standard deviations, by inversion."""
     low, high = ndtr(-2.0), ndtr(2.0)
     normal: Array = ndtri(draw.uniform(low, high, shape))
     return normal / _STD_WHEN_CUT

@@ -1,4 +1,4 @@
-"""The objective of a fully connected network on one data set: what MLP and UV have in common."""
+"""The objective of a fully connected network on a data set, for MLP and UV."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Architecture", "NetworkObjective", "constant_loss", "split"]
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the dense kernels need to know of a network, in the notation of `numerics.dense`.
+    """The description of a network for the dense kernels, in the notation of `numerics.dense`.
 
     ``places`` and ``eps`` are empty without norms. Normalised layers are of one width.
     """
@@ -49,7 +49,7 @@ class Architecture:
 
     @property
     def gains(self) -> int:
-        """How many of them are gains and shifts."""
+        """Number of gains and shifts."""
         return self.affine * 2 * self.widths[1] * sum(map(bool, self.places))
 
 
@@ -66,7 +66,7 @@ def split(theta: Array, widths: Sequence[int], bias: bool = False) -> list[tuple
 
 
 class NetworkObjective(Objective):
-    """Loss, gradient and Hessian products of a network, with every buffer made once."""
+    """Loss, gradient and Hessian-vector products of a network, with preallocated buffers."""
 
     def __init__(self, architecture: Architecture, data: Data, dtype: str) -> None:
         super().__init__(architecture.size, data.samples, dtype)
@@ -81,7 +81,7 @@ class NetworkObjective(Objective):
         )  # fmt: skip
         self._normalises = bool(places.any())
         self._reads_apart = architecture.skip != dense.NONE or AFTER in places
-        # What the next layers read is then what the norms leave.
+        # The input of the next layers is then the output of the norms.
         self._reads_normed = AFTER in places and not architecture.affine
         self._skips = architecture.skip != dense.NONE
         self._one = self.dtype.type(1)
@@ -97,7 +97,7 @@ class NetworkObjective(Objective):
         self._twin: NetworkObjective | None = None
 
     def _make_tape(self, samples: int) -> None:
-        """Buffers for so many samples, in the layout that `numerics.dense` describes."""
+        """Buffers for so many samples, in the layout of `numerics.dense`."""
         widths = [int(width) for width in self._widths]
         hidden, widest = samples * sum(widths[1:-1]), samples * max(widths[1:])
         apart, normed = self._reads_apart * hidden, self._normalises * hidden
@@ -110,7 +110,7 @@ class NetworkObjective(Objective):
         self._work += (self._buffer(weights),)
 
     def _forward_buffers(self, samples: int) -> tuple[tuple[Array, ...], Array, tuple[Array, ...]]:
-        """Those of a forward pass: tape, output, and what is left to the next pass."""
+        """The buffers of a forward pass: tape, output, and those passed on to the next pass."""
         layers, width = self._widths.size - 2, int(self._widths[1])
         hidden = samples * int(self._widths[1:-1].sum())
         slope, bend = (keeps(self._code) * hidden for keeps in (keeps_slope, keeps_bend))
@@ -136,20 +136,20 @@ class NetworkObjective(Objective):
             self._twin.select(rows)
 
     def single(self) -> NetworkObjective | None:
-        # The twin knows the products of the networks here, not those of a user's subclass.
+        # The copy has the products of the networks here, not those of a user's subclass.
         if self.dtype == np.float32 or not is_shipped(self, NetworkObjective):
             return None
         if self._twin is None:
             self._twin = self._make_twin()
             self._twin.select(self._rows)
-        # The tape is rounded, not made again: differences in it have all their digits.
+        # The tape is rounded, not recomputed, so that differences in it keep all their digits.
         for array, rounded in zip(self._kept(), self._twin._kept(), strict=True):
             np.copyto(rounded, array, casting="same_kind")
         self._twin._theta = self._theta.astype(np.float32)
         return self._twin
 
     def _kept(self) -> tuple[Array, ...]:
-        """What a gradient leaves for products."""
+        """The results of a gradient that products reuse."""
         return (*self._tape, self._output)
 
     def loss(self, theta: Array) -> float:

@@ -1,4 +1,4 @@
-"""The exactly solvable reference: a quadratic with given curvatures."""
+"""A quadratic with given curvatures, which is exactly solvable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Quadratic(Model):
     Raises
     ------
     InputError
-        For none, or one that is not finite.
+        If there is no curvature, or one is not finite.
     """
 
     name: ClassVar[str] = "quadratic"

@@ -21,21 +21,21 @@ _inside = 0
 
 
 def trained_parameters(module: Any) -> dict[str, Any]:
-    """Its parameters that require a gradient, by name; one that is used twice is there once."""
+    """The parameters that require a gradient, by name; shared ones appear once."""
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
 def flat(parameters: Mapping[str, Any]) -> Array:
-    """Them as one vector (P,), one after the other."""
+    """The parameters as one vector (P,)."""
     arrays = [p.detach().cpu().double().numpy().ravel() for p in parameters.values()]
     return np.concatenate(arrays or [np.empty(0)])
 
 
 def prepared(module: Any, *, shared: bool = False) -> Any:
-    """A copy of a module to compute the training loss with, as a function of the parameters.
+    """A copy of a module that computes the training loss as a function of the parameters.
 
-    Dropout is off. Batch normalisation uses the statistics of the samples that it sees, as in
-    training, and keeps none. With ``shared`` the copy has the tensors of the module itself.
+    Dropout is off. Batch normalisation uses the statistics of the batch, as in training, and does
+    not update running ones. With ``shared`` the copy shares the tensors of the module.
     """
     tensors = (*module.parameters(), *module.buffers()) if shared else ()
     made = copy.deepcopy(module, {id(tensor): tensor for tensor in tensors}).eval()
@@ -44,9 +44,10 @@ def prepared(module: Any, *, shared: bool = False) -> Any:
 
 @contextmanager
 def exact_kernels() -> Iterator[None]:
-    """PyTorch computes attention by kernels that have second derivatives.
+    """Use PyTorch's attention kernels that have second derivatives.
 
-    They are chosen for the whole process: the first to enter chooses, the last to leave restores.
+    The choice holds for the whole process: the first thread to enter makes it, the last to leave
+    undoes it.
     """
     global _inside
     torch = library("torch")
@@ -68,9 +69,9 @@ def exact_kernels() -> Iterator[None]:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """PyTorch computes on one thread where it is called from this one.
+    """Let PyTorch compute on one thread when this thread calls it.
 
-    Runs go side by side, and their numbers must not depend on how many threads there are.
+    Runs use threads, and their results must not depend on the number of threads.
     """
     torch = library("torch")
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""The UV model: two-layer linear networks at any width, without ever forming the width."""
+"""The UV model: two-layer linear networks of any width, at a cost independent of the width."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ __all__ = ["UV"]
 class UV(Model):
     r"""f(x) = c V U x with U (n, d), V (k, n), c = n^(-(1-s)/2), all weights ~ N(0, var_w / n^s).
 
-    Gradients are W = [U, V^T] (n, d + k) times a small matrix, so training never leaves the
-    column space of the initial W = Q R: only R (r, d + k), r = min(n, d + k), moves, and a UV
-    model of width r with this R and the c of width n *is* the model of width n. ``"gram"`` steps
-    R; the name is for the Gram matrix K = W^T W = R^T R, which is all that any output depends on.
-    R of Gaussian weights is drawn directly (Bartlett's decomposition), so width 10^12 costs what
-    width 10 costs. On one example even R is more than is needed, and the residual is stepped as a
-    number of its own: it has no floor of rounding, which differences of weights have. Directions
-    outside Q see the Hessian eigenvalues +-c sigma_i(G), G the derivative of the loss with respect
-    to the end-to-end matrix c V U.
+    Gradients are W = [U, V^T] (n, d + k) times a small matrix, so training stays in the column
+    space of the initial W = Q R. Only R (r, d + k) changes, with r = min(n, d + k), and a UV model
+    of width r with this R and the c of width n equals the model of width n. ``"gram"`` trains R; it
+    is named after the Gram matrix K = W^T W = R^T R, on which all outputs depend. R of Gaussian
+    weights is drawn directly (Bartlett's decomposition), so width 10^12 costs as much as width 10.
+    On one example the residual is a variable of its own, without the rounding floor that a
+    difference of weights has. In directions outside Q the Hessian has the eigenvalues +-c
+    sigma_i(G), G the derivative of the loss with respect to the end-to-end matrix c V U.
 
     Loss: 0.5 * mean over samples and outputs of the squared error.
 
@@ -43,13 +42,13 @@ class UV(Model):
     var_w : float
         Weight variance at s = 0.
     representation : {"gram", "parameters"}
-        What theta holds: the r columns' worth of R, or the n of W. For one seed both are the same
-        function, weight for weight: W = Q R with a random frame Q.
+        Whether theta holds R (r columns) or W (n columns). For a seed both are the same function: W
+        = Q R with a random frame Q.
 
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
     """
 
     name: ClassVar[str] = "uv"
@@ -76,7 +75,7 @@ class UV(Model):
         return self.representation == "parameters"
 
     def rank(self, data: Data) -> int:
-        """R = min(n, d + k), the largest rank that W can have."""
+        """R = min(n, d + k), the largest possible rank of W."""
         return min(self.width, data.inputs + data.outputs)
 
     def init(self, data: Data | None = None, seed: int = 0, dtype: str = "float64") -> Array:
@@ -148,7 +147,7 @@ class UV(Model):
 
 
 class _UVObjective(NetworkObjective):
-    """A linear network of the stepped width, and the curvature in the directions across it."""
+    """A linear network of the reduced width, and the curvature in directions outside it."""
 
     def __init__(self, architecture: Architecture, data: Data, dtype: str, *, across: int) -> None:
         super().__init__(architecture, data, dtype)
@@ -169,7 +168,8 @@ def _gaussian_factor(rows: int, columns: int, draw: np.random.Generator) -> Arra
     """R (min(rows, columns), columns) of a standard normal matrix = Q R, in law.
 
     Bartlett: the diagonal is chi-distributed with rows, rows - 1, ... degrees of freedom and the
-    rest of the upper triangle standard normal. Fewer rows than columns are simply drawn.
+    rest of the upper triangle standard normal. With fewer rows than columns the matrix itself is
+    drawn.
     """
     if rows <= columns:
         return draw.standard_normal((rows, columns))

@@ -1,4 +1,4 @@
-"""The optimizers, by the name that ``--optimizer`` takes."""
+"""The optimizers, by the names that ``--optimizer`` takes."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 
 def as_optimizer(given: object) -> Optimizer:
-    """An optimizer, from itself, its class, or the name of one of ours; else `InputError`."""
+    """An optimizer from an object, a class or the name of a built-in class; else `InputError`."""
     optimizer: Optimizer = instance("optimizer", given, Optimizer, OPTIMIZERS)
     return optimizer

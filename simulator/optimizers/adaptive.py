@@ -17,7 +17,8 @@ from simulator.theory.quadratics import heavy_ball_limit
 
 __all__ = ["Adam", "AdamW", "GIAdam", "RAdam", "RIAdam", "RMSProp"]
 
-# Where the variance of 1 / sqrt(v) becomes tractable (Liu et al. 1908.03265; optax and PyTorch).
+# From this rho_t on the variance of 1 / sqrt(v) is tractable (Liu et al. 1908.03265; optax and
+# PyTorch).
 _TRACTABLE = 5.0
 
 
@@ -25,9 +26,9 @@ _TRACTABLE = 5.0
 class RMSProp(Optimizer):
     """v_t = beta2 v_{t-1} + (1 - beta2) g_t^2, u_t = g_t / (sqrt(v_t) + eps), v_0 = 0.
 
-    PyTorch's form: no bias correction, eps outside the root. (By default optax puts eps inside, and
-    PyTorch's beta2 is 0.99.) With P = sqrt(v_t) + eps held fixed it is gradient
-    descent on P^-1 H: stable iff eta times the pre-conditioned sharpness is below 2.
+    The form is PyTorch's: no bias correction, eps outside the root. (By default, optax puts eps
+    inside the root, and PyTorch's beta2 is 0.99.) With P = sqrt(v_t) + eps held fixed it is
+    gradient descent on P^-1 H: stable iff eta times the pre-conditioned sharpness is below 2.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class RMSProp(Optimizer):
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
     """
 
     name: ClassVar[str] = "rmsprop"
@@ -83,7 +84,7 @@ class Adam(Optimizer):
     appendix B.1, whose printed P lacks the root). The first update, with the momentum empty, is
     stable up to 2 / (1 - beta1) only.
 
-    v_0 = 0, so the first update moves every parameter by eta. The variants differ in v_0 or in u_t.
+    v_0 = 0, so the first update moves every parameter by eta. The variants have another v_0 or u_t.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ class Adam(Optimizer):
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
     """
 
     name: ClassVar[str] = "adam"
@@ -112,7 +113,7 @@ class Adam(Optimizer):
         nonnegative("eps", self.eps)
 
     def second_moment(self, gradient: Array, seed: int) -> Array | float:
-        """v_0 (P,), or one number for all, given the gradient (P,) of the first update."""
+        """v_0 (P,), or a number for all parameters, given the first gradient (P,)."""
         return 0.0
 
     def start(self, theta: Array, gradient: Array, seed: int) -> Array:
@@ -125,13 +126,13 @@ class Adam(Optimizer):
         self.corrected(state, t, out)
 
     def advance(self, gradient: Array, state: Array) -> None:
-        """Take a gradient (P,) into both averages of the state (2, P)."""
+        """Update both averages of the state (2, P) with a gradient (P,)."""
         real = gradient.dtype.type
         updates.accumulate(state[0], gradient, real(self.beta1), real(1.0 - self.beta1))
         updates.accumulate_squares(state[1], gradient, real(self.beta2), real(1.0 - self.beta2))
 
     def corrected(self, state: Array, t: int, out: Array) -> None:
-        """m^_t / (sqrt(v^_t) + eps) into ``out`` (P,)."""
+        """Write m^_t / (sqrt(v^_t) + eps) into ``out`` (P,)."""
         real = out.dtype.type
         first, second = 1.0 / (1.0 - self.beta1**t), 1.0 / (1.0 - self.beta2**t)
         updates.divide_by_root(state[0], state[1], real(first), real(second), real(self.eps), out)
@@ -154,8 +155,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam's u_t plus ``weight_decay`` theta_t: theta' = (1 - eta kappa) theta - eta m_t / P.
 
-    PyTorch's form and default; optax's default is 1e-4. With P held fixed it is stable iff
-    eta (1 - beta1) lambda < (1 + beta1)(2 - eta kappa) for each eigenvalue lambda of P^-1 H.
+    The form and the default are PyTorch's; optax's default is 1e-4. With P held fixed it is stable
+    iff eta (1 - beta1) lambda < (1 + beta1)(2 - eta kappa) for each eigenvalue lambda of P^-1 H.
 
     Parameters
     ----------
@@ -167,7 +168,7 @@ class AdamW(Adam):
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
     """
 
     name: ClassVar[str] = "adamw"
@@ -195,12 +196,12 @@ class AdamW(Adam):
 
 @dataclass(frozen=True)
 class GIAdam(Adam):
-    """Adam from v_0 = g_1^2, the bias correction kept (Kalra & Barkeshli 2024).
+    """Adam with v_0 = g_1^2 and with bias correction (Kalra & Barkeshli 2024).
 
-    The steps are those of the uncorrected average at eta sqrt(1 - beta2^t): the bias correction,
-    which v_0 > 0 does not need, acts as a warmup. The first pre-conditioned sharpness is Adam's
-    times sqrt(1 - beta2). The paper's code draws another batch for v_0; here it is the first
-    update's.
+    The steps equal those of the uncorrected average with learning rate eta sqrt(1 - beta2^t): with
+    v_0 > 0 the average is not biased, and the correction acts as a warmup. The first
+    pre-conditioned sharpness is sqrt(1 - beta2) times Adam's. v_0 uses the batch of the first
+    update; the paper's code draws another one.
 
     Parameters
     ----------
@@ -216,10 +217,10 @@ class GIAdam(Adam):
 
 @dataclass(frozen=True)
 class RIAdam(Adam):
-    """Adam from v_0 = r^2, r Gaussian with the norm of g_1, the bias correction kept.
+    """Adam with v_0 = r^2 and with bias correction, r Gaussian with the norm of g_1.
 
-    Kalra & Barkeshli's control for GI-Adam (2024, appendix I.3): what helps is the size of v_0, not
-    its direction. r is drawn from the run's seed.
+    This is Kalra & Barkeshli's control for GI-Adam (2024, appendix I.3), which shows that the size
+    of v_0 matters, not its direction. r is drawn from the run's seed.
 
     Parameters
     ----------
@@ -236,11 +237,11 @@ class RIAdam(Adam):
 
 @dataclass(frozen=True)
 class RAdam(Adam):
-    """Adam times r_t, and plain momentum m^_t until r_t exists (Liu et al. 1908.03265).
+    """Adam times r_t; momentum m^_t as long as r_t does not exist (Liu et al. 1908.03265).
 
-    rho_t = rho - 2 t beta2^t / (1 - beta2^t) with rho = 2 / (1 - beta2) - 1, and r_t^2 =
-    (rho_t - 4)(rho_t - 2) rho / ((rho - 4)(rho - 2) rho_t) once rho_t >= 5 (optax; PyTorch: > 5).
-    r_t is a part of P: divided by it, and P = 1 - beta1^t before.
+    rho_t = rho - 2 t beta2^t / (1 - beta2^t) with rho = 2 / (1 - beta2) - 1, and r_t^2 = (rho_t -
+    4)(rho_t - 2) rho / ((rho - 4)(rho - 2) rho_t) once rho_t >= 5 (optax; PyTorch: > 5). P is
+    Adam's divided by r_t, and 1 - beta1^t before r_t exists.
 
     Parameters
     ----------
@@ -251,7 +252,7 @@ class RAdam(Adam):
     name: ClassVar[str] = "radam"
 
     def rectification(self, t: int) -> float:
-        """r_t, or 0 where it does not exist yet."""
+        """r_t, or 0 if it does not exist yet."""
         rho = 2.0 / (1.0 - self.beta2) - 1.0
         power = self.beta2**t
         rho_t = rho - 2.0 * t * power / (1.0 - power)

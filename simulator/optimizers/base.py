@@ -6,13 +6,12 @@ To add one:
    subclasses `Optimizer`, its fields being its options. A loop over all parameters belongs in
    ``numerics/updates.py``.
 2. Give it ``name``, ``vectors`` (how many vectors like theta its state holds), ``direction``,
-   and its stability ``limit`` and ``first_limit``. One that divides by a preconditioner says so by
-   ``adaptive``, and gives ``preconditioner``.
+   and its stability ``limit`` and ``first_limit``. An optimizer with a preconditioner sets
+   ``adaptive`` and has ``preconditioner``.
 3. Add it to ``OPTIMIZERS`` in ``simulator/optimizers/__init__.py`` and to the tables in
-   ``tests/test_optimizers.py``, which hold it to another library and to its limits.
+   ``tests/test_optimizers.py``, which compare it with another library and with its limits.
 
-One of one's own, in one's own file, needs 2 only, and has its class's name without a ``name``: see
-``docs/own_optimizer.md``.
+A user-defined optimizer outside the package needs step 2 only: see ``docs/own_optimizer.md``.
 """
 
 from __future__ import annotations
@@ -50,10 +49,10 @@ class Recurrence(NamedTuple):
 
 @dataclass(frozen=True)
 class Optimizer(Named):
-    """An update rule theta_{t+1} = theta_t - eta_t u_t and the sharpness that it can bear.
+    """An update rule theta_{t+1} = theta_t - eta_t u_t and its stability limit.
 
-    For adaptive optimizers "sharpness" means the pre-conditioned one, the top eigenvalue of
-    P^-1 H with the P of ``preconditioner``.
+    For adaptive optimizers, "sharpness" means the pre-conditioned sharpness: the top eigenvalue of
+    P^-1 H, with the P of ``preconditioner``.
     """
 
     vectors: ClassVar[int]
@@ -66,15 +65,15 @@ class Optimizer(Named):
         )
 
     def start(self, theta: Array, gradient: Array, seed: int) -> Array:
-        """State (vectors, P) before the first update, whose gradient (P,) this is."""
+        """The state (vectors, P) before the first update, given its gradient (P,)."""
         return np.zeros((self.vectors, theta.size), dtype=theta.dtype)
 
     @abstractmethod
     def direction(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
-        """Fill ``out`` (P,) with u_t of update number ``t`` (from 1), and advance the state."""
+        """Write u_t of update number ``t`` (from 1) into ``out`` (P,), and advance the state."""
 
     def preconditioner(self, gradient: Array, state: Array, t: int) -> Array:
-        """P (P,) of the update that ``direction`` would make now; the state stays as it is.
+        """P (P,) of the next ``direction``; the state does not change.
 
         For adaptive optimizers only: theta_{t+1} = theta_t - eta_t m_t / P, with m_t the moving
         average of gradients before any correction.
@@ -82,22 +81,23 @@ class Optimizer(Named):
         raise NotImplementedError(f"{self.name} has no preconditioner")
 
     def recurrence(self, t: int) -> Recurrence | None:
-        """Update number ``t`` (from 1) as numbers, if that is all there is to it.
+        """Update number ``t`` (from 1) as coefficients, if the update is such a recurrence.
 
-        Small networks then train side by side: see `simulator.numerics.batched`. Only optimizers of
-        this package are asked: see `has_recurrence`. From t = 2 on it must not change.
+        Small networks are then trained as a batch, see `simulator.numerics.batched`. Only
+        optimizers of this package are used so, see `has_recurrence`. The coefficients must be
+        constant from t = 2 on.
         """
         return None
 
     @property
     @abstractmethod
     def limit(self) -> StabilityLimit:
-        """What a quadratic bears for ever."""
+        """The largest sharpness at which a quadratic is stable."""
 
     @property
     @abstractmethod
     def first_limit(self) -> StabilityLimit:
-        """What it bears in the first update, from an empty momentum: beyond it the loss rises."""
+        """The largest sharpness at which the first update, without momentum, lowers a quadratic."""
 
     def threshold(self, eta: ArrayLike) -> Array:
         """Sharpness above which a quadratic is unstable at learning rates eta; inf at eta 0.
@@ -114,25 +114,26 @@ class Optimizer(Named):
         return self.first_limit.sharpness(eta)
 
     def eta_critical(self, sharpness: float) -> float:
-        """The learning rate whose threshold is this sharpness; inf where there is none."""
+        """The learning rate whose threshold is this sharpness; inf if there is none."""
         return self.limit.eta(sharpness)
 
 
 def has_recurrence(optimizer: Optimizer) -> bool:
-    """Whether its `Recurrence` is all that it does: u_t is linear in the gradients up to g_t.
+    """Whether the update is fully described by its `Recurrence`.
 
-    So it stays where it is once gradient and momentum are 0. With weight decay it does not.
+    Then u_t is linear in the gradients up to g_t, and theta does not move once gradient and
+    momentum are 0. Weight decay excludes this.
     """
     linear = is_shipped(optimizer) and optimizer.recurrence(1) is not None
     return linear and not optimizer.limit.decay
 
 
 def add_decay(update: Array, theta: Array, weight_decay: float) -> None:
-    """u <- u + kappa theta: decoupled weight decay, which eta then multiplies too."""
+    """u <- u + kappa theta: decoupled weight decay, which is multiplied by eta too."""
     if weight_decay:
         update += theta.dtype.type(weight_decay) * theta
 
 
 def held_where_zero(preconditioner: Array) -> Array:
-    """P with infinity for 0: at eps = 0 what has never had a gradient does not move."""
+    """P with infinity for 0: at eps = 0, parameters without a gradient so far do not move."""
     return np.where(preconditioner > 0, preconditioner, np.inf).astype(preconditioner.dtype)

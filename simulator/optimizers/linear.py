@@ -1,4 +1,4 @@
-"""Gradient descent, heavy ball and Nesterov's method: updates linear in the gradients."""
+"""Gradient descent, heavy ball and Nesterov's method, which are linear in the gradients."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["GD", "LinearOptimizer", "Momentum", "Nesterov"]
 class LinearOptimizer(Optimizer):
     """m_t = keep m_{t-1} + take g_t and u_t = a m_t + b g_t + kappa theta_t.
 
-    The numbers are those of its `recurrence`, and kappa is ``weight_decay``. On an eigenvalue
-    z / eta of a quadratic the characteristic polynomial of (theta, m) is
-    p(r) = (r - 1 + d)(r - keep) + z (a take r + b (r - keep)), d = eta kappa. For keep, a and b of
-    the methods here its roots leave the unit circle where
-    p(-1) = (2 - d)(1 + keep) - z (a take + b (1 + keep)) is 0, or p(1) is.
+    The coefficients are those of `recurrence`, and kappa is ``weight_decay``. On an eigenvalue z /
+    eta of a quadratic the characteristic polynomial of (theta, m) is p(r) = (r - 1 + d)(r - keep) +
+    z (a take r + b (r - keep)), d = eta kappa. For keep, a and b of the methods here its roots
+    leave the unit circle where p(-1) = (2 - d)(1 + keep) - z (a take + b (1 + keep)) is 0, or p(1)
+    is.
     """
 
     vectors: ClassVar[int] = 1
@@ -78,13 +78,14 @@ class GD(LinearOptimizer):
     Parameters
     ----------
     weight_decay : float
-        kappa, at least 0; decoupled, times eta: theta' = (1 - eta kappa) theta - eta u. Here the
-        same as an L2 penalty kappa |theta|^2 / 2, and stable iff 0 < z + eta kappa < 2.
+        kappa, at least 0; decoupled, times eta: theta' = (1 - eta kappa) theta - eta u. Here it
+        equals an L2 penalty kappa |theta|^2 / 2, and the update is stable iff 0 < z + eta kappa <
+        2.
 
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
     """
 
     name: ClassVar[str] = "gd"
@@ -106,11 +107,11 @@ class Momentum(LinearOptimizer):
     beta : float in [0, 1)
         Momentum.
     dampening : float in [0, 1)
-        As in PyTorch the first gradient is spared: m_1 = g_1.
+        Factor 1 - dampening on all gradients but the first, as in PyTorch: m_1 = g_1.
     ema : bool
-        The moving average m_t = beta m_{t-1} + (1 - beta) g_t from m_0 = 0 instead, as in Adam
-        before its bias correction; no gradient is spared. The trajectory is that of the plain form
-        at eta (1 - beta). Leave ``dampening`` out.
+        Use the moving average m_t = beta m_{t-1} + (1 - beta) g_t with m_0 = 0, as in Adam without
+        bias correction. The trajectory is that of the default form at eta (1 - beta). Do not give
+        ``dampening`` with it.
     weight_decay : float
         kappa, at least 0; decoupled, times eta: theta' = (1 - eta kappa) theta - eta u. Stable iff
         (1 - dampening) eta lambda < (1 + beta)(2 - eta kappa), for lambda > 0.
@@ -118,7 +119,7 @@ class Momentum(LinearOptimizer):
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
     """
 
     name: ClassVar[str] = "momentum"
@@ -144,7 +145,7 @@ class Momentum(LinearOptimizer):
 class Nesterov(LinearOptimizer):
     """m_t = beta m_{t-1} + g_t, u_t = g_t + beta m_t, m_0 = 0: PyTorch's form.
 
-    Stable iff eta lambda < (2 + 2 beta) / (1 + 2 beta): less than gradient descent's 2.
+    Stable iff eta lambda < (2 + 2 beta) / (1 + 2 beta), which is below gradient descent's 2.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ class Nesterov(LinearOptimizer):
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
     """
 
     name: ClassVar[str] = "nesterov"

@@ -1,9 +1,10 @@
-"""What the page knows of every run: its words, its numbers, and its curves, packed."""
+"""What the page has of every run: its description, its numbers, and its curves, packed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from simulator.figures.extent import loss_extent, sharpness_extent
 from simulator.measures import CURVES
 from simulator.regimes import NATURAL_PHASES, OUTCOMES
 from simulator.reporting.decimate import rows_to_keep
+from simulator.sweeps import gentle_phase, is_recorded, seed_constants
 from simulator.sweeps.layout import STATUS, VARIABLES, Chunk, same_value, variables
 from simulator.sweeps.spec import Region, Spec
 from simulator.training.batches import Batches
@@ -120,15 +122,15 @@ def numbers(dataset: xr.Dataset, spec: Spec, data: Data | None) -> dict[str, tup
 def pack(
     dataset: xr.Dataset, spec: Spec, data: Data | None, chunks: Iterable[tuple[Region, Chunk]] = ()
 ) -> Cells:
-    """Tell and pack every run of a sweep.
+    """Describe and pack every run of a sweep.
 
     Parameters
     ----------
     dataset : xarray.Dataset
         The sweep, without its curves.
     chunks : iterable of (Region, Chunk)
-        Its curves, as `chunks_with_curves` yields them; by default none, and an outcome is all
-        that is told.
+        Its curves, as `chunks_with_curves` yields them; by default none, and the outcome is the
+        whole description.
     """
     status = dataset[STATUS.name].values
     done = status == "done"
@@ -154,6 +156,15 @@ def pack(
         index: part.model.constant_loss(data) if data is not None else None
         for index, part in parts.items()
     }
+
+    @cache
+    def gentle(which: tuple[int, ...], seed: int) -> str | None:
+        part = parts[which]
+        if is_recorded(part.model):
+            return None
+        known = seed_constants(part, data, part.seeds[seed])
+        return gentle_phase(part, data, part.seeds[seed], known["eta_critical"])
+
     compared = [v.name for v in variables(spec, data) if v.name in dataset]
     with np.errstate(all="ignore"):  # a store may hold any number
         for region, chunk in chunks:
@@ -162,13 +173,14 @@ def pack(
                 cell = tuple(part.start + i for part, i in zip(region, offset, strict=True))
                 flat = int(np.ravel_multi_index(cell, spec.shape))
                 if STATUS.name in chunk and chunk[STATUS.name][offset] == "failed":
-                    cells.words[flat] = "This run failed when it was done again for this page."
+                    cells.words[flat] = "This run failed when it was repeated for this page."
                     cells.other += 1
                     continue
                 final = float(dataset["loss_final"].values[cell])
                 which = cell[: len(spec.over)]
                 seen = _curves(parts[which], data, chunk, offset, final, constants[which])
-                _put(cells, flat, seen, most, shown_curves(spec))
+                natural = gentle(which, cell[-4]) if seen.natural_phase == "unknown" else None
+                _put(cells, flat, seen, natural, most, shown_curves(spec))
                 cells.runs += 1
                 cells.other += not all(
                     same_value(chunk[name][offset], dataset[name].values[cell])
@@ -188,7 +200,7 @@ def _whole(spec: Spec) -> str:
 
 
 def _words(dataset: xr.Dataset, status: Array) -> list[str]:
-    """What is told without curves."""
+    """What the outcome alone says."""
     outcomes = dataset["outcome"].values
     return [
         _UNTOLD.get(state, "")
@@ -217,6 +229,8 @@ def _curves(
         sharpness=chunk["sharpness"][at],
         preconditioned_sharpness=None if conditioned is None else conditioned[at],
         limit=spec.optimizer.limit,
+        converged=chunk["converged"][at] if "converged" in chunk else None,
+        gradient_final=float(chunk["gradient_final"][at]) if "gradient_final" in chunk else np.nan,
         loss_final=final,
         constant_loss=constant,
         updates_per_epoch=Batches(data.samples if data else 0, spec.batch_size, 0).per_epoch,
@@ -224,8 +238,10 @@ def _curves(
     )
 
 
-def _put(cells: Cells, at: int, curves: Trajectory, most: int, shown: list[str]) -> None:
-    story = explain(curves)
+def _put(
+    cells: Cells, at: int, curves: Trajectory, natural: str | None, most: int, shown: list[str]
+) -> None:
+    story = explain(curves, natural)
     events = story.events
     cells.words[at] = story.paragraph
     end = max(1, events.diverged if events.diverged >= 0 else len(curves.loss))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.figures.palette import CATAPULT, EDGE
 from simulator.reporting.cells import Cells
 from simulator.reporting.diagram import Diagram
 from simulator.reporting.panel import Panel
+from simulator.reporting.scales import CATAPULT, DARK, EDGE
+from simulator.reporting.scripts import code
 from simulator.sweeps.over import text_of
 from simulator.sweeps.spec import Spec
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from bokeh.models import Select
 
 __all__ = ["Menus", "connect", "menus"]
+
+# Within a menu; the variables are those of page.css.
+_STYLE = """
+select.bk-input {
+  color: var(--ink); background: var(--ground) !important; border-color: var(--rule);
+  appearance: auto !important;
+}
+"""
 
 
 @dataclass
@@ -42,12 +50,14 @@ def menus(spec: Spec, first: tuple[int, int]) -> Menus:
             name=name, title=name + unit * name.startswith("eta"),
             value=str(chosen.get(name, 0)), width=150, visible=len(values) > 1,
             options=[(str(i), text_of(value)) for i, value in enumerate(values)],
+            stylesheets=[_STYLE],
         )
         for name, values in spec.coordinates().items()
     }  # fmt: skip
     of = Select(
-        name="of", title="diagram of", value="all", width=180, visible=seeds > 1,
+        name="of", title="diagram of", value="all", width=210, visible=seeds > 1,
         options=[("all", f"all {seeds} seeds (median)"), ("one", "the chosen seed")],
+        stylesheets=[_STYLE],
     )  # fmt: skip
     return Menus(axes, of)
 
@@ -60,8 +70,9 @@ def connect(
     cells: Cells,
     numbers: dict[str, tuple[str, Any]],
     spec: Spec,
+    explain: str,
 ) -> None:
-    """Make menus and clicks show their run, and show the first one."""
+    """Make menus and clicks show their run, and show the first one, in the colours of the page."""
     from bokeh.events import DocumentReady, Tap
     from bokeh.models import ColumnDataSource, CustomJS
 
@@ -75,7 +86,7 @@ def connect(
     edges = {f"{axis}_edges": list(map(float, of)) for axis, of in diagram.edges.items()}
     limits = [part.optimizer.limit for _, part in spec.parts()]
     show = CustomJS(
-        code=_code("choose.js"),
+        code=code("plain", "choose"),
         args={
             "menus": list(choice.axes.values()), "of": choice.of, "shape": list(spec.shape),
             "sheets": diagram.sheets, "shown": diagram.shown, "every": diagram.every,
@@ -90,16 +101,13 @@ def connect(
                 **{name: plot.y_range for name, plot in panel.figures.items()},
             },
             "over_eta": [limit.over_eta for limit in limits],
-            "decay": [limit.decay for limit in limits],
+            "decay": [limit.decay for limit in limits], "explain": explain,
         },
     )  # fmt: skip
     for menu in (*choice.axes.values(), choice.of):
         menu.js_on_change("value", show)
     document.js_on_event(DocumentReady, show)
+    document.js_on_event(DocumentReady, CustomJS(code=code("theme"), args={"dark": DARK}))
     diagram.figure.js_on_event(
-        Tap, CustomJS(code=_code("tap.js"), args={"menus": list(choice.axes.values()), **edges})
+        Tap, CustomJS(code=code("tap"), args={"menus": list(choice.axes.values()), **edges})
     )
-
-
-def _code(name: str) -> str:
-    return files("simulator.reporting").joinpath(name).read_text("utf-8")

@@ -63,8 +63,10 @@ const [of_seed, of_init, of_trgt, of_wrm] = menus.slice(others)
 put("run", [...menus.slice(0, others), of_trgt, of_wrm, of_seed, of_init]
   .map((menu) => `${menu.name} ${label(menu)}`).join(", "))
 put("words", cells.data.words[cell])
+const at = menus.filter((menu) => menu.options.length > 1)
+  .map((menu) => `${menu.name}=${label(menu)}`).join(",")
+const quoted = /^[\w.,=+-]*$/.test(at) ? at : `'${at.replaceAll("'", "'\\''")}'`
+if (explain) put("explain", explain.replace("CELL", at ? ` --cell ${quoted}` : ""))
 for (const entry of document.querySelectorAll("[data-number]")) {
-  const value = numbers.data[entry.dataset.number][cell]
-  entry.textContent =
-    typeof value === "string" ? value : Number.isFinite(value) ? String(Number(value.toPrecision(5))) : "–"
+  entry.textContent = plain(numbers.data[entry.dataset.number][cell])
 }

@@ -9,11 +9,19 @@ import numpy as np
 
 from simulator.arrays import Array
 from simulator.data import Data
-from simulator.figures.palette import DIVERGED, STUCK, THRESHOLD
+from simulator.figures.palette import THRESHOLD
 from simulator.figures.sheet import Sheet, lay_out
 from simulator.regimes import OUTCOMES
 from simulator.reporting.closed_forms import Lines, closed_forms
-from simulator.reporting.scales import powers_of_two, round_numbers, scale, some_of, viridis
+from simulator.reporting.scales import (
+    STUCK,
+    powers_of_two,
+    round_numbers,
+    scale,
+    some_of,
+    viridis,
+)
+from simulator.reporting.scripts import hover
 from simulator.sweeps.spec import Spec
 
 if TYPE_CHECKING:
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Diagram", "draw_diagram"]
 
 _POINTS = 33
+_CLEAR = "rgba(0, 0, 0, 0)"
 # Names of the lines, each two columns of one source, and how they are drawn.
 _LINES = {
     "boundary": {"line_color": "black", "line_width": 2.4},
@@ -122,7 +131,7 @@ def _cells(dataset: xr.Dataset, sheet: Sheet, init: int, *, preconditioned: bool
     return {
         "value": sheet.middle.ravel(),
         "hatch": _either(sheet, "diagonal_cross", "dot", " "),
-        "face": _either(sheet, DIVERGED, STUCK, "rgba(0, 0, 0, 0)"),
+        "face": _either(sheet, _CLEAR, STUCK, _CLEAR),
         "did": _did(some, done),
         "loss": median("loss_final"), "sharpness": median(sharpness),
         "threshold": median("threshold_final"),
@@ -211,7 +220,7 @@ def _draw(
     color: str,
     values: Array,
 ) -> figure:
-    from bokeh.models import ColorBar, FixedTicker, HoverTool
+    from bokeh.models import ColorBar, FixedTicker
     from bokeh.plotting import figure
     from bokeh.transform import linear_cmap, log_cmap
 
@@ -226,7 +235,7 @@ def _draw(
     is_loss = "loss" in color
     low, high, logarithmic = scale(values, is_loss=is_loss)
     mapper = (log_cmap if logarithmic else linear_cmap)(
-        "value", viridis(reverse=is_loss), low, high, nan_color="rgba(0, 0, 0, 0)"
+        "value", viridis(reverse=is_loss), low, high, nan_color=_CLEAR
     )
     sides = {"left": "left", "right": "right", "bottom": "bottom", "top": "top"}
     cells = plot.quad(**sides, source=shown["cells"], fill_color=mapper, line_color=mapper)
@@ -252,11 +261,11 @@ def _draw(
         bar.ticker = FixedTicker(ticks=round_numbers(low, high))
         bar.major_label_overrides = {tick: f"{tick:.3g}" for tick in bar.ticker.ticks}
     plot.add_layout(bar, "above")
-    plot.add_tools(HoverTool(renderers=[cells], attachment="vertical", tooltips=[
-        ("eta_trgt", "@eta_trgt{0.[0000]}"), ("t_wrm", "@t_wrm"), ("ended", "@did"),
-        ("loss", "@loss{0.[0000]e+0}"), ("sharpness", "@sharpness{0.[000]a}"),
-        ("its threshold", "@threshold{0.[000]a}"),
-    ]))  # fmt: skip
+    labels = {
+        plot.xaxis.axis_label: "eta_trgt", plot.yaxis.axis_label: "t_wrm", "outcome": "did",
+        "final loss": "loss", "final sharpness": "sharpness", "threshold": "threshold",
+    }  # fmt: skip
+    plot.add_tools(hover(shown["cells"], labels, renderers=[cells], attachment="vertical"))
     for axis, ticks in (
         (plot.xaxis, powers_of_two(edges["x"]) if critical else some_of(spec.eta_trgt, 8)),
         (plot.yaxis, some_of(spec.t_wrm, 14)),

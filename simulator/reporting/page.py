@@ -15,6 +15,7 @@ from simulator.reporting.cells import Cells, numbers, pack
 from simulator.reporting.choice import connect, menus
 from simulator.reporting.diagram import Diagram, draw_diagram
 from simulator.reporting.panel import draw_panel, threshold_formula
+from simulator.sweeps import text_of
 from simulator.sweeps.layout import Chunk
 from simulator.sweeps.spec import CONVENTIONS, Region, Spec
 
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_RUNS", "page"]
 
-# Beyond it the words alone take more than a browser likes to open.
+# Beyond it the text alone takes more than a browser likes to open.
 MOST_RUNS = 10_000
 _LONGEST = 10_000
 
 _KEY = {
     "boundary": "trainability boundary",
-    "eta_max": "largest constant eta that is survived, in closed form: exact where t_wrm is 1",
+    "eta_max": "largest stable constant eta, in closed form; exact at t_wrm 1",
     "ceiling": "eta beyond which no warmup helps, in closed form",
-    "shortest": "shortest warmup from the edge that half of the seeds survive, in closed form",
+    "shortest": "shortest warmup that half of the seeds survive, in closed form",
     "diverged": "diverged",
     "stuck": "stuck: finite, but not trained",
     "blank": "not run, or failed",
@@ -48,6 +49,7 @@ def page(
     title: str,
     command: str,
     description: Mapping[str, Any],
+    explain: str = "",
     color: str = "loss_final",
 ) -> str:
     """The HTML of the report.
@@ -65,6 +67,9 @@ def page(
         anybody's: on the page they are text, never markup.
     description : mapping
         Of the data, as the store has it.
+    explain : str
+        The line that describes the chosen run at a terminal, with CELL for its place; by default
+        none is shown.
     color : str
         Variable to colour by.
     """
@@ -87,7 +92,7 @@ def page(
     document = Document()
     for root in roots.values():
         document.add_root(root)
-    connect(document, choice, diagram, panel, cells, summaries, spec)
+    connect(document, choice, diagram, panel, cells, summaries, spec, explain)
     script, parts = components(roots)
     here = files("simulator.reporting")
     return (
@@ -107,6 +112,7 @@ def page(
             color=color,
             key=_key(dataset, diagram),
             curves=chunks is not None,
+            explain=explain,
             numbers=[(name, long_name) for name, (long_name, _) in summaries.items()],
             command=printable(command, _LONGEST),
             typed=printable(dataset.attrs.get("command", ""), _LONGEST),
@@ -122,28 +128,26 @@ def page(
 def _about(spec: Spec, description: Mapping[str, Any]) -> str:
     """What was trained, in a line."""
     varied = {axis.name for axis in spec.over}
-    options = [entry for entry in spec.model.options().items() if entry[0] not in varied]
-    model = ", ".join(_option(*entry) for entry in options)
+    options = [
+        f"{name} {text_of(value)}"
+        for name, value in spec.model.options().items()
+        if name not in varied and value not in (False, "none")
+    ]
+    model = ", ".join(options)
     samples = description.get("samples")
     of = f" ({samples} sample{'s' * (samples != 1)})" if samples else ""
     learnt = "" if description.get("name") == "none" else f" on {description.get('name')}{of}"
     return (
-        f"{spec.model.name} ({model}){learnt}, trained by {spec.optimizer.name} for {spec.steps} "
+        f"{spec.model.name} ({model}){learnt}, trained with {spec.optimizer.name} for {spec.steps} "
         f"updates; {spec.cells} runs." + _over(spec)
     )
 
 
 def _over(spec: Spec) -> str:
-    """What varies besides, in a sentence."""
+    """What else varies, in a sentence."""
     many = [axis for axis in spec.over if len(axis.labels) > 1]
     texts = [f"{axis.name} {', '.join(map(str, axis.labels))}" for axis in many]
-    return f" They differ in {'; '.join(texts)}." if texts else ""
-
-
-def _option(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return f"{'' if value else 'no '}{name}" if isinstance(value, bool) else f"{name} {value}"
+    return f" Also varied: {'; '.join(texts)}." if texts else ""
 
 
 def _threshold(spec: Spec) -> str:
@@ -172,12 +176,13 @@ def _notes(dataset: xr.Dataset, spec: Spec, cells: Cells, curves: bool) -> list[
         notes.append("The page was made without the curves of the runs.")
     elif not spec.curves and cells.runs:
         same = (
-            "they are the store's, bit for bit"
+            "they match the store bit for bit"
             if not cells.other
-            else f"{cells.other} of them do NOT end as the store says: other numerics made it"
+            else f"{cells.other} of them do NOT match it: other package versions, or another "
+            "processor, made it"
         )
         notes.append(
-            f"The store has no curves: its {cells.runs} runs were done again for this page; {same}."
+            f"The store has no curves. Its {cells.runs} runs were repeated for this page: {same}."
         )
     if not spec.follows_sharpness:
         notes.append("The sharpness was not measured.")
@@ -187,7 +192,7 @@ def _notes(dataset: xr.Dataset, spec: Spec, cells: Cells, curves: bool) -> list[
 
 
 def _key(dataset: xr.Dataset, diagram: Diagram) -> list[dict[str, str]]:
-    """What can be seen on the diagram, in words."""
+    """What the diagram shows, and its name in the key."""
     hatches = set(diagram.every["cells"].data["hatch"])
     seen = {
         "diverged": "diagonal_cross" in hatches,

@@ -18,6 +18,7 @@ from simulator.figures.palette import (
 )
 from simulator.limits import STEP_LIMIT
 from simulator.reporting.cells import shown_curves
+from simulator.reporting.scripts import hover
 from simulator.sweeps.spec import Spec
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Panel:
 def draw_panel(spec: Spec) -> Panel:
     """Empty figures for the runs of a sweep."""
     from bokeh.layouts import gridplot
-    from bokeh.models import ColumnDataSource, HoverTool, Range1d
+    from bokeh.models import ColumnDataSource, Range1d
     from bokeh.plotting import figure
 
     columns = ("step", "loss", "eta", "threshold", "step_threshold")
@@ -70,12 +71,7 @@ def draw_panel(spec: Spec) -> Panel:
     steps = Range1d(0, spec.steps)
     labels = {
         "loss": "loss",
-        "sharpness": " or ".join(
-            dict.fromkeys(
-                "sharpness of P⁻¹H" if part.preconditions else "sharpness"
-                for _, part in spec.parts()
-            )
-        ),
+        "sharpness": _sharpness([part.preconditions for _, part in spec.parts()]),
         "eta": "eta",
     }
     figures = {}
@@ -122,10 +118,9 @@ def draw_panel(spec: Spec) -> Panel:
     legend.label_text_font_size, legend.padding, legend.margin = "12px", 2, 4
     _line(figures["eta"], "eta", curve, ETA)
     for name, plot in figures.items():
-        plot.add_tools(HoverTool(
-            mode="vline", renderers=plot.renderers[-1 if name != "sharpness" else 1 :][:1],
-            tooltips=[("step", "@step"), (name, f"@{name}{{0.[000]e+0}}")],
-        ))  # fmt: skip
+        drawn = plot.renderers[-1 if name != "sharpness" else 1 :][:1]
+        source, shown = drawn[0].data_source, {"step": "step", name: name}
+        plot.add_tools(hover(source, shown, mode="vline", renderers=drawn))
     layout = gridplot(
         [[plot] for plot in figures.values()], sizing_mode="stretch_width",
         toolbar_location="above", toolbar_options={"logo": None},
@@ -136,6 +131,13 @@ def draw_panel(spec: Spec) -> Panel:
 def threshold_formula(spec: Spec) -> str:
     """The stability threshold of a part as a function of eta."""
     return spec.optimizer.limit.formula()
+
+
+def _sharpness(preconditioned: list[bool]) -> str:
+    """The label of its axis."""
+    if not any(preconditioned):
+        return "sharpness"
+    return "sharpness of P⁻¹H" if all(preconditioned) else "sharpness of H or P⁻¹H"
 
 
 def _line(plot: Any, name: str, source: ColumnDataSource, color: str) -> None:

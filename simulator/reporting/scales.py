@@ -1,4 +1,4 @@
-"""Colours and ticks of the diagram."""
+"""Colours and ticks of the figures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,34 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulator.arrays import Array
+from simulator.figures.palette import (
+    BATCH,
+    CRITICAL,
+    DIRECTIONAL,
+    ETA,
+    FULL,
+    INTERACTION,
+    LOSS,
+    SHARPNESS,
+    THRESHOLD,
+)
 
-__all__ = ["powers_of_two", "round_numbers", "scale", "some_of", "viridis"]
+__all__ = [
+    "CATAPULT", "DARK", "EDGE", "STUCK", "powers_of_two", "round_numbers", "scale",
+    "some_of", "viridis",
+]  # fmt: skip
+
+# The palette's on white; what is behind them shows, so that they suit a dark page too.
+CATAPULT, EDGE, STUCK = (
+    "rgba(128, 128, 128, 0.3)", "rgba(40, 124, 209, 0.18)", "rgba(128, 128, 128, 0.23)",
+)  # fmt: skip
+# All other colours of figures on a dark page, by those on a light one: Bokeh's own, then ours.
+DARK = {
+    "#ffffff": "#16181a", "white": "#16181a", "black": "#ececec", "#444444": "#c9c9c9",
+    "#e5e5e5": "#3a3e42", "#eeeeee": "#2b2e31", "#d01c8b": "#f472b6",
+    LOSS: "#6baed6", SHARPNESS: "#f16913", ETA: "#74c476", THRESHOLD: "#e0e0e0", FULL: "#fdbe85",
+    BATCH: "#9ecae1", INTERACTION: "#bcbddc", DIRECTIONAL: "#bdbdbd", CRITICAL: "#c7e9c0",
+}  # fmt: skip
 
 _LEAST_LOSS = 1e-16
 

@@ -28,9 +28,9 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 
 def as_schedule(given: object) -> Schedule:
-    """A schedule, from itself, its class, the name of one of ours, or a constant learning rate.
+    """A schedule from an object, a class, the name of a built-in class, or a constant number.
 
-    Raises `InputError` for all else.
+    Raises `InputError` for anything else.
     """
     if isinstance(given, Real):
         return Warmup(eta_trgt=positive("schedule", given))

@@ -1,4 +1,4 @@
-"""A learning rate that stays in proportion to the one that the sharpness allows."""
+"""A learning rate proportional to the stability limit of the current sharpness."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ __all__ = ["AtThreshold"]
 
 @dataclass(frozen=True)
 class AtThreshold(Schedule):
-    """eta_t is ``factor`` times the learning rate whose threshold is the sharpness, up to eta_trgt.
+    """eta_t = ``factor`` times the largest stable learning rate, at most eta_trgt.
 
-    For gradient descent factor * 2 / sharpness. Below factor 1 training never leaves stability;
-    a little above it, it is always in a catapult: a persistent one, without a search, but at the
-    price of the sharpness. It takes the sharpness last measured.
+    For gradient descent this is factor * 2 / sharpness, with the last measured sharpness. Below
+    factor 1 training stays stable. Slightly above 1 training is in a persistent catapult; this
+    needs no search, but the sharpness at each step.
 
     Parameters
     ----------
     eta_trgt : float
         The largest learning rate.
     factor : float
-        Of the critical learning rate.
+        Multiple of the largest stable learning rate.
 
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
     """
 
     name: ClassVar[str] = "threshold"
@@ -47,7 +47,7 @@ class AtThreshold(Schedule):
 
 
 class _Fraction:
-    """Depends on the sharpness only."""
+    """A chooser that depends on the sharpness only."""
 
     MEMORY = ()
 

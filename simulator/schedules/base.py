@@ -3,14 +3,14 @@
 To add one:
 
 1. Write one file here: a frozen dataclass that subclasses `Schedule`, its fields its options.
-2. Give it ``name`` and ``values``; or, if its rate depends on how the run goes, ``chooser``.
+2. Give it ``name`` and ``values``; or ``chooser``, if its rate depends on the run.
 3. Add it to ``SCHEDULES`` in ``simulator/schedules/__init__.py``, and a test.
 
-Everything else (training, sweeps, the command line's ``--schedule``) works on the contract alone.
-Fields whose names begin with ``eta_`` are learning rates, tuples of them, or None: in a sweep with
-``eta_unit="critical"`` they are in that unit. Of the fields ``eta_init``, ``eta_trgt`` and
-``t_wrm``, those that it has are axes of every sweep. A user-defined schedule, in a file of one's
-own, needs 2 only; without a ``name`` it has that of its class.
+Everything else (training, sweeps, ``--schedule``) uses this contract only. Fields whose names begin
+with ``eta_`` are learning rates, tuples of them, or None: in a sweep with ``eta_unit="critical"``
+they are in that unit. The fields ``eta_init``, ``eta_trgt`` and ``t_wrm``, where present, are axes
+of every sweep. A user-defined schedule outside the package needs step 2 only; its
+``name`` is that of its class by default.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ ETA_UNITS = ("absolute", "critical")
 
 
 class Probe(Protocol):
-    """What a schedule may ask before an update.
+    """The measurements that a schedule may request before an update.
 
     Attributes
     ----------
     step : int
-        Updates done before.
+        Number of updates before this one.
     loss : float
-        Of the samples that this update sees.
+        Loss of the batch of this update.
     """
 
     @property
@@ -51,11 +51,11 @@ class Probe(Protocol):
     def loss(self) -> float: ...
 
     def loss_after(self, eta: float) -> float:
-        """The same loss after this update at ``eta``: one forward pass; inf if not finite."""
+        """The loss of the same batch after this update at ``eta``: one forward pass."""
         ...
 
     def slope(self) -> float:
-        """u.g, with u the update (theta moves by -eta u) and g the gradient: downhill above 0."""
+        """u.g, with u the update (theta moves by -eta u) and g the gradient; positive downhill."""
         ...
 
     def bend(self) -> float:
@@ -63,11 +63,11 @@ class Probe(Protocol):
         ...
 
     def eta_critical(self) -> float:
-        """The learning rate whose threshold is the sharpness last measured."""
+        """The largest stable learning rate at the last measured sharpness."""
         ...
 
 
-# One that remembers something is an object with ``MEMORY``: the names of its attributes, numbers or
+# A chooser with a state is an object with ``MEMORY``: the names of the attributes, numbers or
 # arrays, on which its next choice depends. A fork of its run continues from these.
 Chooser = Callable[[Probe], float]
 
@@ -79,16 +79,16 @@ class Schedule(Named):
     needs_sharpness: ClassVar[bool] = False
 
     def values(self, steps: int) -> NDArray[np.float64]:
-        """eta_t for t = 1 ... steps, shape (steps,); NaN where only the run will tell.
+        """eta_t for t = 1 ... steps, shape (steps,); NaN where it depends on the run.
 
-        Raises `InputError` for a number of steps that cannot be counted.
+        Raises `InputError` for an invalid number of steps.
         """
         return np.full(steps, np.nan)
 
     def at(self, unit: float, **coordinates: float) -> Self:
-        """The same schedule at a cell of a sweep: its learning rates times ``unit``.
+        """The schedule of a cell of a sweep: its learning rates times ``unit``.
 
-        ``coordinates`` replace fields of the same names; those that are no fields do not count.
+        ``coordinates`` replace the fields of the same names; others are ignored.
         """
         options = self.options()
         options |= {name: value for name, value in coordinates.items() if name in options}
@@ -99,7 +99,7 @@ class Schedule(Named):
         return self.with_options(**options)
 
     def chooser(self) -> Chooser | None:
-        """For one run: gives eta_t when called before each update in turn. None: as planned."""
+        """A function for one run that returns eta_t at each update in turn; None uses `values`."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""A learning rate from the slope and the curvature along the update: curvature-aware tuning."""
+"""Curvature-aware learning-rate tuning, from slope and curvature along the update."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["CDAT"]
 class CDAT(Schedule):
     """eta_t = ``sigma`` times slope over curvature along the update, at most eta_trgt.
 
-    With u the update (theta moves by -eta u), g the gradient and H the Hessian, eta_t is
-    sigma n / d: n is an average of max(u.g, 0) and d one of abs(u.Hu). To second order sigma = 1 is
-    an exact line search, and sigma = 2 the largest rate at which the update does not raise the
-    loss. A rise of the curvature lowers eta at once. Each update costs one Hessian-vector product,
-    which `Run.products` counts.
+    With u the update (theta moves by -eta u), g the gradient and H the Hessian, eta_t is sigma n /
+    d: n is an average of max(u.g, 0) and d one of abs(u.Hu). To second order sigma = 1 is an exact
+    line search, and sigma = 2 the largest rate at which the update does not raise the loss. eta
+    falls at once when the curvature rises. Each update costs one Hessian-vector product, which
+    `Run.products` counts.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ class CDAT(Schedule):
     sigma : float
         2 is at the edge of stability, 1 is greedy.
     memory : float
-        Decay rate of both averages, from 0, no average, to below 1. It is for batches; on full
-        batches it slows the rise of eta.
+        Decay rate of both averages, from 0 (no average) to below 1. Use it for minibatches; on the
+        full batch it slows the rise of eta.
 
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
 
     Notes
     -----
@@ -61,7 +61,7 @@ class CDAT(Schedule):
 
 
 class _Quotient:
-    """Sums over the updates so far, in which older ones count less; their scale cancels."""
+    """Weighted sums over the updates so far; their scale cancels."""
 
     MEMORY = ("slope", "bend")
 

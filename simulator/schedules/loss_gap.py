@@ -18,11 +18,11 @@ __all__ = ["LossGap"]
 class LossGap(Schedule):
     """eta_t = ``factor`` eta_0 (L_0 / L_t)^``exponent``, at most eta_trgt.
 
-    eta_0 is the learning rate whose threshold is the sharpness before the first update
-    (2 / lambda_0 for gradient descent), L_t the loss before update t of the samples that it sees.
-    A rising loss lowers eta. The schedule asks for the curvature once, and assumes that the
-    curvature falls with the loss. Progressive sharpening defeats it: with cross-entropy in muP the
-    sharpness grows several times over while the loss falls, and no network trains.
+    eta_0 is the largest stable learning rate before the first update (2 / lambda_0 for gradient
+    descent), and L_t the loss of the batch of update t before it. A rising loss lowers eta. The
+    schedule measures the curvature once and assumes that it falls with the loss. It fails under
+    progressive sharpening: with cross-entropy in muP the sharpness grows several-fold while the
+    loss falls, and no network trains.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ class LossGap(Schedule):
     factor : float
         The first learning rate, as a multiple of the instability threshold.
     memory : float
-        Decay rate of an average of the loss, from 0, no average, to below 1; for batches.
+        Decay rate of an average of the loss, from 0 (no average) to below 1; for minibatches.
 
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
 
     Notes
     -----
@@ -66,7 +66,7 @@ class LossGap(Schedule):
 
 
 class _Gap:
-    """The first loss and learning rate, and a sum of the losses so far with its weight."""
+    """The first loss and learning rate, and a weighted sum of the losses so far."""
 
     MEMORY = ("first", "start", "loss", "weight")
 

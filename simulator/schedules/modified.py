@@ -1,4 +1,4 @@
-"""Warmup that begins at the critical learning rate and keeps the slope of one that begins at 0."""
+"""Warmup from the critical learning rate, with the slope of a warmup from 0."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ __all__ = ["ModifiedWarmup"]
 class ModifiedWarmup(Schedule):
     """eta_t = eta_init + eta_trgt t / t_wrm, at most eta_trgt.
 
-    With eta_init the critical learning rate, the updates are saved that linear warmup from 0 would
-    spend below it: t_wrm eta_init / eta_trgt of them (Kalra & Barkeshli 2024, section 6.1 and
-    code). Note the slope, eta_trgt / t_wrm: `Warmup` would take (eta_trgt - eta_init) / t_wrm.
+    With eta_init the critical learning rate, this saves the updates that linear warmup from 0
+    spends below it: t_wrm eta_init / eta_trgt of them (Kalra & Barkeshli 2024, section 6.1 and
+    code). The slope is eta_trgt / t_wrm; that of `Warmup` is (eta_trgt - eta_init) / t_wrm.
 
     Parameters
     ----------
     eta_init, eta_trgt : float
         Learning rates before the first update and at the end of warmup.
     t_wrm : int
-        Updates that warmup from 0 would take, at least 1.
+        Length of the warmup from 0, at least 1.
 
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
     """
 
     name: ClassVar[str] = "modified"

@@ -1,4 +1,4 @@
-"""Warmup without a length: from catapult to catapult."""
+"""Warmup from catapult to catapult, without a given length."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from simulator.schedules.base import Chooser, Probe, Schedule
 
 __all__ = ["PersistentCatapult"]
 
-# The first search begins so far below eta_trgt if nobody says where.
+# Default start of the first search, as a fraction of eta_trgt.
 _FIRST = 1e-3
 
 
 @dataclass(frozen=True)
 class PersistentCatapult(Schedule):
-    """Whenever the loss is lower than at the last search, raise eta until one update raises it.
+    """Raise eta until one update raises the loss, each time the loss has fallen again.
 
-    Then train at that eta: a catapult follows, the sharpness falls, and once the loss is below
-    where the catapult began, the next search begins from this eta. It never falls, and ends at
-    eta_trgt. Each search costs forward passes, which `Run.forward_passes` counts.
+    Training continues at the eta found: a catapult follows and the sharpness falls. Once the loss
+    is below its value at the search, the next search starts from this eta. eta never falls and is
+    at most eta_trgt. `Run.forward_passes` counts the forward passes of the searches.
 
     Parameters
     ----------
     eta_trgt : float
         The largest learning rate.
     eta_init : float
-        Where the first search begins; 0 is a thousandth of eta_trgt.
+        Start of the first search; 0 means a thousandth of eta_trgt.
     delta : float
-        A search stops where one update raises the loss by at most this fraction.
+        A search ends at an eta at which one update raises the loss by at most this fraction.
 
     Raises
     ------
     InputError
-        For a value outside these.
+        If a value is not allowed.
 
     Notes
     -----
-    Kalra & Barkeshli 2024, algorithm 3, repaired: as printed it never begins (it asks for a loss
-    below that of the first step at the first step) and never takes an update.
+    Kalra & Barkeshli 2024, algorithm 3, with corrections: as printed it never starts (it requires a
+    loss below that of the first step at the first step) and never takes an update.
     """
 
     name: ClassVar[str] = "persistent-catapult"
@@ -60,7 +60,7 @@ class PersistentCatapult(Schedule):
 
 
 class _Searches:
-    """From one search to the next: the learning rate, and the loss where it was found."""
+    """The state between searches: the learning rate, and the loss at the last search."""
 
     MEMORY = ("eta", "lowest")
 

@@ -1,4 +1,4 @@
-"""Another schedule, times a factor."""
+"""A schedule times a factor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Scaled", "ScaledChooser"]
 
 @dataclass(frozen=True)
 class Scaled(Schedule):
-    """eta_t is ``factor`` times that of ``schedule``, planned or chosen. Forks make it.
+    """eta_t = ``factor`` times that of ``schedule``; forks use it.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Scaled(Schedule):
     Raises
     ------
     InputError
-        For another factor.
+        If the factor is not positive.
     """
 
     name: ClassVar[str] = "scaled"
@@ -51,7 +51,7 @@ class Scaled(Schedule):
 
 
 class ScaledChooser:
-    """``factor`` times what ``choose`` says, which is what remembers."""
+    """``factor`` times the result of the chooser ``choose``, which holds the state."""
 
     def __init__(self, choose: Chooser, factor: float) -> None:
         self.choose = choose

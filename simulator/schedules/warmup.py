@@ -1,4 +1,4 @@
-"""Polynomial warmup, and what follows it."""
+"""Polynomial warmup, followed by a constant rate or a decay."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["DECAYS", "Warmup"]
 
 DECAYS = ("none", "cosine", "linear", "wsd")
 
-# Of eta_trgt, what each decay ends at if eta_end does not say.
+# Default eta_end of each decay, as a fraction of eta_trgt.
 _ENDS = {"cosine": 0.1, "linear": 0.0, "wsd": 0.0}
 
 
 @dataclass(frozen=True)
 class Warmup(Schedule):
-    """Polynomial warmup from eta_init to eta_trgt, then constant, and a decay if asked for.
+    """Polynomial warmup from eta_init to eta_trgt, then a constant rate, then an optional decay.
 
     eta_t = eta_init + (eta_trgt - eta_init) (t / t_wrm)^exponent for t = 1 ... t_wrm, so the first
-    update already takes a step of the ramp and update t_wrm takes eta_trgt; t_wrm = 1 is no
-    warmup (Kalra & Barkeshli 2024, eq. 7 and code). Then eta_trgt. Over the last t_decay of T
+    update is already one step up the ramp and update t_wrm has eta_trgt; t_wrm = 1 is no warmup
+    (Kalra & Barkeshli 2024, eq. 7 and code). Then eta_t = eta_trgt. Over the last t_decay of T
     updates, eta_t is multiplied by 1 - (1 - q) s with q = eta_end / eta_trgt: s rises from 0 at
     update T - t_decay to 1 at update T, linearly or as half a cosine.
 
-    Warmup-stable-decay, ``decay="wsd"``, is the linear one over the last quarter of the updates.
+    ``decay="wsd"`` (warmup-stable-decay) is linear over the last quarter of the updates.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ class Warmup(Schedule):
     decay : {"none", "cosine", "linear", "wsd"}
         Shape of s.
     t_decay : int, optional
-        Updates of decay, the last ones. Default all after t_wrm, with "wsd" a quarter of all.
+        Number of last updates with decay. Default: all after t_wrm; with "wsd" a quarter of all.
     eta_end : float, optional
         Learning rate of the last update. Default eta_trgt / 10 with "cosine", else 0.
 
     Raises
     ------
     InputError
-        For a value outside these, and for t_decay or eta_end without a decay.
+        If a value is not allowed, or if t_decay or eta_end is given without a decay.
     """
 
     name: ClassVar[str] = "warmup"
@@ -78,10 +78,10 @@ class Warmup(Schedule):
                 raise InputError(name, value, "there is no decay; give decay linear, wsd or cosine")
 
     def weights(self, steps: int) -> NDArray[np.float64]:
-        """What eta_t takes of eta_init and of eta_trgt, for t = 1 ... steps; shape (2, steps).
+        """The coefficients of eta_init and eta_trgt in eta_t, t = 1 ... steps; shape (2, steps).
 
-        Being linear in the two lets networks of one shape of warmup train side by side, if eta_end
-        is a fraction of eta_trgt. Raises `InputError` for a number of steps that cannot be counted.
+        Networks with one shape of warmup can train as a batch because eta_t is linear in the two,
+        if eta_end is a fraction of eta_trgt. Raises `InputError` for an invalid number of steps.
         """
         t = np.arange(1, count("steps", steps, 0) + 1)
         of_trgt = np.minimum(t / self.t_wrm, 1.0) ** self.exponent

@@ -1,4 +1,4 @@
-"""A claim of a study: a sentence, what it expects, what was measured, and whether it holds."""
+"""A claim of a study: a sentence, a tolerance, a measurement, and whether it holds."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["Claim", "claim", "in_median"]
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """A claim, checked.
+    """A checked claim.
 
     Attributes
     ----------
     sentence : str
-        What is claimed.
+        The claim.
     expected : str
-        The tolerance, in words.
+        The tolerance as text.
     measured : array, shape (seeds,)
-        The statistic of each seed; one that diverged may be NaN, and fails.
+        The statistic of each seed; NaN fails.
     holds : bool
     """
 
@@ -51,9 +51,9 @@ class Claim:
 def claim(
     sentence: str, measured: ArrayLike, least: float = -np.inf, most: float = np.inf
 ) -> Claim:
-    """Every seed's statistic lies between ``least`` and ``most``, both included.
+    """Claim that every seed's statistic is between ``least`` and ``most``, inclusive.
 
-    Or one statistic of all seeds does, where ``measured`` is a number.
+    If ``measured`` is a number, it is one statistic of all seeds.
     """
     values = np.atleast_1d(np.asarray(measured, float)).ravel()
     holds = bool(((values >= least) & (values <= most)).all())
@@ -64,7 +64,7 @@ def claim(
 def in_median(
     sentence: str, measured: ArrayLike, least: float = -np.inf, most: float = np.inf
 ) -> Claim:
-    """The median over seeds does; a seed without a number fails it."""
+    """Claim that the median over seeds is in this range; a seed with NaN fails it."""
     values = np.atleast_1d(np.asarray(measured, float)).ravel()
     middle = np.median(values)
     return Claim(sentence, _range(least, most) + ", median", values, bool(least <= middle <= most))

@@ -1,4 +1,4 @@
-"""What a study works with: seeds, data, and a memory of what was measured."""
+"""The resources of a study: seeds, data, and stored measurements."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ SET_ON_SEEDS, SET_ON_SLICES = range(10), (0, 1, 2, 3, 4, 5, 11)
 
 @dataclass(frozen=True)
 class Lab:
-    """What a study may rely on.
+    """The resources of a study.
 
     Attributes
     ----------
     count, first : int
-        Seeds of each measurement, and the first of them.
+        Number of seeds of each measurement, and the first seed.
     quick : bool
         Fewer seeds, coarser grids: minutes become seconds.
     dataset, slice : str, int
-        Which data, by the names of `simulator.load_data`, and which part of it (data_seed): claims
-        must not hang on the one that they were found on.
+        The data, by the names of `simulator.load_data`, and the part of it (data_seed). Claims must
+        not depend on the part on which they were found.
     stores : path, optional
-        Where measurements are kept; None keeps none.
+        Folder of stored measurements; None stores none.
     workers : int, optional
-        Threads.
+        Number of threads.
     """
 
     count: int = 5
@@ -60,11 +60,11 @@ class Lab:
         return range(self.first, self.first + self.count)
 
     def networks(self, each: int) -> range:
-        """So many seeds of networks for each of `seeds`; other seeds have others."""
+        """Seeds of ``count`` networks for each of `seeds`, different for each."""
         return range(self.first * each, (self.first + self.count) * each)
 
     def data(self, samples: int) -> Data:
-        """So many samples of the study's data."""
+        """The study's data with so many samples."""
         return load_data(self.dataset, samples, self.slice)
 
     def parity(self, samples: int) -> Data:
@@ -77,14 +77,14 @@ class Lab:
         return Data(data.x, np.where(odd, 1.0, -1.0)[:, None])
 
     def each(self, work: Callable[..., Any], *over: Any) -> list[Any]:
-        """``work`` of each, as `map` does, on all cores; runs release the interpreter."""
+        """``map`` of ``work``, on all cores; runs release the interpreter."""
         with one_blas_thread(), ThreadPoolExecutor(self.workers or cores()) as pool:
             return list(pool.map(work, *over))
 
     def keep(self, name: str, source: str, measure: Callable[[], xr.Dataset]) -> xr.Dataset:
-        """What ``measure`` returns, from the store if the same was measured before.
+        """The result of ``measure``, from the store if the same was measured before.
 
-        The same: by the same ``source``, seeds and data, and by the same `numerics`, as of a store.
+        The same means equal ``source``, seeds, data and `numerics`.
         """
         import xarray as xr
 

@@ -1,4 +1,4 @@
-"""Claims as Markdown: between two marks of a page that is there, or as a page of their own."""
+"""Write claims as Markdown: between two markers of an existing page, or as a new page."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BEGIN, END = "<!-- studies: from here -->", "<!-- studies: to here -->"
 def write_page(path: Path, results: Sequence[Any], lab: Lab) -> None:
     """Write the claims of (study, claims, seconds, figure), measured in ``lab``, to ``path``.
 
-    A page with the two marks keeps all that is not between them, and gets a table with a row
-    for each study; any other becomes one section a study, with its picture.
+    A page with the two markers keeps its text outside them and gets a table with a row for each
+    study. Other pages get one section per study, with its picture.
     """
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     if BEGIN in old and END in old:
@@ -36,7 +36,7 @@ def _spread(claim: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text in a table, where a bar would end a cell."""
+    """Text for a table cell, with escaped bars."""
     return text.replace("|", "\\|")
 
 

@@ -22,8 +22,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import simulator
 from simulator.checks import InputError, one_of
+from simulator.files import scripts
 from simulator.studying.claim import Claim
 from simulator.studying.lab import Lab
 
@@ -73,14 +73,7 @@ class Study:
 
 def find_studies() -> dict[str, Path]:
     """The files of all studies by name, of a checkout or of an installed package."""
-    package = Path(simulator.__file__).parent
-    installed = package / "studies"
-    folder = installed if installed.is_dir() else package.parent / "studies"
-    return {
-        path.stem.replace("_", "-"): path
-        for path in sorted(folder.glob("*.py"))
-        if not path.stem.startswith("_")
-    }
+    return scripts("studies", "studies")
 
 
 def load_study(name: str) -> Study:

@@ -1,4 +1,4 @@
-"""The runs of a chunk at once, where its runs can share vector registers."""
+"""Train the runs of a chunk at once, if they can share vector registers."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = ["run_batched"]
 
 log = logging.getLogger(__name__)
 
-# A call of the kernel cannot be interrupted: it lasts a twentieth of a second or so.
+# A call of the kernel cannot be interrupted, so it lasts about a twentieth of a second.
 _MOST_UPDATES = 16_000_000
-# Schedules of a call, times their updates: 32 MB.
+# Largest number of schedules times updates of a call: 32 MB.
 _MOST_WEIGHTS = 2_000_000
 
 
 class _Start(NamedTuple):
-    """What the runs of a seed share: `seed_constants`, the unit of eta, and the first state."""
+    """The shared part of a seed's runs: `seed_constants`, the unit of eta, the first state."""
 
     known: dict[str, float]
     unit: float
@@ -48,7 +48,7 @@ def run_batched(
     stop: Callable[[], bool],
     on_progress: Callable[[int], None],
 ) -> None:
-    """Fill ``chunk`` with the runs of ``region`` that are not done yet.
+    """Fill ``chunk`` with the runs of ``region`` that are not done.
 
     The arrays of the chunk are contiguous.
     """
@@ -58,7 +58,7 @@ def run_batched(
     starts = dict[int, _Start]()
 
     def fail(places: NDArray[np.bool_], seeds: list[int], error: Exception) -> None:
-        # As of a run alone: a failure is a result once it is named; the others go on.
+        # As for a single run: a failure is named and recorded, and the others continue.
         named = (job.spec.seeds[region[0].start + seed] for seed in seeds)
         failures.extend(f"the runs of seed {seed} failed: {error!r}" for seed in named)
         log.debug("its traceback", exc_info=True)
@@ -96,10 +96,10 @@ def _start(job: Job, batched: BatchedModel, seed: int) -> _Start:
 
 
 def _batches(todo: NDArray[np.bool_], steps: int) -> Iterator[tuple[NDArray[np.intp], ...]]:
-    """The places along `AXES` of what is to be done, by calls of the kernel.
+    """The indices along `AXES` of the missing runs, by calls of the kernel.
 
-    Neighbours have one t_wrm, and eta_trgt that diverge at about the same time, which costs a block
-    least.
+    Neighbours have the same t_wrm, and values of eta_trgt that diverge at about the same time,
+    which is fastest for a block.
     """
     wrm, seed, init, trgt = np.nonzero(todo.transpose(3, 0, 1, 2))
     most, schedules = max(1, _MOST_UPDATES // steps), max(1, _MOST_WEIGHTS // steps)
@@ -118,7 +118,7 @@ def _fill(
     starts: dict[int, _Start],
     chunk: Chunk,
 ) -> None:
-    """Put the runs at these places of a chunk into it."""
+    """Put the runs at these indices of a chunk into it."""
     spec, data = job.spec, job.data
     assert data is not None
     seed, init, trgt, wrm = (part.start + at for part, at in zip(region, places, strict=True))
@@ -136,7 +136,7 @@ def _fill(
         stride=1 if spec.curves else 0,
     )  # fmt: skip
     if data.classes or data.test:
-        ensemble = _scored(ensemble, spec, data, batched, seed)
+        ensemble = _with_test_metrics(ensemble, spec, data, batched, seed)
     cells = {name: _by_run(values) for name, values in chunk.items()}
     at = np.ravel_multi_index(places, chunk[STATUS.name].shape)
     job.layout.fill(cells, at, ensemble, known)
@@ -150,7 +150,7 @@ def _fill(
 
 
 def _by_run(values: Array) -> Array:
-    """A view of the cells in one row."""
+    """A view of the cells as one row."""
     cells = values.view()
     cells.shape = (-1, *values.shape[4:])  # type: ignore[misc]  # never a copy
     return cells
@@ -163,10 +163,10 @@ def _weights(spec: Spec, wrm: int) -> Array:
     return schedule.weights(spec.steps)
 
 
-def _scored(
+def _with_test_metrics(
     ensemble: Ensemble, spec: Spec, data: Data, batched: BatchedModel, seed: NDArray[np.intp]
 ) -> Ensemble:
-    """The ensemble with what its networks are worth beyond their training loss."""
+    """The ensemble with the test metrics of its networks."""
     objective = spec.model.bind(data, spec.dtype)
     metrics = np.full((3, ensemble.runs), np.nan)
     for index in np.unique(seed):

@@ -1,4 +1,4 @@
-"""Where training stops surviving: the boundary of a phase diagram."""
+"""The boundary of a phase diagram, where training stops succeeding."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ __all__ = ["boundary", "median", "survived"]
 
 
 def survived(dataset: xr.Dataset) -> xr.DataArray:
-    """Which runs trained, and not by sitting still at an unstable minimum (bool, per run)."""
+    """Whether each run trained, other than by staying at an unstable minimum (bool)."""
     return dataset["trainable"] & (dataset["outcome"] != "stuck")
 
 
 def boundary(dataset: xr.Dataset) -> xr.DataArray:
-    """The largest eta_trgt up to which every one on the grid survives; 0 if not even the first.
+    """The largest eta_trgt such that it and all smaller ones on the grid survive; 0 without.
 
-    Dimensions seed, eta_init, t_wrm; in the unit of eta_trgt. NaN where the run that would decide
-    has not been done. Above it there may be islands that train again: near the boundary training
-    is chaotic.
+    Dimensions seed, eta_init, t_wrm; in the unit of eta_trgt. NaN where the deciding run has not
+    been done. Islands above it may train again, because training near the boundary is chaotic.
     """
     done = dataset["status"] == "done"
     lived = (survived(dataset) & done).astype(int).cumprod("eta_trgt").sum("eta_trgt")
@@ -34,7 +33,7 @@ def boundary(dataset: xr.Dataset) -> xr.DataArray:
 
 
 def median(edges: xr.DataArray) -> xr.DataArray:
-    """The largest eta_trgt up to which more than half of the decided seeds survive; NaN for none.
+    """The largest eta_trgt up to which most decided seeds survive; NaN without any.
 
     That is the lower median of the seeds' boundaries, so that line and cells of a diagram agree.
     """

@@ -1,6 +1,6 @@
-"""Workers on a Dask cluster that runs already; what they find is written here.
+"""Workers on a running Dask cluster; this process writes their results.
 
-One process writes, so that a store may lie on any filesystem, and workers need not see it.
+One process writes, so the store can be on any filesystem, and workers need no access to it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SECONDS_TO_CONNECT = 10
 
 
 class Cluster:
-    """The workers of a Dask scheduler, as many as there are at any time.
+    """The current workers of a Dask scheduler.
 
     The scheduler gives a dead worker's chunks to another. `Threads` has the same methods.
 
@@ -35,8 +35,8 @@ class Cluster:
     Raises
     ------
     InputError
-        Without the extra ``dask``, for an address at which no scheduler answers, and for workers
-        whose packages compute otherwise than these.
+        If the extra ``dask`` is not installed, no scheduler answers at the address, or a worker has
+        other packages.
     """
 
     def __init__(self, address: str, job: Job, on_progress: Callable[[int], None]) -> None:
@@ -64,13 +64,13 @@ class Cluster:
         except BaseException:
             self._client.close(timeout=1)
             raise
-        # Made on a worker, not sent to one: the scheduler can make it again when that one dies.
+        # Made on a worker instead of sent to it, so that the scheduler can make it again elsewhere.
         self._job = self._client.submit(Job, job.spec, job.data, pure=False)
         self._pool = self._client.get_executor(pure=False)
 
     @property
     def room(self) -> int:
-        """How many chunks to have on the way: two a thread."""
+        """The number of chunks to keep submitted: two per thread."""
         return 2 * max(1, sum(self._client.nthreads().values()))
 
     def __enter__(self) -> Cluster:
@@ -80,7 +80,7 @@ class Cluster:
         self._client.close(timeout=1)
 
     def submit(self, region: Region, chunk: Chunk) -> Future[Done]:
-        """Have the rest of a chunk done."""
+        """Submit the rest of a chunk."""
         todo = chunk[STATUS.name] != "done"
         some = None if todo.all() else chunk
         future: Future[Done] = self._pool.submit(_do, self._job, region, some, self._expected)
@@ -88,7 +88,7 @@ class Cluster:
         return future
 
     def collect(self, future: Future[Done]) -> Done:
-        """What a chunk has come to; `ConnectionError` if the cluster has lost it for good."""
+        """The result of a chunk; `ConnectionError` if the cluster has lost it."""
         from distributed import KilledWorker
 
         try:
@@ -99,12 +99,12 @@ class Cluster:
             raise ConnectionError(None, "several workers died on the same runs") from None
 
     def stop(self) -> None:
-        """Give up what runs."""
+        """Cancel the running chunks."""
         self._pool.shutdown(wait=False)
 
 
 def _check_certificates(address: str) -> None:
-    """Refuse TLS without certificates: Dask would only say so in a traceback."""
+    """Raise InputError for TLS without certificates."""
     import dask
 
     if address.startswith("tls://") and dask.config.get("distributed.comm.tls.ca-file") is None:
@@ -118,12 +118,12 @@ def _is_lost(future: Future[Done]) -> bool:
 
 
 def _numerics() -> dict[str, str]:
-    """On a worker."""
+    """The numerics of a worker, called on it."""
     return numerics()
 
 
 def _refuse_unsendable(address: str, job: Job) -> None:
-    """Refuse what is user-defined and whose code cannot travel."""
+    """Raise InputError for user-defined objects whose code cannot be sent."""
     from distributed.protocol.pickle import dumps
 
     parts = [part for _, part in job.spec.parts()]
@@ -139,7 +139,7 @@ def _refuse_unsendable(address: str, job: Job) -> None:
 
 
 def _refuse_other(worker: str, theirs: Any, ours: dict[str, str]) -> None:
-    """Refuse a worker that would compute otherwise."""
+    """Raise InputError for a worker with other packages."""
     if isinstance(theirs, BaseException):
         raise InputError(
             "scheduler", f"with worker {worker}", f"it cannot import this package: {theirs}"
@@ -153,7 +153,7 @@ def _refuse_other(worker: str, theirs: Any, ours: dict[str, str]) -> None:
 
 
 def _do(job: Job, region: Region, chunk: Chunk | None, expected: dict[str, str]) -> Done:
-    """On a worker, which may have come late: it is looked at too."""
+    """Run a chunk on a worker, which is checked first because it may have joined late."""
     from distributed import get_worker
 
     _refuse_other(get_worker().address, numerics() | job.spec.sources(), expected)

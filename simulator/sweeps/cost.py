@@ -1,4 +1,4 @@
-"""What a sweep will cost, before it begins: a chunk's length, and hours and bytes of the whole."""
+"""The cost of a sweep before it starts: length of a chunk, hours and bytes in total."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from simulator.training.ensemble import batched_for
 
 __all__ = ["cells_in_a_chunk", "core_seconds", "refuse_large"]
 
-# Of one core, in round numbers: matrix products of small networks, and updates of tiny ones that
-# share vector registers. A measurement of the sharpness costs some gradients.
+# Rates of one core, in round numbers: matrix products of small networks, and updates of tiny
+# networks that share vector registers. A measurement of the sharpness costs some gradients.
 _FLOPS_PER_SECOND = 3e10
 _LANE_UPDATES_PER_SECOND = 1.3e8
 _GRADIENTS_A_MEASUREMENT = 6.0
 _SECONDS_A_RUN, _SECONDS_AN_UPDATE = 5e-3, 1e-5
 
-# A write takes 25 ms of one core, one file for every variable, whatever is in them: runs should
-# take longer. But every core should find work to the end, in a sweep of a second or two at least
-# until then; and a chunk is what is lost when its worker is killed.
+# A write takes 25 ms of one core, for one file per variable: the runs of a chunk should take
+# longer. But chunks should be small enough to keep every core busy to the end of a sweep, and a
+# chunk is lost when its worker is killed.
 _WANTED_SECONDS, _WANTED_CHUNKS = 2.0, 24
 _LEAST_SECONDS, _LEAST_CHUNKS = 0.5, 4
 _LEAST_SECONDS_BATCHED, _LEAST_CHUNKS_BATCHED, _LEAST_CELLS_BATCHED = 0.15, 2, 1024
-# Each leaves a file for every variable.
+# Each chunk has a file for every variable.
 _MOST_CHUNKS = 4096
 _MOST_CELLS = 65536
 _MOST_BYTES = 2**25
@@ -32,7 +32,7 @@ _MANY_HOURS, _MANY_BYTES = 48.0, 50e9
 
 
 def core_seconds(spec: Spec, data: Data | None) -> float:
-    """Seconds of one core that a run of a part takes, about, if it does not diverge early."""
+    """Approximate seconds of one core for a run of a part, if it does not diverge early."""
     if batched_for(spec, data):
         return spec.steps / _LANE_UPDATES_PER_SECOND
     parameters = spec.model.init(data, spec.seeds[0], spec.dtype).size
@@ -43,7 +43,7 @@ def core_seconds(spec: Spec, data: Data | None) -> float:
 
 
 def _gradients_measured(spec: Spec, samples: int, everything: int) -> float:
-    """Gradients of one sample that an update's share of all measurements costs."""
+    """Cost of the measurements per update, in gradients of one sample."""
     batches = spec.batches * samples
     here = {"sharpness": _GRADIENTS_A_MEASUREMENT, "directional": 1.4, "critical": 3.0}
     there = {
@@ -58,7 +58,7 @@ def _gradients_measured(spec: Spec, samples: int, everything: int) -> float:
 
 
 def cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
-    """About how many cells a task computes and one write commits."""
+    """Approximate number of cells per task and per write."""
     return min(_cells_in_a_chunk(part, data) for _, part in spec.parts())
 
 
@@ -80,7 +80,7 @@ def _cells_in_a_chunk(spec: Spec, data: Data | None) -> int:
 
 
 def refuse_large(spec: Spec, data: Data | None, workers: int) -> None:
-    """Refuse a sweep of days, or of more bytes than a small disk; its size may be a mistake."""
+    """Raise InputError for a sweep of days or of very many bytes, which may be a mistake."""
     seconds = sum(part.cells * core_seconds(part, data) for _, part in spec.parts())
     hours = seconds / (3600.0 * workers)
     size = float(spec.cells * Layout(spec, data).cell_bytes())

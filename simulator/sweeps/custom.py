@@ -1,7 +1,7 @@
-"""Models, optimizers and schedules in a spec: ours by name and options, others by fingerprint.
+"""Models, optimizers and schedules in a spec: built-in ones by name, others by fingerprint.
 
-What only user-defined code can make again comes back from a store as a record: it has a name and
-options, can be shown and compared, and refuses to train.
+A user-defined object is read from a store as a record with a name and options, which can be shown
+and compared but not trained.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["is_recorded", "plain_of", "rebuild"]
 
 @dataclass(frozen=True)
 class Recorded(Named):
-    """Something user-defined, of which a store knows the name and the options."""
+    """A user-defined object of which a store knows the name and the options."""
 
     entries: Mapping[str, Any]
 
@@ -90,13 +90,13 @@ def _refuse(kind: str, name: str) -> NoReturn:
 
 
 def is_recorded(thing: Named) -> bool:
-    """Whether it is known by name only."""
+    """Whether an object is known by name only."""
     return isinstance(thing, Recorded)
 
 
 def plain_of(kind: str, thing: Named, ours: Mapping[str, type[Any]]) -> dict[str, Any]:
-    """Name and options, and of one that is not ours the fingerprint of its code as ``source``."""
-    # What the grid gives is left out.
+    """Name and options, and for user-defined objects the code's fingerprint as ``source``."""
+    # Fields that the grid gives are omitted.
     options = {k: None if k in GRID else value for k, value in thing.options().items()}
     plain = {"name": thing.name, **options}
     if is_recorded(thing) or (type(thing) in ours.values() and is_shipped(thing)):
@@ -120,7 +120,7 @@ def _is_plain(value: object) -> bool:
 
 
 def rebuild(kind: str, ours: Mapping[str, type[Any]], plain: object) -> Any:
-    """Inverse of `plain_of`: the thing itself, or a record of one that is not ours."""
+    """Inverse of `plain_of`: the object, or a record of a user-defined one."""
     if not isinstance(plain, Mapping):
         raise InputError("spec", f"without {kind}", "another version wrote it")
     options = dict(plain)
@@ -130,7 +130,7 @@ def rebuild(kind: str, ours: Mapping[str, type[Any]], plain: object) -> Any:
         return _RECORDS[kind](entries)
     one_of(kind, name, ours)
     assert isinstance(name, str)
-    # What the grid gives is not there.
+    # Fields that the grid gives are missing.
     options = {k: v for k, v in options.items() if v is not None or k not in GRID}
     try:
         return ours[name](**options)

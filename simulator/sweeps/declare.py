@@ -1,4 +1,4 @@
-"""A new store: its arrays and attributes, before anything is in it."""
+"""Declare the arrays and attributes of a new store."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def declare(
         shape, chunks = (*spec.shape, spec.steps), (*chunk_shape, spec.steps)
         _array(group, variable, shape, chunks, (*spec.axes, "step"))
     with warnings.catch_warnings():
-        # Zarr warns that the specification does not have this yet, and of the lock's file.
+        # Zarr warns about types outside its specification, and about the lock's file.
         warnings.simplefilter("ignore")
         group = zarr.consolidate_metadata(group.store)
     arrays = group.metadata.to_dict()["consolidated_metadata"]["metadata"]  # type: ignore[index,call-overload]
@@ -117,7 +117,7 @@ def _array(
 def attributes(
     spec: Spec, data: Data | None, chunk_shape: tuple[int, ...], command: str | None
 ) -> dict[str, Any]:
-    """What a store says of itself before anything is in it."""
+    """The attributes of an empty store."""
     return {
         "spec": json.dumps(spec.as_dict()),
         "data": json.dumps(describe(data)),
@@ -133,7 +133,7 @@ def attributes(
 
 
 def describe(data: Data | None) -> dict[str, Any]:
-    """Where the data came from, and its fingerprint."""
+    """The source of the data, and its digest."""
     if data is None:
         return {"name": "none"}
     shape = [data.samples, data.inputs, data.outputs]

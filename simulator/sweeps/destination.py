@@ -1,4 +1,4 @@
-"""Where the results of a sweep go, and what may be there already."""
+"""The destination of a sweep's results, and the treatment of an existing store."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Destination:
-    """A path, and what to do with a store that is there.
+    """A path, and how to treat a store at this path.
 
     Attributes
     ----------
     path : path, optional
-        None keeps the results in memory. A link stays: what it leads to is written, or replaced.
+        None keeps the results in memory. The target of a link is written or replaced, not the link.
     resume, overwrite, grow : bool
-        Continue the store, replace it, or add the cells to it that a larger grid has besides.
-        Without any, a path at which something is will not do.
+        Resume the store, replace it, or add the cells of a larger grid. Without any of these, the
+        path must not exist.
     share : (I, N)
-        Only every N-th chunk, beginning at the I-th: another process does the others. The first
-        of them makes the store.
+        Run every N-th chunk, starting at the I-th; other processes run the others. The first of
+        them makes the store.
     """
 
     path: Path | None = None
@@ -75,7 +75,7 @@ class Destination:
         return self.share[1] > 1
 
     def check(self, spec: Spec, data: Data | None) -> None:
-        """Refuse what `open` would refuse; nothing is written."""
+        """Raise the errors of `open` without writing anything."""
         if self.path is None:
             return
         path = resolved(self.path)
@@ -85,7 +85,7 @@ class Destination:
                 option = "grow" if self.grow else "resume" if self.resume else "shard"
                 _agree(self.path, spec, data, grown=self.grow, option=option)
                 if not self.grow:
-                    # How much of it is there already is not known.
+                    # The number of finished cells is not known.
                     needed = 0
             elif self.overwrite:
                 check_layout(self.path, "output")
@@ -98,7 +98,7 @@ class Destination:
     def open(
         self, spec: Spec, data: Data | None, chunk_shape: tuple[int, ...], command: str | None
     ) -> ResultStore | Memory:
-        """The store, locked, and ready to be written to."""
+        """The store, locked and ready for writing."""
         if self.path is None:
             return Memory(spec, data, chunk_shape)
         path = resolved(self.path)
@@ -110,7 +110,7 @@ class Destination:
                     path, spec, data, chunk_shape, command=command, shared=self.is_shared
                 )
             except InputError:
-                # Another shard has been faster.
+                # Another shard was faster.
                 if not (self.is_shared and path.exists()):
                     raise
         self.check(spec, data)
@@ -120,7 +120,7 @@ class Destination:
                     path, spec, data, chunk_shape, command=command, replace=lock
                 )
         theirs, _ = described(path, open_group(path, "r", "output"), "output")
-        # User-defined ones are no more than a record there; they agree.
+        # User-defined objects are only records there, and agree.
         theirs = _with_own(theirs, spec)
         store = ResultStore.reopen(path, theirs, data, shared=self.is_shared)
         if theirs == spec:
@@ -138,7 +138,7 @@ class Destination:
 
 
 def _with_own(theirs: Spec, ours: Spec) -> Spec:
-    """Their spec, with the models and optimizers of ours in place of its records of them."""
+    """The stored spec, with the given models and optimizers in place of records of them."""
     over = []
     for axis, mine in zip(theirs.over, ours.over, strict=True):
         known = dict(zip(mine.labels, mine.values, strict=True))
@@ -165,10 +165,10 @@ def save_run(
 
 
 def _agree(path: Path, spec: Spec, data: Data | None, *, grown: bool, option: str) -> None:
-    """Refuse to continue a store that another spec, data or numerics made; name the difference."""
+    """Raise InputError if spec, data or numerics of a store differ; name the first difference."""
     group = open_group(path, "r", "output")
     their_spec, their_data = described(path, group, "output")
-    # Where the data came from may have another path by now: the digest is what counts.
+    # The source of the data may have another path; the digest decides.
     digest = {"digest": describe(data).get("digest")}
     found = (
         difference(their_spec, spec, grown=grown)

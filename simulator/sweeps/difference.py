@@ -1,4 +1,4 @@
-"""What two sweeps differ in, in words."""
+"""The first difference of two sweeps, as text."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _GROWS = ("seeds", "eta_init", "eta_trgt", "t_wrm")
 
 
 def difference(theirs: Spec, ours: Spec, *, grown: bool = False) -> str | None:
-    """The first entry in which the spec of a store is not ours; None if there is none.
+    """The first entry in which the spec of a store differs; None without one.
 
-    ``grown``: values that our axes have besides are no difference.
+    ``grown``: additional values along the axes do not count.
     """
     made, asked = (_flat(LATER | spec.as_dict()) for spec in (theirs, ours))
     along = {axis.name for axis in theirs.over} & {axis.name for axis in ours.over}
@@ -35,7 +35,7 @@ def difference(theirs: Spec, ours: Spec, *, grown: bool = False) -> str | None:
 
 
 def _flat(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec's entries, with those of its model and optimizer beside them; axes by their labels."""
+    """The entries of a spec together with those of its model and optimizer; axes by labels."""
     flat: dict[str, Any] = {}
     varied = {name for name, *_ in plain.get("over", ())}
     for name, value in plain.items():
@@ -47,7 +47,7 @@ def _flat(plain: Mapping[str, Any]) -> dict[str, Any]:
                 if axis in OURS:
                     flat |= {f"{axis}={i}": v for i, v in zip(labels, values, strict=True)}
         elif isinstance(value, Mapping):
-            # Options of user-defined ones have any names, also the spec's.
+            # Options of user-defined objects may have any name, including those of the spec.
             prefix = f"{name} " if "source" in value else ""
             options = {prefix + k: v for k, v in value.items() if k != "name" and k not in varied}
             flat |= {name: value["name"]} | options

@@ -1,10 +1,10 @@
-"""Digests that tie each part of a store to its place: what was swapped, edited or lost is noticed.
+"""Digests that bind each part of a store to its place, to detect swaps, edits and losses.
 
 A chunk's checksum covers its content only. Here each file of a chunk of runs has a digest of its
 bytes together with its variable, its place and the spec; those of one chunk are one file in
-``digests/``, written last. The empty group ``origin`` has the attributes of the store once more,
-and digests of them and of the metadata of each array: xarray may replace the attributes of a store
-when it adds a variable to it.
+``digests/``, written last. The empty group ``origin`` repeats the attributes of the store, with
+digests of them and of the metadata of each array, because xarray may replace the attributes when it
+adds a variable.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ __all__ = [
 ]
 
 FOLDER, ORIGIN = "digests", "origin"
-# What Zarr and `json` raise for a file that is cut short, changed, or not there.
+# Exceptions of Zarr and `json` for a file that is truncated, changed or missing.
 DAMAGE = (
     ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError, RuntimeError,
 )  # fmt: skip
 
-# The same for every store of the same sweep: a chunk may come from any of them.
+# These are the same for every store of a sweep: a chunk may come from any of them.
 _SAME_SWEEP = ("spec", "numerics", "chunk_shape")
 
 
@@ -54,7 +54,7 @@ def sealed(attributes: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str
 
 
 def attributes_of(path: Path, group: str = "") -> dict[str, Any]:
-    """The attributes of a group of the store at a path, as its file says; raises `DamageError`."""
+    """The attributes of a group of the store at a path; raises `DamageError`."""
     key = f"{group}/zarr.json".lstrip("/")
     document = _json_of(path, key)
     if not isinstance(document, dict) or not isinstance(document.get("attributes", {}), dict):
@@ -71,12 +71,12 @@ def _hex(digest: Any) -> str:
 
 
 def place_of(region: Region, chunk_shape: Sequence[int]) -> str:
-    """What the file with the digests of a chunk is called."""
+    """The name of the file with the digests of a chunk."""
     return ".".join(str(part.start // c) for part, c in zip(region, chunk_shape, strict=True))
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file beside its place and rename it: at any moment it is whole."""
+    """Write a file under another name and rename it, so that it is always complete."""
     beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         beside.write_bytes(content)
@@ -88,16 +88,16 @@ def replace_file(path: Path, content: bytes) -> None:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The parts that a store was made with, as far as its metadata says.
+    """The parts of a store when it was made, according to its metadata.
 
     Attributes
     ----------
     attributes : dict
-        Those of the group, as they were written.
+        The attributes of the group, as written.
     arrays : mapping
-        The metadata of each array, by its name. Others in the same folder are somebody else's.
+        The metadata of each array, by its name. Other arrays in the folder belong to others.
     sweep : str
-        A digest of what every store of the same sweep shares.
+        A digest that is the same for every store of a sweep.
     """
 
     attributes: dict[str, Any]
@@ -106,7 +106,7 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        """Of the store at a path; raises `DamageError`."""
+        """The manifest of the store at a path; raises `DamageError`."""
         lasting = attributes_of(path, ORIGIN)
         try:
             digest, expected = lasting.pop("digest"), lasting["arrays"]
@@ -124,7 +124,7 @@ class Manifest:
             for name, value in lasting.items():
                 if found.get(name) != value:
                     raise DamageError(f"zarr.json differs from what was written, in its {name}")
-        # xarray reads the copies in the group's own file, if there are some.
+        # xarray reads the copies in the group's own file, if any.
         copies = _json_of(path, "zarr.json").get("consolidated_metadata") or {}
         copies = copies.get("metadata") if isinstance(copies, dict) else copies
         arrays = {name: _json_of(path, f"{name}/zarr.json") for name in expected}
@@ -144,11 +144,11 @@ class Manifest:
 
     @cached_property
     def dimensions(self) -> tuple[str, ...]:
-        """Those that every run has a place along."""
+        """The dimensions of every run."""
         return _dimensions(self.arrays)
 
     def place(self, key: str) -> tuple[str, str] | None:
-        """Variable and place of a chunk's file, if it holds runs of ours."""
+        """Variable and place of a chunk's file, if it holds runs of this sweep."""
         name, *place = key.split("/")
         if name not in self.variables or place[0] != "c":
             return None
@@ -160,7 +160,7 @@ class Manifest:
         return f"{name}/c/{place.replace('.', '/')}" + "/0" * is_curve
 
     def digest(self, key: str, content: bytes) -> str:
-        """Of a chunk's file: its content, its variable and place, and the sweep."""
+        """The digest of a chunk's file: of its content, its variable and place, and the sweep."""
         digest = hashlib.sha256(f"{self.sweep} {key}\n".encode())
         digest.update(content)
         return _hex(digest)

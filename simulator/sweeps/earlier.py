@@ -1,7 +1,7 @@
-"""Stores of earlier layouts: they can be read, and are not written to.
+"""Stores of earlier layouts, which can be read but not written.
 
-Layout 2 has no digests of its files but Zarr's checksums. Up to layout 3 a spec had its schedule's
-name and the options of all schedules one by one.
+Layout 2 has no digests of its files except Zarr's checksums. Up to layout 3 a spec had its
+schedule's name and the options of all schedules one by one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LOOSE = {"warmup_exponent": "exponent", "decay": "decay", "delta": "delta", "fa
 
 
 def entries(plain: Any) -> Any:
-    """The entries of a spec of any layout as this version writes them."""
+    """The entries of a spec of any layout, in the current form."""
     if not isinstance(plain, Mapping) or not isinstance(plain.get("schedule"), str):
         return plain
     found = dict(plain)

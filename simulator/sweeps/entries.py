@@ -1,4 +1,4 @@
-"""What a store's folder holds: folders and regular files, and nothing that leads out of it."""
+"""Check that a store's folder holds only folders and regular files, and no links."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from simulator.files import kind
 
 __all__ = ["check_entries", "remove_partial_files"]
 
-# What Zarr calls a file while it writes it.
+# The name of a file while Zarr writes it.
 _PARTIAL = ".partial"
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """All of a folder, to any depth; no link is followed. Another process may remove some."""
+    """All entries of a folder, recursively, without following links; some may vanish meanwhile."""
     waiting: list[str | Path] = [folder]
     while waiting:
         with suppress(FileNotFoundError), os.scandir(waiting.pop()) as found:
@@ -28,7 +28,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def check_entries(path: Path, option: str) -> None:
-    """Refuse a store that holds a link, a pipe or the like: it may lead to files of others.
+    """Raise InputError for a store with a link, a pipe or the like, which may lead elsewhere.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def check_entries(path: Path, option: str) -> None:
 
 
 def remove_partial_files(path: Path) -> None:
-    """Remove what dead writers left; none may be alive."""
+    """Remove the partial files of dead writers; no writer may be alive."""
     for entry in _entries(path):
         if entry.name.endswith(_PARTIAL) and entry.is_file(follow_symlinks=False):
             with suppress(OSError):

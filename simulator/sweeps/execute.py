@@ -1,4 +1,4 @@
-"""Doing the runs of a sweep: chunks of its grid to workers, and what they find to the store."""
+"""Run a sweep: send the chunks of its grid to workers, and their results to the store."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[int], None]
 
-# Interrupted runs end within a step; what takes longer is compiling, and is left.
+# Interrupted runs end within a step; only compilation takes longer, and is abandoned.
 _PATIENCE_SECONDS = 1.0
 
 
@@ -92,56 +92,56 @@ def sweep(
     batch_accuracy, batch_every
         As in `simulate`.
     eta_trgt, eta_init, t_wrm : sequences of numbers
-        The grid, each rising.
+        The grid, with increasing values.
     seeds : int or sequence of int
-        Seeds 0 ... seeds - 1, or the seeds themselves, rising.
+        Number of seeds (0 ... seeds - 1), or increasing seeds.
     eta_unit : {"absolute", "critical"}
         ``critical``: learning rates are multiples of the optimizer's instability threshold at
         initialisation, per seed (GD: 2 / sharpness).
     schedule : str or Schedule
         `Warmup`, `ModifiedWarmup`, `PersistentCatapult`, `AtThreshold`, `CDAT` or `LossGap` by its
-        name: "warmup", "modified", "persistent-catapult", "threshold", "cdat", "loss-gap"; or one
-        of these, or a user-defined one, as a template: the grid gives eta_init, eta_trgt and
-        t_wrm, the template all else. Other fields ``eta_…`` of it are in ``eta_unit`` as well.
+        name: "warmup", "modified", "persistent-catapult", "threshold", "cdat", "loss-gap"; or an
+        object of these classes or of a user-defined one as a template: the grid replaces eta_init,
+        eta_trgt and t_wrm. Other fields ``eta_…`` of the template are in ``eta_unit``, too.
     warmup_exponent, decay, delta, factor : optional
         Options of that schedule: ``exponent`` and ``decay`` of `Warmup`, ``delta`` of
         `PersistentCatapult`, ``factor`` of `AtThreshold`.
     layer_rates : bool
-        Each layer at the learning-rate factor of the model's parameterization: muP under an
-        adaptive optimizer.
+        Multiply the learning rate of each layer by the factor of the model's parameterization (muP
+        with an adaptive optimizer).
     sharpness_every : int
-        Measure before every so many updates, where something happens in between, and after the
-        last; 0 is never.
+        Updates between measurements of the sharpness; further ones are made at events in between
+        and after the last update. 0 measures nothing.
     curves : bool
         Keep loss, sharpness, eta and threshold of every step.
     workers : int, optional
-        Threads; default one for every core this process may use.
+        Number of threads. Default: one per available core.
     output : path, optional
-        Write a Zarr store there while running; default in memory.
+        Path of a Zarr store for the results. Default: keep them in memory.
     resume, overwrite, grow : bool
-        Continue a store that exists, replace it, or add to it the cells that this larger grid has
-        besides.
+        Resume an existing store, replace it, or add the cells of a larger grid to it.
     large : bool
-        Do a sweep that takes days, or 50 GB, which is refused otherwise.
+        Allow a sweep that takes days or 50 GB; otherwise it raises InputError.
     scheduler : str, optional
         Address of a Dask scheduler, whose workers do the runs.
     over : mapping, optional
-        More axes: from the name of an option to the values that it takes. Options of the model,
-        the optimizer or the schedule, ``batch_size``, ``dtype``, ``layer_rates``,
-        ``sharpness_every``, ``sharpness_tol``; or ``model``, ``optimizer`` and ``schedule``
-        themselves, as a list or as a mapping from labels to them. With ``eta_unit="critical"`` each
-        combination has its own unit.
+        Further axes: a mapping from the name of an option to its values. Options of the model, the
+        optimizer or the schedule, ``batch_size``, ``dtype``, ``layer_rates``, ``sharpness_every``,
+        ``sharpness_tol``; or ``model``, ``optimizer`` and ``schedule`` themselves, as a list or as
+        a mapping from labels to them. With ``eta_unit="critical"`` each combination has its own
+        unit.
 
     Returns
     -------
     xarray.Dataset
-        Dimensions those in ``over``, seed, eta_init, eta_trgt, t_wrm (and step), one variable for
-        each property of a run. What a combination has not, a pre-conditioned sharpness say, is NaN.
+        Its dimensions are those in ``over``, seed, eta_init, eta_trgt, t_wrm (and step), with a
+        variable for each property of a run. Properties that a combination lacks, such as a
+        pre-conditioned sharpness, are NaN.
 
     Raises
     ------
     InputError
-        For input that cannot be used, before anything is written.
+        If an argument is invalid; nothing is written then.
     """
     spec = Spec(
         model=model,  # type: ignore[arg-type]
@@ -181,7 +181,7 @@ def sweep(
 
 
 def _template(schedule: str | Schedule, **given: Any) -> Schedule:
-    """A schedule, itself or by its name, with those of the given options that are not None."""
+    """A schedule from an object or a name, with the given options that are not None."""
     schedule = as_schedule(schedule)
     options = {name: value for name, value in given.items() if value is not None}
     for name, value in options.items():
@@ -206,17 +206,17 @@ def execute(
     seconds: dict[str, float] | None = None,
     in_memory: bool = False,
 ) -> xr.Dataset:
-    """Run what a spec asks for and is not in the store yet; the results as a lazy dataset.
+    """Run the missing cells of a spec; the results as a lazy Dataset.
 
-    ``in_memory``: as one that is loaded. What this process writes is not read again for it, so it
-    is of no use to a share.
+    ``in_memory``: return a loaded Dataset. This process does not read its own results again, so it
+    cannot be used with a share.
 
-    ``chunk_cells``: about how many cells a task computes and writes at once; by default
-    `cells_in_a_chunk`. ``progress`` is told, from any thread, how many more runs are done or found
-    done. ``seconds`` is given what all runs and threads together took, by the names that a `Run`
-    uses, and ``store`` for writing.
+    ``chunk_cells``: approximate number of cells per task and per write; by default
+    `cells_in_a_chunk`. ``progress`` is called, from any thread, with the number of further runs
+    that are done or found done. ``seconds`` receives the times of all runs and threads together,
+    under the names of a `Run`, and ``store`` for writing.
 
-    On `KeyboardInterrupt` running cells are given up, and those that are done are kept.
+    On `KeyboardInterrupt` running cells are abandoned, and finished ones are kept.
     """
     where = where or Destination()
     check(spec, data, where, workers, large=large)
@@ -331,7 +331,7 @@ def _run_all(
     except BaseException:
         crew.stop()
         for future in wait(running, timeout=_PATIENCE_SECONDS).done:
-            # What went wrong first is what is told.
+            # The first exception is the one to report.
             with suppress(Exception, CancelledError):
                 keep(future)
         raise

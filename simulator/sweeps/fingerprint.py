@@ -1,9 +1,9 @@
-"""What user-defined code does, in sixteen digits: enough to see a change.
+"""A digest of user-defined code in sixteen digits, enough to detect a change.
 
-A function is its bytecode, with its constants, its defaults, the variables that it closes over and
-the globals that it reads; functions and classes among these are looked into in turn, unless they
-belong to an installed package, of which the name counts. Comments, spacing, the place in the file
-and the rest of the file do not count. Bytecode is of one version of Python, which is named.
+The digest of a function covers its bytecode, constants, defaults, closure variables and the globals
+that it reads. Functions and classes among these are included recursively, those of installed
+packages by name only. Comments, spacing, the place in the file and the rest of the file do not
+matter. Bytecode depends on the version of Python, so the digest names it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _METHODS = (FunctionType, property, classmethod, staticmethod)
 
 
 def fingerprint(thing: object) -> str:
-    """A digest of what a user-defined object does, as in ``py3.11-0123456789abcdef``."""
+    """A digest of the code of a user-defined object, as in ``py3.11-0123456789abcdef``."""
     digest = hashlib.sha256()
     for piece in _pieces(thing, {}):
         digest.update(f"{len(piece)}:".encode() + piece)
@@ -36,7 +36,7 @@ def fingerprint(thing: object) -> str:
 
 
 def _pieces(thing: Any, seen: dict[int, object]) -> Iterator[bytes]:
-    """What it is made of, in an order that depends on nothing else."""
+    """The parts of an object, in a reproducible order."""
     if isinstance(thing, _SCALARS):
         yield f"{type(thing).__name__} {thing!r}".encode()
         return
@@ -118,7 +118,7 @@ def _of_a_function(function: FunctionType, seen: dict[int, object]) -> Iterator[
 
 
 def _globals(code: CodeType) -> set[str]:
-    """The names that a function, and those defined in it, look up outside."""
+    """The global names that a function, and functions defined in it, read."""
     names = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
     return names.union(*(_globals(c) for c in code.co_consts if isinstance(c, CodeType)))
 
@@ -129,7 +129,7 @@ def _of_a_class(kind: type, seen: dict[int, object]) -> Iterator[bytes]:
         return
     yield from _all(kind.__bases__, seen)
     for name, value in sorted(vars(kind).items()):
-        # What Python, dataclass and pickle put into a class is not what a person wrote.
+        # Attributes that Python, dataclass and pickle add to a class are not the user's code.
         made = isinstance(value, FunctionType) and value.__code__.co_filename == "<string>"
         theirs = name.startswith("__") and (made or not isinstance(value, _METHODS))
         if not theirs and name != "_abc_impl":
@@ -146,7 +146,7 @@ def _name(thing: Any) -> Iterator[bytes]:
 
 
 def _is_installed(thing: Any) -> bool:
-    """Whether it belongs to Python, to this package, or to one that was installed."""
+    """Whether an object belongs to Python, to this package, or to an installed one."""
     top = (getattr(thing, "__module__", None) or "builtins").partition(".")[0]
     if top in sys.stdlib_module_names or top == __name__.partition(".")[0]:
         return top != "__main__"

@@ -1,4 +1,4 @@
-"""Cells that a smaller store has, into a larger one."""
+"""Copy the cells of a smaller store into a larger one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["carry_over"]
 
 
 def carry_over(old: ResultStore, new: ResultStore) -> None:
-    """Copy every cell that is done and whole, and on the grid of both; as many bits as it has."""
+    """Copy every finished and intact cell on the grids of both, bit for bit."""
     places = [
         _places(theirs, ours)
         for theirs, ours in zip(
@@ -33,7 +33,7 @@ def carry_over(old: ResultStore, new: ResultStore) -> None:
     for region in new.regions():
         here = [place[part] for place, part in zip(places, region, strict=True)]
         chunk = new.layout.blank(tuple(map(len, here)))
-        # Of each axis, the old chunks that have a part of this one.
+        # For each axis, the old chunks that overlap with this one.
         parts = [np.unique(place[place >= 0] // c) for place, c in zip(here, lengths, strict=True)]
         for index in itertools.product(*(map(int, part) for part in parts)):
             source = read(*index)
@@ -52,6 +52,6 @@ def carry_over(old: ResultStore, new: ResultStore) -> None:
 
 
 def _places(theirs: Sequence[float], ours: Sequence[float]) -> NDArray[np.intp]:
-    """Where each of our values is among theirs; -1 where it is not."""
+    """The indices of the new values among the old ones; -1 where missing."""
     known = {value: place for place, value in enumerate(theirs)}
     return np.array([known.get(value, -1) for value in ours])

@@ -1,4 +1,4 @@
-"""What every chunk of a sweep needs, wherever it is done."""
+"""The data that every chunk of a sweep needs, on any worker."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ __all__ = ["Job"]
 
 
 class Job:
-    """A sweep's spec and data, with what follows from them; it can be sent to another process.
+    """A sweep's spec and data, with derived quantities; it can be sent to another process.
 
     Attributes
     ----------
     layout : Layout
-        The variables that its runs fill.
+        The variables of its runs.
     known : callable
-        What all runs of a seed share: see `seed_constants`. Found once a seed and process.
+        The constants that the runs of a seed share, see `seed_constants`; computed once per seed
+        and process.
     part : callable
-        The job of the grid at these indices along the axes in ``spec.over``; made once.
+        The job of the grid at these indices along the axes in ``spec.over``; cached.
     """
 
     def __init__(self, spec: Spec, data: Data | None) -> None:
@@ -32,7 +33,7 @@ class Job:
         self.part = cache(self._part)
 
     def _part(self, index: tuple[int, ...]) -> Job:
-        return Job(self.spec.part(index), self.data) if index else self
+        return type(self)(self.spec.part(index), self.data) if index else self
 
     def __reduce__(self) -> tuple[type[Job], tuple[Spec, Data | None]]:
         return Job, (self.spec, self.data)

@@ -1,4 +1,4 @@
-"""What a sweep keeps of each run: the variables of a store, as data."""
+"""The variables that a store keeps of each run, as data."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ _STATES = ("not_run", "done", "failed")
 
 @dataclass(frozen=True)
 class Variable:
-    """One array of the store: its name, type, meaning, and where a run keeps it.
+    """One array of the store: its name, type, meaning, and its attribute of a run.
 
-    Without ``of`` it is the seed's: see `seed_constants`. ``needs`` names what a sweep must have.
+    Without ``of`` it is a constant of the seed, see `seed_constants`. ``needs`` names the
+    quantities that a sweep must have.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Variable:
     missing: Any = np.nan
 
     def is_missing(self, values: NDArray[Any]) -> bool:
-        """Whether there is nothing else in an array of it."""
+        """Whether an array of it holds missing values only."""
         if self.dtype == "float64":
             return bool(np.isnan(values).all())
         return bool((values == self.missing).all())
@@ -73,25 +74,25 @@ VARIABLES = (
     Variable("preconditioned_sharpness_init", "float64", "1", "top eigenvalue of P^-1 H of the first update", lambda r: r.preconditioned_sharpness_init, needs="preconditioner"),
     Variable("preconditioned_sharpness_max", "float64", "1", "largest top eigenvalue of P^-1 H measured", lambda r: r.preconditioned_sharpness_max, needs="preconditioner"),
     Variable("preconditioned_sharpness_final", "float64", "1", "top eigenvalue of P^-1 H after the last update", lambda r: r.preconditioned_sharpness_final, needs="preconditioner"),
-    Variable("n_unconverged", "int64", "1", "measurements of eigenvalues that did not converge: the true sharpness may differ", lambda r: r.n_unconverged, missing=-1),
-    Variable("diverged", "bool", "1", "whether the loss stopped being finite", lambda r: r.diverged, missing=False),
-    Variable("diverged_step", "int64", "updates", "updates after which the loss was not finite; -1: it was", lambda r: r.diverged_step, missing=-1),
-    Variable("n_catapults", "int64", "1", "catapults: excursions of the loss above threshold that came back", lambda r: r.n_catapults, missing=-1),
+    Variable("n_unconverged", "int64", "1", "eigenvalue measurements that did not converge: the true sharpness may differ", lambda r: r.n_unconverged, missing=-1),
+    Variable("diverged", "bool", "1", "whether some loss is not finite", lambda r: r.diverged, missing=False),
+    Variable("diverged_step", "int64", "updates", "updates after which the loss is not finite; -1: always finite", lambda r: r.diverged_step, missing=-1),
+    Variable("n_catapults", "int64", "1", "catapults: excursions of the loss above the threshold that return", lambda r: r.n_catapults, missing=-1),
     Variable("natural_phase", "str", "1", f"trend of the sharpness before the first crossing: {_names(NATURAL_PHASES)}", lambda r: r.natural_phase, missing=""),
     Variable("outcome", "str", "1", f"how the run ended: {_names(OUTCOMES)}", lambda r: r.outcome, missing=""),
     Variable("trainable", "bool", "1", "finite, and 10 % better than the best constant output", lambda r: r.trainable, missing=False),
     Variable("accuracy_final", "float64", "1", "training accuracy after the last update", lambda r: r.accuracy_final, needs="classes"),
     Variable("test_loss_final", "float64", "1", "test loss after the last update", lambda r: r.test_loss_final, needs="test"),
     Variable("test_accuracy_final", "float64", "1", "test accuracy after the last update", lambda r: r.test_accuracy_final, needs="classes test"),
-    Variable("forward_passes", "int64", "1", "losses that the schedule asked for, besides those of the updates", lambda r: r.forward_passes, needs="probes", missing=-1),
+    Variable("forward_passes", "int64", "1", "losses evaluated by the schedule, besides those of the updates", lambda r: r.forward_passes, needs="probes", missing=-1),
     Variable("directional_sharpness_late", "float64", "1", "directional sharpness times eta / 2, median over the last quarter", lambda r: r.late_ratio(r.directional_sharpness), needs="directional"),
     Variable("critical_sharpness_late", "float64", "1", "critical sharpness times eta / 2, median over the last quarter", lambda r: r.late_ratio(r.critical_sharpness), needs="critical"),
     Variable("batch_sharpness_late", "float64", "1", "batch sharpness times eta / 2, median over the last quarter", lambda r: r.late_ratio(r.batch_sharpness), needs="batch"),
     Variable("full_sharpness_late", "float64", "1", "top Hessian eigenvalue on all samples times eta / 2, median over the last quarter", lambda r: r.late_ratio(r.full_sharpness), needs="full"),
     Variable("gradient_noise_interaction_late", "float64", "1", "gradient-noise interaction times eta / 2, median over the last quarter", lambda r: r.late_ratio(r.gradient_noise_interaction), needs="interaction"),
-    Variable("rises", "float64", "1", "share of the updates, of those known, that raised the loss of the samples that they saw", lambda r: r.rises_share, needs="rises"),
-    Variable("theory_eta_max", "float64", "1", "largest constant learning rate that is survived, in closed form", needs="closed_form"),
-    Variable("theory_eta_ceiling", "float64", "1", "learning rate beyond which no warmup helps, in closed form", needs="one_example"),
+    Variable("rises", "float64", "1", "fraction of the updates that raise the loss of their batch, where known", lambda r: r.rises_share, needs="rises"),
+    Variable("theory_eta_max", "float64", "1", "largest constant learning rate without divergence, in closed form", needs="closed_form"),
+    Variable("theory_eta_ceiling", "float64", "1", "learning rate above which no warmup helps, in closed form", needs="one_example"),
     Variable("theory_sharpness_flow", "float64", "1", "sharpness at the end of gradient flow, in closed form", needs="one_example"),
 )  # fmt: skip
 
@@ -100,14 +101,14 @@ CURVES = (
     Variable("sharpness", "float64", "1", "top Hessian eigenvalue before each update", lambda r: r.sharpness),
     Variable("preconditioned_sharpness", "float64", "1", "top eigenvalue of P^-1 H of each update", lambda r: r.preconditioned_sharpness, needs="preconditioner"),
     Variable("directional_sharpness", "float64", "1", "u.Hu / u.g of each update u", lambda r: r.directional_sharpness, needs="directional"),
-    Variable("critical_sharpness", "float64", "1", "2 / eta_c, eta_c the least learning rate at which each update raises the loss; 0: none does", lambda r: r.critical_sharpness, needs="critical"),
+    Variable("critical_sharpness", "float64", "1", "2 / eta_c, eta_c the smallest learning rate at which the update raises the loss; 0: none", lambda r: r.critical_sharpness, needs="critical"),
     Variable("batch_sharpness", "float64", "1", "mean of g_B.H_B g_B / g_B.g_B over batches B before each update", lambda r: r.batch_sharpness, needs="batch"),
     Variable("batch_sharpness_error", "float64", "1", "standard error of the batch sharpness", lambda r: r.batch_sharpness_error, needs="batch"),
     Variable("full_sharpness", "float64", "1", "top eigenvalue of the Hessian on all samples before each update", lambda r: r.full_sharpness, needs="full"),
     Variable("gradient_noise_interaction", "float64", "1", "mean of g_B.H g_B over batches B, over G.G, H and G of all samples, before each update", lambda r: r.gradient_noise_interaction, needs="interaction"),
-    Variable("step_threshold", "float64", "1", "2 / eta, which directional, critical and batch sharpness are compared with", lambda r: r.step_threshold, needs="step_threshold"),
+    Variable("step_threshold", "float64", "1", "2 / eta, the threshold of directional, critical and batch sharpness", lambda r: r.step_threshold, needs="step_threshold"),
     Variable("eta", "float64", "1", "learning rate of each update", lambda r: r.eta),
-    Variable("threshold", "float64", "1", "sharpness (pre-conditioned, if there is such a thing) above which a quadratic is unstable", lambda r: r.threshold),
+    Variable("threshold", "float64", "1", "effective sharpness above which a quadratic is unstable", lambda r: r.threshold),
 )  # fmt: skip
 
 STATUS = Variable(
@@ -116,23 +117,23 @@ STATUS = Variable(
 
 
 def variables(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
-    """The per-run variables that this sweep can fill."""
+    """The variables per run of this sweep."""
     return _possible(VARIABLES, spec, data)
 
 
 def curves(spec: Spec, data: Data | None) -> tuple[Variable, ...]:
-    """The curves that this sweep can fill."""
+    """The curves of this sweep."""
     return _possible(CURVES, spec, data)
 
 
 def _possible(wanted: tuple[Variable, ...], spec: Spec, data: Data | None) -> tuple[Variable, ...]:
-    """Those that some part of the sweep can fill."""
+    """The variables that some part of the sweep can fill."""
     parts = [_has(part, data) for _, part in spec.parts()]
     return tuple(v for v in wanted if any(has.issuperset(v.needs.split()) for has in parts))
 
 
 def _has(spec: Spec, data: Data | None) -> set[str]:
-    """Of what variables need, what the runs of this spec have."""
+    """The quantities, of those that variables need, that the runs of this spec have."""
     has = {
         "classes": bool(data and data.classes),
         "test": bool(data and data.test),
@@ -147,7 +148,7 @@ def _has(spec: Spec, data: Data | None) -> set[str]:
 
 
 def same_value(ours: Any, stored: Any) -> bool:
-    """Whether two values of a run are the same, NaN and NaN included."""
+    """Whether two values of a run are equal, with NaN equal to NaN."""
     return bool(ours == stored or (ours != ours and stored != stored))
 
 
@@ -157,7 +158,7 @@ class Layout:
     Attributes
     ----------
     variables, curves : tuple of Variable
-        One value a run; one value a step, if the spec asks for curves.
+        Variables with one value per run, and with one per step if the spec has curves.
     """
 
     def __init__(self, spec: Spec, data: Data | None) -> None:
@@ -171,11 +172,11 @@ class Layout:
                 )
 
     def __iter__(self) -> Iterator[Variable]:
-        """All of them; ``status`` last: it is what makes a cell real."""
+        """All variables; ``status`` comes last, because it marks a cell as done."""
         yield from (*self.variables, *self.curves, STATUS)
 
     def blank(self, shape: tuple[int, ...]) -> Chunk:
-        """A chunk of this shape, nothing in it yet."""
+        """An empty chunk of this shape."""
         chunk = {}
         for variable in self:
             full = (*shape, self._steps) if variable in self.curves else shape
@@ -184,9 +185,9 @@ class Layout:
         return chunk
 
     def fill(self, chunk: Chunk, at: Any, run: Run | Ensemble, known: Mapping[str, Any]) -> None:
-        """Put one run into its place in a chunk, and beside it what was known before.
+        """Put one run and the constants of its seed into its place in a chunk.
 
-        Or many runs at once: an index, and what was known, is an array then.
+        For many runs at once, indices and constants are arrays.
         """
         for variable in (*self.variables, *self.curves):
             of = variable.of

@@ -1,4 +1,4 @@
-"""One writer at a time, as long as it lives: the system lets go of a dead one's lock."""
+"""A lock for one writer at a time, which the system releases when the writer dies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulator.checks import InputError
 
 try:
     import fcntl
-except ImportError:  # where the system has none of these locks
+except ImportError:  # if the system has no such locks
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["LOCK", "Lock"]
@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 LOCK = ".lock"
 _HOLDER = "process "
-# A shard that ends asks, for a moment, whether it is the last one.
+# A shard that ends checks briefly whether it is the last one.
 _PATIENCE_SECONDS = 30.0
-# Where the system has them: no link is followed, and a pipe is not waited for.
+# If the system has these flags, links are not followed and pipes do not block.
 _PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _HAS_FOLDERS = os.open in os.supports_dir_fd
 
@@ -38,14 +38,14 @@ class Lock:
     folder : path
         The store.
     shared : bool
-        Beside others that share it: shards, which write disjoint chunks.
+        Whether shards, which write disjoint chunks, share the lock.
 
     Raises
     ------
     InputError
-        While another process has it, and where the lock's file is not one of ours.
+        If another process holds it, or the lock's file is not a valid one.
     OSError
-        For a folder that cannot be written to.
+        If the folder cannot be written to.
     """
 
     def __init__(self, folder: Path, *, shared: bool = False) -> None:
@@ -78,7 +78,7 @@ class Lock:
         )  # fmt: skip
 
     def _open(self) -> None:
-        """Open the folder and its lock, neither through a link."""
+        """Open the folder and its lock without following links."""
         how = os.O_RDWR | os.O_CREAT | os.O_APPEND | _PLAIN
         self._folder, self._file = -1, -1
         try:
@@ -90,7 +90,7 @@ class Lock:
             is_plain = stat.S_ISREG(os.fstat(self._file).st_mode)
         except OSError as error:
             self._shut()
-            # So do links, pipes, sockets, devices and folders answer.
+            # Links, pipes, sockets, devices and folders give these errors.
             if error.errno not in (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR):
                 raise
             is_plain = False
@@ -99,7 +99,7 @@ class Lock:
             raise InputError("output", self._path, f"its {LOCK} is not a regular file; remove it")
 
     def _try(self, shared: bool) -> bool:
-        """Take the system's lock; False while another process has it."""
+        """Take the system's lock; False if another process holds it."""
         if fcntl is None:
             return True
         try:
@@ -112,7 +112,7 @@ class Lock:
         return True
 
     def _holder(self) -> str:
-        """Who has it, as the file says; a file that says anything else is not emptied."""
+        """The holder according to the file; files with other content are not emptied."""
         os.lseek(self._file, 0, os.SEEK_SET)
         found = os.read(self._file, 200).decode(errors="replace").strip()
         if found and not found.startswith(_HOLDER):
@@ -123,17 +123,17 @@ class Lock:
 
     @property
     def is_real(self) -> bool:
-        """Whether the system has such locks there."""
+        """Whether the system has such locks for the folder."""
         return self._is_real
 
     @property
     def root(self) -> Path:
-        """A path of the locked folder, which follows it when it is moved where the system can."""
+        """A path of the locked folder, which follows it when it is moved, if the system can."""
         held = Path(f"/proc/self/fd/{self._folder}")
         return held if held.is_dir() else self._path
 
     def follow(self, path: Path) -> None:
-        """Go on at the path to which the locked folder has been renamed."""
+        """Use the path to which the locked folder has been renamed."""
         self._path = path
 
     def is_at(self, folder: Path) -> bool:
@@ -145,14 +145,14 @@ class Lock:
         return os.path.samestat(os.fstat(self._file), there)
 
     def become_only(self) -> bool:
-        """Whether it is certain that nobody else writes, and that nobody can begin to.
+        """Whether no other process writes or can start to write.
 
-        After a False the lock may be lost: close it.
+        After False the lock may be lost: close it.
         """
         return self._is_real and self._try(shared=False) and self._is_real
 
     def close(self) -> None:
-        """Let go, and leave no name behind."""
+        """Release the lock and clear the holder's name."""
         if self._file >= 0:
             os.ftruncate(self._file, 0)
             self._shut()

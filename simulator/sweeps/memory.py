@@ -1,4 +1,4 @@
-"""The results of a sweep for which no output is asked: arrays, in the layout of a store."""
+"""The results of a sweep without output: arrays in the layout of a store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Values:
             self._values[name][region] = _one_for_all(values)
 
     def as_dataset(self, attributes: Mapping[str, Any]) -> xr.Dataset:
-        """What xarray would read from a store of them."""
+        """The Dataset that xarray would read from a store with these values."""
         import xarray as xr
 
         axes = self.spec.axes
@@ -54,7 +54,7 @@ class Values:
 
 
 class Memory(Values):
-    """What `ResultStore` is on disk; it has the methods that doing a sweep needs."""
+    """The counterpart of `ResultStore` in memory, with the methods that a sweep needs."""
 
     def __init__(self, spec: Spec, data: Data | None, chunk_shape: tuple[int, ...]) -> None:
         super().__init__(spec, Layout(spec, data))
@@ -68,7 +68,7 @@ class Memory(Values):
         return self.spec.regions(self.chunk_shape)
 
     def read(self, region: Region) -> Chunk:
-        """A blank chunk: each is read once, before it is run."""
+        """A blank chunk, since each is read once, before it is run."""
         return self.layout.blank(tuple(part.stop - part.start for part in region))
 
     def write(self, region: Region, values: Chunk) -> None:
@@ -76,16 +76,16 @@ class Memory(Values):
         self.put(region, values)
 
     def finish(self) -> bool:
-        """Note that every cell has been run, if it has."""
+        """Mark the sweep as complete if every cell has been run."""
         whole = bool((self._values[STATUS.name] == "done").all())
         self._attributes["complete"] = whole
         return whole
 
     def close(self) -> None:
-        """Nothing: nobody else has it."""
+        """Do nothing: there is no lock."""
 
     def attributes(self) -> dict[str, Any]:
-        """What a store would say of itself."""
+        """The attributes that a store would have."""
         return self._attributes
 
     def dataset(self) -> xr.Dataset:
@@ -94,7 +94,7 @@ class Memory(Values):
 
 
 def _as_read(values: NDArray[Any]) -> NDArray[Any]:
-    """With strings as Zarr reads them."""
+    """The Dataset with strings in the form that Zarr reads."""
     if values.dtype != object:
         return values
     strings = np.empty(values.shape, np.dtypes.StringDType())
@@ -103,6 +103,6 @@ def _as_read(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _one_for_all(values: NDArray[Any]) -> Any:
-    """Strings, or the one that all of them are: to repeat it takes a fifth of the time."""
+    """Strings, or a broadcast of one string that all are equal to, which is faster."""
     first = values.flat[0]
     return first if values.dtype == object and (values == first).all() else values

@@ -1,4 +1,4 @@
-"""What made a store: enough to know whether another machine would continue it to the last bit."""
+"""The origin of a store: what decides whether another machine would reproduce its bits."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import simulator
+
 __all__ = ["machine", "numerics", "versions"]
 
-_PACKAGES = (
-    "warmup-simulator", "numpy", "scipy", "numba", "llvmlite", "zarr", "xarray",
-)  # fmt: skip
-# Those that compute; Zarr and xarray only keep.
-_COMPUTE = _PACKAGES[:5]
-# What the bits of a run depend on; not commands, figures, or the way a store is written.
+_DEPENDENCIES = ("numpy", "scipy", "numba", "llvmlite", "zarr", "xarray")
+# The packages that compute; Zarr and xarray only store.
+_COMPUTE = ("warmup-simulator", *_DEPENDENCIES[:4])
+# The modules on which the bits of a run depend; not commands, figures, or the store.
 _ROOMS = (
     "numerics", "models", "optimizers", "schedules", "training", "curvature", "events", "theory",
 )  # fmt: skip
@@ -26,8 +26,9 @@ _ROOMS = (
 @cache
 def versions() -> dict[str, str]:
     """The packages that make a store."""
-    found = {}
-    for package in _PACKAGES:
+    # That of the source, which an editable install's metadata may be behind.
+    found = {"warmup-simulator": simulator.__version__}
+    for package in _DEPENDENCIES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -37,7 +38,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def numerics() -> dict[str, str]:
-    """What two processes must share for the same run to have the same bits on the same processor.
+    """The versions and source that two processes must share to compute the same bits.
 
     ``source`` is a digest of the modules that compute: a checkout may change without its version.
     """
@@ -51,7 +52,7 @@ def numerics() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """The processor and what of it changes rounding, and the BLAS that was chosen for it."""
+    """The processor and its features that change rounding, and the BLAS chosen for it."""
     from llvmlite import binding
     from threadpoolctl import threadpool_info
 

@@ -1,4 +1,4 @@
-"""Any option of a sweep as an axis, beside seed, eta_init, eta_trgt and t_wrm."""
+"""Any option of a sweep as an axis, besides seed, eta_init, eta_trgt and t_wrm."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Described = TypeVar("Described")
 
 @dataclass(frozen=True)
 class Axis:
-    """An option, and the values that it takes.
+    """An option and its values.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Axis:
 
     @classmethod
     def of(cls, name: str, given: Any) -> Axis:
-        """Of the values that a person gave, or of a mapping from labels to them."""
+        """An axis from values, or from a mapping of labels to values."""
         if isinstance(given, (str, bytes)) or not isinstance(given, (Mapping, Iterable)):
             raise InputError("over", f"{name}={given!r}", "give a list of values")
         values = tuple(
@@ -86,8 +86,8 @@ def changed(spec: Described, axes: Sequence[Axis], index: Sequence[int]) -> Desc
     Raises
     ------
     InputError
-        For an axis that is no option of the model, the optimizer, the schedule or the run, and for
-        a value that it cannot take.
+        If an axis is not an option of the model, the optimizer, the schedule or the run, or if a
+        value is not allowed.
     """
     chosen = [(axis, axis.values[i]) for axis, i in zip(axes, index, strict=True)]
     # Whole objects first: others change their options.
@@ -128,7 +128,7 @@ def _labels(name: str, values: tuple[Any, ...]) -> tuple[Label, ...]:
 
 
 def _names(things: tuple[Any, ...]) -> tuple[str, ...]:
-    """Their names, with the options in which those of one name differ."""
+    """The names, with the options in which objects of the same name differ."""
     labels = []
     for thing in things:
         namesakes = [other.options() for other in things if other.name == thing.name]
@@ -142,7 +142,7 @@ def _names(things: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 def text_of(value: Any) -> str:
-    """A coordinate, or an option, in a sentence."""
+    """A coordinate or an option as text."""
     if isinstance(value, (tuple, list)):
         return ",".join(map(text_of, value))
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
@@ -150,5 +150,5 @@ def text_of(value: Any) -> str:
 
 
 def _python(value: Any) -> Any:
-    """A number of Python's own for one of NumPy's."""
+    """A NumPy number as a Python number."""
     return value.item() if isinstance(value, np.generic) else value

@@ -1,8 +1,8 @@
-"""How a store takes its place: made beside it under another name, and renamed when it is whole.
+"""Put a store into its place: make it under another name, and rename it when complete.
 
-Beside the store ``NAME``, ``.NAME.ID.new`` is a store that is being made, or one that another has
-replaced; ``.NAME.ID.old`` is one that makes room for ``.NAME.ID.new`` where the system cannot
-exchange two names. While both are there, the old one is not superseded.
+Beside the store ``NAME``, ``.NAME.ID.new`` is a store that is being made or that has been replaced.
+``.NAME.ID.old`` is one that makes room for ``.NAME.ID.new`` if the system cannot exchange two
+names. While both exist, the old one is still valid.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
 def resolved(path: Path, option: str = "output") -> Path:
-    """Where a store lies: at the end of the links that its path may be.
+    """The real path of a store, with links resolved.
 
     Raises
     ------
     InputError
-        For a link that leads to itself.
+        If a link leads to itself.
     """
     if not path.is_symlink() and path.name not in ("", ".."):
         return path
@@ -53,12 +53,12 @@ def resolved(path: Path, option: str = "output") -> Path:
 
 
 def is_taken(path: Path) -> bool:
-    """Whether a store cannot begin at this path: something is there, or is to be brought back."""
+    """Whether something exists at this path, or is to be restored to it."""
     return os.path.lexists(path) or bool(_beside(path, _LEAVING))
 
 
 def _beside(path: Path, ending: str) -> list[Path]:
-    """The folders of these names beside a store; of this store only, and no links."""
+    """The folders with these names beside a store; only of this store, and no links."""
     name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}{re.escape(ending)}")
     found = []
     with suppress(OSError), os.scandir(path.absolute().parent) as entries:
@@ -69,7 +69,7 @@ def _beside(path: Path, ending: str) -> list[Path]:
 
 
 def begin(path: Path, *, shared: bool) -> tuple[Path, Lock]:
-    """An empty folder in which a store is to be made, and its lock.
+    """An empty folder for a new store, and its lock.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def begin(path: Path, *, shared: bool) -> tuple[Path, Lock]:
         try:
             return beside, Lock(beside, shared=shared)
         except (InputError, FileNotFoundError):
-            # Not locked yet, it looked abandoned to a process that clears up.
+            # Before it was locked, another process may have cleared it as abandoned.
             if not left:
                 raise
             time.sleep(0.01)
@@ -92,7 +92,7 @@ def begin(path: Path, *, shared: bool) -> tuple[Path, Lock]:
 
 
 def discard(beside: Path) -> None:
-    """Give up a store that has not come into its place, unless another has left for it."""
+    """Remove a store that is not in its place, unless another store was moved there for it."""
     if not beside.with_suffix(_LEAVING).exists():
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -103,14 +103,14 @@ def settle(beside: Path, path: Path, replaced: Lock | None) -> None:
     Parameters
     ----------
     beside, path : paths
-        Of the store, and its place.
+        The store, and its place.
     replaced : Lock or None
-        Of the store that is there, which is removed; None where there is none.
+        The lock of the existing store, which is removed; None if there is none.
 
     Raises
     ------
     OSError
-        Where something is there that is not to be replaced; it stays.
+        If something else exists at the place; it is kept.
     """
     if replaced is None:
         if is_taken(path):
@@ -121,7 +121,7 @@ def settle(beside: Path, path: Path, replaced: Lock | None) -> None:
         raise FileNotFoundError(None, "was moved or removed in the meantime")
     _swap(beside, path)
     if not replaced.is_at(beside):
-        # Another store has come there in the last moment: it goes back.
+        # Another store was put there in the meantime: restore it.
         _swap(beside, path)
         raise FileExistsError(None, "was replaced in the meantime")
     shutil.rmtree(beside, ignore_errors=True)
@@ -134,7 +134,7 @@ def _swap(beside: Path, path: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; False where the system cannot."""
+    """Exchange two names in one step; False if the system cannot."""
     try:
         import ctypes
 
@@ -167,19 +167,19 @@ def _take_turns(beside: Path, path: Path) -> None:
 
 
 def bring_back(path: Path, option: str = "output") -> None:
-    """Give a store its name again that has lost it, because the process that replaced it died.
+    """Restore the name of a store whose replacing process died.
 
     Raises
     ------
     InputError
-        While that process lives, or where nothing can be renamed.
+        If that process is alive, or if renaming fails.
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not os.path.lexists(path) and (leaving := _beside(path, _LEAVING)):
         newest = max(leaving, key=_changed)
         try:
             with _claimed(newest) as lock:
-                # Renaming loses nothing: where there are no locks, that is all that is certain.
+                # Renaming loses nothing, which is all that is certain without locks.
                 if lock is not None and not os.path.lexists(path):
                     newest.rename(path)
                     log.warning(
@@ -205,9 +205,9 @@ def _changed(folder: Path) -> float:
 
 @contextmanager
 def _claimed(folder: Path) -> Iterator[Lock | None]:
-    """The lock of a folder that no living process has, or None.
+    """The lock of a folder that no living process holds, or None.
 
-    Where the system has no locks, that of any folder: `Lock.is_real` tells.
+    If the system has no locks (`Lock.is_real`), it is that of any folder.
     """
     lock = None
     with suppress(InputError, FileNotFoundError):
@@ -220,11 +220,11 @@ def _claimed(folder: Path) -> Iterator[Lock | None]:
 
 
 def clear(path: Path) -> None:
-    """Remove what dead processes left beside a store; what a living one makes stays."""
+    """Remove the leftovers of dead processes beside a store."""
     for leaving in _beside(path, _LEAVING):
         making = leaving.with_suffix(_MAKING)
         if making.exists():
-            # Another store has its name: nothing is removed that has not been replaced.
+            # Only remove stores that have been replaced: another one has their name.
             log.warning("%s: holds the store that was being replaced; move it away", leaving)
             continue
         with suppress(OSError), _claimed(leaving) as lock:

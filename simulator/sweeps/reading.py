@@ -1,4 +1,4 @@
-"""Opening a store that another made: nothing in it is believed before it is checked."""
+"""Open a store of any origin; its content is checked before use."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ __all__ = [
     "wrong_coordinates",
 ]  # fmt: skip
 
-# What a variable's type is called in NumPy.
+# NumPy's names of the variables' types.
 _KINDS = {"float64": "f", "int64": "i", "bool": "b", "str": "OTU"}
 
 _TABLES = ("data", "versions", "numerics", "machine", "conventions")
 
 
 def check_layout(path: Path, option: str, layouts: Collection[int] | None = None) -> int:
-    """The layout of the store at a path that ``option`` named; any, or one of ``layouts``.
+    """The layout of the store at a path that ``option`` named, if it is one of ``layouts``.
 
-    Raises `InputError` for what is no store.
+    Raises `InputError` if it is not a store.
     """
     bring_back(resolved(path, option), option)
     if not path.exists():
@@ -73,9 +73,9 @@ def open_group(
     at: Path | None = None,
     layouts: Collection[int] = (FORMAT,),
 ) -> zarr.Group:
-    """The Zarr group at a path that ``option`` named, with its metadata as it was written.
+    """The Zarr group at a path that ``option`` named, with its metadata as written.
 
-    ``at``: another path of the same folder, to go through. ``layouts``: those that will do.
+    ``at``: another path of the same folder to use. ``layouts``: the accepted ones.
     """
     import zarr
 
@@ -95,19 +95,19 @@ def open_group(
 
 
 def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dict[str, Any]]:
-    """Open a store: what it holds, the spec that made it, and where its data is from.
+    """Open a store: its results, the spec that made it, and the source of its data.
 
     Parameters
     ----------
     path : path
-        Of the store.
+        Path of the store.
     option : str
         What a refusal calls it.
 
     Returns
     -------
     dataset : xarray.Dataset
-        Nothing of it read yet: see `load`.
+        Not yet in memory; see `load`.
     spec : Spec
     description : dict
         Name, samples, shape and digest of the data.
@@ -115,7 +115,7 @@ def open_store(path: Path, option: str = "store") -> tuple[xr.Dataset, Spec, dic
     Raises
     ------
     InputError
-        For what is no store, is another version's, or is damaged.
+        If it is not a store, is of another version, or is damaged.
     """
     import xarray as xr
 
@@ -137,7 +137,7 @@ def recorded(path: Path, option: str) -> tuple[Spec, dict[str, Any]]:
 
 
 def described(path: Path, group: zarr.Group, option: str) -> tuple[Spec, dict[str, Any]]:
-    """Spec and data of a store, as it says itself."""
+    """Spec and data of a store, according to its attributes."""
     attributes = group.attrs
     try:
         spec = Spec.from_dict(json.loads(str(attributes["spec"])))
@@ -161,7 +161,7 @@ def described(path: Path, group: zarr.Group, option: str) -> tuple[Spec, dict[st
 
 
 def _check_arrays(path: Path, group: zarr.Group, spec: Spec, option: str) -> None:
-    """Refuse arrays that are not what the spec makes: a stranger may have made both."""
+    """Raise InputError for arrays that do not match the spec, since both may be forged."""
     lengths = tuple(group.attrs["chunk_shape"])  # type: ignore[arg-type]
     along_axes, along_steps = (
         (spec.shape, lengths),
@@ -191,12 +191,12 @@ def _check_arrays(path: Path, group: zarr.Group, spec: Spec, option: str) -> Non
 
 
 def _of_a_point(values: NDArray[Any]) -> str:
-    """The kinds of array that may hold these coordinates."""
+    """The kinds of arrays that may hold these coordinates."""
     return {"O": _KINDS["str"], "b": "b"}.get(values.dtype.kind, "fi")
 
 
 def wrong_coordinates(group: zarr.Group, spec: Spec) -> list[str]:
-    """The dimensions whose coordinates are not the spec's."""
+    """The dimensions whose coordinates differ from the spec's."""
     return [name for name, values in coordinates(spec).items() if not _holds(group[name], values)]
 
 
@@ -220,13 +220,13 @@ def _mended_by_resuming(path: Path, option: str) -> Iterator[None]:
 
 
 def load(dataset: xr.Dataset, path: Path, option: str = "store") -> xr.Dataset:
-    """Read a dataset of `open_store`, or a part of it, into memory.
+    """Read a Dataset of `open_store`, or a part of it, into memory.
 
     Parameters
     ----------
     dataset : xarray.Dataset
     path : path
-        Of its store.
+        Path of its store.
     option : str
         What a refusal calls it.
 
@@ -237,14 +237,14 @@ def load(dataset: xr.Dataset, path: Path, option: str = "store") -> xr.Dataset:
     Raises
     ------
     InputError
-        Where a file differs from what was written, or missing.
+        If a file is missing or differs from what was written.
     """
     with _mended_by_resuming(path, option):
         return dataset.load()
 
 
 def tally(dataset: xr.Dataset, name: str, path: Path) -> dict[str, int]:
-    """How often each word stands in a variable, read a chunk at a time; "" is none."""
+    """The number of times each string occurs in a variable, read by chunks; "" is missing."""
     spec = Spec.from_dict(json.loads(dataset.attrs["spec"]))
     counts = Counter[str]()
     for region in spec.regions(dataset.attrs["chunk_shape"]):

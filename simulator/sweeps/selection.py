@@ -1,4 +1,4 @@
-"""A part of a store in which more options vary than seed, eta_init, eta_trgt and t_wrm."""
+"""A part of a store with further axes than seed, eta_init, eta_trgt and t_wrm."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["selected"]
 
 
 def selected(dataset: xr.Dataset, spec: Spec, where: Mapping[str, Any]) -> tuple[xr.Dataset, Spec]:
-    """A store at some values of the axes in ``over``, which keep one value each, and its spec.
+    """A store at given values of the axes in ``over``, which keep one value each, and its spec.
 
     Parameters
     ----------
     dataset : xarray.Dataset
-        Of `open_store`.
+        Dataset of `open_store`.
     where : mapping
         Coordinates by axis.
 
     Raises
     ------
     InputError
-        For coordinates that are not on the grid, or along ``AXES``.
+        If coordinates are not on the grid, or are along ``AXES``.
     """
     places = spec.places(where, "where")
     for name in places:

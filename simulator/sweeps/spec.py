@@ -1,4 +1,4 @@
-"""What a sweep is asked to do: validated, and complete enough to do it again."""
+"""The description of a sweep, validated and complete enough to repeat it."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ Region = tuple[slice, ...]
 class Spec(Experiment):
     """A grid of experiments: the product of ``seeds``, ``eta_init``, ``eta_trgt`` and ``t_wrm``.
 
-    ``schedule`` is a template, of which the grid replaces those fields that it has. The other
-    fields are the arguments of `simulator.sweep` with the same names, the seeds one by one. With
-    axes in ``over`` it is one such grid for each combination of their values, its `parts`; the
-    fields that vary then have the values of the first.
+    ``schedule`` is a template whose fields the grid replaces. The other fields are the arguments of
+    `simulator.sweep` with the same names, with seeds listed individually. With axes in ``over``
+    there is one such grid for each combination of their values (`parts`); the fields that vary have
+    the values of the first combination.
     """
 
     eta_trgt: tuple[float, ...]
@@ -80,7 +80,7 @@ class Spec(Experiment):
             )
 
     def _check_parts(self) -> None:
-        """Refuse a combination that is no sweep, and take the first one's options."""
+        """Validate each combination, and take the options of the first."""
         names = [axis.name for axis in self.over]
         for name in names:
             if names.count(name) > 1 or name in AXES:
@@ -106,12 +106,12 @@ class Spec(Experiment):
         return changed(replace(self, over=()), self.over, index) if self.over else self
 
     def parts(self) -> Iterator[tuple[tuple[int, ...], Spec]]:
-        """Every one, with its indices; of a spec without such axes itself."""
+        """All parts with their indices; the spec itself without such axes."""
         for index in itertools.product(*map(range, self._over_shape)):
             yield index, self.part(index)
 
     def _check_schedule(self) -> None:
-        """Refuse a grid along what the schedule has not, and forget what the grid replaces."""
+        """Validate the axes against the schedule, and reset the fields that the grid replaces."""
         options = self.schedule.options()
         for name, default in (("eta_init", (0.0,)), ("t_wrm", (1,)), ("eta_trgt", None)):
             values = getattr(self, name)
@@ -149,10 +149,10 @@ class Spec(Experiment):
         return {name: values[i] for (name, values), i in zip(axes, index, strict=True)}
 
     def locate(self, coordinates: Mapping[str, Any]) -> tuple[int, ...]:
-        """Indices of the cell at these coordinates, numbers within a thousandth; the inverse.
+        """Indices of the cell at these coordinates, to within a thousandth.
 
-        An axis with one value need not be named. Raises `InputError` for coordinates that are not
-        on the grid.
+        This is the inverse of `coordinates_of`. An axis with one value need not be named. Raises
+        `InputError` if coordinates are not on the grid.
         """
         found = self.places(coordinates, "cell")
         for name, values in self.coordinates().items():
@@ -163,23 +163,23 @@ class Spec(Experiment):
         return tuple(found.get(name, 0) for name in self.axes)
 
     def places(self, coordinates: Mapping[str, Any], option: str) -> dict[str, int]:
-        """Where some coordinates, given by ``option``, are along their axes."""
+        """The indices of coordinates, given by ``option``, along their axes."""
         axes = self.coordinates()
         for name in coordinates:
             one_of(option, name, self.axes)
         return {name: _place(option, name, axes[name], at) for name, at in coordinates.items()}
 
     def unit(self, eta_critical: float) -> float:
-        """What learning rates are multiples of, for a seed whose ``eta_critical`` this is.
+        """The unit of learning rates for a seed with this ``eta_critical``.
 
-        Raises `InputError` where it is not finite.
+        Raises `InputError` if it is not finite.
         """
         return unit_of(self.eta_unit, eta_critical)
 
     def at(self, index: Sequence[int], eta_critical: float) -> Experiment:
-        """The experiment of one cell of a grid along ``AXES``, in absolute learning rates.
+        """The experiment of a cell of a grid along ``AXES``, in absolute learning rates.
 
-        Raises `InputError` where the unit is not finite.
+        Raises `InputError` if the unit is not finite.
         """
         _, init, trgt, wrm = index
         schedule = self.schedule.at(
@@ -213,14 +213,14 @@ class Spec(Experiment):
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, as plain JSON values."""
+        """All fields, as plain JSON values."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         for kind, ours in OURS.items():
             plain[kind] = plain_of(kind, plain[kind], ours)
         del plain["over"]
         if self.over:
             plain["over"] = [[axis.name, axis.labels, _plain_values(axis)] for axis in self.over]
-        # Stores made before these fields existed then say the same.
+        # Stores made before these fields existed are then the same.
         return {name: value for name, value in plain.items() if LATER.get(name, ...) != value}
 
     def sources(self) -> dict[str, str]:
@@ -234,7 +234,7 @@ class Spec(Experiment):
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Spec:
-        """Inverse of `as_dict`; unknown names and wrong values are refused."""
+        """Inverse of `as_dict`; unknown names and invalid values raise InputError."""
         if not isinstance(plain, Mapping):
             raise InputError("spec", type(plain).__name__, "is not a table of options")
         arguments = dict(entries(plain))
@@ -250,7 +250,7 @@ class Spec(Experiment):
             raise InputError("spec", "incomplete", "another version wrote it") from None
 
 
-# Fields that are recorded only where they are not the default, and their defaults.
+# Fields that are recorded only if they differ from these defaults.
 LATER: dict[str, Any] = {
     field.name: field.default
     for field in fields(Experiment)
@@ -278,7 +278,7 @@ def _axis_of(name: str, labels: Sequence[Any], values: Sequence[Any]) -> Axis:
 
 
 def _place(option: str, name: str, values: Sequence[Any], wanted: Any) -> int:
-    """Where a coordinate is among the values of an axis."""
+    """The index of a coordinate among the values of an axis."""
     if isinstance(values[0], (str, bool)):
         texts = [str(value).lower() for value in values]
         if str(wanted).lower() in texts:
@@ -302,7 +302,7 @@ def first_seeds(count: int) -> tuple[int, ...]:
 
 
 def some_of(values: Sequence[Any]) -> str:
-    """A grid for a sentence: all of a short one, the ends of a long one."""
+    """A grid as text: all values of a short one, the ends of a long one."""
     texts = [
         v if isinstance(v, str) else str(v) if isinstance(v, bool) else f"{v:.6g}" for v in values
     ]
@@ -310,7 +310,7 @@ def some_of(values: Sequence[Any]) -> str:
 
 
 def _axis(name: str, values: Any, check: Any) -> tuple[Any, ...]:
-    """A grid axis: rising values, each checked."""
+    """Validate a grid axis: increasing values."""
     try:
         axis = tuple(check(name, value) for value in values)
     except TypeError:

@@ -1,10 +1,10 @@
 """The result store: a Zarr v3 group that ``xarray.open_zarr`` opens.
 
 Each chunk of each variable is one file with a checksum, written beside its place and renamed into
-it. A chunk's ``status`` is written after everything else of it, so ``done`` means that the whole
-cell is there; a chunk that was never written reads as ``not_run``. The digests of all these files
-come last: a chunk that does not fit them is not believed. A store is made beside its place
-too: what is there is whole, whenever its writer dies.
+it. A chunk's ``status`` is written last, so ``done`` means that the cell is complete; a chunk that
+was never written reads as ``not_run``. The digests of all these files come last, and a chunk that
+does not match them is not used. A store is also made under another name first, so it is complete
+whenever its writer dies.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ __all__ = ["ResultStore", "StoreMovedError", "hold"]
 
 
 class StoreMovedError(OSError):
-    """A store was moved, removed or replaced while it was written."""
+    """A store was moved, removed or replaced while being written."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(None, f"{path} was moved, removed or replaced while it was written")
 
 
 class ResultStore:
-    """A sweep's results on disk; in memory they are a `Memory`.
+    """A sweep's results on disk; `Memory` holds those in memory.
 
-    It is locked: exclusively, or beside others that write other chunks. `close` lets go.
+    It is locked, exclusively or shared with writers of other chunks, until `close`.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class ResultStore:
     ) -> None:
         self._group, self._path, self.lock, self.spec = group, path, lock, spec
         self._open: dict[str, Any] = {}
-        # Chunks seen to be done: they are not read again to know it.
+        # Chunks known to be done, which need not be read again.
         self._done: set[str] = set()
         self.layout = Layout(spec, data)
-        # Where the time went: what the runs say, and writing.
+        # The time of the runs, as they report it, and of writing.
         self.seconds = dict.fromkeys(("compile", "step", "curvature", "store"), 0.0)
 
     @classmethod
@@ -86,13 +86,13 @@ class ResultStore:
         Parameters
         ----------
         command : str, optional
-            What was typed to make it; kept.
+            The command line that made it; kept.
         shared : bool
-            Beside other writers.
+            Whether other processes write, too.
         replace : Lock, optional
-            Of the store whose place it takes.
+            The lock of the store that it replaces.
         fill : callable
-            Given the store before it is in its place.
+            Called with the store before it is in its place.
         """
         with ExitStack() as unless_settled:
             try:
@@ -115,7 +115,7 @@ class ResultStore:
     def reopen(
         cls, path: Path, spec: Spec, data: Data | None, *, shared: bool = False
     ) -> ResultStore:
-        """An existing store of this spec, to be written to."""
+        """Open an existing store of this spec for writing."""
         with ExitStack() as unless_opened:
             lock = unless_opened.enter_context(closing(hold(path, shared=shared)))
             group = open_group(path, "r+", "output", at=lock.root)
@@ -129,7 +129,7 @@ class ResultStore:
         return store
 
     def close(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         self.lock.close()
 
     @property
@@ -140,7 +140,7 @@ class ResultStore:
     def regions(self, share: tuple[int, int] = (1, 1)) -> Iterator[Region]:
         """The chunks, each as slices of the grid; of share I of N, every N-th.
 
-        Neighbours cost alike: each share has some of all.
+        Neighbours cost about the same, so each share has some of all kinds.
         """
         regions = self.spec.regions(self.chunk_shape)
         return itertools.islice(regions, share[0] - 1, None, share[1])
@@ -161,7 +161,7 @@ class ResultStore:
         self.seconds["store"] += time.perf_counter() - began
 
     def _put(self, names: Sequence[str], region: Region, values: Chunk) -> None:
-        """Write these variables of a chunk side by side: most of the time of each is waiting."""
+        """Write these variables of a chunk concurrently, because each mostly waits."""
         from zarr.core.sync import sync
 
         arrays = [self._array_of(name).async_array for name in names]
@@ -177,7 +177,7 @@ class ResultStore:
 
     @contextmanager
     def _in_place(self) -> Iterator[None]:
-        """Write only where the store still is; raise `StoreMovedError` otherwise."""
+        """Write only if the store is still in place; raise `StoreMovedError` otherwise."""
         self._check_place()
         try:
             yield
@@ -186,7 +186,7 @@ class ResultStore:
             raise
 
     def _check_place(self) -> None:
-        # Who removes a folder may have begun with any of its files.
+        # Removing a folder may start with any of its files.
         if not (self.lock.is_at(self._path) and (self.lock.root / "zarr.json").is_file()):
             raise StoreMovedError(self._path)
 
@@ -198,18 +198,18 @@ class ResultStore:
         return self._open[name]
 
     def others(self) -> list[str]:
-        """The names of arrays and groups on disk that somebody else put beside the results."""
+        """The names of arrays and groups that others added to the store."""
         return self._files.others()
 
     @property
     def _files(self) -> VerifiedStore:
-        """Where chunks are written."""
+        """The folder of the chunks."""
         return self._group.store  # type: ignore[return-value]
 
     def read(self, region: Region) -> Chunk:
-        """One chunk as it was written; blank if any part of it is lost, cut short or changed.
+        """One chunk as written; blank if any part of it is missing or damaged.
 
-        Only cells that are done keep their values: the others are to be run.
+        Only finished cells keep their values; the others are to be run.
         """
         shape = tuple(part.stop - part.start for part in region)
         chunk = self.layout.blank(shape)
@@ -237,7 +237,7 @@ class ResultStore:
         return bool((np.asarray(self._array_of(STATUS.name)[region]) == "done").all())
 
     def finish(self) -> bool:
-        """Say that every cell has been run, if it has."""
+        """Mark the store as complete if every cell has been run."""
         whole = all(map(self._is_done, self.regions()))
         with self._in_place():
             if whole and not self._group.attrs["complete"]:
@@ -246,27 +246,27 @@ class ResultStore:
         return whole
 
     def _clear(self) -> None:
-        """As the last of several writers, remove what dead ones left. Nothing is written after."""
+        """Remove the leftovers of dead writers if this is the last; nothing is written after."""
         if self.lock.become_only():
             remove_partial_files(self.lock.root)
             clear(self._path)
 
     def attributes(self) -> dict[str, Any]:
-        """What the store says of itself, as it is on disk."""
+        """The attributes of the store on disk."""
         self._check_place()
         return dict(open_group(self._path, "r", "output").attrs)
 
     def dataset(self) -> xr.Dataset:
-        """The store as xarray sees it."""
+        """The store as xarray reads it."""
         import xarray as xr
 
         self._check_place()
-        # By its public path: the lock's is gone when the store is closed.
+        # Use its public path: that of the lock is invalid once the store is closed.
         return xr.open_zarr(open_group(self._path, "r", "output").store, chunks=None)
 
 
 def hold(path: Path, *, shared: bool = False) -> Lock:
-    """The lock of a store that is there."""
+    """The lock of an existing store."""
     try:
         return Lock(path, shared=shared)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Workers that are threads of this process: the default."""
+"""Workers that are threads of this process, the default."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Threads"]
 
 
 class Threads:
-    """So many threads, each with a chunk; BLAS on one thread meanwhile.
+    """Threads that each run a chunk, with BLAS on one thread.
 
     `Cluster` has the same methods.
     """
@@ -25,7 +25,7 @@ class Threads:
         self._job, self._on_progress, self._stop = job, on_progress, threading.Event()
         self._blas = one_blas_thread()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="warmup")
-        # One waits for each that runs.
+        # One chunk waits for each that runs.
         self.room = 2 * workers
 
     def __enter__(self) -> Threads:
@@ -33,22 +33,22 @@ class Threads:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        # A thread that compiles cannot be told to stop: it is left behind.
+        # A thread that compiles cannot be stopped, and is abandoned.
         try:
             self._pool.shutdown(wait=raised[0] is None, cancel_futures=True)
         finally:
             self._blas.__exit__(None, None, None)
 
     def submit(self, region: Region, chunk: Chunk) -> Future[Done]:
-        """Have the rest of a chunk done."""
+        """Submit the rest of a chunk."""
         return self._pool.submit(
             do, self._job, region, chunk, stop=self._stop.is_set, on_progress=self._on_progress
         )
 
     def collect(self, future: Future[Done]) -> Done:
-        """What a chunk has come to."""
+        """The result of a chunk."""
         return future.result()
 
     def stop(self) -> None:
-        """Give up what runs, and hand over what is done of it."""
+        """Stop the running chunks, and return their finished part."""
         self._stop.set()

@@ -1,4 +1,4 @@
-"""A Zarr store on disk that hands out what its writer wrote, and nothing else."""
+"""A Zarr store on disk that returns only what its writer wrote."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["VerifiedStore"]
 class VerifiedStore(LocalStore):
     """Zarr's store for a folder, with the digests of `Manifest`.
 
-    A chunk of runs without its digests or its ``status`` reads as missing values: as not run.
-    `DamageError` is raised for a file that is not what its digest says. Arrays that the manifest
-    does not name are not shown.
+    A chunk without its digests or its ``status`` reads as missing values, that is as not run. A
+    file that does not match its digest raises `DamageError`. Arrays that the manifest does not name
+    are hidden.
 
-    The digests of a chunk are lists of what may be there. ``null`` is no file: Zarr reads missing
-    values then, and xarray removes a file of nothing else when it writes to a store.
+    The digests of a chunk are lists of the accepted ones. ``null`` accepts a missing file: Zarr
+    then reads missing values, and xarray removes files with only such when it writes to a store.
     """
 
     def __init__(self, root: Path | str, *, manifest: Manifest, read_only: bool = False) -> None:
@@ -37,7 +37,7 @@ class VerifiedStore(LocalStore):
         self._known: dict[str, dict[str, Any]] = {}
 
     def with_read_only(self, read_only: bool = False) -> VerifiedStore:
-        """The same folder, to be read only or not."""
+        """The same folder, read-only or not."""
         return VerifiedStore(self.root, manifest=self.manifest, read_only=read_only)
 
     async def get(
@@ -56,7 +56,7 @@ class VerifiedStore(LocalStore):
         name, place = at
         digests = self.digests(place)
         if digests is not None and self._digest(key, value) not in digests[name]:
-            # A writer may be at this chunk: then its digests are gone, or others by now.
+            # A writer may be writing this chunk, and has removed or replaced its digests.
             digests = self.digests(place, again=True)
             value = await super().get(key, prototype, byte_range)
             if digests is not None and self._digest(key, value) not in digests[name]:
@@ -89,7 +89,7 @@ class VerifiedStore(LocalStore):
         return json.dumps(document).encode()
 
     def digests(self, place: str, *, again: bool = False) -> dict[str, Any] | None:
-        """Those of one chunk, by variable; None if it is not run. Raises `DamageError`."""
+        """The digests of one chunk, by variable; None if it is not run. Raises `DamageError`."""
         if place in self._known and not again:
             return self._known[place]
         self._known.pop(place, None)
@@ -105,12 +105,12 @@ class VerifiedStore(LocalStore):
         right = isinstance(found, dict) and found.keys() == self.manifest.variables
         if not right or not all(isinstance(entry, list) for entry in found.values()):
             raise DamageError(f"{key} differs from what was written")
-        # Tuples of texts cost the garbage collector nothing: a large store has many.
+        # Tuples of strings are cheap for the garbage collector; a large store has many.
         self._known[place] = {name: tuple(entry) for name, entry in found.items()}
         return self._known[place]
 
     def revoke(self, place: str) -> None:
-        """Begin to write a chunk: until `commit` it is not finished."""
+        """Begin to write a chunk, which is not finished until `commit`."""
         self._known.pop(place, None)
         (self.root / FOLDER).mkdir(exist_ok=True)
         (self.root / FOLDER / place).unlink(missing_ok=True)
@@ -128,7 +128,7 @@ class VerifiedStore(LocalStore):
         replace_file(self.root / FOLDER / place, json.dumps(digests, sort_keys=True).encode())
 
     def check_files(self, place: str) -> None:
-        """Raise `DamageError` if a file of a chunk is lost."""
+        """Raise `DamageError` if a file of a chunk is missing."""
         digests = self.digests(place) or {}
         for name, entry in digests.items():
             key = self.manifest.file(name, place)
@@ -141,7 +141,7 @@ class VerifiedStore(LocalStore):
         return sorted({file.parent.name for file in self.root.glob("*/zarr.json")} - ours)
 
     def set_complete(self) -> None:
-        """Say that every run is done, in the group's own file; whatever else it says is kept."""
+        """Mark the store as complete in the group's own file, and keep its other content."""
         file = self.root / "zarr.json"
         document = json.loads(file.read_bytes())
         attributes = document.get("attributes", {}) | self.manifest.attributes

@@ -1,4 +1,4 @@
-"""The runs of a chunk, done where a worker is: on a thread here, or on another machine."""
+"""Run the cells of a chunk, on a thread or on another machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Done(NamedTuple):
-    """A chunk with its runs, what its thread took for them, and the runs that failed, in words."""
+    """A chunk with its runs, their time, and the failed runs as text."""
 
     chunk: Chunk
     seconds: dict[str, float]
@@ -41,11 +41,11 @@ def do(
 ) -> Done:
     """Run the cells of ``chunk`` that are not done; its values are filled in.
 
-    When ``stop`` says so the rest is left undone. A run that fails is a result too, once it is
-    named; the others go on.
+    If ``stop`` returns True the rest is not run. A run that fails is named and recorded, and the
+    others continue.
     """
     watch, curvature, failures = Stopwatch(), 0.0, list[str]()
-    # A chunk is of one combination of the options that vary; its cells are views.
+    # A chunk belongs to one combination of the options that vary; its cells are views.
     first = len(job.spec.over)
     index = tuple(part.start for part in region[:first])
     part, where = job.part(index), region[first:]
@@ -102,6 +102,6 @@ def run_cell(
     stop: Callable[[], bool] | None = None,
     callback: Callable[[Snapshot], None] | None = None,
 ) -> Run:
-    """The run at these indices along ``AXES``, which are all; ``eta_critical`` is its seed's."""
+    """The run at these indices along ``AXES``; ``eta_critical`` is that of its seed."""
     seed = spec.seeds[cell[0]]
     return train(spec.at(cell, eta_critical), data, seed, stop=stop, callback=callback)

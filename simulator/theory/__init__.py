@@ -1,7 +1,7 @@
-"""Closed forms: plain functions of numbers and arrays, each with its equation and its source.
+"""Closed forms: plain functions of numbers and arrays, each with its equation and source.
 
-Nothing here simulates. ``simulator.laws`` holds each prediction beside a measurement, and
-``tests/theory`` each function to the property that could refute it.
+Nothing here simulates. ``simulator.laws`` compares each prediction with a measurement, and
+``tests/theory`` tests properties of each function.
 
 Notation: lambda is a Hessian eigenvalue, z = eta lambda; everything broadcasts. Each function
 states its domain, and raises `InputError` outside.

@@ -1,4 +1,4 @@
-"""Adam and its kin: the first step, pre-conditioned sharpness, and GI-Adam's hidden warmup.
+"""Adam and its variants: first step, pre-conditioned sharpness, and GI-Adam's warmup.
 
 theta' = theta - eta m^ / D, D = sqrt(v^) + eps; m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t).
 The pre-conditioned sharpness is that of P^-1 H with P = (1 - beta1^t) D, which makes the update
@@ -92,30 +92,31 @@ def first_critical_eta(gradient: Real, delta: Real) -> Real:
 
 @domain(BETA1, gives=POSITIVE)
 def first_limit(beta1: Real) -> Real:
-    """Largest eta times pre-conditioned sharpness that Adam's first update bears: 2 / (1 - beta1).
+    """Stability limit of eta times pre-conditioned sharpness in Adam's first update.
 
-    The momentum is still empty, so the step is that of gradient descent on D^-1 H.
+    The limit is 2 / (1 - beta1): the momentum is still empty, so the step is that of gradient
+    descent on D^-1 H.
     """
     return 2.0 / (1.0 - beta1)
 
 
 @domain(BETA1, gives=POSITIVE)
 def late_limit(beta1: Real) -> Real:
-    """Largest eta times pre-conditioned sharpness that Adam bears: (2 + 2 beta1) / (1 - beta1).
+    """Stability limit of eta times pre-conditioned sharpness for Adam: (2 + 2 beta1) / (1 - beta1).
 
-    38 at beta1 = 0.9 (Cohen et al. 2207.14484), for a P that holds still.
+    38 at beta1 = 0.9 (Cohen et al. 2207.14484), for fixed P.
     """
     return heavy_ball_limit(beta1, beta1)
 
 
 @domain(T, BETA2, "0 <= a", gives=POSITIVE)
 def primed_factor(t: Real, beta2: Real, a: Real = 1.0) -> Real:
-    """Step of an Adam that starts from v_0 = a g_0^2, over Adam's, for constant gradients.
+    """Step of Adam with v_0 = a g_0^2, over Adam's, for constant gradients.
 
-    sqrt((1 - beta2^t) / (1 - (1 - a) beta2^t)), as v_t = g^2 (1 - beta2^t + a beta2^t) is divided
-    by 1 - beta2^t all the same. At t = 1 no gradient has changed yet, so it is exact, and the
-    factor by which the first pre-conditioned sharpness is lower: sqrt(1 - beta2) for GI-Adam, a = 1
-    (Kalra & Barkeshli 2406.09405, section 6.2); 1 / 31.6 at beta2 = 0.999.
+    sqrt((1 - beta2^t) / (1 - (1 - a) beta2^t)), because v_t = g^2 (1 - beta2^t + a beta2^t) is also
+    divided by 1 - beta2^t. At t = 1 it is exact, since no gradient has changed yet, and the first
+    pre-conditioned sharpness is lower by the same factor: sqrt(1 - beta2) for GI-Adam, a = 1 (Kalra
+    & Barkeshli 2406.09405, section 6.2); 1 / 31.6 at beta2 = 0.999.
     """
     gained = _complement(beta2, t)
     return np.sqrt(gained / (gained + a * np.power(beta2, t)))
@@ -125,19 +126,19 @@ def primed_factor(t: Real, beta2: Real, a: Real = 1.0) -> Real:
 def primed_denominator(gradient: Real, beta2: Real, eps: Real, a: Real = 1.0) -> Real:
     """D of the first update from v_0 = a g^2: |g| / `primed_factor` + eps.
 
-    The first pre-conditioned sharpness falls by less than `primed_factor` where gradients are not
-    far above eps: by (|g| + eps) / D, one entry a parameter.
+    If gradients are not far above eps, the first pre-conditioned sharpness falls by less than
+    `primed_factor`: by (|g| + eps) / D, one entry per parameter.
     """
     return np.abs(gradient) / primed_factor(1, beta2, a) + eps
 
 
 @domain("0 < t", BETA2, gives="0 <= result <= 1")
 def hidden_warmup(t: Real, beta2: Real) -> Real:
-    """sqrt(1 - beta2^t): the schedule that GI-Adam's needless bias correction amounts to.
+    """sqrt(1 - beta2^t): the schedule equivalent to GI-Adam's bias correction.
 
-    At eps = 0 GI-Adam at eta is, for any gradients, Adam from v_0 = g_0^2 without correction of v
-    at eta times this: the correction is a factor on the step (Kalra & Barkeshli 2406.09405,
-    appendix I.2, in expectation; an identity).
+    At eps = 0 and for any gradients, GI-Adam at eta equals Adam with v_0 = g_0^2, without
+    correction of v, at eta times this factor (Kalra & Barkeshli 2406.09405, appendix I.2, in
+    expectation; an identity).
     """
     return np.sqrt(_complement(beta2, t))
 
@@ -171,12 +172,12 @@ def uncorrected_peak(beta1: Real) -> Real:
 
 @domain(T, BETA1, "0 < beta2 < 1", gives=POSITIVE)
 def step_bound(t: Real, beta1: Real, beta2: Real) -> Real:
-    """Longest step |theta_{t+1} - theta_t| / eta that any gradients can make Adam take.
+    """Longest step |theta_{t+1} - theta_t| / eta of Adam over all gradients.
 
     (1 - beta1) / (1 - beta1^t) sqrt((1 - beta2^t) / (1 - beta2) (1 - q^t) / (1 - q)), q = beta1^2 /
-    beta2: the Cauchy-Schwarz inequality between the weights of m^ and v^, with equality for
-    g_s ~ (beta2 / beta1)^s; 1 at t = 1, 7.27 for ever at (0.9, 0.999). A divergence to infinity
-    would need longer steps, so Adam fails without one. Derived here; v_0 > 0 only shortens steps.
+    beta2: the Cauchy-Schwarz inequality between the weights of m^ and v^, with equality for g_s ~
+    (beta2 / beta1)^s; 1 at t = 1, 7.27 as t grows at (0.9, 0.999). A divergence to infinity needs
+    longer steps, so Adam fails without diverging. Derived here; v_0 > 0 only shortens steps.
     """
     log_q = 2.0 * np.log(beta1) - np.log(beta2)
     size = np.abs(log_q)
@@ -188,5 +189,5 @@ def step_bound(t: Real, beta1: Real, beta2: Real) -> Real:
 
 
 def _complement(beta: Real, t: Real) -> Real:
-    """1 - beta^t, to full accuracy however close to 1 beta is."""
+    """1 - beta^t, to full accuracy even for beta close to 1."""
     return -np.expm1(t * np.log(beta))

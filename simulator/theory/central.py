@@ -51,8 +51,8 @@ def kappa(alpha: Real, eta: Real, ramp: Real = 0.0) -> Real:
 def overshoot(kappa: Real, delta: Real, kick: Real) -> Real:
     """Peak of S eta / 2 - 1 in the first catapult: kappa sqrt(ln(delta / kick) / 2).
 
-    From first contact the excess y of S grows as eta alpha t and the displacement by the factor
-    1 + eta y, from ``kick`` to delta, where its push turns y round. In double precision a kick is
+    From first contact the excess y of S grows as eta alpha t and the displacement by the factor 1 +
+    eta y, from ``kick`` to delta, where it makes y decrease. In double precision a kick is
     rounding, 1e-16 of a weight: about 4 kappa. Derived here, to leading order in kappa.
     """
     return kappa * np.sqrt(0.5 * _log_ratio(delta, kick))
@@ -89,7 +89,7 @@ def rod_fixed_point(curvature: Real, q: Real, eta: Real) -> Real:
     "1e-40 <= eta <= 1e40", "2 / eta <= curvature <= 1e80", "1e-40 <= q <= 1e40", gives=POSITIVE
 )
 def quartic_centre(curvature: Real, q: Real, eta: Real) -> tuple[Real, Real]:
-    """w^2 and sigma^2 where the central flow rests on S w^2 / 2 - Q w^4 / 4.
+    """Fixed point w^2 and sigma^2 of the central flow on S w^2 / 2 - Q w^4 / 4.
 
     S - 3 Q w^2 = 2 / eta and sigma^2 = (S - Q w^2) / (3 Q): wrong, as the cycle there is about
     w = 0, where the third derivative vanishes and the fourth decides. Derived here.
@@ -112,7 +112,7 @@ def uv_cycle(y: Real, eta: Real) -> tuple[Real, Real, Real]:
 
 @domain("1e-40 <= eta <= 1e40", "1 / eta <= y <= 1e80", gives=POSITIVE)
 def uv_centre(y: Real, eta: Real) -> tuple[Real, Real, Real]:
-    """Centre^2, tr Sigma and predicted loss where the central flow rests on that loss.
+    """Centre^2, tr Sigma and predicted loss at the fixed point of the central flow on that loss.
 
     (y + 2 / eta) / 3, (4 / 9) (y - 1 / eta) and (2 / 9) (y^2 - 1 / eta^2). Trace and loss are 8/9
     of those of `uv_cycle` at any amplitude: the fourth derivative enters at the same order.

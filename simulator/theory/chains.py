@@ -1,7 +1,7 @@
-"""Curvature against loss: products of weights on one example, whose sharpness is a closed form.
+"""Sharpness as a function of the loss: products of weights on one example, in closed form.
 
 A scalar chain f = w_1 ... w_L on the loss (f - y)^2 / 2, with residual Delta = f - y. Balanced
-means |w_1| = ... = |w_L|, which gradient descent keeps; two layers may differ by the imbalance
+means |w_1| = ... = |w_L|, which gradient descent conserves; two layers may differ by the imbalance
 C = |w_1^2 - w_2^2|. All derived here.
 """
 
@@ -75,6 +75,7 @@ def gap_exponent(depth: Real) -> Real:
 def next_imbalance(imbalance: Real, residual: Real, eta: Real, decay: Real = 0.0) -> Array:
     """C = |w_1^2 - w_2^2| after an update: |(1 - eta kappa)^2 - (eta Delta)^2| C.
 
-    So a balanced chain stays so, gradient flow keeps C, and descent and weight decay take it away.
+    So a balanced chain stays balanced, gradient flow conserves C, and descent and weight decay
+    reduce it.
     """
     return np.abs((1.0 - eta * decay) ** 2 - (eta * residual) ** 2) * imbalance

@@ -1,4 +1,4 @@
-"""Where a closed form is defined: stated once, shown in its docstring, and checked at every call.
+"""The domain of a closed form: declared once, shown in its docstring, checked at each call.
 
 ``@domain("0 <= beta < 1", "0 < eta")`` has one condition for each argument, as Python writes it:
 
@@ -10,7 +10,8 @@
 - ``"definite(x)"`` or another name of `PROPERTIES` adds to what another condition says of x.
 
 Numbers become NumPy's, so that dividing by 0 gives inf, and floating-point warnings are off: a
-formula has to be right at the edges itself, which ``tests/theory/test_domains.py`` checks.
+formula must itself be right at the ends of its domain, which ``tests/theory/test_domains.py``
+checks.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ __all__ = ["PROPERTIES", "Condition", "domain"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# What a closed bound that other arguments determine allows for, relative to its size.
+# Relative tolerance of closed bounds that depend on other arguments.
 _ROUNDING = 1e-9
 
 
@@ -46,7 +47,7 @@ def _eigenvalue_ratio(matrix: Array) -> float:
     return float((values[..., 0] / np.maximum(values[..., -1], np.finfo(float).tiny)).min())
 
 
-# What is asked of an array, and what an error message says of it.
+# Properties of arrays, and their error messages.
 PROPERTIES: dict[str, tuple[Callable[[Array], bool], str]] = {
     "symmetric": (_symmetric, "give a symmetric matrix"),
     "definite": (
@@ -71,15 +72,15 @@ class Condition:
     Attributes
     ----------
     text, name : str
-        As written, and the argument that it is about.
+        The condition as written, and its argument.
     lower, upper : float, code, or None
         The bounds; code where they use other arguments.
     open_below, open_above : bool
-        Whether a bound itself is outside.
+        Whether a bound itself is excluded.
     shape : tuple of str, or None
-        Expressions of the dimensions; None for what broadcasts.
+        Expressions of the dimensions; None for arguments that broadcast.
     size : bool
-        Whether it is about the size of a number.
+        Whether it bounds the absolute value.
     choices : tuple of str
         The names that are allowed.
     property : str
@@ -125,7 +126,7 @@ class Condition:
         value = np.asarray(value, dtype=float) if isinstance(value, tuple) else value
         number = np.abs(value) if self.size else value
         inside = number > lower if self.open_below else number >= lower
-        # A missing upper bound admits what is finite.
+        # Without an upper bound all finite numbers are allowed.
         open_above = self.open_above or self.upper is None
         inside = inside & (number < upper if open_above else number <= upper)
         if not np.all(inside):
@@ -136,7 +137,7 @@ class Condition:
 def domain(
     *conditions: str, gives: str = "-inf <= result <= inf"
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Declare where a closed form is defined, and the range of what it gives."""
+    """Declare the domain of a closed form and the range of its values."""
     parsed = tuple(_parse(text) for text in conditions)
     result = _parse(gives)
 
@@ -178,7 +179,7 @@ def domain(
 
 
 def _as_numbers(name: str, value: Any, kind: str) -> Any:
-    """The argument as NumPy's numbers; names, whole numbers and named tuples stay what they are."""
+    """The argument as NumPy numbers; names, integers and named tuples are not changed."""
     if "str" in kind:
         return value
     if kind == "int":

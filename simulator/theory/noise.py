@@ -1,10 +1,10 @@
-"""Minibatches on quadratics: mean-square stability, and how far noise spreads the parameters.
+"""Minibatches on quadratics: mean-square stability, and the spread of the parameters by noise.
 
-Each sample i has a quadratic of its own, of curvature H_i (d, d) around the same minimum: what is
-said of an interpolating model. A batch of B samples has the mean curvature of its samples, so its
-update is linear, and E[theta theta^T] obeys a linear recurrence whose matrix is known exactly
-(for one update of SGD: Ma, Bassily & Belkin 1712.06559; Wu et al. 2018, "How SGD selects the
-global minima"). The mean is stable where gradient descent is; the mean square needs more.
+Each sample i has its own quadratic with curvature H_i (d, d) and the same minimum, as in an
+interpolating model. A batch of B samples has the mean curvature of its samples, so its update is
+linear, and E[theta theta^T] obeys a linear recurrence whose matrix is known exactly (for one update
+of SGD: Ma, Bassily & Belkin 1712.06559; Wu et al. 2018, "How SGD selects the global minima"). The
+mean is stable where gradient descent is; the mean square needs more.
 """
 
 from __future__ import annotations
@@ -141,13 +141,13 @@ def nesterov_gain(eta: Real, sharpness: Real, beta: Real) -> Array:
 
 
 def _settled(gain: Real, eta: Real, stable: Any) -> Array:
-    """The gain where training is stable; else inf, but 0 at eta = 0, where nothing moves."""
+    """The gain if training is stable, else inf; 0 at eta = 0, where nothing moves."""
     return np.where(eta == 0.0, 0.0, np.where(stable, gain, np.inf))
 
 
 @domain("0 <= gain <= inf", "0 <= noise", "0 <= curvature_variance", gives=POSITIVE)
 def stationary_variance(gain: Real, noise: Real, curvature_variance: Real = 0.0) -> Array:
-    """Variance of theta that noise keeps up: gain s^2 / (1 - gain v); inf where it grows for ever.
+    """Stationary variance of theta: gain s^2 / (1 - gain v); inf where it grows without bound.
 
     ``noise`` s^2 is the variance of the gradient at the minimum, ``curvature_variance`` v that of a
     batch's curvature, uncorrelated with it. The gradient noise at theta has variance
@@ -164,8 +164,8 @@ def mean_square_limit(sharpness: Real, variance: Real, beta: Real = 0.0) -> Arra
 
     2 (1 + beta)(1 - beta) lambda / ((1 - beta) lambda^2 + (1 + beta) v), v = ``variance`` that of
     the curvature of a batch: where `heavy_ball_gain` times v is 1. 2 lambda / (lambda^2 + v) for
-    SGD; v counts (1 + beta) / (1 - beta) times as much with momentum, so small batches take its
-    advantage away; inf where both are 0 (derived here).
+    SGD; Momentum multiplies v by (1 + beta) / (1 - beta), so its advantage is lost for small
+    batches; inf where both are 0 (derived here).
     """
     room = (1.0 - beta) * sharpness + (1.0 + beta) * variance / sharpness
     limit = 2.0 * (1.0 + beta) * (1.0 - beta) / room
@@ -197,9 +197,9 @@ def gaussian_growth(eta: Real, sharpness: Real, dimensions: Real, batch: Real) -
 def typical_growth(eta: Real, curvatures: Array) -> Array:
     """Growth of |theta| a step in a typical run at B = 1: the geometric mean of |1 - eta a_i|.
 
-    In one dimension, from curvatures a (N,). With replacement it is what almost every run does in
-    the long run, at most the root of the mean square; a shuffled epoch does it to the power N
-    exactly, whatever the order: the factors commute (derived here).
+    In one dimension, from curvatures a (N,). With replacement it is the long-run growth of almost
+    every run, at most the root of the mean square. A shuffled epoch grows by its N-th power
+    exactly, in any order, because the factors commute (derived here).
     """
     factors = np.abs(1.0 - np.multiply.outer(eta, curvatures))
     return np.exp(np.mean(np.log(factors), axis=-1))
@@ -207,7 +207,7 @@ def typical_growth(eta: Real, curvatures: Array) -> Array:
 
 @domain("1e-150 <= curvatures(N) <= 1e150", gives="0 < result <= inf")
 def typical_limit(curvatures: Array) -> float:
-    """Smallest eta above 0 at which `typical_growth` is 1: there a typical run begins to grow.
+    """Smallest eta above 0 at which `typical_growth` is 1, and a typical run starts to grow.
 
     From curvatures a (N,), where mean ln |1 - eta a_i| = 0. Between two neighbouring 1 / a_i that
     mean is concave in eta and starts and ends at -inf, and beyond the last one it rises. So in each
@@ -230,7 +230,7 @@ def typical_limit(curvatures: Array) -> float:
 
 
 def _bisect(after: Callable[[float], bool], low: float, high: float) -> float:
-    """Where a condition begins to hold between two positive numbers."""
+    """The point between two positive numbers from which a condition holds."""
     while low < (middle := float(np.sqrt(low) * np.sqrt(high))) < high:
         low, high = (low, middle) if after(middle) else (middle, high)
     return high

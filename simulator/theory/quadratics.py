@@ -1,11 +1,11 @@
-"""Stability on quadratics: what an eigenvalue z = eta lambda may be, for every optimizer.
+"""Stability on quadratics: the stable eigenvalues z = eta lambda of every optimizer.
 
 On an eigenvector a linear method maps (theta_t, theta_{t-1}) by its companion matrix, whose
-characteristic polynomial r^2 - T r + D has both roots inside the unit circle iff |D| < 1,
-p(1) > 0 and p(-1) > 0 (Jury). Every upper limit below is p(-1) = 0: an oscillation of period 2.
-With its preconditioner P held fixed an adaptive method is linear too, on P^-1 H. Without that, the
-last section has the period-2 cycles in which it ends. Heavy ball is Polyak's (1964), the
-accelerated method Nesterov's (1983); what names no source is derived here.
+characteristic polynomial r^2 - T r + D has both roots inside the unit circle iff |D| < 1, p(1) > 0
+and p(-1) > 0 (Jury). Every upper limit below is p(-1) = 0: an oscillation of period 2. With a fixed
+preconditioner P an adaptive method is also linear, on P^-1 H. For a P that changes, the last
+section has the period-2 cycles in which it ends. Heavy ball is due to Polyak (1964), the
+accelerated method to Nesterov (1983). Results without a source are derived here.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def preconditioned_sharpness(hessian: Array, preconditioner: Array) -> float:
 
 @domain("0 <= eta", BETA, gives=LIMIT)
 def heavy_ball_eta(eta: Real, beta: Real) -> Any:
-    """Learning rate at which heavy ball goes where a moving average goes at eta: (1 - beta) eta.
+    """Learning rate of heavy ball with the trajectory of a moving average at eta: (1 - beta) eta.
 
     From the same theta and an empty momentum, at every step and on any loss: the two momenta differ
     by the constant 1 - beta.
@@ -169,10 +169,10 @@ def heavy_ball_eta(eta: Real, beta: Real) -> Any:
 def first_update_limit(share: Real = 1.0) -> Any:
     """Largest eta lambda at which the first update does not raise the loss: 2 / share.
 
-    ``share`` is what part of the gradient is in it. 1 for heavy ball and for every bias-corrected
-    method, so that these may rise first and still be stable up to `heavy_ball_limit` (Kalra &
-    Barkeshli 2406.09405, section 4.2); 1 + beta for Nesterov, 1 - beta for a bare moving average.
-    From |1 - share z| <= 1.
+    ``share`` is the coefficient of the gradient in the update: 1 for heavy ball and for every
+    bias-corrected method, whose loss may rise at first although they are stable up to
+    `heavy_ball_limit` (Kalra & Barkeshli 2406.09405, section 4.2); 1 + beta for Nesterov, 1 - beta
+    for a bare moving average. From |1 - share z| <= 1.
     """
     return 2.0 / share
 
@@ -181,19 +181,19 @@ def first_update_limit(share: Real = 1.0) -> Any:
 def schedule_product(eta: Real, curvatures: Real) -> Array:
     """theta_T / theta_0 of gradient descent at learning rates eta (T,): prod_t (1 - eta_t lambda).
 
-    ``curvatures`` has any shape, and so has the result. The order of the learning rates is of no
-    account, and no warmup changes the largest eta_trgt, 2 / lambda.
+    ``curvatures`` has any shape, and so has the result. The order of the learning rates does not
+    matter, and no warmup changes the largest eta_trgt, 2 / lambda.
     """
     return product(1.0 - np.multiply.outer(curvatures, eta))
 
 
 @domain(Z)
 def warmup_decay(z: Real) -> Array:
-    """G(z) = (z - 1) ln|z - 1| - z: how far linear warmup from 0 has brought a quadratic.
+    """G(z) = (z - 1) ln|z - 1| - z: the decay of a quadratic under linear warmup from 0.
 
     With tau = t_wrm / (eta_trgt lambda) updates for each unit of z, ln|theta / theta_0| = tau G(z)
-    at z = eta_t lambda: the integral of ln|1 - z|. It falls to G(2) = -2 and is back at 0 at
-    z = 4.5911. G(1) = -1.
+    at z = eta_t lambda: the integral of ln|1 - z|. It falls to G(2) = -2 and returns to 0 at z =
+    4.5911. G(1) = -1.
     """
     away = z - 1.0
     return np.where(away == 0.0, 0.0, away * np.log(np.abs(away))) - z
@@ -203,8 +203,8 @@ def warmup_decay(z: Real) -> Array:
 def warmup_reach(level: Real = 0.0) -> Array:
     """The z >= 2 at which warmup has brought a quadratic back up to G(z) = level, level >= -2.
 
-    1 + exp(1 + W((1 + level) / e)) with Lambert's W: a ln a - a = 1 + level for a = z - 1. Level 0,
-    4.5911, is where theta is as large as it was (derived here).
+    1 + exp(1 + W((1 + level) / e)) with Lambert's W: a ln a - a = 1 + level for a = z - 1. At level
+    0, z = 4.5911, theta has its initial size (derived here).
     """
     # At its branch point, where it is -1, scipy's W is NaN.
     return 1.0 + np.exp(1.0 + np.fmax(lambertw((1.0 + level) / np.e).real, -1.0))
@@ -225,17 +225,17 @@ def search_bracket(delta: Real) -> tuple[Array, Array]:
 def adam_cycle_amplitude(eta: Real, beta1: Real = 0.0) -> Any:
     """|theta| in the cycle theta -> -theta of Adam on a quadratic: eta (1 - beta1)/(2 (1 + beta1)).
 
-    At eps = 0, late enough for the biases to be gone; eta / 2 for RMSProp, beta1 = 0. Whatever the
-    curvature: v = (lambda theta)^2 and m = lambda theta (1 - beta1) / (1 + beta1), so the
-    pre-conditioned sharpness lambda / sqrt(v) = 1 / |theta| is the limit 2 (1 + beta1) /
-    ((1 - beta1) eta) exactly (derived here).
+    At eps = 0, after the bias corrections have decayed; eta / 2 for RMSProp, beta1 = 0. It holds
+    for any curvature: v = (lambda theta)^2 and m = lambda theta (1 - beta1) / (1 + beta1), so the
+    pre-conditioned sharpness lambda / sqrt(v) = 1 / |theta| is the limit 2 (1 + beta1) / ((1 -
+    beta1) eta) exactly (derived here).
     """
     return 0.5 * eta * (1.0 - beta1) / (1.0 + beta1)
 
 
 @domain(*MOMENTS)
 def adam_cycle_step(beta1: float, beta2: float) -> Array:
-    """Matrix (3, 3) by which one update maps a displacement from Adam's cycle, but for its sign.
+    """Matrix (3, 3) of one update on a displacement from Adam's cycle, up to signs.
 
     On (theta / a, eta m / (lambda a^2), v / (lambda a)^2), a the amplitude. An update changes the
     sign of theta and m: this is its derivative on the cycle, times diag(-1, -1, 1) (derived here).
@@ -251,7 +251,7 @@ def adam_cycle_step(beta1: float, beta2: float) -> Array:
 def adam_cycle_multipliers(beta1: float, beta2: float) -> Array:
     """Roots (3,), largest first, of r^3 + (1 - b1 - 3 b2) r^2 + (3 b1 + b2 - b1 b2) r - b1 b2.
 
-    The characteristic polynomial of `adam_cycle_step`: by how much one update multiplies a small
+    The characteristic polynomial of `adam_cycle_step`: the factors of one update on a small
     displacement from Adam's cycle, which attracts iff all have modulus below 1 (derived here).
     """
     roots = np.roots([

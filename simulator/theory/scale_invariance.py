@@ -1,11 +1,11 @@
-"""Scale-invariant weights: their norm, how far an update turns them, and what warmup limits.
+"""Scale-invariant weights: their norm, the rotation by an update, and the effect of warmup.
 
 A block w of weights is scale-invariant if the loss of c w, c > 0, is that of w: weights before a
 normalisation without eps. Then w.g = 0, H w = -g, g(c w) = g(w) / c and H(c w) = H(w) / c^2, on any
 batch. ``norm`` is r = |w|, and ``unit_gradient`` is r |g|, the gradient's norm where |w| = 1: a
-function of the direction only. a = 1 - eta kappa with decoupled weight decay kappa. What holds of
-each update holds under any schedule and any noise. Derived here; the equilibrium rotation of AdamW
-is that of Kosson, Messmer & Jaggi (2305.17212).
+function of the direction only. a = 1 - eta kappa with decoupled weight decay kappa. Statements on
+single updates hold under any schedule and any noise. Derived here; the equilibrium rotation of
+AdamW is that of Kosson, Messmer & Jaggi (2305.17212).
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ def next_norm(norm: Real, unit_gradient: Real, eta: Real, decay: Real = 0.0) -> 
 def rotation(norm: Real, unit_gradient: Real, eta: Real, decay: Real = 0.0) -> Array:
     """Angle between w before and after an update: tan = eta |g| / (a r), cos = a r / r'.
 
-    Below pi / 2 at every eta while eta kappa < 1: what such weights cannot do is leap to the other
-    side.
+    It is below pi / 2 at every eta while eta kappa < 1: an update cannot reverse such weights.
     """
     return np.arctan2(eta * unit_gradient / norm, (1.0 - eta * decay) * norm)
 
@@ -47,14 +46,14 @@ def rotation(norm: Real, unit_gradient: Real, eta: Real, decay: Real = 0.0) -> A
 def norm_from_rotations(rotations: Array, eta: Array, decay: Real = 0.0) -> Array:
     """r_T / r_0 from the angles of T updates and their learning rates: prod |a_t| / cos theta_t.
 
-    Without decay the norm is the odometer of rotation, whatever schedule and noise were.
+    Without decay the norm measures the total rotation, under any schedule and noise.
     """
     return product(np.abs(1.0 - eta * decay) / np.cos(rotations))
 
 
 @domain(GRADIENT, RATE, DECAYING, "0 <= beta < 1", gives=POSITIVE)
 def equilibrium_norm(unit_gradient: Real, eta: Real, decay: Real, beta: Real = 0.0) -> Array:
-    """|w| where decay takes what the gradient adds: r^4 = (r |g|)^2 eta / (kappa (2 - eta kappa)).
+    """|w| at which decay balances the gradient: r^4 = (r |g|)^2 eta / (kappa (2 - eta kappa)).
 
     For a constant ``unit_gradient``. With heavy-ball momentum it is divided by sqrt(1 - beta), if
     gradients are white; those of networks are not.
@@ -89,11 +88,11 @@ def relaxation(eta: Real, decay: Real) -> Real:
 def largest_rotation_of_a_ramp(
     norm: Real, unit_gradient: Real, eta: Real, t_wrm: Real
 ) -> tuple[Array, Array]:
-    """Largest angle on a linear warmup from 0 to eta without decay, and the update that turns so.
+    """Largest angle of an update in a linear warmup from 0 without decay, and that update.
 
     (s / (sqrt 3 r_0^2))^(1/3) at t = (3 r_0^4 / s^2)^(1/3), s = eta r |g| / t_wrm: the cube root of
-    the slope, for the norm has grown by then. Good where 3 < t < t_wrm; from r^4 = r_0^4 +
-    2 s^2 t^3 / 3, the flow of `next_norm`.
+    the slope, because the norm has grown by then. Accurate for 3 < t < t_wrm; from r^4 = r_0^4 + 2
+    s^2 t^3 / 3, the flow of `next_norm`.
     """
     slope = eta * unit_gradient / t_wrm / norm / norm
     return np.cbrt(slope / np.sqrt(3.0)), np.cbrt(3.0) / np.cbrt(slope) ** 2

@@ -41,10 +41,10 @@ def reduced_step(
 
 @domain(SHARPENING, "0 < beta", gives=POSITIVE)
 def amplitude(alpha: Real, beta: Real) -> Real:
-    """delta = sqrt(2 alpha / beta), where X rests (y = 0) as it flips from side to side.
+    """delta = sqrt(2 alpha / beta), where X is constant (y = 0) while x alternates in sign.
 
-    The force of the cubic term there cancels progressive sharpening (Damian et al.). Where the
-    sharpness falls by itself, alpha < 0, there is no such point.
+    The force of the cubic term there cancels progressive sharpening (Damian et al.). If the
+    sharpness decreases naturally (alpha < 0), there is no such point.
     """
     return np.sqrt(2.0) * np.sqrt(alpha) / np.sqrt(beta)
 
@@ -53,8 +53,8 @@ def amplitude(alpha: Real, beta: Real) -> Real:
 def cycle_energy(x: Real, y: Real, alpha: Real, beta: Real) -> Real:
     """E = y^2 + alpha (q - ln q - 1), q = X^2 / delta^2: constant along a cycle as eta -> 0.
 
-    dX/dt = eta y X and dy/dt = eta (alpha - beta X^2 / 2) cancel in dE/dt. At alpha = 0, a catapult
-    and no more, it is y^2 + beta X^2 / 2.
+    dX/dt = eta y X and dy/dt = eta (alpha - beta X^2 / 2) cancel in dE/dt. At alpha = 0, for a
+    single catapult, it is y^2 + beta X^2 / 2.
     """
     stored = 0.5 * beta * np.square(x)
     driven = stored - alpha - (xlogy(alpha, stored) - xlogy(alpha, alpha))
@@ -71,9 +71,9 @@ def y_peak(energy: Real) -> Real:
 def x_peak(energy: Real, alpha: Real, beta: Real) -> Real:
     """Largest X of a cycle, at y = 0: delta sqrt(q) with q > 1 and q - ln q = 1 + E / alpha.
 
-    With q = 1 + r, Newton's method falls to the root of r - ln(1 + r) = E / alpha, never below it,
-    from the bound r <= E / alpha + sqrt(2 E / alpha) (Chatzigeorgiou, arXiv:1601.04895); scipy's
-    lambertw is 1e-5 off beside its branch point, E = 0. sqrt(2 E / beta) at alpha = 0.
+    With q = 1 + r, Newton's method decreases to the root of r - ln(1 + r) = E / alpha, never below
+    it, from the bound r <= E / alpha + sqrt(2 E / alpha) (Chatzigeorgiou, arXiv:1601.04895);
+    scipy's lambertw is 1e-5 off beside its branch point, E = 0. sqrt(2 E / beta) at alpha = 0.
     """
     depth = energy / alpha
     r = depth + np.sqrt(2.0 * depth)
@@ -111,9 +111,9 @@ def outward_spiral(alpha: Real, eta: Real) -> Real:
 def damped_cycle_decays(eta: Real, alpha: Real, damping: Real) -> Array:
     """Whether a small cycle decays: 2 eta alpha < damping < 2 / eta + eta alpha.
 
-    ``damping`` is the rate at which y falls back by itself, and leaves the fixed point where it is.
-    The map of (ln X, y) there is [[1, eta], [-2 eta alpha, 1 - eta damping]]: its determinant is 1
-    at the lower bound, and at the upper one y changes its sign at each update. Derived here.
+    ``damping`` is the decay rate of y; it does not change the fixed point. The map of (ln X, y)
+    there is [[1, eta], [-2 eta alpha, 1 - eta damping]]: its determinant is 1 at the lower bound,
+    and at the upper one y changes its sign at each update. Derived here.
     """
     above = np.less(2.0 * eta * alpha, damping)
     return np.logical_and(above, np.less(damping, 2.0 / eta + eta * alpha))
@@ -128,7 +128,7 @@ def damped_cycle_decays(eta: Real, alpha: Real, damping: Real) -> Array:
     gives=POSITIVE,
 )
 def mean_square(alpha: Real, beta: Real, eta: Real, updates: Real, y_change: Real = 0.0) -> Real:
-    """Mean of x_t^2 over so many updates in which y changes by so much, exactly.
+    """Exact mean of x_t^2 over ``updates`` in which y changes by ``y_change``.
 
     2 / beta (alpha - y_change / (eta T)): the sum of y' - y. Over whole cycles it is delta^2, the
     variance that keeps the sharpness at 2 / eta: the central flow of Cohen et al. (2410.24206) in
@@ -143,9 +143,8 @@ def effective_drive(alpha: Real, eta: Real, ramp: Real) -> Real:
     """Alpha under a schedule: alpha + 2 ramp / (eta^2 (eta + ramp)), ramp = eta_{t+1} - eta_t.
 
     With y_t = S_t - 2 / eta_t the falling threshold adds 2 / eta_t - 2 / eta_{t+1} to y', exactly;
-    alpha + 2 (d eta/dt) / eta^3 for slow ramps. Derived here: whether the sharpness comes to meet
-    the threshold (alpha > 0), runs from it (alpha < 0) or stands still, warmup drives the same
-    cycle.
+    alpha + 2 (d eta/dt) / eta^3 for slow ramps. Derived here: warmup drives the same cycle whether
+    the sharpness rises towards the threshold (alpha > 0), falls (alpha < 0) or is constant.
     """
     return alpha + ramp / (eta + ramp) * 2.0 / eta / eta
 
@@ -154,9 +153,9 @@ def effective_drive(alpha: Real, eta: Real, ramp: Real) -> Real:
 def critical_ramp(alpha: Real, eta: Real) -> Real:
     """Increment of eta that makes `effective_drive` vanish: |alpha| eta^3 / (2 - |alpha| eta^2).
 
-    About |alpha| eta^3 / 2. Where sharpness falls by itself (alpha < 0) a slower warmup follows it
-    down without a catapult. 0 where alpha >= 0; inf where |alpha| eta^2 >= 2, as an update moves
-    the threshold by less than 2 / eta, however long it is.
+    About |alpha| eta^3 / 2. If the sharpness decreases naturally (alpha < 0), a slower warmup
+    follows it without a catapult. 0 where alpha >= 0; inf where |alpha| eta^2 >= 2, because an
+    update moves the threshold by less than 2 / eta.
     """
     fall = np.maximum(-alpha, 0.0) * eta * eta
     return np.where(fall < 2.0, eta * fall / (2.0 - fall), np.inf)
@@ -164,11 +163,11 @@ def critical_ramp(alpha: Real, eta: Real) -> Real:
 
 @domain(ALPHA, "0 < eta <= 1e300", "-eta < ramp <= 1e300")
 def catapults(alpha: Real, eta: Real, ramp: Real) -> Real:
-    """Whether training keeps being driven over the edge: `effective_drive` > 0.
+    """Whether training is driven over the edge again and again: `effective_drive` > 0.
 
-    The regimes of Kalra & Barkeshli (2406.09405, section 4.1). C1, progressive sharpening
-    (alpha > 0): always, for good. C2, sharpness reduction (alpha < 0): while warmup is faster than
-    `critical_ramp`. C3, constant sharpness (alpha = 0): during warmup, by warmup alone.
+    The regimes of Kalra & Barkeshli (2406.09405, section 4.1). C1, progressive sharpening (alpha >
+    0): always. C2, sharpness reduction (alpha < 0): while warmup is faster than `critical_ramp`.
+    C3, constant sharpness (alpha = 0): only during warmup.
     """
     return effective_drive(alpha, eta, ramp) > 0
 

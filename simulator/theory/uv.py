@@ -1,4 +1,4 @@
-"""One example in the UV model: the exact map, its spectrum, its limits, and where it diverges.
+"""One example in the UV model: the exact map, its spectrum, its limits, its divergence.
 
 f = c v . U x with width n, c = n^(-(1-s)/2) and any weights; L = delta^2 / 2, delta = f - y.
 With u = U x / |x| and kappa = c |x|, the sum and the difference of the layers,
@@ -6,13 +6,13 @@ p = (u + v) / sqrt(2) and q = (u - v) / sqrt(2), carry the two modes
 
     A = kappa^2 |p|^2,  B = kappa^2 |q|^2,  lam = A + B,  f = (A - B) / (2 kappa),
 
-lam = kappa^2 (|u|^2 + |v|^2) being the NTK trace |df/dtheta|^2, the Hessian sharpness only where
-delta = 0. A state is (delta, lam); states that weights can make have lam >= 2 kappa |f|. At
-constant eta all depends on a = eta A, b = eta B and mu = eta kappa y; eps = eta kappa delta
-= (a - b) / 2 - mu, S = eta lam = a + b.
+lam = kappa^2 (|u|^2 + |v|^2) is the NTK trace |df/dtheta|^2; it equals the Hessian sharpness only
+at delta = 0. A state is (delta, lam); states of actual weights have lam >= 2 kappa |f|. At constant
+eta everything depends on a = eta A, b = eta B and mu = eta kappa y; eps = eta kappa delta = (a - b)
+/ 2 - mu, S = eta lam = a + b.
 
 The setting is that of Kalra, He and Barkeshli (2311.02076) and, at y = 0, of Lewkowycz et al.
-(2003.02218). What names no source is derived here, with its proof. Everything broadcasts.
+(2003.02218). Results without a source are derived here, with their proofs. Everything broadcasts.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ POSITIVE = "0 <= result <= inf"
 
 @domain("1 <= width", "0 <= s <= 1", "0 <= chi", gives=POSITIVE)
 def coupling(width: Real, s: Real, chi: Real) -> Any:
-    """Kappa = sqrt(chi) n^(-(1-s)/2), chi = |x|^2: all that the map knows of the width n."""
+    """kappa = sqrt(chi) n^(-(1-s)/2), chi = |x|^2: the only dependence of the map on n."""
     return np.sqrt(chi) * np.power(width, -0.5 * (1.0 - s))
 
 
 @domain(*STATE, gives=POSITIVE)
 def modes(delta: Real, lam: Real, kappa: Real, y: Real) -> tuple[Any, Any]:
-    """A, B = lam / 2 +- kappa f: what the sum and the difference of the layers add to the trace."""
+    """A, B = lam / 2 +- kappa f: the shares of sum and difference of the layers in the trace."""
     first, second = _modes(delta, lam, kappa, y)
     # Rounding may leave the mode that is dead a little below 0.
     return np.maximum(first, 0.0), np.maximum(second, 0.0)
@@ -65,7 +65,7 @@ def _modes(delta: Real, lam: Real, kappa: Real, y: Real) -> tuple[Any, Any]:
 
 @domain(*STATE, ETA)
 def dimensionless(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> tuple[Any, Any, Any]:
-    """(a, b, mu) = (eta A, eta B, eta kappa y): all that training at constant eta depends on."""
+    """(a, b, mu) = (eta A, eta B, eta kappa y): training at constant eta depends on these only."""
     first, second = modes(delta, lam, kappa, y)
     return eta * first, eta * second, eta * kappa * y
 
@@ -78,7 +78,7 @@ def residual(a: Real, b: Real, mu: Real) -> Any:
 
 @domain(*ANY_STATE, ETA)
 def step(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> tuple[Any, Any]:
-    """One update of gradient descent, exactly, whatever eta_t.
+    """One update of gradient descent, exact at any eta_t.
 
     delta' = delta (1 - eta lam + eta^2 kappa^2 delta f),
     lam' = lam + eta kappa^2 delta (eta lam delta - 4 f); at y = 0 the map of Lewkowycz et al.
@@ -92,9 +92,8 @@ def step(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> tuple[Any, 
 def mode_step(a: Real, b: Real, mu: Real) -> tuple[Any, Any]:
     """The same in modes: a' = (1 - eps)^2 a, b' = (1 + eps)^2 b.
 
-    The gradient is delta kappa times the swap of u and v, which is +1 on p and -1 on q, so
-    p' = (1 - eps) p and q' = (1 + eps) q: no direction ever turns, and a b shrinks by
-    (1 - eps^2)^2.
+    The gradient is delta kappa times the swap of u and v, which is +1 on p and -1 on q, so p' = (1
+    - eps) p and q' = (1 + eps) q: no direction changes, and a b is multiplied by (1 - eps^2)^2.
     """
     eps = residual(a, b, mu)
     return (1.0 - eps) ** 2 * a, (1.0 + eps) ** 2 * b
@@ -104,7 +103,7 @@ def mode_step(a: Real, b: Real, mu: Real) -> tuple[Any, Any]:
 def jacobian(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Array:
     """d(delta', lam') / d(delta, lam) of `step`, shape (..., 2, 2).
 
-    At delta = 0 its eigenvalues are 1 - eta lam and 1: every minimum is one of a line of them.
+    At delta = 0 its eigenvalues are 1 - eta lam and 1, because minima form a line.
     """
     k = kappa**2
     entries = np.broadcast_arrays(
@@ -153,7 +152,8 @@ def hessian_spectrum(
 def sharpness(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
     """Top Hessian eigenvalue (lam + sqrt(lam^2 + 4 kappa^2 delta (3 delta + 2 y))) / 2.
 
-    At least kappa |delta|, so the directions across p and q never lead. It is lam at delta = 0.
+    It is at least kappa |delta|, so directions orthogonal to p and q are never the top. It is lam
+    at delta = 0.
     """
     return 0.5 * (lam + _gap(delta, lam, kappa, y))
 
@@ -173,7 +173,7 @@ def _root(lam: Real, first: Real, second: Real) -> Any:
 
 @domain(*STATE, gives=POSITIVE)
 def flow_limit(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
-    """Trace, and sharpness, where gradient flow ends: sqrt(lam^2 + 4 kappa^2 (y^2 - f^2)).
+    """Final trace, and sharpness, of gradient flow: sqrt(lam^2 + 4 kappa^2 (y^2 - f^2)).
 
     dA/dt = -2 kappa delta A and dB/dt = 2 kappa delta B conserve 4 A B = lam^2 - 4 kappa^2 f^2. So
     the net trend is sharpening iff |f_0| < |y|. The modes end at `modes` of (0, this).
@@ -241,7 +241,7 @@ def sharpness_drift(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
 
 @domain(*STATE, "0 <= eta < 1 / max(lam, flow_limit(delta, lam, kappa, y))", gives=POSITIVE)
 def step_size_bias(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Any:
-    """How much flatter than gradient flow's minimum that of descent at a small eta is, at most.
+    """Bound on how much flatter descent at a small eta ends than gradient flow.
 
     0 <= lam_flow - lam_end <= eta kappa^2 delta_0^2 / (2 - z), z = eta max(lam_0, lam_flow) < 1.
     Each step multiplies 4 A B by (1 - eps^2)^2 <= 1, and sum eps_t^2 is geometric, with the ratio
@@ -274,7 +274,7 @@ def squared_alignment(width: Real) -> Any:
 
 @domain("-inf < y", *NETWORKS, gives="0 <= result <= 1")
 def reduction_probability(y: Real, width: Real, s: Real, var_w: Real, chi: Real) -> Any:
-    """Share of wide networks that flow leaves flatter: 2 Phi(-|y| n^(s/2) / (sigma^2 |x|)).
+    """Fraction of wide networks that flow makes flatter: 2 Phi(-|y| n^(s/2) / (sigma^2 |x|)).
 
     P(|f_0| > |y|), f_0 Gaussian: O(1) in the NTK parameterisation, vanishing in muP.
     """
@@ -286,7 +286,7 @@ def reduction_probability(y: Real, width: Real, s: Real, var_w: Real, chi: Real)
 def invariant(a: Real, b: Real, mu: Real) -> Any:
     """W = a / (4 + 2 mu) + b / (4 - 2 mu) = (S - mu (eps + mu)) / (4 - mu^2), for |mu| < 2.
 
-    1 - W' = (1 - W) `invariant_ratio`, which is positive: no run ever crosses the line W = 1.
+    1 - W' = (1 - W) `invariant_ratio`, which is positive: no run crosses the line W = 1.
     """
     return a / (4.0 + 2.0 * mu) + b / (4.0 - 2.0 * mu)
 
@@ -301,10 +301,10 @@ def invariant_ratio(eps: Real, mu: Real) -> Any:
 def is_bounded(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Any:
     """Whether descent at constant eta stays bounded: |mu| < 2 and S < 4 + mu eps (almost surely).
 
-    The second is W < 1 of `invariant`, a triangle of modes that no run leaves or enters. Beyond it
-    |1 - W| / (a^(1-h) b^h), h = (2 + mu) / 4, never falls, and no run can stay bounded. A bounded
-    run has |eps_t| <= 2 and S_t <= 4 + 2 |mu| at every step. That |mu| >= 2 diverges is measured.
-    A state that has diverged, which is inf or NaN, is not bounded.
+    The second condition is W < 1 of `invariant`, a triangle of modes that no run leaves or enters.
+    Outside it |1 - W| / (a^(1-h) b^h), h = (2 + mu) / 4, never decreases, and no run stays bounded.
+    A bounded run has |eps_t| <= 2 and S_t <= 4 + 2 |mu| at every step. That |mu| >= 2 diverges is
+    measured. A state that has diverged, which is inf or NaN, is not bounded.
     """
     a, b = (eta * mode for mode in _modes(delta, lam, kappa, y))
     mu = eta * kappa * y
@@ -330,7 +330,7 @@ def eta_edge(kappa: Real, y: Real) -> Any:
 
 @domain("0 <= kappa", "-inf < y", gives=POSITIVE)
 def eta_ceiling(kappa: Real, y: Real) -> Any:
-    """2 / (kappa |y|): above it (|mu| > 2) almost every run diverges, however warmed up."""
+    """2 / (kappa |y|): above it (|mu| > 2) almost every run diverges under any warmup."""
     return 2.0 * eta_edge(kappa, y)
 
 
@@ -342,10 +342,11 @@ def flattest_minimum(kappa: Real, y: Real) -> Any:
 
 @domain("any(delta)", "any(lam)", COUPLING, TARGET, ETA)
 def late_phase(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Array:
-    """What training at constant eta comes to: "converges", "oscillates" or "diverges".
+    """The final phase of training at constant eta: "converges", "oscillates" or "diverges".
 
     Within `is_bounded`: |mu| < 1 ends at zero loss with eta lam < 2; 1 < |mu| < 2 on the manifold
-    of one mode, at the edge of stability for good. At y = 0 there are catapults but no such edge.
+    of one mode, permanently at the edge of stability. At y = 0 there are catapults but no such
+    edge.
     """
     bounded = is_bounded(delta, lam, kappa, y, eta)
     below = eta < eta_edge(kappa, y)
@@ -356,7 +357,7 @@ def late_phase(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Array
 def edge_is_reachable(delta: Real, lam: Real, kappa: Real, y: Real) -> Any:
     """Whether some constant eta ends in oscillation: lam < 3 kappa |y| + kappa f sign(y).
 
-    `is_bounded` at `eta_edge`. From a larger trace only warmup gets there.
+    `is_bounded` at `eta_edge`. From a larger trace only warmup reaches oscillation.
     """
     return lam < kappa * (3.0 * np.abs(y) + (delta + y) * np.sign(y))
 

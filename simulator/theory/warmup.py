@@ -1,13 +1,13 @@
-"""What warmup is worth: ceiling, gain, first crossing, and the shortest one that survives.
+"""The benefit of warmup: ceiling, gain, first crossing, and the shortest warmup that survives.
 
 One example in the UV model (`theory.uv`), eta from eta_init to eta_trgt in t_wrm updates, linearly.
 A state is (delta, lam) with lam the NTK trace; kappa the coupling, y the target, mu = eta kappa y.
-All derived here but for what Kalra & Barkeshli (2406.09405) say of saved updates.
+All is derived here except the saved updates of Kalra & Barkeshli (2406.09405).
 
-A single example forgets its residual long before eta reaches 2 / lam, down to what noise keeps of
-it: the floor |eta kappa delta| = ``residual`` there, (2 / lam) kappa sigma for labels with a noise
-sigma. From 2 / lam on the residual regrows, and it must be of order one in time: what is driven
-beyond 4 / lam with nothing to bring lam down diverges.
+Long before eta reaches 2 / lam, the residual of a single example decays to the level of the noise:
+the floor |eta kappa delta| = ``residual``, (2 / lam) kappa sigma for labels with noise sigma. Above
+2 / lam the residual grows again, and it must reach order one in time: a run that is driven above 4
+/ lam before lam is reduced diverges.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ POSITIVE = "0 <= result <= inf"
 
 @domain("any(delta)", "any(lam)", uv.COUPLING, uv.TARGET, uv.ETA)
 def survives(delta: Real, lam: Real, kappa: Real, y: Real, eta: Real) -> Real:
-    """Whether training along a schedule that never falls, and ends constant, stays bounded.
+    """Whether training under a non-decreasing schedule with a constant end stays bounded.
 
     States before each update and its eta, shape (..., updates): iff every one of them, or just the
-    last, satisfies `uv.is_bounded`. At y = 0: iff eta_t lam_t < 4 at every update. A state out of
-    bounds at eta stays so, and the bounded eta of a state are all below `uv.eta_max`: a larger eta
-    does not bring it back.
+    last, satisfies `uv.is_bounded`. At y = 0: iff eta_t lam_t < 4 at every update. A state that is
+    out of bounds at eta stays out of bounds, and the bounded eta of a state are all below
+    `uv.eta_max`, so a larger eta does not bring it back.
     """
     return np.all(uv.is_bounded(delta, lam, kappa, y, eta), axis=-1)
 
@@ -48,7 +48,7 @@ def largest_gain(delta: Real, lam: Real, kappa: Real, y: Real) -> Real:
     """Largest eta_trgt with any warmup over that without: `uv.eta_ceiling` / `uv.eta_max`.
 
     (r + sqrt(r^2 + 16)) / 4 from f = 0, r = lam / (kappa |y|): 1.02 at r = 0.1, 5.2 at 10, 50 at
-    100. Infinite at y = 0, where no eta is too large for a slow enough warmup.
+    100. Infinite at y = 0, where a slow enough warmup reaches any eta.
     """
     gain = uv.eta_ceiling(kappa, y) / uv.eta_max(delta, lam, kappa, y)
     # At lam = 0, where nothing moves, both may be infinite.
@@ -67,7 +67,7 @@ def typical_gain(width: Real, s: Real, var_w: Real, chi: Real, y: Real) -> Real:
     """`largest_gain` at the mean trace of Gaussian weights, from f = 0.
 
     r = 2 sigma^2 sqrt(chi) n^((1-s)/2) / |y|: the gain grows as sqrt(n) in the NTK parameterisation
-    and not at all in muP, as flat initialisations gain little from warmup.
+    and not at all in muP: flat initialisations gain little from warmup.
     """
     lam = uv.initial_moments(width, s, var_w, chi)[0]
     return largest_gain(-y, lam, uv.coupling(width, s, chi), y)
@@ -77,8 +77,8 @@ def typical_gain(width: Real, s: Real, var_w: Real, chi: Real, y: Real) -> Real:
 def first_crossing(delta: Real, lam: Real, kappa: Real, y: Real) -> Real:
     """Learning rate at which a slow warmup from 0 first meets the edge: 2 / `uv.flow_limit`.
 
-    Above 2 / lam_0, as if fleeing it, iff |f_0| > |y| (sharpness reduction); below it, head on, iff
-    |f_0| < |y| (progressive sharpening).
+    It is above 2 / lam_0 iff |f_0| > |y| (sharpness reduction) and below iff |f_0| < |y|
+    (progressive sharpening).
     """
     return 2.0 / uv.flow_limit(delta, lam, kappa, y)
 
@@ -182,7 +182,7 @@ def t_reach(eta_c: Real, eta_trgt: Real, t_wrm: Real) -> Real:
 def t_save(eta_c: Real, eta_trgt: Real, t_wrm: Real, forward_passes: Real = 10) -> Real:
     """Updates that starting at eta_c saves: t_wrm eta_c / eta_trgt - forward_passes / 2.
 
-    The search for eta_c costs forward passes, of which an update is worth two (Kalra & Barkeshli
+    The search for eta_c costs forward passes, an update counts as two (Kalra & Barkeshli
     2406.09405, section 6.1, with about 10); t_wrm eta_c / eta_trgt counts for at most t_wrm.
     """
     share = np.minimum(eta_c / eta_trgt, 1.0)

@@ -1,4 +1,4 @@
-"""Measuring in a PyTorch training loop of a user's own; a module as a model is `from_torch`."""
+"""Measure in a user's PyTorch training loop; `from_torch` makes a model from a module."""
 
 from __future__ import annotations
 

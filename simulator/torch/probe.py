@@ -1,4 +1,4 @@
-"""The curvature of the steps of a PyTorch training loop."""
+"""The curvature along the steps of a PyTorch training loop."""
 
 from __future__ import annotations
 
@@ -19,41 +19,42 @@ Tensors = dict[str, Any]
 
 
 class Probe(LoopProbe):
-    """Measures the update that an optimizer is about to make; training stays the same bit for bit.
+    """Measure the next update of an optimizer; training stays the same bit for bit.
 
     Call it with the batch after ``loss.backward()`` and before ``optimizer.step()``. A measurement
-    costs one Hessian product, or about three forward passes if only ``critical`` is measured.
+    costs one Hessian-vector product, or about three forward passes if only ``critical`` is
+    measured.
 
     Parameters
     ----------
     model : torch.nn.Module
-        What is trained. It is measured with dropout off, and with the batch's own statistics in
-        batch normalisation.
+        The model. It is measured with dropout off, and with the batch's statistics in batch
+        normalisation.
     loss_fn : callable
-        ``loss_fn(output, y)``, as those of ``torch.nn``: one real number.
+        ``loss_fn(output, y)``, such as those of ``torch.nn``: one real number.
     optimizer : torch.optim.Optimizer
         The update is that of ``SGD``, ``Adam`` or ``AdamW``, from the gradients in ``.grad``, with
-        all their options. Of several groups, eta is the learning rate of the first.
+        all their options. With several parameter groups, eta is the learning rate of the first.
     log : path, optional
-        A file to append to: csv if its name ends so, or JSON lines. `explain` reads it.
+        A file to append to: csv if its name ends in .csv, else JSON lines. `explain` reads it.
     every : int
-        Measure before every so many updates; also where the loss given is above the last 32.
+        Updates between measurements; another one is made when the given loss exceeds the last 32.
     measure : sequence of str
-        ``directional``, ``critical`` or both; see `Run` for what they are.
+        ``directional``, ``critical`` or both; `Run` defines them.
     update : callable, optional
-        Of any other optimizer: ``update()`` returns u, a tensor for each of the optimizer's
+        For any other optimizer: ``update()`` returns u, a tensor for each of the optimizer's
         parameters in order; theta moves by -eta u.
 
     Attributes
     ----------
     step : int
-        Calls so far: updates done. Set it where training is resumed.
+        Number of calls, that is of updates. Set it when training is resumed.
 
     Raises
     ------
     InputError
-        For anything else; for an optimizer of parameters that are not the model's, or of another
-        class without ``update``; and without PyTorch.
+        If an argument is invalid, if the optimizer has parameters of another model or is of another
+        class without ``update``, or if PyTorch is not installed.
     """
 
     def __init__(
@@ -95,19 +96,20 @@ class Probe(LoopProbe):
         self._others = [name for name, _ in (*made.named_parameters(), *made.named_buffers())]
 
     def __call__(self, batch: Sequence[Any], loss: float | None = None) -> Reading | None:
-        """Measure the update that the optimizer is about to make, where that is due.
+        """Measure the next update of the optimizer if a measurement is due.
 
         Parameters
         ----------
         batch : sequence of tensors
-            What the model gets, and y last: ``loss_fn(model(*inputs), y)`` is the loss.
+            The inputs of the model, and y last: ``loss_fn(model(*inputs), y)`` is the loss.
         loss : float or tensor, optional
-            What the loop has computed: then every update is logged, not only those measured.
+            The loss that the loop has computed. If given, every update is logged, not only measured
+            ones.
 
         Returns
         -------
         Reading or None
-            What was measured; None between measurements.
+            The measurements; None if none is due.
         """
         eta = float(self._optimizer.param_groups[0]["lr"])
         given = None if loss is None else _number(loss)
@@ -132,7 +134,7 @@ class Probe(LoopProbe):
         return _Line(self._torch, value, at, gradient, self._along(eta))
 
     def _along(self, eta: float) -> Tensors:
-        """u by the names of the parameters that the update moves."""
+        """u, by the names of the parameters that the update moves."""
         optimizer, along = self._optimizer, {}
         if self._update is not None:
             parameters, given = _parameters(optimizer), list(self._update())

@@ -1,4 +1,4 @@
-"""The update that an optimizer of ``torch.optim`` is about to make, by its own formulas."""
+"""The next update of an optimizer of ``torch.optim``, by its own formulas."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Rule = Callable[[Any, Any, Mapping[str, Any], Mapping[str, Any]], Any]
 def rule_of(optimizer: Any) -> Rule | None:
     """u of (parameter, gradient, options of its group, state): theta moves by -lr u.
 
-    The state is that before the update, and stays as it is. None for an optimizer that is none of
-    SGD, Adam and AdamW.
+    The state is that before the update, and is not changed. None for optimizers other than SGD,
+    Adam and AdamW.
     """
     optim = library("torch").optim
     # A subclass may do something else.

@@ -1,4 +1,4 @@
-"""Training: the one loop, what it records, and the unit of its learning rate."""
+"""Training: the training loop, its records, and the critical learning rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spectrum of the Hessian along a run, which is trained again for it."""
+"""The spectrum of the Hessian along a run; the run is trained again for it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from simulator.training.single import batched_checkpoint, batched_single
 
 __all__ = ["Spectra", "spectra", "spectra_steps"]
 
-# Of the numbers of a spectrum, those that make a curve along a run.
+# Summaries of a spectrum that make curves along a run.
 _CURVES = (*SUMMARIES, *(f"{name}_error" for name in SUMMARIES), "gradient_share", "converged")
-# Spectra in a run, by default.
+# Default number of spectra in a run.
 _COUNT = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Spectra:
-    """The spectrum at several steps of a run.
+    """Spectra at several steps of a run.
 
     Attributes
     ----------
     run : Run
     step : array, shape (n,)
-        Updates done before each.
+        Number of updates before each.
     spectra : tuple of Spectrum
     """
 
@@ -42,7 +42,7 @@ class Spectra:
     spectra: tuple[Spectrum, ...]
 
     def curve(self, name: str) -> Array:
-        """One number of each spectrum, an attribute such as ``bulk``, as an array (n,)."""
+        """A summary of each spectrum, such as ``bulk``, as an array (n,)."""
         return np.array([getattr(one, name) for one in self.spectra])
 
     @property
@@ -52,17 +52,17 @@ class Spectra:
 
     @property
     def products(self) -> int:
-        """Hessian-vector products spent."""
+        """Number of Hessian-vector products."""
         return sum(one.products for one in self.spectra)
 
     def arrays(self, *, nodes: bool = True) -> dict[str, Array]:
-        """All of it as arrays by name, for `numpy.savez` say.
+        """All results as arrays by name, for example for `numpy.savez`.
 
         Parameters
         ----------
         nodes : bool
-            Whether to include values, counts, nodes and weights, shape (n, ...), padded by NaN and
-            counts and weights of 0.
+            Whether to include values, counts, nodes and weights, shape (n, ...), padded with NaN or
+            with counts and weights of 0.
 
         Returns
         -------
@@ -79,7 +79,7 @@ class Spectra:
 
 
 def _padded(arrays: list[Array], fill: float) -> Array:
-    """Arrays of one dimension or two, as one array: more columns where some have less."""
+    """Arrays of one or two dimensions as one array, padded to a common number of columns."""
     most = max(array.shape[-1] for array in arrays)
     wide = [(0, 0)] * (arrays[0].ndim - 1)
     return np.array(
@@ -88,7 +88,7 @@ def _padded(arrays: list[Array], fill: float) -> Array:
 
 
 class _Point(NamedTuple):
-    """A run before an update: theta (P,), and the preconditioner (P,), if any, of that update."""
+    """A run before an update: theta (P,), and the preconditioner (P,), if any."""
 
     step: int
     theta: Array
@@ -103,25 +103,25 @@ def spectra(
     on_progress: Callable[[int], Any] | None = None,
     **options: Any,
 ) -> Spectra:
-    """The spectrum of the loss on all samples, before every so many updates of a run.
+    """The spectrum of the loss on all samples at several steps of a run.
 
-    The run is trained again with the same bits, and stays as it is. Where its effective sharpness
-    is the pre-conditioned one, as for adaptive optimizers, so are the spectra, with the
+    The run is trained again, bit for bit, and is not changed. If its effective sharpness is the
+    pre-conditioned one, as for adaptive optimizers, the spectra are pre-conditioned, too, with the
     preconditioner of the next update.
 
     Parameters
     ----------
     run : Run
     every : int, optional
-        Updates between two spectra. Default: as many as make about 32 spectra.
+        Updates between two spectra. Default: such that there are about 32 spectra.
     data : Data, optional
-        What the run trained on; for a run that was pickled, which leaves it out.
+        Training data of the run, required if the run was pickled, which omits them.
     on_progress : callable, optional
         Called with 1 after each spectrum.
     options : keywords
         As in `spectrum`: ``part``, ``layer``, ``top_k``, ``probes``, ``depth``, ``tol`` and
-        ``seed``. The random vectors are the same at each step, so that differences between steps
-        are more accurate than the errors say.
+        ``seed``. The random vectors are the same at each step, so differences between steps are
+        more accurate than the errors suggest.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def spectra(
     Raises
     ------
     InputError
-        As `spectrum` does, and for a run that diverges before its first update.
+        As in `spectrum`, or if the run diverges before its first update.
     """
     chosen, found = spectra_steps(run, every), list[Spectrum]()
     for point in _points(run, chosen, data):
@@ -143,7 +143,7 @@ def spectra(
 
 
 def spectra_steps(run: Run, every: int | None = None) -> list[int]:
-    """The updates before which `spectra` measures: the last one, too."""
+    """The updates before which `spectra` measures, including the last one."""
     steps = len(run.loss)
     every = max(1, steps // _COUNT) if every is None else count("every", every, 1)
     first = max(run.forked_at, 0)

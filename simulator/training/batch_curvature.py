@@ -1,6 +1,6 @@
 """Batch sharpness, full sharpness and gradient-noise interaction along a run.
 
-They are measured on objectives of their own, so that the one that trains stays as it is.
+They use separate objectives, so that the objective of the training is not changed.
 """
 
 from __future__ import annotations
@@ -29,41 +29,41 @@ from simulator.seeding import generator
 
 __all__ = ["BatchCurvature", "check_measure"]
 
-# Up to so many different batches each is taken once.
+# If there are at most so many batches, each is used once.
 _EACH = 64
-# With an accuracy, the least and the most of them.
+# Least and largest number of batches with batch_accuracy.
 _LEAST, _MOST = 16, 512
 
 
 def check_measure(measure: Collection[str], samples: int) -> None:
-    """Refuse to measure batches of a model that has no samples."""
+    """Raise InputError for batch measurements of a model without samples."""
     for name in ("batch", "interaction"):
         if name in measure and not samples:
             raise InputError("measure", name, "this model has no samples; leave it out")
 
 
 class BatchCurvature:
-    """What is measured over batches, or on all samples.
+    """Measurements over batches or on all samples.
 
     Parameters
     ----------
     experiment : Experiment
     data : Data or None
     seed : int
-        Chooses the batches, anew at each step, and the start vectors of the eigenvalue solver.
+        Seed of the batches, drawn anew at each step, and of the eigenvalue solver's start vectors.
 
     Attributes
     ----------
     curves : dict of arrays, shape (steps,)
-        Those asked for, of ``batch_sharpness`` with ``batch_sharpness_error``, ``full_sharpness``
+        The requested ones of ``batch_sharpness`` with ``batch_sharpness_error``, ``full_sharpness``
         and ``gradient_noise_interaction``; NaN where not measured.
     products, n_unconverged : int
-        Hessian-vector products spent; full sharpnesses that did not converge.
+        Number of Hessian-vector products, and of full sharpnesses that did not converge.
 
     Raises
     ------
     InputError
-        For batches of a model that has no samples.
+        If the model has no samples.
     """
 
     # See `simulator.training.checkpoints`.
@@ -93,11 +93,11 @@ class BatchCurvature:
         self._tracker = SharpnessTracker(self._of_all, 1, experiment.sharpness_tol, seed)
 
     def is_due(self, step: int) -> bool:
-        """Whether anything is measured before this update."""
+        """Whether a measurement is due before this update."""
         return bool(self.curves) and step % self._every == 0
 
     def measure_at(self, step: int, theta: Array) -> None:
-        """Measure at theta (P,), which stays as it is."""
+        """Measure at theta (P,), which is not changed."""
         curves = self.curves
         if "full_sharpness" in curves or "gradient_noise_interaction" in curves:
             self._of_all.gradient(theta, self._mean_gradient)
@@ -111,7 +111,7 @@ class BatchCurvature:
             self._measure_batches(step, theta)
 
     def repeat(self, since: int, step: int, until: int, theta: Array) -> None:
-        """Fill the curves from this step up to another, as theta (P,) stays since ``since``."""
+        """Fill the curves from this step to another; theta (P,) has not changed since ``since``."""
         first = -(-since // self._every) * self._every
         if self.curves and first < until:
             if first > since and first >= step:
@@ -142,7 +142,7 @@ class BatchCurvature:
             )
 
     def _batches(self, step: int) -> Iterator[Rows | None]:
-        """The batches of a measurement; None is all samples."""
+        """The batches of a measurement; None means all samples."""
         if self._size == self._samples:
             return iter([None])
         if self._few:
@@ -155,7 +155,7 @@ class BatchCurvature:
         return self._accuracy is not None and "batch_sharpness" in self.curves
 
     def _is_enough(self, ratios: list[float]) -> bool:
-        """Whether the accuracy asked for, if any, is reached."""
+        """Whether the requested accuracy, if any, is reached."""
         if self._accuracy is None or self._few or len(ratios) < _LEAST:
             return False
         mean, error = mean_and_error(ratios)

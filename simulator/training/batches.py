@@ -1,4 +1,4 @@
-"""Which samples each update sees."""
+"""The batch of each update."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Batches"]
 
 
 class Batches:
-    """Which samples each update sees: a new shuffle every epoch, or all of them."""
+    """The batch of each update, from a new shuffle every epoch, or all samples."""
 
     def __init__(self, samples: int, size: int | None, seed: int) -> None:
         if size is not None:
@@ -23,16 +23,16 @@ class Batches:
 
     @property
     def full(self) -> bool:
-        """Whether every update sees every sample."""
+        """Whether every update uses all samples."""
         return self._size is None
 
     @property
     def per_epoch(self) -> int:
-        """Updates in which every sample is seen once."""
+        """Updates per epoch."""
         return 1 if self._size is None else -(-self._samples // self._size)
 
     def select(self, objective: Objective, step: int) -> None:
-        """Show the objective the samples of this step."""
+        """Restrict the objective to the batch of this step."""
         if self._size is None:
             return
         epoch, position = divmod(step, self.per_epoch)

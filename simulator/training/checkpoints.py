@@ -1,8 +1,8 @@
-"""A run between two updates, as a value that can be saved, loaded and continued.
+"""A run between two updates, as a value to save, load and continue.
 
-What an object must remember of a run, it names in class attributes: ``CURVES`` are arrays with a
-row for each step, or mappings to such, ``MEMORY`` is all else. `kept` copies it into plain arrays
-by name, and `restore` puts it into a new object of the same kind.
+Class attributes name the state of an object in a run: ``CURVES`` are arrays with a row for each
+step, or mappings to such; ``MEMORY`` is the rest. `kept` copies the state into plain arrays by
+name, and `restore` puts it into a new object of the same class.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Checkpoint", "kept", "restore"]
 
 Memory = dict[str, Array]
 
-# In a file: the values of a checkpoint, and before each name of its memory.
+# In a file: the values of a checkpoint, and the prefix of the names of its memory.
 _FORMAT, _PREFIX = 1, "memory."
 
 
@@ -32,8 +32,8 @@ _FORMAT, _PREFIX = 1, "memory."
 class Checkpoint(Value):
     """A run before an update: all that its next updates and measurements depend on.
 
-    `checkpoint` makes one, `fork` and `train` start from it. The batches are not in it: they are a
-    function of seed and step.
+    `checkpoint` makes one, `fork` and `train` start from it. It does not contain the batches, which
+    are a function of seed and step.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""When a run that is not measured before every update is measured: where something happens."""
+"""Choose the updates before which a run is measured, if not before every update."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from simulator.limits import StabilityLimit
 
 __all__ = ["Due"]
 
-# Of `simulator.regimes.RISE`: an excursion is looked at before it is one.
+# Fraction of `simulator.regimes.RISE` at which an excursion is measured, before it counts as one.
 _LEAVES = 1.03
-# At first the sharpness moves fastest.
+# The sharpness changes fastest at the start.
 _FIRST_STEPS = 4
-# The last quarter has so many measurements or more, if it has as many steps.
+# Least number of measurements in the last quarter, if it has as many steps.
 _LATE_MEASUREMENTS = 8
-# Below the threshold its trend counts from the first steps on: measurements an eighth apart.
+# Below the threshold, where the trend counts, measurements are an eighth of the step apart.
 _SHARE = 8
 
 
 class Due:
     """Chooses the updates before which a run is measured.
 
-    They are every ``every``-th; and, so that the phase, the catapults and the outcome are those of
-    a run measured at each step:
+    These are every ``every``-th update and, so that phase, catapults and outcome agree with those
+    of a run measured at each step, also:
 
-    - the first four, and until the first ratio above 1 those an eighth of the way apart;
-    - where the learning rate has lifted the last sharpness above the threshold;
-    - where the loss leaves its running minimum, until a ratio above 1 has been seen since;
-    - in the last quarter, of which eight are measured at least, also the update after a ratio near
-      1: at the edge of stability the ratio is above 1 at every other update, and even numbers alone
-      would see one side of it.
+    - the first four, and until the first ratio above 1 updates an eighth of the step apart;
+    - where the learning rate has risen so far that the last sharpness is above the threshold;
+    - where the loss leaves its running minimum, until a ratio above 1 is measured;
+    - in the last quarter, which has at least eight measurements, the update after a ratio near 1:
+      at the edge of stability the ratio is above 1 at every other update, and even steps alone
+      would show one side of it.
 
-    On eleven sweeps of 845 runs, 16 apart and to 1e-3, all three are the same in 95.7 % of runs,
-    where 71 % are by the plain cadence, for about 1.55 times the measurements.
+    On eleven sweeps of 845 runs, with every = 16 and tolerance 1e-3, all three agree in 95.7 % of
+    the runs (71 % with a constant cadence), for about 1.55 times the measurements.
 
     Parameters
     ----------
     every, steps : int
-        0 is never.
+        Updates between measurements (0: never), and number of updates.
     limit : StabilityLimit
-        Of the optimizer.
+        The limit of the optimizer.
     smooth_rows : int
-        Losses whose mean is judged: see `Trajectory.smooth_loss`.
+        Number of losses that are averaged; see `Trajectory.smooth_loss`.
     """
 
     MEMORY = (
@@ -77,8 +77,8 @@ class Due:
             or (loss > _LEAVES * self._lowest and not self._seen_above)
         )
 
-    def saw(self, step: int, sharpness: float, eta: float) -> None:
-        """What was measured there."""
+    def note(self, step: int, sharpness: float, eta: float) -> None:
+        """Note a measurement."""
         self._last, self._sharpness = step, sharpness
         ratio = self._ratio = self._ratio_at(eta)
         if ratio > 1:
@@ -92,5 +92,5 @@ class Due:
         return step % self._every == 0 or (since >= 0 and since % self._late_every == 0)
 
     def _ratio_at(self, eta: float) -> float:
-        # `StabilityLimit.ratio`, of numbers: it is asked before every update.
+        # `StabilityLimit.ratio` for numbers, because it is needed before every update.
         return (self._sharpness + self._limit.decay) * (eta * (1.0 / self._limit.over_eta))

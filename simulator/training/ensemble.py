@@ -1,9 +1,8 @@
-"""Many runs of one small model as one batch: what each is remembered by, without its curves.
+"""Many runs of one small model as one batch, summarised without their curves.
 
-The verdicts are those of `simulator.regimes`, on features that `simulator.numerics.summaries`
-collected during training; of a single `Run` they are collected from its curves.
-``tests/test_ensemble.py`` compares the two. A run that the features do not settle is judged by its
-curves.
+The verdicts of `simulator.regimes` use features that `simulator.numerics.summaries` collects during
+training; for a single `Run` they come from its curves. ``tests/test_ensemble.py`` compares the two.
+If the features of a run do not suffice, its curves are used.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from simulator.shipped import is_shipped
 
 __all__ = ["Ensemble", "batched_for", "train_batched"]
 
-# The words once: runs refer to them.
+# The names, which runs refer to by index.
 _PHASES, _OUTCOMES = (
     np.array([*words], dtype=object) for words in (regimes.NATURAL_PHASES, regimes.OUTCOMES)
 )
@@ -34,19 +33,19 @@ _PHASES, _OUTCOMES = (
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """What many runs did, with the names and meanings of `Run`'s attributes, each (runs,).
+    """The results of many runs, under the names of `Run`'s attributes, each (runs,).
 
     Attributes
     ----------
     states : array, shape (state rows, runs)
         After the last update.
     summary : array, shape (rows, runs)
-        What was kept, by the names in `simulator.numerics.summaries.ROWS`.
+        Features by the names in `simulator.numerics.summaries.ROWS`.
     curves : array, shape (2, steps, runs)
         Loss and sharpness before each ``stride``-th update, or (2, 0, 0).
     eta_ends, weights, schedule : arrays, shapes (2, runs), (schedules, 2, steps) and (runs,)
-        What eta_t is made of.
-    worth : array, shape (3, runs)
+        The parts of eta_t; see `train_batched`.
+    metrics : array, shape (3, runs)
         Training accuracy, test loss, test accuracy; NaN where not asked for.
     """
 
@@ -63,12 +62,12 @@ class Ensemble:
 
     @property
     def runs(self) -> int:
-        """How many there are."""
+        """Number of runs."""
         return self.states.shape[1]
 
     @property
     def steps(self) -> int:
-        """Updates of each."""
+        """Number of updates of each run."""
         return self.weights.shape[2]
 
     @property
@@ -143,14 +142,14 @@ class Ensemble:
 
     @property
     def n_catapults(self) -> NDArray[np.int64]:
-        # Of a network that its last excursion killed the loss stands still from there on.
+        # After an excursion that kills a network its loss is constant.
         ended = self._of("ended")
         killed = (ended > 0) & (ended < self.steps) & (self._of("changed") <= ended)
         return (self._of("catapults") - (killed & ~self.diverged)).astype(np.int64)
 
     @property
     def n_unconverged(self) -> NDArray[np.int64]:
-        # The eigenvalues are closed forms, or of dense matrices.
+        # The eigenvalues are from closed forms or dense matrices.
         return np.zeros(len(self.loss_init), dtype=np.int64)
 
     @property
@@ -204,21 +203,22 @@ class Ensemble:
 
     @property
     def unsettled(self) -> NDArray[np.intp]:
-        """The runs that need their curves: a finite loss of a sharpness that is not."""
+        """The runs that need their curves: finite loss, but a sharpness that is not finite."""
         known = self._of("sharpness_max") + self._of("sharpness_below")
         return np.flatnonzero(~np.isfinite(known))
 
 
 def batched_for(experiment: Experiment, data: Data | None) -> BatchedModel | None:
-    """What trains many such runs as one batch; None where there is no such thing.
+    """The batched trainer for such runs, or None.
 
-    Numbers stand for the optimizer and the schedule there, and kernels in double precision for the
-    model: what a subclass says otherwise is for the general loop. So is a run of which anything but
-    the sharpness is measured; its last digits may differ from those of the same run without.
+    The batched trainer represents optimizer and schedule by numbers and the model by kernels in
+    double precision. Subclasses and runs with other measurements than the sharpness use the general
+    loop; the last digits of such a run may differ from those of the same run without the
+    measurements.
     """
     plain = (
         is_shipped(experiment.schedule, Warmup)
-        and not experiment.schedule.options()["eta_end"]  # else no multiple of eta_trgt
+        and not experiment.schedule.options()["eta_end"]  # else not a multiple of eta_trgt
         and has_recurrence(experiment.optimizer)
         and not experiment.layer_rates
         and experiment.only_sharpness
@@ -245,24 +245,24 @@ def train_batched(
     Parameters
     ----------
     batched : BatchedModel
-        What is trained.
+        The model.
     begin : array, shape (state rows, runs)
-        Its states before the first update.
+        States before the first update.
     eta_ends : array, shape (2, runs)
         eta_init and eta_trgt.
     weights : array, shape (schedules, 2, steps)
-        What eta_t takes of each, by schedule; see `Warmup.weights`.
+        Coefficients of the two in eta_t, by schedule; see `Warmup.weights`.
     schedule : array, shape (runs,)
-        Which of them each run follows. Neighbours that follow one, and diverge at about the same
-        time, train fastest.
+        Index of the schedule of each run. Neighbours with the same schedule that diverge at about
+        the same time train fastest.
     optimizer : Optimizer
         One with a `recurrence`.
     measured : bool
-        Whether the sharpness is, at every step: it is a closed form, which costs little.
+        Whether to measure the sharpness at every step, by its closed form.
     constant_loss : float or None
         Loss of the best constant output.
     stride : int
-        Keep loss and sharpness of every so manieth step; 0 is of none.
+        Keep loss and sharpness of every ``stride``-th step; 0 keeps none.
     """
     steps, runs = weights.shape[2], begin.shape[1]
     first, then = optimizer.recurrence(1), optimizer.recurrence(2)
@@ -277,7 +277,7 @@ def train_batched(
     rows = -(-steps // stride) if stride else 0
     curves = np.full((2, rows, runs if stride else 0), np.nan)
     buffers = kernels.buffers()
-    # One more: the state after the last update is looked at as if another were to come.
+    # One more: the state after the last update is measured as if another update followed.
     padded = np.concatenate([weights, weights[:, :, -1:]], axis=2)
     with np.errstate(over="ignore", invalid="ignore"):
         kernels.train(

@@ -1,4 +1,4 @@
-"""Runs continued from a step of another run, with one thing changed."""
+"""Continue a run from one of its steps, with a change."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ __all__ = ["checkpoint", "fork"]
 
 
 def checkpoint(run: Run, at: int, *, data: Data | None = None) -> Checkpoint:
-    """A run before an update, as a value to fork from, to save or to load.
+    """The state of a run before an update, to fork from, save or load.
 
-    The run is trained again up to there, with the same bits.
+    The run is trained again up to that update, with bitwise the same result.
 
     Parameters
     ----------
     run : Run
     at : int
-        Updates done before: from 0, or from where the run was forked itself, to steps - 1.
+        Number of updates before: from 0 (or from the step of the run's own fork) to steps - 1.
     data : Data, optional
-        What the run trained on; for a run that was pickled, which leaves it out.
+        Training data of the run, required if the run was pickled, which omits them.
 
     Returns
     -------
@@ -41,8 +41,8 @@ def checkpoint(run: Run, at: int, *, data: Data | None = None) -> Checkpoint:
     Raises
     ------
     InputError
-        For a step that the run does not have, or at which it had diverged; for other data; for a
-        user-defined schedule that chooses and does not say what it remembers.
+        If the run does not have the step or has diverged before, if the data differ, or if a
+        user-defined schedule has a chooser that does not declare its state.
     """
     given = _given(run, data)
     first = 0 if given.start is None else given.start.step
@@ -75,40 +75,39 @@ def fork(
     schedule: Schedule | None = None,
     data: Data | None = None,
 ) -> Run:
-    """Continue a run from one of its steps, with something changed.
+    """Continue a run from one of its steps, with a change.
 
-    If nothing is, the result is the run itself, bit for bit.
+    Without a change, the result is bitwise the run itself.
 
     Parameters
     ----------
     run : Run
     at : int or Checkpoint
-        The first update that is changed: 0 is all of them. A `Checkpoint` of the run saves training
-        it again up to there.
+        The first update that is changed; 0 changes all. With a `Checkpoint` the run is not trained
+        again up to there.
     eta : float, optional
-        A factor on every learning rate from there on.
+        Factor on the learning rates from there on.
     batch_size : int, optional
-        Samples an update sees; all of them, if there are no more. The batches are those that a run
-        of this batch size would see at the same steps: the shuffle of epoch step // (updates an
-        epoch), from the batch that is due there.
+        Samples in a batch, at most all. The batches are those of a run with this batch size at the
+        same steps: the shuffle of epoch step // (updates per epoch), starting at the batch of this
+        step.
     optimizer : Optimizer, optional
-        Its state starts anew: momentum and averages at 0, and bias corrections count from there.
+        Its state starts anew: momentum and averages are 0, and bias corrections count from there.
         The limit and the threshold of the result are those of this optimizer.
     schedule : Schedule, optional
-        Evaluated at the run's own step numbers; one that chooses begins anew. ``eta`` is a factor
-        on it.
+        Evaluated at the step numbers of the run; a chooser starts anew. ``eta`` is a factor on it.
     data : Data, optional
-        What the run trained on; for a run that was pickled, which leaves it out.
+        Training data of the run, required if the run was pickled, which omits them.
 
     Returns
     -------
     Run
-        Of all steps: its curves are those of ``run`` up to ``forked_at``, and its own from there.
+        A run of all steps: its curves are those of ``run`` up to ``forked_at``, and new from there.
 
     Raises
     ------
     InputError
-        As `checkpoint` does, and for values that cannot be used.
+        As in `checkpoint`, or if a value is not allowed.
     """
     given = _given(run, data)
     start = at if isinstance(at, Checkpoint) else checkpoint(run, at, data=data)

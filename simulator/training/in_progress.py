@@ -1,4 +1,4 @@
-"""A run while it trains: what changes with every update, and how it goes on."""
+"""A run during training: the state that changes with every update, and how it continues."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from simulator.training.rule import UpdateRule
 
 __all__ = ["Interrupted", "RunInProgress", "check_start", "first_theta", "planned"]
 
-# Of a run's memory, the part of each object; and of what is one number or one array.
+# The parts of a run's memory: those of objects, and single numbers or arrays.
 _RECORD, _CHOOSER = "record", "chooser"
 
 
 class Interrupted(Exception):  # noqa: N818
-    """The run was told to stop before its last step."""
+    """The run was asked to stop before its last step."""
 
 
 class RunInProgress:
-    """One run between two updates, from its beginning or from a checkpoint.
+    """A run between two updates, from its start or from a checkpoint.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class RunInProgress:
     diverged_step : int
         -1 as long as the loss is finite.
     loss_init : float
-        On all samples, before the first update.
+        Loss on all samples before the first update.
     """
 
     def __init__(self, experiment: Experiment, seed: int, given: Given) -> None:
@@ -76,10 +76,9 @@ class RunInProgress:
         stop: Callable[[], bool] | None = None,
         look: Callable[[int], None] | None = None,
     ) -> None:
-        """Update theta in place until so many updates are done, or the loss is not finite.
+        """Update theta in place for so many updates, or until the loss is not finite.
 
-        Where there is a choice of eta, it is filled in. ``stop`` is asked before each update, and
-        ``look`` called.
+        A chooser's eta is filled in. ``stop`` and ``look`` are called before each update.
         """
         theta, eta, choose, record = self.theta, self.eta, self._choose, self.record
         for step in range(self.step, until):
@@ -92,7 +91,7 @@ class RunInProgress:
                 return
             if not self.rule.started:
                 self.rule.start(theta, record.gradient, step)
-            # A dead network: no update will ever move it, so every step left repeats this one.
+            # A dead network: no update moves it, so all remaining steps repeat this one.
             alone = self.batches.full and choose is None and look is None
             still = alone and self.rule.is_stationary(record.gradient)
             if not (still and record.still_since >= 0):
@@ -113,7 +112,7 @@ class RunInProgress:
         self.step = until
 
     def preconditioner(self) -> Array | None:
-        """P (P,) of the next update; None for an optimizer without."""
+        """P (P,) of the next update; None without a preconditioner."""
         if not self.rule.preconditions:
             return None
         self.batches.select(self.objective, self.step)
@@ -124,9 +123,9 @@ class RunInProgress:
         return self.rule.preconditioner(gradient, self.step + 1)
 
     def checkpoint(self) -> Checkpoint:
-        """Where it is, in arrays of its own.
+        """The state of the run, as a copy.
 
-        Raises `InputError` where the choice of eta depends on what cannot be kept.
+        Raises `InputError` if eta depends on a state that is not declared.
         """
         chooser = self._remembers
         if chooser is not None and not hasattr(chooser, "MEMORY"):
@@ -157,15 +156,15 @@ class RunInProgress:
         self.eta[: start.step] = memory["eta"]
         self.loss_init = float(memory["loss_init"])
         restore(self.probe, memory, start.step)
-        # Its curves have the noise of the smaller batches.
+        # The curves have the noise of the smaller batches.
         self.updates_per_epoch = max(self.updates_per_epoch, int(memory["updates_per_epoch"]))
         restore(self.record, start.part(_RECORD), start.step)
         restore(self._remembers, start.part(_CHOOSER), start.step)
 
 
 def first_theta(experiment: Experiment, seed: int, given: Given) -> Array:
-    """Where training begins: an array (P,) of the run's own."""
-    # A copy: a user's model may keep what it gives.
+    """The initial parameters, as an array (P,) that the run owns."""
+    # A copy, because a user's model may keep its result.
     if given.start is not None:
         name, theta = "checkpoint", given.start.theta.astype(experiment.dtype)
     elif given.theta0 is not None:
@@ -188,7 +187,7 @@ def _finite(theta0: ArrayLike, dtype: str) -> Array:
 
 
 def planned(schedule: Schedule, steps: int) -> Array:
-    """A schedule's values (steps,), in an array of the run's own."""
+    """The values (steps,) of a schedule, as an array that the run owns."""
     eta = np.array(schedule.values(steps), dtype=float)
     if eta.shape != (steps,):
         raise InputError("schedule", f"with values of shape {eta.shape}", f"give shape ({steps},)")
@@ -200,7 +199,7 @@ _NEEDED = {"eta", "loss_init", "forward_passes", "updates_per_epoch"}
 
 
 def check_start(start: Checkpoint, experiment: Experiment, seed: int, given: Given) -> None:
-    """Refuse a checkpoint of another run."""
+    """Raise InputError for a checkpoint of another run."""
     if start.step >= experiment.steps:
         remedy = f"the run has {experiment.steps} steps; give an earlier one"
         raise InputError("checkpoint", f"at step {start.step}", remedy)

@@ -55,68 +55,66 @@ def simulate(
     stop: Callable[[], bool] | None = None,
     callback: Callable[[Snapshot], None] | None = None,
 ) -> Run:
-    """Train once, following the sharpness.
+    """Train once and follow the sharpness.
 
     Parameters
     ----------
     model : Model
-        Or its class, or the name of one of ours: ``"mlp"``. Likewise the optimizer and the
-        schedule.
+        An object, a class, or a name such as ``"mlp"``. Likewise the optimizer and the schedule.
     data : Data, optional
-        What models other than `Quadratic` train on; or what `load_data` takes: ``"digits"``, a
-        file.
+        Training data, or what `load_data` takes: ``"digits"``, a file. `Quadratic` needs none.
     optimizer : Optimizer
         Default `GD`.
     schedule : Schedule or float
-        Learning rates; a number is a constant one. Default ``Warmup()``: constant 1.
+        Learning rates; a number is a constant learning rate. Default ``Warmup()``:
+        constant 1.
     steps : int
         Updates.
     seed : int
-        Chooses the initial parameters, the batches and the solver's start vectors, each from a
-        stream of its own.
+        Seed of the initial parameters, the batches and the solver's start vectors, which have
+        independent random streams.
     eta_unit : {"absolute", "critical"}
         ``critical``: the learning rates of the schedule are multiples of `eta_critical`, the
         optimizer's instability threshold at initialisation (GD: 2 / sharpness).
     theta0 : array, shape (P,), optional
-        Start here instead.
+        Initial parameters; replaces those of the seed.
     batch_size : int, optional
-        Samples an update sees, in the order of a new shuffle every epoch, whose last batch may be
-        smaller. Default all.
+        Samples in a batch, from a new shuffle every epoch, whose last batch may be smaller.
+        Default: all samples.
     layer_rates : bool
-        Each layer at the learning-rate factor of the model's parameterization: muP under an
-        adaptive optimizer. The effective sharpness is then the pre-conditioned one, with P divided
-        by the factors.
+        Multiply the learning rate of each layer by the factor of the model's parameterization (muP
+        with an adaptive optimizer). The effective sharpness is then the pre-conditioned one, with P
+        divided by the factors.
     rates : array, shape (P,), optional
-        The factor of each parameter instead.
+        Learning-rate factor of each parameter; replaces ``layer_rates``.
     sharpness_every : int
-        Measure before every so many updates, where something happens in between (see
-        `simulator.training.due`), and after the last; 0 is never. `UV` on one example, whose
-        sharpness is a closed form, is measured before every update, or never.
+        Updates between measurements of the sharpness. Further ones are made at events in between
+        (see `simulator.training.due`) and after the last update; 0 measures nothing. `UV` on one
+        example, where a closed form exists, is measured before every update, or never.
     top_k : int
-        Eigenvalues to follow.
+        Number of eigenvalues.
     sharpness_tol : float
-        Relative error aimed at in them.
+        Relative tolerance of the eigenvalues.
     dtype : {"float64", "float32"}
-        Precision of everything.
+        Floating-point precision.
     measure : sequence of str
-        What to measure, of ``sharpness``, ``directional``, ``critical``, ``batch``, ``full`` and
-        ``interaction``; see `Run` for the curves of each. Default ``("sharpness",)``.
-        ``directional`` and ``critical`` are measured where the sharpness is, the last three as
-        ``batch_every`` says. Training stays the same bit for bit.
+        Quantities to measure, of ``sharpness``, ``directional``, ``critical``, ``batch``, ``full``
+        and ``interaction``; see `Run` for their curves. Default ``("sharpness",)``. ``directional``
+        and ``critical`` are measured together with the sharpness, the last three every
+        ``batch_every`` updates. Measuring does not change the training, bit for bit.
     batches : int
-        Random batches in one measurement of ``batch`` or ``interaction``. Where there are at most
-        64 different ones, each is taken once instead.
+        Random batches per measurement of ``batch`` or ``interaction``. If there are at most 64
+        different batches, each is used once instead.
     batch_accuracy : float, optional
-        Relative standard error of the batch sharpness at which a measurement stops, after 16 to
-        512 batches. Default: always after ``batches``.
+        Relative standard error of the batch sharpness at which a measurement stops, after 16 to 512
+        batches. Default: use ``batches`` batches.
     batch_every : int, optional
         Updates between measurements of ``batch``, ``full`` and ``interaction``. Default
         max(1, steps // 64).
     stop : callable, optional
-        Asked before each update; raise `Interrupted` once it says True.
+        Called before each update; if it returns True, `Interrupted` is raised.
     callback : callable, optional
-        Called with a `Snapshot` before each update. Small `UV` models train as a whole, in less
-        time than a person sees: they show nothing.
+        Called with a `Snapshot` before each update. Batched `UV` models do not call it.
 
     Returns
     -------
@@ -125,11 +123,11 @@ def simulate(
     Raises
     ------
     InputError
-        For input that cannot be used. A divergence is a result, not an error.
+        If an argument is invalid. A divergence is a result, not an error.
 
     Notes
     -----
-    While the run goes on, every BLAS of this process is held to one thread.
+    During the run, every BLAS of this process is limited to one thread.
     """
     experiment = Experiment(
         model=model,  # type: ignore[arg-type]
@@ -164,7 +162,7 @@ def train(
     callback: Callable[[Snapshot], None] | None = None,
     start: Checkpoint | None = None,
 ) -> Run:
-    """Do an experiment once.
+    """Train once, as an experiment describes.
 
     Parameters
     ----------
@@ -172,8 +170,8 @@ def train(
     data, seed, theta0, rates, stop, callback
         As in `simulate`; theta0 and rates of shape (P,).
     start : Checkpoint, optional
-        Continue from there, with the curves so far, instead of from the beginning. Of an experiment
-        with another optimizer or schedule, see `fork`.
+        Continue from this checkpoint, including its curves. For another optimizer or schedule, see
+        `fork`.
 
     Returns
     -------
@@ -207,7 +205,7 @@ def _copied(array: ArrayLike | None) -> Array | None:
 
 
 def _finished(going: RunInProgress, stopwatch: Stopwatch) -> Run:
-    """What a run that has been trained to its end leaves behind."""
+    """The result of a run at its end."""
     experiment, record, objective = going.experiment, going.record, going.objective
     data, diverged_step = going.given.data, going.diverged_step
     objective.select(None)
@@ -251,7 +249,7 @@ def _finished(going: RunInProgress, stopwatch: Stopwatch) -> Run:
 
 
 def _shown_to(callback: Callable[[Snapshot], None], going: RunInProgress) -> Callable[[int], None]:
-    """What shows a run, at the step that it is given."""
+    """A function that calls ``callback`` at a step."""
     record, limit = going.record, going.rule.optimizer.limit
     pre = record.preconditioned
     sharpness = record.eigenvalues[:, 0] if pre is None else pre

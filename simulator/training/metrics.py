@@ -1,4 +1,4 @@
-"""What a trained network is worth beyond its training loss."""
+"""Accuracy and test loss of a trained network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["test_metrics"]
 def test_metrics(
     model: Model, objective: Objective, theta: Array, data: Data | None
 ) -> tuple[float, float, float]:
-    """Training accuracy, test loss, test accuracy; NaN where there is no such thing."""
+    """Training accuracy, test loss and test accuracy; NaN if not defined."""
     if data is None:
         return math.nan, math.nan, math.nan
     accuracy = _accuracy(objective, theta, data.x, data.y) if data.classes else math.nan

@@ -1,4 +1,4 @@
-"""The natural evolution of the sharpness, at a learning rate too small to disturb it."""
+"""The natural evolution of the sharpness, at a learning rate too small to change it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulator.training.rule import eta_critical
 
 __all__ = ["GENTLE", "natural_phase"]
 
-# Of the critical learning rate at initialisation.
+# Learning rate, as a fraction of the critical one at initialisation.
 GENTLE = 0.1
 
 
@@ -23,10 +23,10 @@ def natural_phase(
     seed: int = 0,
     steps: int = 512,
 ) -> str:
-    """Progressive sharpening, sharpness reduction or neither, by a run that stays stable.
+    """Progressive sharpening, sharpness reduction or neither, from a stable run.
 
-    A run whose learning rate is beyond the threshold from the start cannot show it. This one
-    trains at a tenth of the critical learning rate.
+    A run that starts above the threshold does not show the natural phase. This function trains a
+    run at a tenth of the critical learning rate.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def natural_phase(
     seed : int
         As in `simulate`.
     steps : int
-        Updates. As the sharpness may turn, the answer is about this long.
+        Number of updates. The result holds for these, since the sharpness may turn later.
 
     Returns
     -------

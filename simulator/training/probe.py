@@ -1,4 +1,4 @@
-"""What the loss would be after the next update, at any learning rate, without taking it."""
+"""The loss after the next update at any learning rate, without taking the update."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ __all__ = ["Probe"]
 
 
 class Probe:
-    """The line along which a run's next update moves, and the loss on it.
+    """The line of a run's next update, and the loss along it.
 
-    Nothing is committed: theta, gradient and the optimizer's state stay as they are. The rule must
-    have started, and the objective must show the samples that the update sees.
+    Theta, gradient and the optimizer's state are not changed. The rule must have started, and the
+    objective must be restricted to the batch of the update.
 
     Attributes
     ----------
     step : int
-        Updates taken before this one.
+        Number of updates before this one.
     loss : float
-        Where the run stands.
+        Loss before the update.
     sharpness : float
-        Last measured: pre-conditioned, if there is such a thing. NaN where it never was.
+        Last measured effective sharpness; NaN if never measured.
     forward_passes : int
-        Calls of ``loss_after`` so far, at all points.
+        Number of calls of ``loss_after``.
     products : int
-        Calls of ``bend``.
+        Number of calls of ``bend``.
     """
 
     # See `simulator.training.checkpoints`.
@@ -51,20 +51,20 @@ class Probe:
         sharpness: float = math.nan,
         update: Array | None = None,
     ) -> None:
-        """Stand at theta (P,), whose gradient (P,) and loss these are; the arrays are kept.
+        """Set theta (P,) with its gradient (P,) and loss; the arrays are kept.
 
-        ``update`` (P,) is u_t, where it is known already.
+        ``update`` (P,) is u_t, if known.
         """
         self.step, self.loss, self.sharpness = step, loss, sharpness
         self._theta, self._gradient = theta, gradient
         self._next = update
 
     def moves(self) -> bool:
-        """Whether the update moves theta, at a learning rate other than 0."""
+        """Whether the update moves theta at a nonzero learning rate."""
         return bool(self._rule.at_rates(self._direction()).any())
 
     def loss_after(self, eta: float) -> float:
-        """Loss after the update at eta: one forward pass. Infinite where it is not finite."""
+        """Loss after the update at eta: one forward pass. Infinite if it is not finite."""
         self.forward_passes += 1
         update = self._direction()
         with np.errstate(over="ignore", invalid="ignore"):
@@ -74,7 +74,7 @@ class Probe:
         return loss if math.isfinite(loss) else math.inf
 
     def slope(self) -> float:
-        """u.g, with u the update at eta = 1 and g the gradient: above 0 it begins downhill."""
+        """u.g, with u the update at eta = 1 and g the gradient; positive downhill."""
         return float(self._gradient @ self._rule.at_rates(self._direction()))
 
     def length_squared(self) -> float:
@@ -83,21 +83,21 @@ class Probe:
         return float(along @ along)
 
     def bend(self) -> float:
-        """u.Hu, with H the Hessian where the gradient is: one Hessian product."""
+        """u.Hu, with H the Hessian at the gradient's theta: one Hessian-vector product."""
         self.products += 1
         return bend(self._objective, self._rule.at_rates(self._direction()))
 
     def quadratic_guess(self) -> float:
-        """Eta at which the loss is back where it was, to second order along the update.
+        """The eta at which the loss returns to its value, to second order along the update.
 
-        2 u.g / u.Hu; NaN where the loss does not bend upwards, or the update does not begin
+        2 u.g / u.Hu; NaN if the curvature along the update is not positive, or the update is not
         downhill.
         """
         slope, curved = self.slope(), self.bend()
         return 2.0 * slope / curved if slope > 0 and curved > 0 else math.nan
 
     def eta_critical(self) -> float:
-        """The learning rate whose threshold is the sharpness; inf where any is stable."""
+        """The learning rate whose threshold is the sharpness; inf if all are stable."""
         return self._rule.optimizer.eta_critical(self.sharpness)
 
     def _direction(self) -> Array:

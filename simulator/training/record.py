@@ -1,4 +1,4 @@
-"""The curves of a run as they come."""
+"""Record the curves of a run during training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Record"]
 
 
 class Record:
-    """Loss, gradient and curvature at each step, and the curves that they make."""
+    """Loss, gradient and curvature at each step, and their curves."""
 
     # See `simulator.training.checkpoints`.
     CURVES = ("loss", "eigenvalues", "preconditioned", "residual", "converged")
@@ -61,28 +61,28 @@ class Record:
         self._unconverged = 0
         self.eigenvalues = np.full((steps, top_k), np.nan)
         self.sharpness_final = self.preconditioned_final = math.nan
-        self.decisive = math.nan  # of sharpness and pre-conditioned sharpness, the last measured
+        self.decisive = math.nan  # the last measured effective sharpness
         self._products, self.seconds = 0, 0.0
         self._is_due = False
-        self.still_since = -1  # the step from which on theta stays where it is
+        self.still_since = -1  # the step from which theta is constant
 
     @property
     def products(self) -> int:
-        """Hessian-vector products spent."""
+        """Number of Hessian-vector products."""
         return self._products + self._step_curvature.products + self._batch_curvature.products
 
     @property
     def n_unconverged(self) -> int:
-        """Eigenvalues that did not converge."""
+        """Number of eigenvalues that did not converge."""
         return self._unconverged + self._batch_curvature.n_unconverged
 
     @property
     def measured(self) -> dict[str, Any]:
-        """The curves beside the sharpness as they come, by the names of `Run`'s attributes."""
+        """The curves besides the sharpness, by the names of `Run`'s attributes."""
         return self._step_curvature.curves | self._batch_curvature.curves
 
     def curves(self, loss_final: float) -> dict[str, Any]:
-        """Them, and which updates raised the loss."""
+        """These curves, and which updates raised the loss."""
         of_the_step, found = self._step_curvature, self.measured
         if of_the_step.curves:
             rises = of_the_step.rises
@@ -93,22 +93,22 @@ class Record:
         return found
 
     def loss_at(self, step: int, theta: Array) -> float:
-        """Gradient and loss before this update; returns the loss."""
+        """Compute gradient and loss before this update; returns the loss."""
         self._theta = theta
         loss = self.loss[step] = self._objective.gradient(theta, self.gradient)
         return float(loss)
 
     def curvature_at(self, step: int, eta: float) -> None:
-        """Where it is due, the curvature that this update meets."""
+        """Measure the curvature before this update, if due."""
         self._is_due = self._every > 0 and step % self._every == 0
         if self._tracker is not None:
             self._is_due = self._due.at(step, float(self.loss[step]), eta)
             if self._is_due:
                 self._measure_at(step)
-                self._due.saw(step, self.decisive, eta)
+                self._due.note(step, self.decisive, eta)
 
     def of_the_step_at(self, step: int, update: Array, eta: float) -> None:
-        """Where it is due, the curvature along this update u_t (P,), and that of batches."""
+        """Measure the curvature along this update u_t (P,) and of batches, if due."""
         began = timer()
         if self._is_due and self._step_curvature.curves:
             loss = float(self.loss[step])
@@ -118,12 +118,12 @@ class Record:
         self.seconds += timer() - began
 
     def saw_after(self, step: int, theta: Array) -> None:
-        """Look at theta (P,) after this update; of all samples its loss is the next one."""
+        """Note theta (P,) after this update; on the full batch its loss is that of the next one."""
         if not self._full_batch:
             self._step_curvature.saw_after(step, theta)
 
     def repeat(self, step: int, until: int) -> None:
-        """Fill the curves from this step up to another, as theta stays where it is."""
+        """Fill the curves from this step to another, while theta is constant."""
         if self.still_since < 0:
             self.still_since = step
         since = self.still_since
@@ -141,7 +141,7 @@ class Record:
                 self.preconditioned[rows] = self.preconditioned[due]
 
     def finish(self, theta: Array) -> float:
-        """Gradient, loss and curvature after the last update; returns the loss."""
+        """Compute gradient, loss and curvature after the last update; returns the loss."""
         self._theta = theta
         loss = self._objective.gradient(theta, self.gradient)
         if self._tracker and math.isfinite(loss):
@@ -172,7 +172,7 @@ class Record:
         return estimate
 
     def _measure_preconditioned(self, t: int) -> float:
-        """Top eigenvalue of P^-1 H, P that of update ``t``; NaN where there is no P."""
+        """Top eigenvalue of P^-1 H with the P of update ``t``; NaN without P."""
         tracker = self._preconditioned_tracker
         if tracker is None:
             return math.nan

@@ -1,4 +1,4 @@
-"""How one run updates: its optimizer, with state and rates; and the unit of its learning rate."""
+"""The update rule of a run: optimizer, state and rates; and its critical learning rate."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["UpdateRule", "eta_critical"]
 
 
 class UpdateRule:
-    """The update rule of one run: an optimizer, its state, and each parameter's own rate.
+    """The update rule of a run: an optimizer, its state, and the rate of each parameter.
 
-    ``t`` is the number of an update in the run, from 1. The optimizer is given its number since the
-    state began: with the first update, except in a fork with another optimizer.
+    ``t`` is the number of an update in the run, from 1. The optimizer takes the number since its
+    state started, which differs in a fork with another optimizer.
     """
 
     def __init__(
@@ -52,17 +52,17 @@ class UpdateRule:
 
     @property
     def state(self) -> Array | None:
-        """A copy of the optimizer's vectors (vectors, P); None before its start."""
+        """A copy of the optimizer's vectors (vectors, P); None before the start."""
         return self._state.copy() if self.started else None
 
     def start(self, theta: Array, gradient: Array, step: int = 0) -> None:
-        """Make the state before the update that follows this step, whose gradient this is."""
+        """Initialise the state before the update after this step, given its gradient."""
         started = self.optimizer.start(self._lent(theta), self._lent(gradient), self._seed)
         self._state = self._lent(started)
         self.started, self._began = True, step
 
     def resume(self, state: Array, step: int, t: int) -> None:
-        """Go on from a state (vectors, P) in which, before this step, ``t`` updates were done."""
+        """Continue from a state (vectors, P) after ``t`` updates, before this step."""
         shape = (self.optimizer.vectors, self._update.size)
         if state.shape != shape:
             raise InputError(
@@ -73,11 +73,11 @@ class UpdateRule:
         self.started, self._began = True, step - t
 
     def updates_done(self, step: int) -> int:
-        """By the optimizer, since its state began."""
+        """Number of updates since the optimizer's state started."""
         return step - self._began if self.started else 0
 
     def preconditioner(self, gradient: Array, t: int) -> Array:
-        """P (P,) of the update about to be taken, infinite where nothing moves."""
+        """P (P,) of the next update, infinite for parameters that do not move."""
         if self.optimizer.adaptive:
             lent = self._lent(gradient), self._lent(self._state)
             p = self.optimizer.preconditioner(*lent, t - self._began)
@@ -89,9 +89,9 @@ class UpdateRule:
             return held_where_zero(p / self._rates)
 
     def is_stationary(self, gradient: Array) -> bool:
-        """Whether no update will ever move theta again while this is the gradient.
+        """Whether no update moves theta any more while the gradient is this.
 
-        Known of linear updates only: others may decay theta, add noise, or count t.
+        Known for linear updates only: others may decay theta, add noise, or depend on t.
         """
         return self._linear and not (gradient.any() or self._state.any())
 
@@ -100,12 +100,12 @@ class UpdateRule:
         self.descend(theta, self.advance(theta, gradient, t), eta)
 
     def advance(self, theta: Array, gradient: Array, t: int) -> Array:
-        """The u_t (P,) of an update, with which the state moves on; theta stays as it is."""
+        """The u_t (P,) of an update; advances the state but not theta."""
         self._direct(theta, gradient, self._state, t, self._update)
         return self._update
 
     def next_update(self, theta: Array, gradient: Array, t: int, out: Array) -> None:
-        """Fill ``out`` (P,) with the u_t that ``step`` would take; the state stays as it is."""
+        """Write the u_t of the next ``step`` into ``out`` (P,); the state does not change."""
         self._direct(theta, gradient, self._state.copy(), t, out)
 
     def _direct(self, theta: Array, gradient: Array, state: Array, t: int, out: Array) -> None:
@@ -115,11 +115,11 @@ class UpdateRule:
             raise InputError("direction", "returned a value", "let it fill out (P,) instead")
 
     def _lent(self, array: Array) -> Array:
-        """What the optimizer is given: a user's may keep it, or work in place."""
+        """The arrays for the optimizer, as copies for a user's, which may change them."""
         return array if self._shipped else array.copy()
 
     def descend(self, theta: Array, update: Array, eta: float) -> None:
-        """Move theta (P,) in place by -eta times ``update`` (P,), at each parameter's rate."""
+        """Move theta (P,) in place by -eta times ``update`` (P,) times each parameter's rate."""
         rate = theta.dtype.type(eta)
         if self._rates is None:
             updates.descend(theta, update, rate)
@@ -127,7 +127,7 @@ class UpdateRule:
             updates.descend_at_rates(theta, update, rate, self._rates)
 
     def at_rates(self, update: Array) -> Array:
-        """``update`` (P,) times each parameter's rate: what ``descend`` takes off at eta = 1."""
+        """``update`` (P,) times each parameter's rate."""
         return update if self._rates is None else update * self._rates
 
 

@@ -1,4 +1,4 @@
-"""One run as a batch of its own: by the same kernels as in a sweep, but with its curves."""
+"""A single run by the batched kernels of a sweep, but with its curves."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from simulator.training.metrics import test_metrics
 
 __all__ = ["batched_checkpoint", "batched_run", "batched_single"]
 
-# In the memory of a checkpoint: where the run began. It goes on by training from there again, at
-# the same learning rates: the lengths that the kernels step are known to the last bit only so.
+# The initial theta, in the memory of a checkpoint. A checkpoint continues by training again from
+# there at the same learning rates: only this reproduces the kernels' lengths bit for bit.
 _BEGAN = "theta0"
 
 
 def batched_single(experiment: Experiment, given: Given) -> BatchedModel | None:
-    """What trains one such run, or its fork; None where the general loop does."""
+    """The batched trainer of a single run or its fork; None for the general loop."""
     start = given.start
     if given.rates is not None:
         return None
     if start is None:
         return batched_for(experiment, given.data)
-    # The kernels take any learning rates that are known before, but not another optimizer midway.
+    # The kernels take any learning rates known in advance, but no change of the optimizer.
     same = start.state is not None or start.step == 0
     if not same or _BEGAN not in start.memory or experiment.schedule.chooser() is not None:
         return None
@@ -48,7 +48,7 @@ def batched_run(
     theta: Array,
     given: Given | None = None,
 ) -> Run:
-    """Train from theta (P,), which stays as it is, or continue from the ``given`` checkpoint."""
+    """Train from theta (P,), which is not changed, or from the ``given`` checkpoint."""
     watch = Stopwatch()
     model, steps = experiment.model, experiment.steps
     given = Given(data) if given is None else given
@@ -75,7 +75,7 @@ def batched_run(
         preconditioned_sharpness=None,
         eta=eta,
         limit=experiment.optimizer.limit,
-        # The eigenvalues are closed forms, or of dense matrices.
+        # The eigenvalues are from closed forms or dense matrices.
         residual=np.where(np.isfinite(sharpness), 0.0, np.nan),
         converged=np.full(steps, True),
         n_unconverged=0,
@@ -99,9 +99,9 @@ def batched_run(
 def batched_checkpoint(
     experiment: Experiment, seed: int, given: Given, batched: BatchedModel, theta: Array, at: int
 ) -> Checkpoint:
-    """The run from theta (P,), or from the ``given`` checkpoint, after ``at`` updates.
+    """The run from theta (P,) or from the ``given`` checkpoint, after ``at`` updates.
 
-    The general loop can go on from it too.
+    The general loop can continue from it too.
     """
     eta = planned(experiment.schedule, experiment.steps)
     if given.start is not None:
@@ -142,7 +142,7 @@ def _train(
     eta: Array,
     constant_loss: float | None,
 ) -> Ensemble:
-    """From theta (P,) at these learning rates (steps,)."""
+    """Train from theta (P,) at these learning rates (steps,)."""
     return train_batched(
         batched, batched.begin(theta[None]), np.array([[0.0], [1.0]]),
         np.stack([np.zeros_like(eta), eta])[None], np.zeros(1, np.intp), experiment.optimizer,

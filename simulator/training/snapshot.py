@@ -1,4 +1,4 @@
-"""What a run shows of itself while it trains."""
+"""The view of a run during training."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["Snapshot"]
 
 
 class Snapshot(NamedTuple):
-    """A run before an update, seen by whoever watches it.
+    """A run before an update, as a callback sees it.
 
-    The arrays go on being filled; they are read-only while the run goes on.
+    The arrays are filled during the run, and read-only until it ends.
 
     Attributes
     ----------
     step : int
-        Updates taken.
+        Number of updates so far.
     loss, sharpness, eta : arrays, shape (steps,)
-        Curves, of which the values up to ``step`` are there. The sharpness is pre-conditioned, if
-        there is such a thing, and NaN where it was not measured.
+        Curves with values up to ``step``. The sharpness is the effective one, and NaN where it was
+        not measured.
     limit : StabilityLimit
-        What sharpness the update rule bears.
+        The stability limit of the update rule.
     measured : mapping of arrays, shape (steps,)
-        What else is measured, such as ``directional_sharpness``; NaN where it was not.
+        Further measurements, such as ``directional_sharpness``; NaN where not measured.
     """
 
     step: int
@@ -41,7 +41,7 @@ class Snapshot(NamedTuple):
 
     @classmethod
     def of(cls, run: Trajectory) -> Snapshot:
-        """A run that is over."""
+        """The snapshot of a finished run."""
         names = [name for curves in CURVES.values() for name in curves]
         measured = {name: getattr(run, name) for name in names if getattr(run, name) is not None}
         sharpness = run.effective_sharpness
@@ -49,7 +49,7 @@ class Snapshot(NamedTuple):
 
     @property
     def threshold(self) -> Array:
-        """The sharpness that is borne at each eta, shape (steps,); infinite at eta 0."""
+        """The largest stable sharpness at each eta, shape (steps,); infinite at eta 0."""
         return self.limit.sharpness(self.eta)
 
     @property

@@ -1,4 +1,4 @@
-"""Directional and critical sharpness of the updates of a run, and which of them raised the loss."""
+"""Directional and critical sharpness of a run's updates, and whether they raised the loss."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["StepCurvature"]
 
 
 class StepCurvature:
-    """What is measured of updates about to be taken, on the samples that they see.
+    """Measurements of the next update, on its batch.
 
-    Nothing of the run changes: see `Probe`.
+    The run is not changed; see `Probe`.
 
     Attributes
     ----------
     curves : dict of arrays, shape (steps,)
-        ``directional_sharpness`` and ``critical_sharpness``, if asked for; NaN where not measured.
+        ``directional_sharpness`` and ``critical_sharpness``, if requested; NaN where not measured.
     rises : array, shape (steps,)
-        1 where an update raised the loss that it saw, 0 where it did not, NaN where not known.
+        1 where an update raised the loss of its batch, 0 where it did not, NaN where unknown.
     products, forward_passes : int
-        What was spent.
+        Number of Hessian-vector products and of forward passes.
     """
 
     # See `simulator.training.checkpoints`.
@@ -57,7 +57,7 @@ class StepCurvature:
     def measure_at(
         self, step: int, theta: Array, gradient: Array, update: Array, loss: float, eta: float
     ) -> None:
-        """Measure an update u_t (P,) before theta (P,) moves; gradient (P,) and loss are there."""
+        """Measure an update u_t (P,) before theta (P,) moves, given gradient (P,) and loss."""
         probe, curves = self._probe, self.curves
         probe.at(step, theta, gradient, loss, update=update)
         bend = math.nan
@@ -68,7 +68,7 @@ class StepCurvature:
             curves["critical_sharpness"][step] = self._search.sharpness(probe, loss, eta, bend)
 
     def saw_after(self, step: int, theta: Array) -> None:
-        """Note whether the update raised the loss of its samples, which are still selected."""
+        """Note whether the update raised the loss of its batch, which is still selected."""
         if "critical_sharpness" in self.curves and self._probe.step == step:
             after = self._objective.loss(theta)
             self.rises[step] = not after <= self._probe.loss

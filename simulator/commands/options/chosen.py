@@ -94,7 +94,9 @@ def data_of() -> Data | None:
     if params["model"] == "quadratic":
         for name in ("data", "label", "samples"):
             if was_given(name):
-                raise InputError(name, params[name], "the model quadratic needs none; leave it out")
+                raise InputError(
+                    name, params[name], "the model quadratic takes no data; leave it out"
+                )
         return None
     from simulator.data import load_data
 
@@ -106,7 +108,9 @@ def data_of() -> Data | None:
     for warning in said:
         note(f"--data {params['data']}: {warning.message}.")
     if params.get("dtype") == "float32" and data.largest > 3.4e38:
-        raise InputError("dtype", "float32", f"{params['data']} has larger numbers; give float64")
+        raise InputError(
+            "dtype", "float32", f"{params['data']} has numbers too large for it; give float64"
+        )
     return data
 
 

@@ -26,11 +26,15 @@ def _toml(path: Path) -> dict[str, Any]:
         with open_file("config", path) as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise InputError("config", path, f"is larger than {_MOST_BYTES} bytes; options are few")
+            raise InputError(
+                "config", path, f"is larger than {_MOST_BYTES} bytes; give a file of options"
+            )
         text = content.decode("utf-8-sig")
         # The parser takes time that grows as the square of a key's parts.
         if any(part.count(".") > _MOST_DOTS for part in re.split(r"[,=\[\]{}\n]", text)):
-            raise InputError("config", path, f"has more than {_MOST_DOTS} dots in a row; use few")
+            raise InputError(
+                "config", path, f"has more than {_MOST_DOTS} dots in a row; option names have none"
+            )
         return tomllib.loads(text)
     except OSError as error:
         raise InputError("config", path, f"cannot be read: {error.strerror}") from None

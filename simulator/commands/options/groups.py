@@ -40,7 +40,7 @@ model_options = together(
     option("model", "--s", type=float, default_text="0", varies=True, help="Parameterization exponent: 0 NTP … 1 muP (uv)."),
     option("model", "--var-w", type=float, default_text="2; uv 1", varies=True, help="Scale of the initial variance of the hidden weights (mlp, uv)."),
     option("model", "--bias/--no-bias", default=None, default_text="no-bias", help="Train biases (mlp)."),
-    option("model", "--norm", metavar="none|activation|preactivation|readout|inner|after", default_text="none", varies=True, help="Layer normalisation (mlp). activation: of the input of each weight layer but the first; readout: of the readout's input only; inner: of all but these two; preactivation: before each activation; after: of residual sums (Post-LN)."),
+    option("model", "--norm", metavar="none|activation|preactivation|readout|inner|after", default_text="none", varies=True, help="Layer normalisation (mlp). activation: of the input of each weight layer but the first; readout: of the readout's input only; inner: of all but the first and the readout; preactivation: before each activation; after: of residual sums (Post-LN)."),
     option("model", "--residual/--no-residual", default=None, default_text="no-residual", help="Add the previous hidden layer to each hidden layer after the first (mlp)."),
     option("model", "--affine/--no-affine", default=None, default_text="no-affine", help="Train a gain and a shift for each normalised unit (mlp)."),
     option("model", "--norm-eps", type=float, default_text="1e-05", varies=True, help="Added to the variance in a layer norm (mlp)."),
@@ -125,7 +125,7 @@ steps_option = option("schedule", "--steps", type=int, default=512, help="Update
 def curvature_options(every: int, tol: float) -> Callable[[Any], Any]:
     """The curvature group; runs measure more often than sweeps, and more precisely."""
     return together(
-        option("curvature", "--sharpness-every", type=int, default=every, varies=True, help="Updates between measurements of the sharpness; 0 = never. Catapults and instabilities add some."),
+        option("curvature", "--sharpness-every", type=int, default=every, varies=True, help="Updates between measurements of the sharpness, 0 = never. More are taken at the start, near the threshold and in catapults."),
         option("curvature", "--sharpness-tol", type=float, default=tol, varies=True, help="Relative error of the eigenvalues.", old="--accuracy"),
         option("curvature", "--measure", default="sharpness", metavar="NAME,…", help="Curvatures to measure: sharpness, directional, critical (as often as the sharpness); batch, full, interaction (every --batch-every updates)."),
         option("curvature", "--batches", type=int, default=32, help="Random batches per measurement of batch or interaction."),
@@ -144,7 +144,7 @@ def seeds_option(default: int) -> Callable[[Any], Any]:
 
 workers_option = option("execution", "--workers", type=int, default_text="every core", help="Worker threads.")  # fmt: skip
 overwrite_option = option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o, and the figure.")  # fmt: skip
-overwrite_figure_option = option("execution", "--overwrite", is_flag=True, help="Replace the figure, whatever it shows.")  # fmt: skip
+overwrite_figure_option = option("output", "--overwrite", is_flag=True, help="Replace the figure, whatever it shows.")  # fmt: skip
 
 style_options = together(
     option("output", "--style", default="screen", metavar="screen|paper|paper-wide", help="Look of the figure. paper: a column of 3.25 inches, 8 points, no title; paper-wide: 6.75 inches."),
@@ -154,7 +154,7 @@ style_options = together(
     option("output", "--title/--no-title", default=None, default_text="the style's", help="Title of the figure; titles of its panels stay."),
     option("output", "--caption", is_flag=True, help="Write model, optimizer and seed in the lower right corner."),
 )  # fmt: skip
-cell_option = option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="The run of the store, by its coordinates.")  # fmt: skip
+cell_option = option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Coordinates of a run in the store.")  # fmt: skip
 
 
 def dtype_option(*, varies: bool) -> Callable[[Any], Any]:
@@ -196,7 +196,7 @@ report_options = together(
 def output_options(figure: str) -> Callable[[Any], Any]:
     """Figure, JSON and config."""
     return together(
-        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="File of the figure. A figure of something else is never replaced: a default name gets a number, a name that was given is refused."),
+        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="File of the figure. A figure of something else is not replaced without --overwrite; a default name gets a number."),
         style_options,
         report_options,
     )  # fmt: skip
