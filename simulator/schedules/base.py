@@ -9,7 +9,8 @@ To add one:
 Everything else (training, sweeps, ``--schedule``) uses this contract only. Fields whose names begin
 with ``eta_`` are learning rates, tuples of them, or None: in a sweep with ``eta_unit="critical"``
 they are in that unit. The fields ``eta_init``, ``eta_trgt`` and ``t_wrm``, where present, are axes
-of every sweep. A user-defined schedule outside the package needs step 2 only.
+of every sweep. A user-defined schedule outside the package needs step 2 only; its
+``name`` is that of its class by default.
 """
 
 from __future__ import annotations
