@@ -206,5 +206,5 @@ def test_options_of_the_look_reach_the_file(run):
     assert 'width="288pt"' in text
     assert ", no catapult<" in text
     assert text.count("Quadratic(), GD(), seed 0") == 3  # metadata, title, corner
-    sizes = {float(size) for size in re.findall(r"font: (?:\w+ )*([\d.]+)px", text)}
+    sizes = {float(size) for size in re.findall(r"font(?:-size)?: (?:\w+ )*([\d.]+)px", text)}
     assert np.isclose(max(sizes), 6)
