@@ -204,7 +204,7 @@ def test_options_of_the_look_reach_the_file(run):
     assert run(line).code == 0
     text = Path("a.svg").read_text()
     assert 'width="288pt"' in text
-    assert ", no catapult<" in text
+    assert ">no catapult<" in text
     assert text.count("Quadratic(), GD(), seed 0") == 3  # metadata, title, corner
     sizes = {float(size) for size in re.findall(r"font(?:-size)?: (?:\w+ )*([\d.]+)px", text)}
     assert np.isclose(max(sizes), 6)
