@@ -132,9 +132,11 @@ class Critical:
         if not self.usable:
             return Recommendation(eta_trgt / 10.0, self._obstacle())
         if eta_trgt <= self.eta_c:
-            reason = f"eta_trgt is not above eta_c = {self.eta_c:.4g}: one update may take it"
-            return Recommendation(eta_trgt, reason)
-        return Recommendation(self.eta_c, f"one update raises the loss from {self.eta_c:.4g} on")
+            below = f"eta_trgt is not above eta_c = {self.eta_c:.4g}"
+            return Recommendation(
+                eta_trgt, f"{below}, so one update at eta_trgt does not raise the loss"
+            )
+        return Recommendation(self.eta_c, f"above {self.eta_c:.4g} one update raises the loss")
 
     def saving(self, eta_trgt: float, t_wrm: int) -> Saving:
         """Updates saved by the recommended start of a warmup from 0 to eta_trgt in t_wrm updates.
@@ -154,15 +156,15 @@ class Critical:
     def _obstacle(self) -> str:
         lower, upper = self.bracket_c
         if math.isfinite(upper) and self.eta_max == 0.0:
-            return "no constant learning rate that was tried trains in so many updates"
+            return "no constant learning rate of the search trains in these updates"
         if math.isfinite(upper):
-            failed = f"training has already failed (eta_max = {self.eta_max:.4g})"
+            failed = f"training fails (eta_max = {self.eta_max:.4g})"
             return f"one update raises the loss only at eta_c = {upper:.4g}, where {failed}"
         if math.isnan(upper):
             return "the loss at initialisation is not finite"
         if lower == 0.0:
             return "the first update at initialisation is zero"
-        return f"one update raises the loss nowhere up to {lower:.4g}"
+        return f"one update does not raise the loss up to {lower:.4g}"
 
 
 def critical_learning_rate(

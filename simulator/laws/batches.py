@@ -1,4 +1,4 @@
-"""The second moment as it is measured: over every minibatch there is, one after the other."""
+"""Measure the second moment over all minibatches, one after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of the edge of stability for good: one example at 1 < mu = eta kappa y < 2, and chaos."""
+"""Laws of permanent edge of stability: one example at 1 < mu = eta kappa y < 2, and chaos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of minibatches on quadratics, by enumerating every batch or by many runs side by side."""
+"""Laws of minibatches on quadratics, by enumerating all batches or by many batched runs."""
 
 from __future__ import annotations
 

@@ -103,25 +103,25 @@ def spectra(
     on_progress: Callable[[int], Any] | None = None,
     **options: Any,
 ) -> Spectra:
-    """The spectrum of the loss on all samples, before every so many updates of a run.
+    """The spectrum of the loss on all samples at several steps of a run.
 
-    The run is trained again with the same bits, and stays as it is. Where its effective sharpness
-    is the pre-conditioned one, as for adaptive optimizers, so are the spectra, with the
+    The run is trained again, bit for bit, and is not changed. If its effective sharpness is the
+    pre-conditioned one, as for adaptive optimizers, the spectra are pre-conditioned, too, with the
     preconditioner of the next update.
 
     Parameters
     ----------
     run : Run
     every : int, optional
-        Updates between two spectra. Default: as many as make about 32 spectra.
+        Updates between two spectra. Default: such that there are about 32 spectra.
     data : Data, optional
-        What the run trained on; for a run that was pickled, which leaves it out.
+        Training data of the run, required if the run was pickled, which omits them.
     on_progress : callable, optional
         Called with 1 after each spectrum.
     options : keywords
         As in `spectrum`: ``part``, ``layer``, ``top_k``, ``probes``, ``depth``, ``tol`` and
-        ``seed``. The random vectors are the same at each step, so that differences between steps
-        are more accurate than the errors say.
+        ``seed``. The random vectors are the same at each step, so differences between steps are
+        more accurate than the errors suggest.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def spectra(
     Raises
     ------
     InputError
-        As `spectrum` does, and for a run that diverges before its first update.
+        As in `spectrum`, or if the run diverges before its first update.
     """
     chosen, found = spectra_steps(run, every), list[Spectrum]()
     for point in _points(run, chosen, data):
@@ -143,7 +143,7 @@ def spectra(
 
 
 def spectra_steps(run: Run, every: int | None = None) -> list[int]:
-    """The updates before which `spectra` measures: the last one, too."""
+    """The updates before which `spectra` measures, including the last one."""
     steps = len(run.loss)
     every = max(1, steps // _COUNT) if every is None else count("every", every, 1)
     first = max(run.forked_at, 0)

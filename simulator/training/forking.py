@@ -32,7 +32,7 @@ def checkpoint(run: Run, at: int, *, data: Data | None = None) -> Checkpoint:
     at : int
         Number of updates before: from 0 (or from the step of the run's own fork) to steps - 1.
     data : Data, optional
-        What the run trained on; for a run that was pickled, which leaves it out.
+        Training data of the run, required if the run was pickled, which omits them.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def fork(
     schedule : Schedule, optional
         Evaluated at the step numbers of the run; a chooser starts anew. ``eta`` is a factor on it.
     data : Data, optional
-        What the run trained on; for a run that was pickled, which leaves it out.
+        Training data of the run, required if the run was pickled, which omits them.
 
     Returns
     -------
