@@ -37,8 +37,8 @@ CASES = {
     "SP, Adam": (SP, sim.Adam()),
 }  # fmt: skip
 MAPS = {
-    "t_reach": r"$T_\mathrm{reach}\,/\,T_\mathrm{wrm}$",
-    "t_save": r"$T_\mathrm{save}\,/\,T_\mathrm{wrm}$",
+    "t_reach": rf"$T_\mathrm{{reach}}$ / {symbols.T_WRM}",
+    "t_save": rf"$T_\mathrm{{save}}$ / {symbols.T_WRM}",
 }
 
 

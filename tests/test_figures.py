@@ -243,7 +243,7 @@ def test_the_styles_of_a_paper_have_the_widths_of_its_columns(run):
 def test_a_diagram_in_a_small_panel_does_not_collide(dataset, color, layout):
     figure, axes = plt.subplots(1, 2, figsize=(5.0, 2.6), layout=layout)
     if layout is None:
-        figure.subplots_adjust(left=0.12, right=0.98, wspace=0.35)
+        figure.subplots_adjust(left=0.12, right=0.93, wspace=0.35)
     for ax in axes:
         figures.phase_diagram(dataset, color=color, ax=ax, style=figures.Style(font_size=7))
     assert figure.get_size_inches()[0] == 5.0
