@@ -132,11 +132,10 @@ class Critical:
         if not self.usable:
             return Recommendation(eta_trgt / 10.0, self._obstacle())
         if eta_trgt <= self.eta_c:
-            reason = (
-                f"eta_trgt is not above eta_c = {self.eta_c:.4g}, so one update at eta_trgt does "
-                "not raise the loss"
+            below = f"eta_trgt is not above eta_c = {self.eta_c:.4g}"
+            return Recommendation(
+                eta_trgt, f"{below}, so one update at eta_trgt does not raise the loss"
             )
-            return Recommendation(eta_trgt, reason)
         return Recommendation(self.eta_c, f"above {self.eta_c:.4g} one update raises the loss")
 
     def saving(self, eta_trgt: float, t_wrm: int) -> Saving:

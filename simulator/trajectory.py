@@ -18,6 +18,7 @@ from simulator.limits import STEP_LIMIT, StabilityLimit
 from simulator.value import Value, above
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
     from matplotlib.axes import Axes
 
@@ -134,15 +135,24 @@ class Trajectory(Value):
         curves = {name: (dims[curve.ndim], curve) for name, curve in self.curves.items()}
         return xr.Dataset(curves, attrs={"description": repr(self)})
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Its curves (rows,) as a table: a column for each, ``step`` the index.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        flat = [name for name, curve in self.curves.items() if curve.ndim == 1]
+        return self.to_xarray()[flat].to_dataframe()
+
     def to_csv(self, path: str | Path) -> None:
-        """Write the curves (rows,) as a table that ``warmup explain`` reads.
+        """Write the table of `to_pandas`, which ``warmup explain`` reads.
 
         Missing measurements are empty fields. Raises `InputError` if the file cannot be written.
         """
         path = Path(path)
         check_target("path", path)
-        flat = [name for name, curve in self.curves.items() if curve.ndim == 1]
-        self.to_xarray()[flat].to_dataframe().to_csv(path)
+        self.to_pandas().to_csv(path)
 
     @cached_property
     def adaptive(self) -> bool:

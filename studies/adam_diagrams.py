@@ -6,7 +6,7 @@ rate, which has the highest test accuracy. With mean squared error, GI-Adam and 
 train at least as far as Adam after a warmup of 256 updates. SGD's best rate is close to its
 boundary. Adam's best rate is far below its boundary, at every t_wrm.
 
-What does not hold: with cross-entropy neither warmup nor GI-Adam moves the boundary (in the paper's
+Limitations: with cross-entropy neither warmup nor GI-Adam moves the boundary (in the paper's
 networks it moves by 4 times). RAdam moves the boundary here, but not in the paper. A larger
 boundary does not mean a better accuracy: GI-Adam's best accuracy is half a point below Adam's.
 """

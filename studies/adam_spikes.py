@@ -8,8 +8,8 @@ stays at 2 / eta through the late half of training. With a large eps there are n
 delays the first spike, but does not change its delay after the crossing. GI-Adam has no spike in
 2,400 updates in 14 of 15 networks (worded after slice 20 and seeds 10 to 14, which are shown here).
 
-What does not hold: the rule t_wrm = 2 / (1 - beta2). The first update of Adam does not depend on
-beta2. A warmup of 20 updates removes the loss peak of this update at every beta2.
+Limitations: the rule t_wrm = 2 / (1 - beta2) does not hold. The first update of Adam does not
+depend on beta2. A warmup of 20 updates removes the loss peak of this update at every beta2.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ pre-conditioned sharpness stays near it. GI-Adam starts 1 / sqrt(1 - beta2) = 31
 This ratio is exact at eps = 0, and smaller where gradients are small compared with eps = 1e-8 (down
 to 17 in muP).
 
-What does not hold: networks learn a linear teacher with few inputs before they reach the threshold
-again. At a rate of 0.001 the pre-conditioned sharpness is at 0.1 to 0.4 of the threshold after
-2,000 steps.
+Limitations: networks learn a linear teacher with few inputs before they reach the threshold again.
+At a rate of 0.001 the pre-conditioned sharpness is at 0.1 to 0.4 of the threshold after 2,000
+steps.
 """
 
 from __future__ import annotations

@@ -11,9 +11,8 @@ the norm of v grows more than a thousand times. Then it decays as beta2^t, and a
 it is still more than a hundred times its first value. GI-Adam starts with the v of the first
 gradient, and has almost no peak.
 
-What does not hold: in muP there is almost no peak without warmup either, and in some seeds of SP
-there is none. The large v is not why training fails here: the networks are dead, and their gradient
-is 0.
+Limitations: in muP there is almost no peak without warmup either, and in some seeds of SP there is
+none. The large v is not why training fails here: the networks are dead, and their gradient is 0.
 
 We expected the peak of SP without warmup to be 1.5 times the initial loss in the median, and the
 loss of GI-Adam never to exceed its initial value. Slice 20 and seeds 10 to 14, shown here, have

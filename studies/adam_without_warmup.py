@@ -5,13 +5,13 @@ batch, mean squared error, ReLU in SP, 512 steps. Without warmup the largest tra
 of GI-Adam is several times that of Adam. So are those of RI-Adam (the size of v_0 matters, not its
 direction) and, here, of RAdam. At much larger rates no loss diverges to infinity: the networks die.
 
-What does not hold: GI-Adam does not reach a lower loss. Its best final loss over the learning rates
-is 1.9 times Adam's in the median of 30 runs (seeds 0 to 4 of slices 0 to 4 and 11; 0.27 to 5.3
-times). In the medians of slices it is 0.8 to 2.4 times Adam's. With a warmup of 128 updates Adam
-rarely peaks at rates up to 0.5 (in one seed of five at width 48, in none at width 32). At 1 it
-peaked in three seeds of five on slice 3 of the digits, and in none on slices 0 and 4. On a linear
-teacher with few inputs Adam recovers from its peak, RI-Adam and RAdam gain less than four times,
-and a run at 4 may diverge.
+Limitations: GI-Adam does not reach a lower loss. Its best final loss over the learning rates is 1.9
+times Adam's in the median of 30 runs (seeds 0 to 4 of slices 0 to 4 and 11; 0.27 to 5.3 times). In
+the medians of slices it is 0.8 to 2.4 times Adam's. With a warmup of 128 updates Adam rarely peaks
+at rates up to 0.5 (in one seed of five at width 48, in none at width 32). At 1 it peaked in three
+seeds of five on slice 3 of the digits, and in none on slices 0 and 4. On a linear teacher with few
+inputs Adam recovers from its peak, RI-Adam and RAdam gain less than four times, and a run at 4 may
+diverge.
 
 The claim on the final loss of GI-Adam was worded after slice 20 and seeds 10 to 14, which are shown
 here.

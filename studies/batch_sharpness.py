@@ -11,10 +11,10 @@ without extra cost.
 With 8 samples per batch or fewer, some ReLU networks die and some tanh networks diverge. The
 numbers are of the other networks.
 
-What does not hold: the batch sharpness is not exactly 2 / eta but 0.7 to 1.05 of it, and it is
-lower at medium batch sizes than at large ones. It stays far below 2 / eta in three cases: at a
-small eta, in linear networks that cannot fit the data, and with cross-entropy, whose curvature
-vanishes once the data are fitted.
+Limitations: the batch sharpness is not exactly 2 / eta but 0.7 to 1.05 of it, and it is lower at
+medium batch sizes than at large ones. It stays far below 2 / eta in three cases: at a small eta, in
+linear networks that cannot fit the data, and with cross-entropy, whose curvature vanishes once the
+data are fitted.
 """
 
 from __future__ import annotations

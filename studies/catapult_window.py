@@ -9,9 +9,9 @@ ReLU trains to 16 / lambda_0 and beyond: at that rate the last loss over the fir
 19 of 20 runs (slices 0 to 3), and 0.27 and 0.56 in single runs of slices 0 and 11. On 96 samples
 ReLU at 8 / lambda_0 ends at 0.053 of the first loss in the median, which is not below a twentieth.
 
-What does not hold on the teacher's data, with 8 inputs and one constant target: ReLU also fails
-above 4 / lambda_0, linear networks may train above 4.1 / lambda_0, the catapult leaves two fifths
-of the sharpness, and the part that a linear network cannot fit keeps its loss above a tenth.
+Limitations: on the teacher's data, with 8 inputs and one constant target, ReLU also fails above 4 /
+lambda_0, linear networks may train above 4.1 / lambda_0, the catapult leaves two fifths of the
+sharpness, and the part that a linear network cannot fit keeps its loss above a tenth.
 """
 
 from __future__ import annotations

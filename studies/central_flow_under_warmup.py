@@ -8,8 +8,8 @@ kappa at first contact (`simulator.theory.central.kappa`). If kappa_1 is above 0
 not describe the first catapult, and `Flow.doubts` says so. If the flow starts after the first
 catapult (start="after"), it describes the rest.
 
-What does not hold: a correct sharpness does not imply correct weights. For GELU networks with a
-ramp of 256 updates the weight error is 0.02 to 0.6, in SP and in muP. With cross-entropy at 3 times
+Limitations: a correct sharpness does not imply correct weights. For GELU networks with a ramp of
+256 updates the weight error is 0.02 to 0.6, in SP and in muP. With cross-entropy at 3 times
 eta_critical the contact is too short: the flow is hardly nearer to the run than the stable flow,
 which has no oscillation. At a constant rate of twice eta_critical the flow jumps to the threshold
 at once, and the run does not. With ReLU most of these networks never reach 2 / eta, so the study

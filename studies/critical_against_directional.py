@@ -7,10 +7,10 @@ after warmup. The two agree within 10 % at most updates of GD and SGD. They agre
 updates of GD and of Adam with beta2 = 0.99, where both are at 2 / eta. There the sign of 1 - eta
 lambda / 2 predicts whether an update of GD raises the loss.
 
-What does not hold: they differ far from the edge. Adam with beta2 = 0.999 is there most of the
-time, between its spikes, and its critical sharpness is 1.5 to 2.5 times its directional sharpness.
-A long step kills small ReLU networks without raising the loss: then no step length raises the loss,
-and the critical sharpness is 0.
+Limitations: the two differ far from the edge. Adam with beta2 = 0.999 is there most of the time,
+between its spikes, and its critical sharpness is 1.5 to 2.5 times its directional sharpness. A long
+step kills small ReLU networks without raising the loss: then no step length raises the loss, and
+the critical sharpness is 0.
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@ This result is new. On one example of a UV model the learning rate may rise by a
 / (lambda ln(1 / floor)) per update. Here lambda is the sharpness where warmup meets the threshold,
 and the floor is the size of the residual there (sim.theory.warmup.largest_ramp). In small MLPs
 where longer warmup keeps helping (tanh, and cross-entropy), the boundary is such a line. Its slope
-corresponds to floors from 10^-2 to 10^-17. These are below double precision and differ between
-cases, so the formula does not predict the slope. With mean squared error the noise of minibatches
-raises the boundary of short warmups, as the formula predicts for a higher floor. With cross-entropy
-the noise lowers it, which the formula does not predict. Needs data with classes.
+corresponds to floors from 10^-2 to 10^-17. The smallest of these is below double precision, and
+they differ between cases, so the formula does not predict the slope. With mean squared error the
+noise of minibatches raises the boundary of short warmups, as the formula predicts for a higher
+floor. With cross-entropy the noise lowers it, which the formula does not predict. Needs data with
+classes.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ At small rates decay shrinks the weights, and the sharpness falls with them to b
 There is less progressive sharpening, and at eta kappa = 0.1 none. At large rates eta lambda stays
 above 2, at twice its value without decay, while the loss rises at every second update.
 
-What does not hold: eta kappa = 0.02 does not move every network away from the edge. Over seeds 0 to
-9 of slices 0 and 5 eta lambda ended at 1.16 to 1.99. At eta kappa = 0.2 a warmup to three times the
+Limitations: eta kappa = 0.02 does not move every network away from the edge. Over seeds 0 to 9 of
+slices 0 and 5 eta lambda ended at 1.16 to 1.99. At eta kappa = 0.2 a warmup to three times the
 critical rate killed 1 of 10 networks.
 """
 

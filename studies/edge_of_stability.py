@@ -5,10 +5,10 @@ and find it at the end of their figure 1. The study uses mean squared error and 
 ReLU at width 128 and depth 2 on 64 samples, and tanh at width 32 and depth 2 on 128. The loss falls
 over the whole run, but not at every step.
 
-What does not hold: in SP the sharpness falls away from the threshold and never meets it. Tanh
-networks of depth 3 meet the threshold and then drift below it, at width 48 only to 0.96 to 1 of it.
-On the teacher's data muP ends between 0.94 and 1 of 2 / eta, where the loss hardly rises any more,
-tanh networks of depth 3 stay at 2 / eta, and SP may rise to 2 / eta.
+Limitations: in SP the sharpness falls away from the threshold and never meets it. Tanh networks of
+depth 3 meet the threshold and then drift below it, at width 48 only to 0.96 to 1 of it. On the
+teacher's data muP ends between 0.94 and 1 of 2 / eta, where the loss hardly rises any more, tanh
+networks of depth 3 stay at 2 / eta, and SP may rise to 2 / eta.
 """
 
 from __future__ import annotations

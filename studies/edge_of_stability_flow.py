@@ -12,9 +12,9 @@ The flow predicts 8 / 9 of it (`simulator.theory.central.uv_cycle`), because the
 enters at the same order as the third. All seeds start at u = 1.3, v = 0.9. (After a warmup there is
 no cycle: the run is at the minimum to the last bit, where the gradient is 0.)
 
-What does not hold: tanh networks at 0.7 leave the threshold again, and there the flow equals its
-centre. Some networks of both kinds never reach the threshold. The weights are not always right: in
-a network with kappa_1 = 0.33 the flow ends 30 % of the path away from the run.
+Limitations: tanh networks at 0.7 leave the threshold again, and there the flow equals its centre.
+Some networks of both kinds never reach the threshold. The weights are not always right: in a
+network with kappa_1 = 0.33 the flow ends 30 % of the path away from the run.
 """
 
 from __future__ import annotations

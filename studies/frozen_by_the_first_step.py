@@ -9,10 +9,10 @@ layers train, with tanh, SP and mean squared error, at learning rates 10 to 1000
 100 or more the final loss without warmup is about 0.4 of that of the best constant output. With 128
 updates of warmup, which keep the layers short, it is below 0.04 of it.
 
-What does not hold: on the seeds on which the tolerances were set, every such run without warmup
-ends above 0.1. Here one seed does not (0.096). At learning rate 10 runs train with and without
-warmup. Warmup does not decide here whether a run diverges: this mechanism differs from the loss
-catapults of Kalra & Barkeshli 2024.
+Limitations: on the seeds on which the tolerances were set, every such run without warmup ends above
+0.1. Here one seed does not (0.096). At learning rate 10 runs train with and without warmup. Warmup
+does not decide here whether a run diverges: this mechanism differs from the loss catapults of Kalra
+& Barkeshli 2024.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ length to choose. No run diverges at sigma up to 3, because a higher curvature l
 once. From 2.5 on the networks train badly. Averaging over updates slows the rise of the rate and
 raises the final loss.
 
-What does not hold: "it outperforms tuned constant rates" is false in muP, where the best of two
-constant rates ends about as low. In SP a linear warmup of 64 updates to the best rate of a grid
-ends lower. Each update costs one extra Hessian-vector product. With cross-entropy eta needs its
-cap, eta_trgt.
+Limitations: the statement "it outperforms tuned constant rates" does not hold in muP, where the
+best of two constant rates ends about as low. In SP a linear warmup of 64 updates to the best rate
+of a grid ends lower. Each update costs one extra Hessian-vector product. With cross-entropy eta
+needs its cap, eta_trgt.
 """
 
 from __future__ import annotations

@@ -8,9 +8,8 @@ SP the sharpness falls with and without the last LN. In a plain network the last
 effect, because the layers before it keep its scale: the initial sharpness without it is within a
 factor of 2.5.
 
-What does not hold: the last LN does not make larger learning rates possible. In SP with mean
-squared error LN lowers the largest rate that trains without warmup from about 8 to about 2 times
-eta_critical.
+Limitations: LN does not make larger learning rates possible. In SP with mean squared error LN
+lowers the largest rate that trains without warmup from about 8 to about 2 times eta_critical.
 """
 
 from __future__ import annotations

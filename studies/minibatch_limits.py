@@ -8,9 +8,9 @@ momentum at 0.5 to 1 of it. With 16 samples per batch SGD ends slightly below it
 (many networks die), and Adam below a seventh of it, because v then holds the noise of the gradient.
 The sharpness of one batch of 16, which the paper shows, is above that of all samples.
 
-What does not hold: for SGD the sharpness of a single batch is not below 2 / eta; only that of all
-samples is. Adam's batch sharpness, of plain gradients, is hundreds of times below 2 / eta at any
-batch size, so 2 / eta is not a limit for Adam.
+Limitations: for SGD the sharpness of a single batch is not below 2 / eta; only that of all samples
+is. Adam's batch sharpness, of plain gradients, is hundreds of times below 2 / eta at any batch
+size, so 2 / eta is not a limit for Adam.
 """
 
 from __future__ import annotations

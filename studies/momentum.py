@@ -5,7 +5,7 @@ in muP. The ratio is the sharpness over its threshold 2 (1 + beta) / eta. With b
 is not monotone below the threshold, as on a quadratic. A rise of the loss is no sign of instability
 there.
 
-What does not hold: at a constant rate with beta = 0.9 most networks converge before they reach the
+Limitations: at a constant rate with beta = 0.9 most networks converge before they reach the
 threshold. Over seeds 0 to 4 of slices 0 to 4 and 11 the late ratio was 0.37 to 0.75, and the
 largest ratio 0.79 to 1.05; another seed ended at 0.93. With beta = 0.5 the late ratio was 0.98 to
 1.02 in 29 of these 30 runs; one overshot and stayed at 0.85. At a tenth of the critical rate the

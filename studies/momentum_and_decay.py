@@ -6,9 +6,9 @@ warmup. Learning rates are in units of 2 / lambda_0 in all four cases. Decay rai
 at small eta_trgt and lowers it at the boundary. It hardly moves the boundary. So warmup gains more
 with decay than without.
 
-What does not hold: in the paper warmup helps momentum more than SGD, and momentum with decay is the
-best of the four. Here warmup moves the boundary of momentum less than that of SGD (2 times, not 6),
-and the best loss with momentum and decay is about that with neither.
+Limitations: in the paper warmup helps momentum more than SGD, and momentum with decay is the best
+of the four. Here warmup moves the boundary of momentum less than that of SGD (2 times, not 6), and
+the best loss with momentum and decay is about that with neither.
 """
 
 from __future__ import annotations

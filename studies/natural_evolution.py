@@ -6,9 +6,9 @@ width. At width 32 it follows a dip and depends on the initialisation, from 0.9 
 output causes the rise: the sharpness also rises in SP with its readout scaled by 0.1. With
 cross-entropy it rises far more, then collapses when the samples are separated.
 
-What does not hold: in SP with tanh it falls by only a quarter. In SP with depth 2 and width 512 it
-is constant. In linear muP networks it falls. At one and a half times these widths one seed of SP in
-five keeps 0.52 of the initial sharpness, and the dip in muP may be only 4 %. On the teacher's
+Limitations: the sharpness falls by only a quarter in SP with tanh, is constant in SP with depth 2
+and width 512, and falls in linear muP networks. At one and a half times these widths one seed of SP
+in five keeps 0.52 of the initial sharpness, and the dip in muP may be only 4 %. On the teacher's
 single target it is constant in SP, muP at width 32 need not dip, it rises in linear muP, and
 cross-entropy has no classes to separate. The other claims also hold there.
 """

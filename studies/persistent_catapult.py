@@ -5,9 +5,9 @@ schedule trains at 32 times eta_critical in 14 of 15 networks, where a constant 
 reaches this rate in about as many updates as the shortest linear warmup that trains, with each
 forward pass counted as half an update.
 
-What does not hold: at larger eta_trgt it fails where a long linear warmup still trains, at 64 in
-some seeds and at 128 in all but one of ten. On the teacher's regression it trains at 128 too, but
-takes forty times the shortest warmup.
+Limitations: at larger eta_trgt it fails where a long linear warmup still trains, at 64 in some
+seeds and at 128 in all but one of ten. On the teacher's regression it trains at 128 too, but takes
+forty times the shortest warmup.
 
 The claim at 128 was worded after slice 20 and seeds 10 to 14, which are shown here.
 """

@@ -8,8 +8,8 @@ between seeds. In muP one update raises the loss only near the best eta_trgt and
 near the best eta_trgt). So a warmup that starts at eta_c has one update there, and a constant rate
 loses nothing. In SP the best eta_trgt is several times eta_c.
 
-What does not hold: relative to the best loss at the same t_wrm the window does not get wider,
-because this loss is also lower. muP, and SP with cross-entropy, gain neither width nor accuracy.
+Limitations: relative to the best loss at the same t_wrm the window does not get wider, because this
+loss is also lower. muP, and SP with cross-entropy, gain neither width nor accuracy.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ ramp is -1. It falls below the rounding error only after about 16 updates in flo
 float64. So precision does not matter for a first contact before update 13, and the full effect
 appears after update 40.
 
-What does not hold: with minibatches the noise of the batches is the disturbance, the overshoot is
-small, and float32 and float64 agree. If kappa grows after contact, the formula is too small: in
-GELU networks in SP at 16 times eta_critical it gives 0.5 to 0.9 of the overshoot. Precision does
-not decide which networks diverge: on ramps of 128 and 512 updates in four settings at 1 to 8 times
+Limitations: with minibatches the noise of the batches is the disturbance, the overshoot is small,
+and float32 and float64 agree. If kappa grows after contact, the formula is too small: in GELU
+networks in SP at 16 times eta_critical it gives 0.5 to 0.9 of the overshoot. Precision does not
+decide which networks diverge: on ramps of 128 and 512 updates in four settings at 1 to 8 times
 their eta_trgt, 40 of 256 diverge in float64 and 39 in float32.
 
 The claims that the largest losses and the overshoots of GELU differ in the median only were worded

@@ -8,12 +8,12 @@ measures eta_c over the largest constant rate that trains: 0.5 to 1.3 in the med
 up to half of that rate most of a long warmup is saved. In SP warmup makes eta_trgt up to eight
 times that rate trainable. There a tenth of a long warmup is saved, and nothing of 16 updates.
 
-What does not hold: in the paper muP reaches eta_trgt in one update over the widest range. Here
-eta_c is about as close to the largest constant rate in SP. For Adam in SP eta_c is above that rate
-in some seeds on slices 0 and 5 and in most on slice 20 (worded after slice 20, which is shown
-here). Then a start at eta_c gives no protection. For Adam in muP eta_c is about half of that rate.
-In one of the seeds shown it is a fifth, and 0.37 of 256 updates are saved at half that rate, so
-this claim is one of the median.
+Limitations: in the paper muP reaches eta_trgt in one update over the widest range. Here eta_c is
+about as close to the largest constant rate in SP. For Adam in SP eta_c is above that rate in some
+seeds on slices 0 and 5 and in most on slice 20 (worded after slice 20, which is shown here). Then a
+start at eta_c gives no protection. For Adam in muP eta_c is about half of that rate. In one of the
+seeds shown it is a fifth, and 0.37 of 256 updates are saved at half that rate, so this claim is one
+of the median.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ most networks.
 The decay lowers the loss if there is gradient noise: with batches of 8 samples of 512 the last
 losses are 1.4 to 7 times lower than without decay. With full batches the decay gains nothing.
 
-What does not hold: "the sharpness rises again in the decay", by more than a tenth.
+Limitations: the statement "the sharpness rises again in the decay" does not hold for rises of more
+than a tenth.
 """
 
 from __future__ import annotations

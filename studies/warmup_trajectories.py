@@ -7,10 +7,10 @@ collision). They meet where the sharpness first exceeds 2 / eta. k is eta over i
 the start. The sharpness tracks 2 / eta only in slow warmups. In a fast warmup it stays above, and
 how often it crosses 2 / eta depends on chance (1 to 74 times), as it stays a few percent above.
 
-What does not hold: with tanh, muP diverges at k = 8. With cross-entropy the sharpness falls faster
-than 1 / eta once the samples are separated. In wider SP networks the sharpness falls less before it
-meets the threshold: at width 48 they meet from k = 1.8 on, at 0.25 to 0.58 of the first sharpness,
-and with a 4 times slower warmup at 1.4 times the k. Needs classes.
+Limitations: with tanh, muP diverges at k = 8. With cross-entropy the sharpness falls faster than 1
+/ eta once the samples are separated. In wider SP networks the sharpness falls less before it meets
+the threshold: at width 48 they meet from k = 1.8 on, at 0.25 to 0.58 of the first sharpness, and
+with a 4 times slower warmup at 1.4 times the k. Needs classes.
 
 The claim that SP meets at k = 2 was worded after slice 20 and seeds 10 to 14, which are shown here.
 """

@@ -10,10 +10,9 @@ over seeds. At 8 eta_critical both quantities correlate with the final loss, and
 have a lower loss. At 32 eta_critical the number of catapults correlates, and the final sharpness
 hardly does.
 
-What does not hold: no general statement is possible on which of the two is stronger at 8 and 16
-eta_critical, because it depends on the data. On slices 0 and 1 of the digits it is the final
-sharpness in 12 of 20 cells (9 of 10 at 8), on slice 20 in none of 12. These are correlations; they
-do not show that catapults or flatness lower the loss.
+Limitations: which of the two is stronger at 8 and 16 eta_critical depends on the data. On slices 0
+and 1 of the digits it is the final sharpness in 12 of 20 cells (9 of 10 at 8), on slice 20 in none
+of 12. These are correlations; they do not show that catapults or flatness lower the loss.
 
 The claims within cells were worded after slice 20, which is shown here.
 """

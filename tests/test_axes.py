@@ -369,8 +369,8 @@ def test_a_report_has_a_menu_for_every_dimension(run, path):
     pytest.importorskip("bokeh")
     assert run(f"report {path} -o page.html").code == 0
     page = (path.parent / "page.html").read_text()
-    assert "its 128 runs were done again for this page; they are the store&#39;s, bit" in page
-    assert "They differ in width 3, 5; optimizer gd, adam; batch_size 4, 0" in page
+    assert "Its 128 runs were repeated for this page: they match the store bit" in page
+    assert "Also varied: width 3, 5; optimizer gd, adam; batch_size 4, 0" in page
     assert "2 / eta or 38 / eta" in page
     for name in ("width", "optimizer", "batch_size", "parameterization", "eta_trgt"):
         assert f'"title":"{name}' in page

@@ -1,6 +1,8 @@
 """What the documentation shows is what happens: every command and every snippet, typed in order."""
 
+import contextlib
 import importlib.util
+import io
 import re
 import runpy
 import shutil
@@ -13,6 +15,8 @@ from pathlib import Path
 import pytest
 from pages import (
     BLOCK,
+    MORE,
+    PROMPT,
     blocks,
     close,
     first_difference,
@@ -46,10 +50,14 @@ def test_a_page_is_true(page, tmp_path, monkeypatch, pytestconfig):
     if "import torch" in page.read_text():
         pytest.importorskip("torch", reason="needs PyTorch: pip install -e '.[torch]'")
     monkeypatch.chdir(tmp_path)
-    space = {"__name__": "page"}
+    space, before = {"__name__": "page"}, ""
     for language, text in shown(page):
         if language == "python":
-            exec(compile(text, name(page), "exec"), space)
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec(compile(text, name(page), "exec"), space)
+        elif (language, before) == ("text", "python"):  # what its lines have printed
+            difference = first_difference(text.splitlines(), printed.getvalue())
+            assert difference is None, f"shown: {difference}\n{printed.getvalue()}"
         elif language == "picture":
             show_figure(tmp_path / text)
             assert (PICTURES / text).exists() or pytestconfig.getoption("--pictures")
@@ -61,16 +69,33 @@ def test_a_page_is_true(page, tmp_path, monkeypatch, pytestconfig):
             ):
                 difference = first_difference(expected, printed)
                 assert difference is None, f"$ {command}\nshown: {difference}\n{printed}"
+        before = language
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_nothing_that_could_be_run_is_left_out(page):
+    before = ""
     for language, text in blocks(page):
         if language == "":
             assert all(line.startswith(SILENT) for line in text.splitlines() if line), text
         else:
             assert language in ("python", "console", "text", "{eval-rst}", "{toctree}", "{include}")
-            assert language != "text" or "warmup" not in text
+            assert language != "text" or before == "python" or "warmup" not in text
+        before = language
+
+
+def test_each_example_takes_five_lines():
+    """Of Python or of a shell; imports are not counted."""
+    page = ROOT / "docs" / "gallery.md"
+    _, *examples = re.split(r"^## ", page.read_text(), flags=re.M)
+    assert [int(example.split(".")[0]) for example in examples] == [*range(1, 16)]
+    for example in examples:
+        for language, text in BLOCK.findall(example):
+            starts = (PROMPT, MORE) if language == "console" else ("",)
+            lines = [line for line in text.splitlines() if line.startswith(starts) and line]
+            lines = [line for line in lines if not line.startswith(("import ", "from "))]
+            assert language == "text" or 1 <= len(lines) <= 5, example
+            assert all(len(line) <= 100 for line in lines)
 
 
 def test_the_headings_of_troubleshooting_are_what_its_lines_print():

@@ -136,12 +136,13 @@ def study(style):
     with in_style(style):
         axes = panels(3)
         for ax in axes:
-            ax.set(xlabel="x", ylabel="y", title="title")
+            ax.set(xlabel="learning rate over the largest one that trains", title="title")
+            ax.set(ylabel=r"sharpness of the run $\lambda_t / \lambda_0$ in the mean")
         figures.describe(axes, {"study": "one"})
         return axes
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def kinds(run, diverged, dataset):
     """Every kind of figure, as a function of its style."""
     experiment = {"schedule": sim.Warmup(eta_trgt=1.5, t_wrm=8), "steps": 20}
@@ -206,42 +207,46 @@ def assert_legible(figure):
         assert over is None or not over.width * over.height, f"{a.get_text()!r}, {b.get_text()!r}"
 
 
-def test_every_kind_of_figure_obeys_its_style_and_leaves_matplotlib_as_it_was(kinds):
+STYLES = {
+    "screen": figures.Style(),
+    "paper": figures.Style(width=3.25, font_size=8, title=False, caption=True),
+}
+
+
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+def test_every_kind_of_figure_obeys_its_style_and_can_be_read(kinds, style):
     settings = dict(mpl.rcParams)
     for name, draw in kinds.items():
-        for style in ("paper", figures.Style(width=5.0, font_size=6, caption=True, title=False)):
-            figure = figure_of(draw(style))
-            wanted = figures.STYLES[style] if style == "paper" else style
-            assert figure.get_size_inches()[0] == wanted.width, name
-            sizes = [text.get_fontsize() for text, _ in texts(figure)]
-            assert max(sizes) <= wanted.font_size * 1.001, name
-            corner = figure._supxlabel
-            assert (corner is not None) == wanted.caption, name
-            assert np.atleast_1d(draw(None))[0].figure.get_size_inches()[0] > 6.9, name
-            plt.close("all")
-    assert dict(mpl.rcParams) == settings
-
-
-@pytest.mark.parametrize("style", [*figures.STYLES])
-def test_nothing_collides_or_is_cut_in_any_style(kinds, style):
-    for name, draw in kinds.items():
         figure = figure_of(draw(style))
+        assert style.width is None or figure.get_size_inches()[0] == style.width, name
+        sizes = [text.get_fontsize() for text, _ in texts(figure)]
+        assert max(sizes) <= (style.font_size or 12) * 1.001, name
+        assert (figure._supxlabel is not None) == style.caption, name
         try:
             assert_legible(figure)
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from None
         plt.close(figure)
+    assert dict(mpl.rcParams) == settings
 
 
-@pytest.mark.parametrize("color", ["loss_final", "n_catapults", "outcome"])
-@pytest.mark.parametrize("layout", ["constrained", None])
+def test_the_styles_of_a_paper_have_the_widths_of_its_columns(run):
+    widths = [figure_of(run.plot(style=style)).get_size_inches()[0] for style in figures.STYLES]
+    assert widths == [7.0, 3.25, 6.75]
+    assert run.plot()[0].get_title()
+    assert not run.plot(style="paper")[0].get_title()
+
+
+@pytest.mark.parametrize(
+    ("color", "layout"), [("loss_final", None), ("n_catapults", "constrained"), ("outcome", None)]
+)
 def test_a_diagram_in_a_small_panel_does_not_collide(dataset, color, layout):
-    figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.6), layout=layout)
+    figure, axes = plt.subplots(1, 2, figsize=(5.0, 2.6), layout=layout)
     if layout is None:
-        figure.subplots_adjust(left=0.08, right=0.98, wspace=0.35)
+        figure.subplots_adjust(left=0.12, right=0.98, wspace=0.35)
     for ax in axes:
         figures.phase_diagram(dataset, color=color, ax=ax, style=figures.Style(font_size=7))
-    assert figure.get_size_inches()[0] == 7.6
+    assert figure.get_size_inches()[0] == 5.0
     assert_legible(figure)
 
 

@@ -1,10 +1,12 @@
 """A report is one page of a store: whole, true to it, small, and deaf to what a store tells it."""
 
+import itertools
 import json
 import re
 import shutil
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,13 +17,20 @@ from hypothesis.extra.numpy import arrays
 from program import content, forge, strict_json
 
 import simulator as sim
+from simulator.measures import CURVES
 from simulator.reporting import again, cells, chunks_with_curves, page
 from simulator.reporting.closed_forms import closed_forms
 from simulator.reporting.decimate import rows_to_keep
+from simulator.reporting.diagram import draw_diagram
+from simulator.reporting.panel import draw_panel
+from simulator.reporting.scales import DARK
 from simulator.sweeps import load, open_store
 from simulator.trajectory import Trajectory
 
 pytest.importorskip("bokeh")
+# Bokeh's own that are drawn when legends or boxes are selected, which the page does not allow; and
+# the grey of a hatch.
+UNSEEN, NEVER = {"BoxAnnotation", "ToolProxy"}, {"#f1f1f1", "lightgray", "#7a7a7a"}
 pytestmark = pytest.mark.usefixtures("folder")
 
 EVIL = "</script><script>window.struck = 1</script><img src=x onerror='window.struck = 1'>"
@@ -129,7 +138,7 @@ def test_runs_that_come_out_otherwise_are_counted(bare, folder, run):
     forge(store)
     assert packed(store)[1].other == 1
     assert run(f"report {store}").code == 0
-    assert "1 of them do NOT end as the store says" in store.with_suffix(".html").read_text()
+    assert "1 of them do NOT match it" in store.with_suffix(".html").read_text()
 
 
 def test_a_run_that_fails_when_it_is_done_again_is_said(bare, folder, run, monkeypatch):
@@ -138,7 +147,40 @@ def test_a_run_that_fails_when_it_is_done_again_is_said(bare, folder, run, monke
 
     monkeypatch.setattr("simulator.sweeps.work.run_cell", fail)
     assert run(f"report {bare} -o page.html").code == 0
-    assert "failed when it was done again" in (folder / "page.html").read_text()
+    assert "failed when it was repeated" in (folder / "page.html").read_text()
+
+
+NETWORK = "--width 4 --samples 16 --steps 64 --seeds 1 --eta-trgt 0.5,4,64 --t-wrm 1,16"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        NETWORK, f"{NETWORK} --curves", f"{NETWORK} --optimizer gd,adam --eta-unit absolute",
+        f"{NETWORK} --batch-size 8 --measure sharpness,directional,batch",
+        "--model uv --data teacher --samples 1 --steps 64 --seeds 2 --eta-trgt 0.5,3 --t-wrm 1,16",
+        "--model quadratic --steps 16 --schedule threshold --eta-trgt 0.5,3 --seeds 1 --t-wrm 1",
+    ],
+    ids=["mlp", "curves", "optimizers", "batches", "uv", "schedule"],
+)  # fmt: skip
+def test_a_run_is_described_as_explain_does(run, folder, undrawn, monkeypatch, options):
+    """Each cell, by the line that the page shows for it; so with steps and causes of events."""
+    seen = {}
+
+    def spy(dataset, spec, data, chunks, explain, **about):
+        seen.update(words=cells.pack(dataset, spec, data, chunks).words, explain=explain, spec=spec)
+        return ""
+
+    monkeypatch.setattr("simulator.reporting.page", spy)
+    assert run(f"sweep {options} -o 's 1.zarr'").code == 0
+    assert run("report 's 1.zarr'").code == 0
+    axes = seen["spec"].coordinates()
+    places = list(itertools.product(*axes.values()))
+    assert len(places) == len(seen["words"]) > 1
+    for place, words in zip(places, seen["words"], strict=True):
+        cell = ",".join(f"{name}={value}" for name, value in zip(axes, place, strict=True))
+        line = seen["explain"].replace("CELL", f" --cell '{cell}'").removeprefix("warmup ")
+        assert words == strict_json(run(f"{line} --json").out)["paragraph"], cell
 
 
 # The command
@@ -291,6 +333,59 @@ def test_the_text_of_a_store_is_never_markup(run, store):
     assert evil.count("<script") == clean.count("<script")
     assert evil.count("<img") == clean.count("<img")
     assert "&lt;/script&gt;&lt;script&gt;" in evil
+
+
+# Colours and numbers
+
+
+@pytest.fixture
+def figures(store):
+    """All models of Bokeh that the page draws of a store."""
+    dataset, spec, _ = open_store(store)
+    dataset = load(dataset.drop_dims("step", errors="ignore"), store)
+    drawn = draw_diagram(dataset, spec, None, np.full(spec.cells, 2.0), "loss_final").figure
+    spec = replace(spec, measure=("sharpness", *CURVES), sharpness_every=2, optimizer=sim.Adam())
+    return [*drawn.references(), *draw_panel(spec).layout.references()]
+
+
+def luminance(color):
+    """Of sRGB, as WCAG 2 defines it."""
+    parts = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_every_colour_of_the_figures_has_one_on_a_dark_page(figures):
+    """One that stands out from it; but for what is seen through, and grey on any page."""
+    used = set()
+    for model in figures:
+        for name, value in model.properties_with_values().items():
+            ink = value.get("value") if isinstance(value, dict) else getattr(value, "value", value)
+            if (
+                name.endswith("color")
+                and isinstance(ink, str)
+                and type(model).__name__ not in UNSEEN
+            ):
+                used.add(ink)
+    assert len(used) > 10
+    assert used - {*DARK} - NEVER <= {ink for ink in used if ink.startswith("rgba")}
+    ground = luminance(DARK["#ffffff"])
+    for light, dark in DARK.items():
+        if light not in ("#ffffff", "white", "#e5e5e5", "#eeeeee"):
+            assert (luminance(dark) + 0.05) / (ground + 0.05) > 4.5, light
+
+
+def test_what_the_pointer_shows_is_written_plainly(figures):
+    """By the function that writes the table's numbers, with the labels of the axes."""
+    tools = [model for model in figures if type(model).__name__ == "HoverTool"]
+    assert len(tools) == 4
+    for tool in tools:
+        (formatter,) = tool.formatters.values()
+        assert "plain(source.data[format][value])" in formatter.code
+        for _, field in tool.tooltips:
+            assert field.removeprefix("$index{").removesuffix("}") in formatter.args["source"].data
+    labels = [label for tool in tools for label, _ in tool.tooltips]
+    assert {"eta_trgt / eta_critical", "t_wrm (updates)"} <= set(labels)
 
 
 # Closed forms

@@ -144,7 +144,7 @@ def test_a_page_is_written_whole_or_between_its_marks(study, tmp_path):
     assert "| [Nothing is measured twice](studies/README.md#one-thing) | 1 of 1 |" in text
     assert "outdated" not in text
     page.write_text("something else")
-    with pytest.raises(sim.InputError, match="has no place for it"):
+    with pytest.raises(sim.InputError, match="has no place for the text"):
         write_page(page, results, lab)
 
 

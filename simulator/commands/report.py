@@ -139,7 +139,8 @@ def _check_color(dataset: xr.Dataset, color: str) -> None:
     """Before the runs are done again."""
     from simulator.figures.sheet import lay_out
 
-    lay_out(dataset.isel(seed=[0]), color)
+    if lay_out(dataset.isel(seed=[0]), color).words:
+        raise InputError("color", color, "the page shows numbers; warmup plot draws words")
 
 
 def _remade(spec: Spec, description: dict[str, Any], store: Path) -> str:

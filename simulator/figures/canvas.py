@@ -15,6 +15,7 @@ import numpy as np
 
 from simulator.checks import InputError
 from simulator.figures.about import About, about, in_short, merged
+from simulator.figures.room import wrap_labels
 from simulator.figures.style import current
 from simulator.files import check_target, open_file, write_whole
 
@@ -80,6 +81,8 @@ def describe(axes: Any, *of: object) -> None:
             ax.tick_params(which="both", labelsize=size)
             ax.xaxis.label.set_size(size)
             ax.yaxis.label.set_size(size)
+    if ours and current().width is not None:
+        wrap_labels(figure)
     if ours and current().caption and not known and (text := in_short(found)):
         figure.supxlabel(text, x=0.995, ha="right", fontsize="x-small", color="#595959", wrap=True)
     known.update(found)

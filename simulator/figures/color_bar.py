@@ -1,4 +1,4 @@
-"""The colour bar of phase diagrams, and how much room there is around them."""
+"""The colour bar of phase diagrams."""
 
 from __future__ import annotations
 
@@ -6,34 +6,15 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from simulator.figures.colors import Scale
+from simulator.figures.room import em, is_narrow, room_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_bar", "em", "is_narrow", "room_for"]
+__all__ = ["draw_bar"]
 
-# Where there is less room, in font sizes, the colour bar lies below, or has a short label.
-_NARROW, _SMALL = 26.0, 15.0
-
-
-def em(figure: Any) -> float:
-    """The font size in pixels."""
-    from matplotlib import rcParams
-
-    return float(rcParams["font.size"] * figure.dpi / 72.0)
-
-
-def room_for(axes: Any) -> float:
-    """Width in font sizes of all these Axes: of one its own, of several that of the figure."""
-    figure = axes[0].figure
-    # A figure has room for the labels of axes too.
-    width = 0.8 * figure.bbox.width if len(axes) > 1 else axes[0].get_window_extent().width
-    return float(width / em(figure))
-
-
-def is_narrow(axes: Any) -> bool:
-    """Whether there is little room in their width."""
-    return room_for(axes) < _NARROW
+# Where there is less room, in font sizes, the label is short.
+_SMALL = 15.0
 
 
 def draw_bar(mesh: Any, axes: Any, scale: Scale, name: str, of: str) -> Axes:

@@ -9,9 +9,10 @@ import numpy as np
 from simulator.arrays import Array
 from simulator.checks import InputError, one_of
 from simulator.figures.canvas import describe, subplots
-from simulator.figures.color_bar import draw_bar, em, room_for
+from simulator.figures.color_bar import draw_bar
 from simulator.figures.colors import scale_of
 from simulator.figures.palette import DIVERGED, STUCK
+from simulator.figures.room import em, room_for
 from simulator.figures.sheet import Sheet, is_logarithmic, lay_out
 from simulator.figures.style import Style, styled
 from simulator.figures.symbols import axis_name, labelled

@@ -9,10 +9,10 @@ import numpy as np
 
 from simulator.arrays import Array
 from simulator.figures.canvas import describe, subplots
-from simulator.figures.color_bar import is_narrow
 from simulator.figures.extent import last_step
 from simulator.figures.of_a_run import trajectory
 from simulator.figures.palette import FULL, LOSS, SHARPNESS, THRESHOLD
+from simulator.figures.room import is_narrow
 from simulator.figures.style import Style, colormap, styled
 from simulator.figures.symbols import UPDATES, sharpness_name
 

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.checks import InputError
 from simulator.data import Data
-from simulator.sweeps import cores, load
+from simulator.sweeps import cores, is_recorded, load
 from simulator.sweeps.cost import cells_in_a_chunk, core_seconds
 from simulator.sweeps.job import Job
 from simulator.sweeps.layout import STATUS, Chunk, Variable, curves
 from simulator.sweeps.spec import Region, Spec
 from simulator.sweeps.threads import Threads
-from simulator.sweeps.work import Done
+from simulator.sweeps.work import Done, do
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,20 +37,26 @@ _CONVERGED = Variable(
 
 # A page is waited for: what takes longer is asked for as a sweep with curves.
 _LONGEST_SECONDS = 600.0
+_SOON_SECONDS = 60.0
 
 
 def refuse_slow(spec: Spec, data: Data | None, runs: int) -> None:
     """Refuse to do so many runs again if that takes more than ten minutes."""
     if spec.curves:
         return
-    each = [core_seconds(part, data) for _, part in spec.parts()]
-    seconds = runs * sum(each) / len(each) / cores()
+    seconds = _seconds(spec, data, runs) / cores()
     if seconds > _LONGEST_SECONDS:
         raise InputError(
             "curves", "not in the store",
             f"doing its {runs} runs again takes about {seconds / 60:.0f} minutes; "
             "give --no-curves, or sweep with --curves",
         )  # fmt: skip
+
+
+def _seconds(spec: Spec, data: Data | None, runs: int) -> float:
+    """An estimate for so many runs on one core."""
+    each = [core_seconds(part, data) for _, part in spec.parts()]
+    return runs * sum(each) / len(each)
 
 
 def chunks_with_curves(
@@ -61,7 +68,7 @@ def chunks_with_curves(
 ) -> Generator[tuple[Region, Chunk]]:
     """Chunks of the grid, in any order, with the curves of every run that is done.
 
-    Of runs done again a chunk has all other variables too, to be held beside the store's.
+    Of runs done again a chunk has all other variables too, to be compared with the store's.
 
     Parameters
     ----------
@@ -76,11 +83,28 @@ def chunks_with_curves(
         yield from _again(dataset, spec, data, on_progress)
         return
     names = [curve.name for curve in curves(spec, data)]
+    job, uncertain = _Job(spec, data), _uncertain(dataset, spec, data)
     for region in spec.regions(dataset.attrs["chunk_shape"]):
         part = dataset[names].isel(dict(zip(spec.axes, region, strict=True)))
         part = load(part.transpose(*spec.axes, "step"), path)
+        again = job.layout.blank(uncertain[region].shape)
+        again[STATUS.name][~uncertain[region]] = "done"
+        if uncertain[region].any():
+            do(job, region, again)
         on_progress(int((dataset[STATUS.name].values[region] == "done").sum()))
-        yield region, {name: part[name].values for name in names}
+        beside = {variable.name: again[variable.name] for variable in (_GRADIENT, _CONVERGED)}
+        yield region, beside | {name: part[name].values for name in names}
+
+
+def _uncertain(dataset: xr.Dataset, spec: Spec, data: Data | None) -> NDArray[np.bool_]:
+    """Which runs to repeat, if that is soon done: `simulator.explain` reads more of them."""
+    stuck = (dataset["outcome"] == "stuck") | (dataset["n_unconverged"] > 0)
+    found: NDArray[np.bool_] = stuck.values & (dataset[STATUS.name] == "done").values
+    user_defined = any(
+        is_recorded(thing) for _, part in spec.parts() for thing in (part.model, part.schedule)
+    )
+    slow = _seconds(spec, data, int(found.sum())) > _SOON_SECONDS
+    return found & (not (user_defined or slow))
 
 
 class _Job(Job):
