@@ -36,7 +36,7 @@ class StabilityLimit(NamedTuple):
         return f"{self.over_eta:.3g} / {eta}" + (f" - {self.decay:.3g}" if self.decay else "")
 
     def sharpness(self, eta: ArrayLike) -> Array:
-        """The largest stable sharpness at eta of any shape; inf where eta is 0."""
+        """The largest stable sharpness at eta (steps,) or of any shape; inf where eta is 0."""
         with np.errstate(divide="ignore", over="ignore"):
             return np.divide(self.over_eta, np.asarray(eta, dtype=float)) - self.decay
 
@@ -48,7 +48,7 @@ class StabilityLimit(NamedTuple):
     def ratio(self, sharpness: ArrayLike, eta: ArrayLike) -> Array:
         """Sharpness over threshold: (sharpness + decay) eta / ``over_eta``, unstable above 1.
 
-        Its shape is that of sharpness and eta, broadcast.
+        Its shape is that of sharpness and eta, such as (steps,).
         """
         # The same product as in the kernels, so that both round alike.
         per_sharpness = np.multiply(eta, 1.0 / self.over_eta)

@@ -76,9 +76,9 @@ class Run(Trajectory):
     n_unconverged : int
         Number of measurements that did not converge, including those after the last update.
     theta : array, shape (P,)
-        After the last update. loss_init, loss_final, sharpness_final,
-        preconditioned_sharpness_final : float On all training samples, before the first and after
-        the last update.
+        Parameters after the last update.
+    loss_init, loss_final, sharpness_final, preconditioned_sharpness_final : float
+        On all training samples, before the first and after the last update.
     diverged_step : int
         Number of updates after which the loss was no longer finite; -1 if it always was.
     accuracy_final, test_loss_final, test_accuracy_final : float

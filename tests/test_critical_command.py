@@ -84,7 +84,7 @@ def test_eta_max_need_not_be_looked_for(run):
 def test_a_model_without_a_critical_rate_is_told_too(run):
     line = "critical --model quadratic --eta-most 1 --steps 8"
     told = run(line)
-    assert "nowhere up to 1" in told.out
+    assert "does not raise the loss up to 1" in told.out
     assert "none" in told.out
     assert strict_json(run(f"{line} --json").out)["seeds"][0]["eta_c"] is None
 
