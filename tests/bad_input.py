@@ -28,7 +28,7 @@ BAD = [
     ("run --model uv --representation kernel", "--representation", "kernel"),
     ("sweep --model mpl", "--model", "mpl"),
     ("plot store.zarr --color loss_fnal", "--color", "loss_fnal"),
-    ("plot store.zarr --color outcome", "--color", "outcome"),
+    ("plot store.zarr --color status", "--color", "status"),
     ("plot store.zarr --color eta_init", "--color", "eta_init"),
     ("plot store.zarr --color sharpness", "--color", "sharpness"),
     ("report store.zarr --color outcome", "--color", "outcome"),
