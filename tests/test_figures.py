@@ -11,6 +11,7 @@ import pytest
 
 import simulator as sim
 from simulator import figures
+from simulator.figures.canvas import describe
 from simulator.figures.style import in_style
 from simulator.laws import LAWS
 from simulator.studying.style import panels
@@ -128,7 +129,7 @@ def law(style):
     with in_style(style):
         axes = figures.new_axes()
         LAWS["warmup-decay"].picture(axes, LAWS["warmup-decay"].generator(0))
-        figures.describe(axes, {"law": "warmup-decay"})
+        describe(axes, {"law": "warmup-decay"})
         return axes
 
 
@@ -138,7 +139,7 @@ def study(style):
         for ax in axes:
             ax.set(xlabel="learning rate over the largest one that trains", title="title")
             ax.set(ylabel=r"sharpness of the run $\lambda_t / \lambda_0$ in the mean")
-        figures.describe(axes, {"study": "one"})
+        describe(axes, {"study": "one"})
         return axes
 
 

@@ -96,7 +96,7 @@ class Drawing:
         return path
 
     def _may_replace(self, path: Path, *abouts: Mapping[str, str]) -> bool:
-        from simulator.figures import shows
+        from simulator.figures.canvas import shows
 
         if self.overwrite or not os.path.lexists(path):
             return True

@@ -69,13 +69,14 @@ def explain(**given: Any) -> None:
 
     from simulator import figures
     from simulator.events import explain as describe
+    from simulator.figures.about import about_cell
 
     drawing = Drawing.of(given, Path("explain.png"))
     axis = one_of("curvature_axis", given["curvature_axis"], figures.CURVATURE_AXES)
     source: Path | None = given["source"]
     if source is None or source.is_dir():
         run_again = _run_of(source, given)
-        drawing = drawing.showing(figures.about_cell(*run_again[:3]))
+        drawing = drawing.showing(about_cell(*run_again[:3]))
         story = _trained(run_again)
     else:
         refuse_others(given, _WITH_LOG, "the log")

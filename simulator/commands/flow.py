@@ -56,6 +56,7 @@ def flow(**given: Any) -> None:
     flow are always reported.
     """
     from simulator import figures
+    from simulator.figures.about import about_cell
     from simulator.flows import central_flow, described
     from simulator.sweeps import rehearse
     from simulator.training import eta_critical
@@ -71,7 +72,7 @@ def flow(**given: Any) -> None:
     start = _start(given["start"])
     spec, data, seed = one_run(given), options.data_of(), given["seed"]
     optimizer = described(spec.optimizer)
-    shown = figures.about_cell(spec, data, (0, 0, 0, 0)) | {"flow": f"from step {start}"}
+    shown = about_cell(spec, data, (0, 0, 0, 0)) | {"flow": f"from step {start}"}
     drawing = drawing.showing(shown)
     rehearse(spec, data)
     announce_compilation()

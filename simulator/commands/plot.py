@@ -44,13 +44,14 @@ def plot(store: Path, color: str, eta_init: int, where: str | None, **given: Any
     """
     from simulator import figures
     from simulator.checks import InputError
+    from simulator.figures.about import about_experiment
     from simulator.sweeps import load, open_store
 
     dataset, spec, description = open_store(store)
     drawing = Drawing.of(given, store.with_suffix(".png"))
     if not 0 <= eta_init < len(spec.eta_init):
         raise InputError("eta_init", eta_init, f"give an index from 0 to {len(spec.eta_init) - 1}")
-    drawing = drawing.showing(figures.about_experiment(spec, description, spec.seeds))
+    drawing = drawing.showing(about_experiment(spec, description, spec.seeds))
     places = spec.places(coordinates("where", where), "where")
     dimensions: dict[str, Any] = {
         name: options.argument(given[name]) for name in ("x", "y", "rows", "columns") if given[name]

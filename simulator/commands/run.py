@@ -86,6 +86,7 @@ def run(**given: Any) -> None:
     several values, such as --t-wrm 1,16,64: up to 12 runs, drawn over one another.
     """
     from simulator import figures
+    from simulator.figures.about import about_cell
     from simulator.sweeps import Destination, rehearse, run_cell, save_run, seed_constants
     from simulator.sweeps.layout import same_value
     from simulator.timing import compiling
@@ -121,7 +122,7 @@ def run(**given: Any) -> None:
         count("spectrum_every", every, 1)
     where = Destination(given["output"], overwrite=given["overwrite"])
     where.check(spec, data)
-    drawing = drawing.showing(figures.about_cell(spec, data, cell))
+    drawing = drawing.showing(about_cell(spec, data, cell))
     rehearse(spec, data)
     announce_compilation()
     known = seed_constants(spec, data, spec.seeds[cell[0]])

@@ -33,7 +33,7 @@ def _of_the_fork() -> Iterator[None]:
 
 def run_forked(spec: Spec, data: Data | None, drawing: Drawing, given: dict[str, Any]) -> None:
     """Do both, draw them over one another, and report how they ended."""
-    from simulator.figures import about_cell
+    from simulator.figures.about import about_cell
     from simulator.sweeps import rehearse, run_cell, seed_constants
     from simulator.training import fork
 

@@ -26,7 +26,8 @@ _SHOWN = ("outcome", "n_catapults", "loss_final", "sharpness_final")
 
 def run_several(spec: Spec, data: Data | None, drawing: Drawing, given: dict[str, Any]) -> None:
     """Do every run of the spec, draw them over one another, and report how they ended."""
-    from simulator.figures import about_cell, labelled
+    from simulator.figures.about import about_cell
+    from simulator.figures.symbols import labelled
     from simulator.sweeps import rehearse, run_cell, seed_constants, text_of
 
     if spec.cells > _MOST:

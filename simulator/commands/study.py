@@ -162,7 +162,8 @@ def _drawing_of(one: Study, lab: Lab, given: dict[str, Any]) -> Drawing:
 
 
 def _run(one: Study, lab: Lab, drawing: Drawing) -> Result:
-    from simulator.figures import describe, in_style
+    from simulator.figures.canvas import describe
+    from simulator.figures.style import in_style
 
     began = time.monotonic()
     found = one.found(lab)

@@ -78,6 +78,7 @@ def sweep(**given: Any) -> None:
     eta_trgt many times larger than without warmup.
     """
     from simulator import figures
+    from simulator.figures.about import about_cell
     from simulator.sweeps import StoreMovedError, check, execute, first_seeds, is_taken, load
 
     where = _where(given)
@@ -92,7 +93,7 @@ def sweep(**given: Any) -> None:
     if drawing.path.absolute() == store.absolute():
         raise InputError("output", store, "is also the name of the figure; end it in .zarr")
     before = [_about_store(store)] if given["grow"] and is_taken(store) else []
-    drawing = drawing.showing(figures.about_cell(spec, data), *before)
+    drawing = drawing.showing(about_cell(spec, data), *before)
 
     announce_compilation()
     if given["scheduler"] is not None:
@@ -139,7 +140,7 @@ def sweep(**given: Any) -> None:
 
 def _about_store(store: Path) -> dict[str, str]:
     """What a figure of the store shows before that grows."""
-    from simulator.figures import about_experiment
+    from simulator.figures.about import about_experiment
     from simulator.sweeps import recorded
 
     spec, description = recorded(store, "output")

@@ -89,7 +89,8 @@ def _drawing_of(chosen: list[Law], given: dict[str, Any]) -> Drawing | None:
 
 
 def _draw(law: Law, seed: int, drawing: Drawing) -> Path:
-    from simulator.figures import describe, in_style, new_axes
+    from simulator.figures.canvas import describe, new_axes
+    from simulator.figures.style import in_style
 
     assert law.picture is not None
     with in_style(drawing.style):
