@@ -98,7 +98,8 @@ def chunks_with_curves(
 
 def _uncertain(dataset: xr.Dataset, spec: Spec, data: Data | None) -> NDArray[np.bool_]:
     """Which runs to repeat, if that is soon done: `simulator.explain` reads more of them."""
-    stuck = (dataset["outcome"] == "stuck") | (dataset["n_unconverged"] > 0)
+    # Stores of earlier layouts have no counts of unconverged measurements.
+    stuck = (dataset["outcome"] == "stuck") | (dataset.get("n_unconverged", 0) > 0)
     found: NDArray[np.bool_] = stuck.values & (dataset[STATUS.name] == "done").values
     user_defined = any(
         is_recorded(thing) for _, part in spec.parts() for thing in (part.model, part.schedule)

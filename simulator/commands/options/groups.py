@@ -144,7 +144,7 @@ def seeds_option(default: int) -> Callable[[Any], Any]:
 
 workers_option = option("execution", "--workers", type=int, default_text="every core", help="Worker threads.")  # fmt: skip
 overwrite_option = option("execution", "--overwrite", is_flag=True, help="Replace the store named by -o, and the figure.")  # fmt: skip
-overwrite_figure_option = option("output", "--overwrite", is_flag=True, help="Replace the figure, whatever it shows.")  # fmt: skip
+overwrite_figure_option = option("execution", "--overwrite", is_flag=True, help="Replace the figure, whatever it shows.")  # fmt: skip
 
 style_options = together(
     option("output", "--style", default="screen", metavar="screen|paper|paper-wide", help="Look of the figure. paper: a column of 3.25 inches, 8 points, no title; paper-wide: 6.75 inches."),
