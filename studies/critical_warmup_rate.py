@@ -24,10 +24,11 @@ from simulator.sweeps.boundary import boundary
 
 LENGTHS = (128, 256, 512, 1024)
 TANH = {"width": 32, "activation": "tanh"}
-# Each with the range of eta_trgt, in powers of two, in which its boundaries lie.
+# Each with the range of eta_trgt, in powers of two, in which its boundaries lie. The lower end is
+# that of 128 updates, and rises in proportion to t_wrm.
 CASES = {
     "SP tanh": (sim.MLP(**TANH), None, (0, 5.5)),
-    "SP tanh, batches of 32": (sim.MLP(**TANH), 32, (0, 5.5)),
+    "SP tanh, batches of 32": (sim.MLP(**TANH), 32, (-1, 5.5)),
     "SP tanh, xent": (sim.MLP(**TANH, loss="xent"), None, (1, 8)),
     "SP tanh, xent, batches of 32": (sim.MLP(**TANH, loss="xent"), 32, (1, 8)),
     "muP ReLU, xent": (sim.MLP(width=32, parameterization="mup", loss="xent"), None, (-2, 4)),
@@ -45,8 +46,9 @@ def measure(lab: Lab) -> xr.Dataset:
 
     def edge(case: str, t_wrm: int) -> np.ndarray:
         model, batch_size, (low, high) = CASES[case]
+        powers = np.arange(low + np.log2(t_wrm / 128), high + 0.1, 0.5 if lab.quick else 0.25)
         found = sim.sweep(
-            model, data, eta_trgt=2.0 ** np.arange(low, high + 0.1, 0.5 if lab.quick else 0.25),
+            model, data, eta_trgt=2.0**powers,
             t_wrm=[t_wrm], seeds=lab.seeds, steps=t_wrm + 64, eta_unit="critical",
             batch_size=batch_size, sharpness_every=0, workers=lab.workers,
         )  # fmt: skip
