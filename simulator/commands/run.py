@@ -67,9 +67,9 @@ _WITH_REPLAY = DRAWING | {
 @option("curvature", "--spectrum-every", type=int, default_text="steps / 32", help="Updates between spectra.")  # fmt: skip
 @options.seed_option
 @options.dtype_option(varies=True)
-@option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Repeat a run of this store, bit for bit; --cell says which.")  # fmt: skip
+@option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Repeat a run of this store, bit for bit; --cell names the run.")  # fmt: skip
 @options.cell_option
-@option("execution", "--fork-at", type=int, metavar="STEP", default_text="none", help="Also do the run with a change from this step on (--fork-eta, --fork-batch-size), and draw both.")  # fmt: skip
+@option("execution", "--fork-at", type=int, metavar="STEP", default_text="none", help="Also train a fork: the same run with a change from this step on (--fork-eta, --fork-batch-size). Both are drawn.")  # fmt: skip
 @option("execution", "--fork-eta", type=float, metavar="FACTOR", default_text="1", help="Factor on the learning rates of the fork.")  # fmt: skip
 @option("execution", "--fork-batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="as before", help="Samples per update of the fork.")  # fmt: skip
 @options.overwrite_option
@@ -81,9 +81,9 @@ _WITH_REPLAY = DRAWING | {
 def run(**given: Any) -> None:
     """Train once and measure loss, sharpness and stability threshold.
 
-    The default is an SP network on handwritten digits, with a warmup to an eta_trgt that it would
-    not survive from the start. Most options of the model, optimizer, schedule and curvature take
-    several values, such as --t-wrm 1,16,64: up to 12 runs, drawn over one another.
+    The default is an SP network on handwritten digits, with a warmup to an eta_trgt at which it
+    does not train without warmup. Most options of the model, optimizer, schedule and curvature take
+    several values, such as --t-wrm 1,16,64. Up to 12 runs are drawn in one figure.
     """
     from simulator import figures
     from simulator.sweeps import Destination, rehearse, run_cell, save_run, seed_constants
@@ -243,9 +243,11 @@ def _report(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any
         click.echo(f"  of P^-1 H    {_from_to(result, 'preconditioned_sharpness', False)}")
     for name in CURVES:
         if (late := found.get(f"{CURVES[name][0]}_late")) is not None:
-            click.echo(f"{f'  {name}':14} {late:.3g} times 2 / eta, median over the last quarter")
+            click.echo(
+                f"{f'  {name}':14} {late:.3g} times 2 / eta, as a median over the last quarter"
+            )
     if (rises := found.get("rises", math.nan)) == rises:
-        click.echo(f"Rises          {rises:.1%} of the updates raised the loss that they saw")
+        click.echo(f"Rises          {rises:.1%} of the updates raised the loss of their batch")
     if result.n_unconverged:
         note(
             f"{result.n_unconverged} measurements of the sharpness did not converge: the true "
