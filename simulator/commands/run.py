@@ -181,12 +181,12 @@ def _report_spectra(found: Spectra) -> None:
 
     described = {"top_to_bulk": "Top over bulk", "effective_rank": "Effective rank"}
     for name, label in described.items():
-        click.echo(f"{label:14} {at(name, 0)} at first, {at(name, -1)} at last")
+        click.echo(f"{label:14} {at(name, 0)} at the start, {at(name, -1)} at the end")
     share, unsure = found.curve("gradient_share"), int((~found.curve("converged")).sum())
     top_k = found.top.shape[1]
     click.echo(
-        f"Gradient       {share[0]:.0%} in the top {top_k} eigenvectors at first, "
-        f"{share[-1]:.0%} at last"
+        f"Gradient       {share[0]:.0%} in the top {top_k} eigenvectors at the start, "
+        f"{share[-1]:.0%} at the end"
     )
     how = "dense" if exact else "Lanczos quadrature, standard errors over its probes"
     doubt = f", {unsure} not converged" if unsure else ""
@@ -212,8 +212,8 @@ def one_run(given: dict[str, Any]) -> Spec:
 def _from_to(result: Run, name: str, of_no_consequence: bool) -> str:
     """First and last value of a sharpness, beside the threshold where it is that one's."""
     first, last = getattr(result, f"{name}_init"), getattr(result, f"{name}_final")
-    values = f"{first:.4g} at first, {last:.4g} at last"
-    threshold = f"; the threshold then was {result.threshold[-1]:.4g}"
+    values = f"{first:.4g} at the start, {last:.4g} at the end"
+    threshold = f"; the threshold was then {result.threshold[-1]:.4g}"
     return values if of_no_consequence else values + threshold
 
 
@@ -237,7 +237,9 @@ def _report(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any
         click.echo(f"Diverged       at step {result.diverged_step}")
     click.echo(f"Natural phase  {result.natural_phase}: {NATURAL_PHASES[result.natural_phase]}")
     click.echo(f"Catapults      {result.n_catapults}")
-    click.echo(f"Loss           {result.loss_init:.4g} at first, {result.loss_final:.4g} at last")
+    click.echo(
+        f"Loss           {result.loss_init:.4g} at the start, {result.loss_final:.4g} at the end"
+    )
     click.echo(f"Sharpness      {_from_to(result, 'sharpness', spec.preconditions)}")
     if spec.preconditions:
         click.echo(f"  of P^-1 H    {_from_to(result, 'preconditioned_sharpness', False)}")

@@ -39,15 +39,15 @@ def of(flow: Flow) -> Iterator[str]:
 def _of_the_run(flow: Flow) -> Iterator[str]:
     if flow.run is not None and flow.run.diverged:
         yield (
-            f"The run diverges at step {flow.run.diverged_step}; the flow does not describe divergence"
+            f"The run diverges at step {flow.run.diverged_step}, which the flow does not describe"
         )
     lost = ~np.isfinite(flow.loss[flow.start :])
     if lost.any():
         yield f"The flow is not finite from step {flow.start + int(np.argmax(lost))} on"
     if has_kinks(flow.experiment.model):
         yield (
-            "ReLU has kinks: the flow averages their effect over the oscillation, and the sharpness "
-            "of the run may differ from the threshold by a few per cent"
+            "ReLU has kinks: the flow averages their effect over the oscillation, and the "
+            "sharpness of the run may differ from the threshold by a few per cent"
         )
     if (missed := int((~flow.converged).sum())) > 0:
         yield f"The eigenvectors did not converge in {missed} updates"
@@ -109,4 +109,7 @@ def _of_the_distance(flow: Flow) -> Iterator[str]:
             f"({stable:.2g})"
         )
     elif off > _WEIGHTS * path:
-        yield f"At the end the distance of the flow from the run is {off / path:.0%} of the length of its path"
+        yield (
+            f"At the end the distance of the flow from the run is {off / path:.0%} of the length "
+            "of its path"
+        )
