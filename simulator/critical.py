@@ -156,15 +156,15 @@ class Critical:
     def _obstacle(self) -> str:
         lower, upper = self.bracket_c
         if math.isfinite(upper) and self.eta_max == 0.0:
-            return "no constant learning rate of the search trains in these updates"
+            return "none of the constant learning rates that were tried trains in so many updates"
         if math.isfinite(upper):
-            failed = f"training fails (eta_max = {self.eta_max:.4g})"
-            return f"one update raises the loss only at eta_c = {upper:.4g}, where {failed}"
+            failed = f"training fails above eta_max = {self.eta_max:.4g}"
+            return f"one update raises the loss only from eta_c = {upper:.4g} on, but {failed}"
         if math.isnan(upper):
             return "the loss at initialisation is not finite"
         if lower == 0.0:
             return "the first update at initialisation is zero"
-        return f"one update does not raise the loss up to {lower:.4g}"
+        return f"no learning rate up to {lower:.4g} raises the loss in one update"
 
 
 def critical_learning_rate(

@@ -34,14 +34,14 @@ OUTCOMES = {
     "edge_of_stability": "trained, and at the edge of stability in the last quarter",
     "diverged": "the loss is not finite at some step",
     "stuck": "finite but not trained, or at an unstable minimum with a vanished gradient",
-    "unknown": "undecided: no sharpness, too few steps, or above the threshold at the end",
+    "unknown": "no sharpness, too few steps, or above the threshold at the end",
 }
 
 NATURAL_PHASES = {
     "progressive_sharpening": "it rises before it first crosses the threshold, transients aside",
     "sharpness_reduction": "it falls before it first crosses the threshold, transients aside",
     "constant": "it stays within 5 % before it first crosses the threshold, transients aside",
-    "unknown": "it starts above the threshold, or was not measured",
+    "unknown": "the sharpness starts above the threshold, or was not measured",
 }
 
 # A catapult raises the loss by 10 % or more: the delta of Kalra & Barkeshli's search.

@@ -212,10 +212,10 @@ def _largest(r, times, zero):
     return r.noisy or any(close(times, height) for height in heights)
 
 
-@rule(r"Meanwhile NAME (falls|goes) from # to #\.")
-def _meanwhile(r, name, verb, first, last):
-    values = r.sharpness[r.rows]
-    seen = any(close(first, v) for v in values) and any(close(last, v) for v in values)
+@rule(r"From step # to step # NAME (falls|goes) from # to #\.")
+def _flattened(r, start, end, name, verb, first, last):
+    seen = close(first, r.sharpness[int(start)]) and close(last, r.sharpness[int(end)])
+    seen &= int(start) in r.crossings and int(start) < int(end)
     return name == r.name and seen and (verb == "falls") <= (float(last) <= float(first))
 
 
@@ -258,7 +258,7 @@ def _edge(r, first, cause, last):
     return int(first) < int(last) and (cause is None or r.caused(cause, [int(first)]))
 
 
-@rule(r"NAME is # times the threshold on average(?:, with # catapults?)?\.")
+@rule(r"NAME is # times the threshold on average(?:, and # catapults? occurs? there)?\.")
 def _mean_at_edge(r, name, mean, count):
     first, last = r.edge
     peaks = [b for a, b, c in r.excursions(r.averaged(None)) if int(first) <= b <= int(last)]

@@ -150,7 +150,7 @@ def _saves(r, saved, updates):
 LOSS = "The loss(?:, averaged over # updates,)?"
 
 
-@rule(LOSS + r" has no spike: it never rises by # % and recovers\.")
+@rule(LOSS + r" has no spike: there is no rise by # % followed by a recovery\.")
 def _no_spike(r, updates, rise):
     loss = r.averaged(updates)
     found = r.excursions(loss, 1 + (float(rise) + 0.6) / 100)

@@ -66,7 +66,7 @@ def test_where_eta_c_does_not_help_it_says_so(run):
     assert result.code == 0
     assert "Set eta_init to eta_trgt / 10 instead of eta_c: one update raises" in result.out
     assert "It saves nothing" in result.out
-    assert "Started at eta_c itself it may harm: see above." in result.out
+    assert "A start at eta_c may harm: see above." in result.out
 
 
 def test_an_absolute_target_is_taken_as_it_is(run):
@@ -84,7 +84,7 @@ def test_eta_max_need_not_be_looked_for(run):
 def test_a_model_without_a_critical_rate_is_told_too(run):
     line = "critical --model quadratic --eta-most 1 --steps 8"
     told = run(line)
-    assert "does not raise the loss up to 1" in told.out
+    assert "no learning rate up to 1 raises" in told.out
     assert "none" in told.out
     assert strict_json(run(f"{line} --json").out)["seeds"][0]["eta_c"] is None
 

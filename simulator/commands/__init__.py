@@ -34,14 +34,14 @@ __all__ = ["main", "warmup"]
     examples=(
         ("warmup run --live", "One run: its loss, and its sharpness against the threshold"),
         ("warmup explain", "One run in words: its catapults, and how it ended"),
-        ("warmup sweep", "Which learning rates train, after how long a warmup"),
+        ("warmup sweep", "The learning rates that train, for several lengths of warmup"),
     ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(simulator.__version__, prog_name="warmup")
 @click.pass_context
 def warmup(ctx: click.Context) -> None:
-    """What learning-rate warmup really does, in models small enough for theory.
+    """Simulate learning-rate warmup in models small enough for exact theory.
 
     Every example takes seconds and needs no network.
     """

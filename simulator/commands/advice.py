@@ -35,8 +35,8 @@ _ROW, _SHORTEST_ROW = "  {:>6} {:>11} {:>11} {:>11} {:>11}", "  {:>6} {:>11} {:>
 
 
 advice_options = options.together(
-    option("search", "--safe", is_flag=True, help="Find a learning rate that is safe without warmup instead: a lower bound of eta_max, from 64 updates (gd on all samples)."),
-    option("search", "--shortest-warmup", is_flag=True, help="Find the shortest warmup to --eta-trgt that trains instead, by bisection, in at least 5 seeds."),
+    option("search", "--safe", is_flag=True, help="Instead, find a learning rate that is safe without warmup: a lower bound of eta_max, measured in 64 updates (gd on all samples)."),
+    option("search", "--shortest-warmup", is_flag=True, help="Instead, find the shortest warmup to --eta-trgt that trains, by bisection, in at least 5 seeds."),
     option("search", "--t-most", type=int, default_text="steps / 2", help="Longest warmup that --shortest-warmup tries."),
 )  # fmt: skip
 
@@ -67,7 +67,7 @@ def check_advice(given: dict[str, Any]) -> str | None:
         raise InputError("shortest_warmup", "without eta_trgt", "give the --eta-trgt to warm up to")
     if at_least("seeds", given["seeds"], 1) < _LEAST_SEEDS:
         raise InputError(
-            "seeds", given["seeds"], f"seeds differ too much; give at least {_LEAST_SEEDS}"
+            "seeds", given["seeds"], f"too few, because seeds differ; give at least {_LEAST_SEEDS}"
         )
     count("steps", given["steps"], 1)
     return name
@@ -115,7 +115,7 @@ def _explain_safe(found: list[SafeRate]) -> None:
     least, *_, most = LARGEST_OVER_SAFE.values()
     click.echo(
         "\neta_safe is 2 over the largest sharpness before updates 0, 16 and 64 of the probe: a "
-        "lower bound\non the largest constant rate that trains. In the 120 networks measured that "
+        "lower bound\non the largest constant rate that trains. In 120 measured networks that "
         f"rate was {least:.3g} to {most:.3g}\ntimes eta_safe:\n"
     )
     click.echo("  quantile  " + " ".join(f"{part:>5.0%}" for part in LARGEST_OVER_SAFE))
@@ -163,8 +163,8 @@ def _shortest(given: dict[str, Any], spec: Spec, data: Data | None, began: float
         tried = " ".join(f"{t}" if trained else f"-{t}" for t, trained in one.tried.items())
         click.echo(_SHORTEST_ROW.format(seed, number(eta), number(one.t_wrm), tried))
     click.echo(
-        f"\nA warmup trains if the loss stays finite and ends 10 % below the best constant output's "
-        f"after\n{spec.steps} updates. It cost {updates} updates, {time.monotonic() - began:.1f} s."
+        f"\nA warmup trains if after {spec.steps} updates the loss is finite and 10 % below that of the\n"
+        f"best constant prediction. The search took {updates} updates, {time.monotonic() - began:.1f} s."
     )
     click.echo(f"\n{_verdict(lengths, max(found[0][1].tried))}")
 
@@ -175,8 +175,8 @@ def _verdict(lengths: list[float], t_most: int) -> str:
     shortest = f"{min(feasible)} to {max(feasible)} updates" if feasible else ""
     lost = len(lengths) - len(feasible)
     if not lost:
-        return f"The shortest warmup is {shortest}. Take more: other seeds will differ."
-    others = f" In the others the shortest warmup is {shortest}." if feasible else ""
+        return f"The shortest warmup is {shortest}. Use a longer one: other seeds will differ."
+    others = f" In the other seeds the shortest warmup is {shortest}." if feasible else ""
     return (
         f"The target is infeasible in {lost} of {len(lengths)} seeds: the longest warmup tried, "
         f"{t_most} updates, does not train.{others}"

@@ -52,7 +52,7 @@ _REPEATED = ("model", "data", "loss", "optimizer", "execution")
 @option("search", "--eta-0", type=float, default=ETA_0, help="First learning rate of --method paper, absolute.")  # fmt: skip
 @option("search", "--delta", type=float, default=DELTA, help="Relative rise of the loss at which --method paper ends.")  # fmt: skip
 @option("search", "--eta-most", type=float, default=math.inf, default_text="no limit", help="Largest learning rate to try, absolute.")  # fmt: skip
-@option("search", "--failure", default="untrained", metavar="untrained|diverged", help="What counts as failure above eta_max: a network that does not train (dead ones included), or one that diverges.")  # fmt: skip
+@option("search", "--failure", default="untrained", metavar="untrained|diverged", help="What counts as failure above eta_max: a network that does not train (this includes dead networks), or one that diverges.")  # fmt: skip
 @advice_options
 @options.seeds_option(5)
 @options.workers_option
@@ -61,12 +61,13 @@ _REPEATED = ("model", "data", "loss", "optimizer", "execution")
 def critical(**given: Any) -> None:
     """Find the critical and the largest trainable learning rate.
 
-    At eta_c one update raises the loss; eta_max is the largest constant learning rate that trains
-    in --steps updates (0: do not search for eta_max). With --eta-trgt and --t-wrm, it also reports
-    what a warmup that starts at eta_c saves, and the command that runs it.
+    eta_c is the smallest learning rate at which one update raises the loss. eta_max is the largest
+    constant learning rate that trains in --steps updates; --steps 0 skips the search for it. With
+    --eta-trgt and --t-wrm, the command also reports how many updates a warmup from eta_c saves, and
+    prints the command of this warmup.
 
-    No formula predicts the length of a warmup: --safe gives a lower bound of eta_max instead, and
-    --shortest-warmup measures the length.
+    No formula predicts how long a warmup must be. --shortest-warmup measures it, and --safe measures
+    a lower bound of eta_max.
     """
     _check(given)
     advice = check_advice(given)
@@ -232,18 +233,18 @@ def _report(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
     top = f"(sharpness + {decay:.4g})" if decay else "sharpness"
     click.echo(f"\nThe unit is the threshold at initialisation, {over:.4g} / {top}.")
     if spec.preconditions:
-        click.echo("That is the pre-conditioned sharpness of the first update.")
+        click.echo("This is the pre-conditioned sharpness of the first update.")
     click.echo(
-        "At eta_c one update raises the loss; passes: forward passes of the search for eta_c."
+        "From eta_c on, one update raises the loss; passes: forward passes of the search for eta_c."
     )
     if given["steps"]:
         failing = {"untrained": "trains", "diverged": "stays finite"}[given["failure"]]
         click.echo(
-            f"Up to eta_max, held constant, the network {failing} for {given['steps']} updates."
+            f"At a constant rate up to eta_max the network {failing} in {given['steps']} updates."
         )
     again = sum(bool(one.holes) for one in found)
     if again:
-        click.echo(f"In {again} of {len(found)} seeds some larger ones train again.")
+        click.echo(f"In {again} of {len(found)} seeds some larger rates train too.")
     click.echo(f"\n{_advice(found)}")
 
 
@@ -255,12 +256,14 @@ def _advice(found: list[Critical]) -> str:
     reason = others[0].recommendation(1.0).reason if others else ""
     if not others:
         middle = number(statistics.median(good))
-        which = f"a seed's eta_c: {middle} in the median" if len(good) > 1 else f"eta_c = {middle}"
+        which = (
+            f"the eta_c of your seed (median {middle})" if len(good) > 1 else f"eta_c = {middle}"
+        )
         return f"Set eta_init to {which}."
     share = f"in {len(others)} of {len(found)} seeds " if good else ""
     fallback = f"Set eta_init to eta_trgt / 10 {share}instead of eta_c: {reason}."
     if good:
-        return f"{fallback} In the others set it to eta_c."
+        return f"{fallback} In the other seeds set it to eta_c."
     return fallback
 
 
@@ -268,7 +271,9 @@ def _report_plans(
     given: dict[str, Any], found: list[Critical], plans: list[dict[str, Any]]
 ) -> None:
     t_wrm = given["t_wrm"]
-    click.echo(f"\nA warmup to eta_trgt, of {t_wrm} updates from 0, started at eta_init instead:\n")
+    click.echo(
+        f"\nA warmup to eta_trgt with the slope of {t_wrm} updates from 0, but started at eta_init:\n"
+    )
     click.echo(_PLAN.format("seed", "eta_init", "eta_trgt", "t_reach", "saved", "t_save"))
     names = ("eta_init", "eta_trgt", "t_reach", "saved", "t_save")
     for seed, plan in enumerate(plans):
@@ -278,7 +283,7 @@ def _report_plans(
         click.echo(_PLAN.format("median", *map(number, middle.values())))
     click.echo("\nIn updates. t_save: updates saved, each forward pass counted as half an update.")
     click.echo(f"{_verdict(t_wrm, middle, found)}\n")
-    click.echo(f"To run it with seed 0, at the same slope:\n  {plans[0]['command']}")
+    click.echo(f"To run this warmup with seed 0:\n  {plans[0]['command']}")
 
 
 def _verdict(t_wrm: int, middle: dict[str, float], found: list[Critical]) -> str:
@@ -287,11 +292,11 @@ def _verdict(t_wrm: int, middle: dict[str, float], found: list[Critical]) -> str
     harm = ""
     if bad:
         seeds = "" if bad == len(found) else f" in {bad} of {len(found)} seeds"
-        harm = f" Started at eta_c itself it may harm{seeds}: see above."
+        harm = f" A start at eta_c may harm{seeds}: see above."
     if middle["t_save"] <= 0:
         return (
-            f"It saves nothing: the {number(middle['saved'])} updates saved of {t_wrm} are not "
-            f"worth the search.{harm}"
+            f"It saves nothing: it skips {number(middle['saved'])} updates of {t_wrm}, and the search "
+            f"costs as much or more.{harm}"
         )
     share = middle["t_save"] / t_wrm
     return f"It saves {number(middle['t_save'])} updates of {t_wrm}, {share:.0%}.{harm}"

@@ -52,8 +52,8 @@ def flow(**given: Any) -> None:
     """Compute the central flow of a run at the edge of stability.
 
     The central flow is the time average of the run, without its oscillations. It exists for gd and
-    rmsprop on all samples; rmsprop starts from its first squared gradient. Reasons to doubt the
-    flow are always reported.
+    rmsprop on all samples; rmsprop starts from its first squared gradient. The command
+    reports every reason to doubt the flow.
     """
     from simulator import figures
     from simulator.figures.about import about_cell
@@ -147,7 +147,7 @@ def _report(spec: Spec, found: Flow) -> None:
             f"First contact  step {found.first_contact}, kappa_1 {found.kappa_1:.2g}; the flow "
             f"starts at step {found.start}"
         )
-        click.echo(f"Rank           up to {found.rank.max()} directions oscillate")
+        click.echo(f"Rank           at most {found.rank.max()} oscillating directions")
     late = slice(max(found.start, 3 * len(found.eta) // 4), None)
     assert found.run is not None
     run, predicted, centre = (
@@ -155,14 +155,14 @@ def _report(spec: Spec, found: Flow) -> None:
     )
     click.echo(
         f"Loss           {run:.4g} on average over the last quarter; predicted {predicted:.4g}, "
-        f"of the centre alone {centre:.4g}"
+        f"at the centre {centre:.4g}"
     )
     off, stable, path = found.distance[-1], found.stable_distance[-1], found.path[-1]
     click.echo(
-        f"Distance       {off:.3g} from the run at the end, after a path of {path:.3g}; the stable "
-        f"flow {stable:.3g}"
+        f"Distance       {off:.3g} from the run at the end, after a path of length {path:.3g}; the "
+        f"stable flow is {stable:.3g} from the run"
     )
     for doubt in found.doubts:
         click.echo(f"Doubt          {doubt}.")
     if not found.doubts:
-        note("Nothing speaks against this flow.")
+        note("There is no reason to doubt this flow.")

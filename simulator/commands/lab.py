@@ -39,10 +39,10 @@ def _apps() -> dict[str, Path]:
     ),
 )
 @options.positional("name", "App: why-warm-up (default) or check-your-own-threshold.", default="why-warm-up", metavar="[NAME]", shell_complete=_offer)  # fmt: skip
-@option("execution", "--port", type=int, default_text="2718, or the next that is free", help="Port of the address.")  # fmt: skip
+@option("execution", "--port", type=int, default_text="2718, or the next free port", help="Port of the address.")  # fmt: skip
 @option("execution", "--browser/--no-browser", default=True, help="Open the app in a browser.")
 def lab(name: str, port: int | None, browser: bool) -> None:
-    """Open an app with sliders in the browser, until Ctrl-C.
+    """Open an app with sliders in the browser; Ctrl-C stops it.
 
     why-warm-up shows a run, its description and its central flow for a learning rate, a warmup, a
     parameterization and an optimizer. check-your-own-threshold compares a formula for the largest

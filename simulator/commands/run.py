@@ -67,9 +67,9 @@ _WITH_REPLAY = DRAWING | {
 @option("curvature", "--spectrum-every", type=int, default_text="steps / 32", help="Updates between spectra.")  # fmt: skip
 @options.seed_option
 @options.dtype_option(varies=True)
-@option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Repeat a run of this store, bit for bit; --cell says which.")  # fmt: skip
+@option("execution", "--replay", type=click.Path(path_type=Path), metavar="STORE.zarr", help="Repeat a run of this store, bit for bit; --cell names the run.")  # fmt: skip
 @options.cell_option
-@option("execution", "--fork-at", type=int, metavar="STEP", default_text="none", help="Also do the run with a change from this step on (--fork-eta, --fork-batch-size), and draw both.")  # fmt: skip
+@option("execution", "--fork-at", type=int, metavar="STEP", default_text="none", help="Also train a fork: the same run with a change from this step on (--fork-eta, --fork-batch-size). Both are drawn.")  # fmt: skip
 @option("execution", "--fork-eta", type=float, metavar="FACTOR", default_text="1", help="Factor on the learning rates of the fork.")  # fmt: skip
 @option("execution", "--fork-batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="as before", help="Samples per update of the fork.")  # fmt: skip
 @options.overwrite_option
@@ -81,9 +81,9 @@ _WITH_REPLAY = DRAWING | {
 def run(**given: Any) -> None:
     """Train once and measure loss, sharpness and stability threshold.
 
-    The default is an SP network on handwritten digits, with a warmup to an eta_trgt that it would
-    not survive from the start. Most options of the model, optimizer, schedule and curvature take
-    several values, such as --t-wrm 1,16,64: up to 12 runs, drawn over one another.
+    The default is an SP network on handwritten digits, with a warmup to an eta_trgt at which it
+    does not train without warmup. Most options of the model, optimizer, schedule and curvature take
+    several values, such as --t-wrm 1,16,64. Up to 12 runs are drawn in one figure.
     """
     from simulator import figures
     from simulator.figures.about import about_cell
@@ -182,12 +182,12 @@ def _report_spectra(found: Spectra) -> None:
 
     described = {"top_to_bulk": "Top over bulk", "effective_rank": "Effective rank"}
     for name, label in described.items():
-        click.echo(f"{label:14} {at(name, 0)} at first, {at(name, -1)} at last")
+        click.echo(f"{label:14} {at(name, 0)} at the start, {at(name, -1)} at the end")
     share, unsure = found.curve("gradient_share"), int((~found.curve("converged")).sum())
     top_k = found.top.shape[1]
     click.echo(
-        f"Gradient       {share[0]:.0%} in the top {top_k} eigenvectors at first, "
-        f"{share[-1]:.0%} at last"
+        f"Gradient       {share[0]:.0%} in the top {top_k} eigenvectors at the start, "
+        f"{share[-1]:.0%} at the end"
     )
     how = "dense" if exact else "Lanczos quadrature, standard errors over its probes"
     doubt = f", {unsure} not converged" if unsure else ""
@@ -213,8 +213,8 @@ def one_run(given: dict[str, Any]) -> Spec:
 def _from_to(result: Run, name: str, of_no_consequence: bool) -> str:
     """First and last value of a sharpness, beside the threshold where it is that one's."""
     first, last = getattr(result, f"{name}_init"), getattr(result, f"{name}_final")
-    values = f"{first:.4g} at first, {last:.4g} at last"
-    threshold = f"; the threshold then was {result.threshold[-1]:.4g}"
+    values = f"{first:.4g} at the start, {last:.4g} at the end"
+    threshold = f"; the threshold was then {result.threshold[-1]:.4g}"
     return values if of_no_consequence else values + threshold
 
 
@@ -238,15 +238,19 @@ def _report(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any
         click.echo(f"Diverged       at step {result.diverged_step}")
     click.echo(f"Natural phase  {result.natural_phase}: {NATURAL_PHASES[result.natural_phase]}")
     click.echo(f"Catapults      {result.n_catapults}")
-    click.echo(f"Loss           {result.loss_init:.4g} at first, {result.loss_final:.4g} at last")
+    click.echo(
+        f"Loss           {result.loss_init:.4g} at the start, {result.loss_final:.4g} at the end"
+    )
     click.echo(f"Sharpness      {_from_to(result, 'sharpness', spec.preconditions)}")
     if spec.preconditions:
         click.echo(f"  of P^-1 H    {_from_to(result, 'preconditioned_sharpness', False)}")
     for name in CURVES:
         if (late := found.get(f"{CURVES[name][0]}_late")) is not None:
-            click.echo(f"{f'  {name}':14} {late:.3g} times 2 / eta, median over the last quarter")
+            click.echo(
+                f"{f'  {name}':14} {late:.3g} times 2 / eta, as a median over the last quarter"
+            )
     if (rises := found.get("rises", math.nan)) == rises:
-        click.echo(f"Rises          {rises:.1%} of the updates raised the loss that they saw")
+        click.echo(f"Rises          {rises:.1%} of the updates raised the loss of their batch")
     if result.n_unconverged:
         note(
             f"{result.n_unconverged} measurements of the sharpness did not converge: the true "

@@ -42,7 +42,7 @@ _SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
     cls=options.GroupedCommand,
     common="model param width data optimizer eta-trgt t-wrm steps seeds workers resume output",
     examples=(
-        ("warmup sweep", "Which eta_trgt train after which t_wrm, on handwritten digits"),
+        ("warmup sweep", "The eta_trgt that train for each t_wrm, on handwritten digits"),
         (
             "warmup sweep --param sp,mup --width 16,64 --eta-trgt 1:64:7:log --seeds 2",
             "One diagram for each parameterization and width",
@@ -58,21 +58,21 @@ _SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
 @options.seeds_option(3)
 @options.workers_option
 @options.dtype_option(varies=True)
-@option("execution", "--scheduler", metavar="ADDRESS", default_text="threads here", help="Dask scheduler whose workers do the runs, such as tcp://host:8786.")  # fmt: skip
-@option("execution", "--shard", metavar="I/N", default_text="1/1", help="Do share I of N of the store named by -o; other processes do the others, now or later.")  # fmt: skip
+@option("execution", "--scheduler", metavar="ADDRESS", default_text="none, threads of this process", help="Dask scheduler whose workers train the runs, such as tcp://host:8786.")  # fmt: skip
+@option("execution", "--shard", metavar="I/N", default_text="1/1", help="Run part I of N of the sweep into the store named by -o; other processes run the other parts, at any time.")  # fmt: skip
 @option("execution", "--resume", is_flag=True, help="Continue the store named by -o, or start it. Options that are not given come from the store.")  # fmt: skip
-@option("execution", "--grow", is_flag=True, help="Extend the store named by -o to this larger grid; only new cells are run.")  # fmt: skip
+@option("execution", "--grow", is_flag=True, help="Extend the store named by -o to this larger grid, and run the new cells only.")  # fmt: skip
 @options.overwrite_option
-@option("execution", "--large", is_flag=True, help="Allow a sweep of days or of 50 GB.")  # fmt: skip
+@option("execution", "--large", is_flag=True, help="Allow a sweep that takes days or 50 GB.")  # fmt: skip
 @option("output", "-o", "--output", type=click.Path(path_type=Path), metavar="STORE.zarr", default_text="sweep.zarr, or the next free name", help="Store for the results, written during the sweep.")  # fmt: skip
 @option("output", "--curves/--no-curves", default=False, help="Store the curves of every run.")
 @options.output_options("beside the store")
 def sweep(**given: Any) -> None:
     """Train on a grid of settings and draw the phase diagram.
 
-    GRID is a value, a list such as 1,2,4, or a range START:STOP:COUNT or START:STOP:COUNT:log with
-    both ends. Most options of the model, optimizer, schedule and curvature also take several
-    values, such as --param sp,mup: each is one more axis of the grid.
+    GRID is a value, a list such as 1,2,4, or a range START:STOP:COUNT or START:STOP:COUNT:log that
+    includes both ends. Most options of the model, optimizer, schedule and curvature also take
+    several values, such as --param sp,mup. Each such option is another axis of the grid.
 
     The default is SP networks on handwritten digits, where the longest warmup trains with an
     eta_trgt many times larger than without warmup.

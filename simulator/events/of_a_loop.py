@@ -64,7 +64,10 @@ def of_the_spikes(curves: Trajectory, events: Events) -> str:
         if events.stuck or events.diverged >= 0:
             return ""
         rise = f"{100 * (curves.rise - 1):.0f} %"
-        return f"The {curves.loss_name} has no spike: it never rises by {rise} and recovers."
+        return (
+            f"The {curves.loss_name} has no spike: there is no rise by {rise} followed by a "
+            "recovery."
+        )
     ratios, peaks = ratios_of_the_step(curves), dict[str, list[tuple[int, float]]]()
     assert ratios is not None
     for found in events.apart:

@@ -33,13 +33,18 @@ _PHASES = {
 def sentences(curves: Trajectory, events: Events, natural: str | None = None) -> list[str]:
     """Sentences that describe a run and its events, in time order."""
     by_steps = is_known_by_its_steps(curves)
+    stretches = [_edge(curves, events, number) for number in range(min(len(events.edges), 3))]
+    edge_first = bool(
+        events.edges and events.apart and events.edges[-1].end <= events.apart[0].start
+    )
     text = [
         _schedule(curves),
         which_hessian(curves),
         of_the_warmup(curves) if by_steps else _approach(curves, events),
         _natural(curves, natural),
+        *(stretches if edge_first else ()),
         of_the_spikes(curves, events) if by_steps else _catapults(curves, events),
-        *(_edge(curves, events, number) for number in range(min(len(events.edges), 3))),
+        *(() if edge_first else stretches),
         of_the_step(curves),
         end_of(curves, events),
         _decay(curves),
@@ -260,7 +265,12 @@ def _flattened(curves: Trajectory, first: Catapult, last: Catapult) -> str:
     if not np.isfinite(before + after):
         return ""
     verb = "falls" if after < before else "goes"
-    return f" Meanwhile the {curves.sharpness_name} {verb} from {before:.3g} to {after:.3g}."
+    measured = np.flatnonzero(np.isfinite(curves.ratio))
+    around = measured[regimes.measured_within(measured, last.start, last.end)]
+    return (
+        f" From step {curves.at(first.crossing)} to step {curves.at(int(around[-1]))} the "
+        f"{curves.sharpness_name} {verb} from {before:.3g} to {after:.3g}."
+    )
 
 
 def _edge(curves: Trajectory, events: Events, number: int) -> str:
@@ -276,7 +286,8 @@ def _edge(curves: Trajectory, events: Events, number: int) -> str:
             f"Training is at the edge of stability again from step {start} to step {end} ({mean})."
         )
     within = sum(edge.start <= catapult.peak <= edge.end for catapult in events.catapults)
-    count = f", with {within} catapult{'s' * (within > 1)}" if within else ""
+    occur = "1 catapult occurs" if within == 1 else f"{within} catapults occur"
+    count = f", and {occur} there" if within else ""
     return (
         f"Training enters the edge of stability at step {start}{_entry(events, edge)} and stays "
         f"there until step {end}. The {curves.sharpness_name} is {mean}{count}."

@@ -27,8 +27,8 @@ def of(flow: Flow) -> Iterator[str]:
     yield from _of_the_run(flow)
     if flow.first_contact < 0:
         yield (
-            "No direction is ever critical: the flow takes the updates of the run, so its distance "
-            "is 0 by construction"
+            "No direction is ever critical: the flow takes the same updates as the run, so its "
+            "distance is 0 by construction"
         )
         return
     yield from _of_the_start(flow)
@@ -39,15 +39,15 @@ def of(flow: Flow) -> Iterator[str]:
 def _of_the_run(flow: Flow) -> Iterator[str]:
     if flow.run is not None and flow.run.diverged:
         yield (
-            f"The run diverges at step {flow.run.diverged_step}; the flow does not describe that"
+            f"The run diverges at step {flow.run.diverged_step}, which the flow does not describe"
         )
     lost = ~np.isfinite(flow.loss[flow.start :])
     if lost.any():
         yield f"The flow is not finite from step {flow.start + int(np.argmax(lost))} on"
     if has_kinks(flow.experiment.model):
         yield (
-            "ReLU has kinks: their effect is averaged over the oscillation, and the sharpness of "
-            "the run may stay a few per cent off the threshold"
+            "ReLU has kinks: the flow averages their effect over the oscillation, and the "
+            "sharpness of the run may differ from the threshold by a few per cent"
         )
     if (missed := int((~flow.converged).sum())) > 0:
         yield f"The eigenvectors did not converge in {missed} updates"
@@ -65,8 +65,8 @@ def _of_the_start(flow: Flow) -> Iterator[str]:
     if kappa > LARGEST_KAPPA:
         yield (
             f"kappa_1 = {kappa:.2g} is above {LARGEST_KAPPA}: the flow does not describe the first "
-            f"catapult, at step {contact}, and its weights may be wrong after it; "
-            'start="after" starts the flow after it'
+            f"catapult, at step {contact}, and its weights may be wrong from there on; "
+            'start="after" starts the flow after that catapult'
         )
     lasted = int((flow.critical > 0).sum())
     if kappa * lasted < _DELAY:
@@ -92,12 +92,12 @@ def _of_the_solution(flow: Flow) -> Iterator[str]:
     held = np.flatnonzero(flow.critical[:-1] > 0) + 1
     off = np.nanmax(flow.constraint[held], initial=0.0)
     if off > (_ADAPTIVE_CONSTRAINT if flow.experiment.optimizer.adaptive else _CONSTRAINT):
-        yield f"The sharpness of the flow exceeds the threshold by up to {off:.2g} times it"
+        yield f"The sharpness of the flow exceeds the threshold by up to a fraction {off:.2g} of it"
     taylor = np.nanmax(flow.taylor, initial=0.0)
     if taylor > _TAYLOR:
         yield (
             f"The curvature changes by a fraction of up to {taylor:.2g} within the oscillation, "
-            "but the flow takes it as constant"
+            "but the flow assumes that it is constant"
         )
 
 
@@ -109,4 +109,7 @@ def _of_the_distance(flow: Flow) -> Iterator[str]:
             f"({stable:.2g})"
         )
     elif off > _WEIGHTS * path:
-        yield f"At the end the distance of the flow from the run is {off / path:.0%} of its path"
+        yield (
+            f"At the end the distance of the flow from the run is {off / path:.0%} of the length "
+            "of its path"
+        )

@@ -40,7 +40,7 @@ model_options = together(
     option("model", "--s", type=float, default_text="0", varies=True, help="Parameterization exponent: 0 NTP … 1 muP (uv)."),
     option("model", "--var-w", type=float, default_text="2; uv 1", varies=True, help="Scale of the initial variance of the hidden weights (mlp, uv)."),
     option("model", "--bias/--no-bias", default=None, default_text="no-bias", help="Train biases (mlp)."),
-    option("model", "--norm", metavar="none|activation|preactivation|readout|inner|after", default_text="none", varies=True, help="Layer normalisation (mlp). activation: of the input of each weight layer but the first; readout: of the readout's input only; inner: of all but the first and the readout; preactivation: before each activation; after: of residual sums (Post-LN)."),
+    option("model", "--norm", metavar="none|activation|preactivation|readout|inner|after", default_text="none", varies=True, help="Where to apply layer normalisation (mlp). activation: to the input of each weight layer except the first; readout: to the input of the readout only; inner: to the inputs of all weight layers except the first and the readout; preactivation: before each activation; after: to residual sums (Post-LN)."),
     option("model", "--residual/--no-residual", default=None, default_text="no-residual", help="Add the previous hidden layer to each hidden layer after the first (mlp)."),
     option("model", "--affine/--no-affine", default=None, default_text="no-affine", help="Train a gain and a shift for each normalised unit (mlp)."),
     option("model", "--norm-eps", type=float, default_text="1e-05", varies=True, help="Added to the variance in a layer norm (mlp)."),
@@ -49,7 +49,7 @@ model_options = together(
     option("loss", "--loss", metavar="mse|xent", default_text="mse", varies=True, help="mse: 0.5 * mean squared error over samples and outputs; xent: mean cross-entropy (mlp)."),
 )  # fmt: skip
 
-data_seed_option = option("data", "--data-seed", type=int, default=0, help="Seed of the choice of training samples, or of generated data.")  # fmt: skip
+data_seed_option = option("data", "--data-seed", type=int, default=0, help="Seed for choosing the training samples, or for generating data.")  # fmt: skip
 
 
 def data_option(default: str | None, default_text: str | None = None) -> Callable[[Any], Any]:
@@ -71,12 +71,12 @@ optimizer_options = together(
     option("optimizer", "--optimizer", default="gd", metavar="|".join(OPTIMIZER_NAMES), varies=True, help="Optimizer."),
     option("optimizer", "--momentum", type=float, default_text="0.9", varies=True, argument="beta", help="Momentum coefficient, beta (momentum, nesterov)."),
     option("optimizer", "--dampening", type=float, default_text="0", varies=True, help="Dampening d of m = beta m + (1 - d) g (momentum)."),
-    option("optimizer", "--ema/--no-ema", default=None, default_text="no-ema", help="m is a moving average of gradients, beta m + (1 - beta) g, from 0 (momentum)."),
+    option("optimizer", "--ema/--no-ema", default=None, default_text="no-ema", help="m is a moving average of gradients, m = beta m + (1 - beta) g, initialised to 0 (momentum)."),
     option("optimizer", "--beta1", type=float, default_text="0.9", varies=True, help="Decay rate of the first moment (Adam variants)."),
     option("optimizer", "--beta2", type=float, default_text="0.999", varies=True, help="Decay rate of the second moment (RMSProp and the Adam variants)."),
     option("optimizer", "--eps", type=float, default_text="1e-08", varies=True, help="Added to the root of the second moment (RMSProp and the Adam variants)."),
     option("optimizer", "--weight-decay", type=float, default_text="0; adamw 0.01", varies=True, help="Decoupled weight decay w: theta' = (1 - eta w) theta - eta u (gd, momentum, nesterov, adamw)."),
-    option("optimizer", "--layer-rates/--no-layer-rates", default=False, help="Learning rate of each layer as muP scales it for adaptive optimizers (mlp with mup)."),
+    option("optimizer", "--layer-rates/--no-layer-rates", default=False, help="Scale the learning rate of each layer as muP does for adaptive optimizers (mlp with mup)."),
     option("optimizer", "--batch-size", type=BatchSize(), metavar="INTEGER|full", default_text="full", varies=True, help="Samples per update."),
 )  # fmt: skip
 
@@ -87,18 +87,18 @@ def schedule_options(command: str, *, grid: bool) -> Callable[[Any], Any]:
     whole: Any = Grid(whole=True) if grid else int
     shape = {"metavar": "GRID"} if grid else {}
     return together(
-        option("schedule", "--schedule", default="warmup", metavar="warmup|modified|persistent-catapult|threshold|cdat|loss-gap", varies=True, help="Learning-rate schedule. warmup: ramp from eta_init to eta_trgt; modified: ramp from eta_init with the slope of one from 0; persistent-catapult: repeated search for the next catapult; threshold: the measured instability threshold; cdat: slope / curvature along each update; loss-gap: rises as the loss falls."),
+        option("schedule", "--schedule", default="warmup", metavar="warmup|modified|persistent-catapult|threshold|cdat|loss-gap", varies=True, help="Learning-rate schedule. warmup: ramp from eta_init to eta_trgt; modified: ramp from eta_init, with the slope of a ramp from 0; persistent-catapult: repeated search for the next catapult; threshold: the measured instability threshold; cdat: slope / curvature along each update; loss-gap: rises as the loss falls."),
         option("schedule", "--eta-init", type=real, default="0", help="Learning rate before the first update.", **shape),
         eta_trgt_option(type=real, default_text=eta_trgt_text(command), **shape),
         t_wrm_option(type=whole, default_text=t_wrm_text(command), **shape),
-        option("schedule", "--delta", type=float, default_text="0.1", varies=True, help="Relative rise of the loss in one update at which a search stops (persistent-catapult)."),
+        option("schedule", "--delta", type=float, default_text="0.1", varies=True, help="The search stops when one update raises the loss by this fraction (persistent-catapult)."),
         option("schedule", "--factor", type=float, default_text="1", varies=True, help="eta_t as a multiple of the instability threshold, 1 = at the edge (threshold; loss-gap: first update only)."),
         option("schedule", "--sigma", type=float, default_text="2", varies=True, help="eta_t as a multiple of slope / curvature along the update: 1 = greedy, 2 = at the edge (cdat)."),
         option("schedule", "--memory", type=float, default_text="0", varies=True, help="Decay rate of averages over updates, for minibatches (cdat, loss-gap)."),
         steps_option,
-        option("schedule", "--exponent", type=float, default_text="1; loss-gap 0.667", varies=True, help="Exponent of the ramp, 1 = linear; loss-gap: of the loss ratio.", old="--warmup-exponent"),
+        option("schedule", "--exponent", type=float, default_text="1; loss-gap 0.667", varies=True, help="Exponent of the ramp, 1 = linear; for loss-gap, exponent of the loss ratio.", old="--warmup-exponent"),
         option("schedule", "--decay", metavar="none|cosine|linear|wsd", default_text="none", varies=True, help="Decay of the learning rate over the last t_decay updates. wsd: warmup-stable-decay, with a linear decay."),
-        option("schedule", "--t-decay", type=int, default_text="all after t_wrm; wsd a quarter of --steps", varies=True, help="Updates of decay."),
+        option("schedule", "--t-decay", type=int, default_text="all updates after t_wrm; wsd a quarter of --steps", varies=True, help="Updates of decay."),
         option("schedule", "--eta-end", type=float, default_text="0; cosine eta_trgt / 10", varies=True, help="Learning rate of the last update, with a decay."),
         eta_unit_option(default_text="critical; adaptive optimizers absolute"),
     )  # fmt: skip
@@ -129,7 +129,7 @@ def curvature_options(every: int, tol: float) -> Callable[[Any], Any]:
         option("curvature", "--sharpness-tol", type=float, default=tol, varies=True, help="Relative error of the eigenvalues.", old="--accuracy"),
         option("curvature", "--measure", default="sharpness", metavar="NAME,…", help="Curvatures to measure: sharpness, directional, critical (as often as the sharpness); batch, full, interaction (every --batch-every updates)."),
         option("curvature", "--batches", type=int, default=32, help="Random batches per measurement of batch or interaction."),
-        option("curvature", "--batch-accuracy", type=float, default_text="none", help="Relative standard error of the batch sharpness to reach, with 16 to 512 batches."),
+        option("curvature", "--batch-accuracy", type=float, default_text="none", help="Target relative standard error of the batch sharpness, reached with 16 to 512 batches."),
         option("curvature", "--batch-every", type=int, default_text="steps / 64", help="Updates between measurements of batch, full and interaction."),
     )  # fmt: skip
 
@@ -151,7 +151,7 @@ style_options = together(
     option("output", "--fig-width", type=float, metavar="INCHES", default_text="the style's; screen 7 to 8", help="Width of the figure."),
     option("output", "--font-size", type=float, metavar="POINTS", default_text="the style's; screen 10", help="Font size in the figure."),
     option("output", "--cmap", metavar="NAME", default_text="viridis in most figures", help="Colour map of matplotlib."),
-    option("output", "--title/--no-title", default=None, default_text="the style's", help="Title of the figure; titles of its panels stay."),
+    option("output", "--title/--no-title", default=None, default_text="the style's", help="Show the title of the figure; panel titles are always shown."),
     option("output", "--caption", is_flag=True, help="Write model, optimizer and seed in the lower right corner."),
 )  # fmt: skip
 cell_option = option("execution", "--cell", metavar="eta_trgt=…,t_wrm=…,seed=…", help="Coordinates of a run in the store.")  # fmt: skip
@@ -175,11 +175,11 @@ def curvature_axis_option() -> Callable[[Any], Any]:
     """How the figure of a run shows curvatures."""
     return option(
         "output", "--curvature-axis", default="ratio", metavar="ratio|absolute",
-        help="Draw each curvature divided by its threshold (ratio), or as it is (absolute).",
+        help="Draw each curvature divided by its threshold (ratio), or its value (absolute).",
     )  # fmt: skip
 
 
-json_option = option("output", "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; all else goes to stderr.")  # fmt: skip
+json_option = option("output", "--json", "as_json", is_flag=True, help="Print one JSON document on stdout; other output goes to stderr.")  # fmt: skip
 
 terminal_options = together(
     option("output", "--quiet", is_flag=True, expose_value=False, callback=set_quiet, help="Print results and errors only: no progress, no notes."),
@@ -189,14 +189,14 @@ terminal_options = together(
 report_options = together(
     json_option,
     terminal_options,
-    option("config", "--config", type=click.Path(path_type=Path), metavar="FILE.toml", is_eager=True, expose_value=False, callback=read_config, help="Read options by name (dashes as underscores) from a file; the command line wins."),
+    option("config", "--config", type=click.Path(path_type=Path), metavar="FILE.toml", is_eager=True, expose_value=False, callback=read_config, help="Read options by name (dashes as underscores) from a file; the command line takes precedence."),
 )  # fmt: skip
 
 
 def output_options(figure: str) -> Callable[[Any], Any]:
     """Figure, JSON and config."""
     return together(
-        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="File of the figure. A figure of something else is not replaced without --overwrite; a default name gets a number."),
+        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="File of the figure. A file that shows something else is replaced only with --overwrite; a default file name gets a number instead."),
         style_options,
         report_options,
     )  # fmt: skip
