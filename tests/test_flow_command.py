@@ -72,7 +72,7 @@ def test_the_run_is_thin_and_light_and_the_flow_heavy():
         assert run.get_label() == "run"
         assert heavy.get_label().startswith("central flow")
     assert [panel.get_ylabel() for panel in axes] == [
-        "loss", r"sharpness $\lambda$", r"$\eta_t$", "distance / path",
+        "loss", r"sharpness $\lambda(H)$", r"$\eta_t$", "distance / path",
     ]  # fmt: skip
     np.testing.assert_array_equal(axes[0].lines[1].get_ydata(), flow.predicted_loss)
     with pytest.raises(sim.InputError, match="beside"):

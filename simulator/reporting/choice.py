@@ -76,9 +76,14 @@ def connect(
     from bokeh.events import DocumentReady, Tap
     from bokeh.models import ColumnDataSource, CustomJS
 
+    # Runs share most sentences, so that each is stored once.
+    sentences: dict[str, int] = {}
+    words = [
+        [sentences.setdefault(one, len(sentences)) for one in paragraph.split(". ")]
+        for paragraph in cells.words
+    ]
     # Columns of different lengths go into sources of their own, but for the ends of rows.
     whole = {
-        "words": [*cells.words, ""],
         "row": cells.curves.first,
         "span": cells.spans.first,
         **{name: np.append(column, np.nan) for name, column in cells.frame.items()},
@@ -102,6 +107,7 @@ def connect(
             },
             "over_eta": [limit.over_eta for limit in limits],
             "decay": [limit.decay for limit in limits], "explain": explain,
+            "words": words, "sentences": list(sentences),
         },
     )  # fmt: skip
     for menu in (*choice.axes.values(), choice.of):

@@ -62,7 +62,7 @@ const label = (menu) => menu.options.find(([value]) => value === menu.value)[1]
 const [of_seed, of_init, of_trgt, of_wrm] = menus.slice(others)
 put("run", [...menus.slice(0, others), of_trgt, of_wrm, of_seed, of_init]
   .map((menu) => `${menu.name} ${label(menu)}`).join(", "))
-put("words", cells.data.words[cell])
+put("words", words[cell].map((one) => sentences[one]).join(". "))
 const at = menus.filter((menu) => menu.options.length > 1)
   .map((menu) => `${menu.name}=${label(menu)}`).join(",")
 const quoted = /^[\w.,=+-]*$/.test(at) ? at : `'${at.replaceAll("'", "'\\''")}'`
