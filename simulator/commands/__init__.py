@@ -33,7 +33,7 @@ __all__ = ["main", "warmup"]
     invoke_without_command=True,
     examples=(
         ("warmup run --live", "One run: its loss, and its sharpness against the threshold"),
-        ("warmup explain", "One run in words: its catapults, and how it ended"),
+        ("warmup explain", "Describe one run in words: its catapults, and how it ends"),
         ("warmup sweep", "The learning rates that train, for several lengths of warmup"),
     ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -43,11 +43,11 @@ __all__ = ["main", "warmup"]
 def warmup(ctx: click.Context) -> None:
     """Simulate learning-rate warmup in models small enough for exact theory.
 
-    Every example takes seconds and needs no network.
+    Every example takes seconds and needs no internet connection.
     """
     if ctx.invoked_subcommand is None:
         click.echo(warmup.example_lines)
-        click.echo("Each takes seconds and needs no network. All commands: warmup --help")
+        click.echo("Each takes seconds and works offline. All commands: warmup --help")
 
 
 for _command in (run, sweep, critical, flow, explain, theory, study, plot, report, info, lab):

@@ -35,8 +35,8 @@ _ROW, _SHORTEST_ROW = "  {:>6} {:>11} {:>11} {:>11} {:>11}", "  {:>6} {:>11} {:>
 
 
 advice_options = options.together(
-    option("search", "--safe", is_flag=True, help="Instead, find a learning rate that is safe without warmup: a lower bound of eta_max, measured in 64 updates (gd on all samples)."),
-    option("search", "--shortest-warmup", is_flag=True, help="Instead, find the shortest warmup to --eta-trgt that trains, by bisection, in at least 5 seeds."),
+    option("search", "--safe", is_flag=True, help="Find only a learning rate that is safe without warmup. It is a lower bound of eta_max, measured in 64 updates (gd on all samples)."),
+    option("search", "--shortest-warmup", is_flag=True, help="Find only the shortest warmup to --eta-trgt that trains, by bisection, over at least 5 seeds."),
     option("search", "--t-most", type=int, default_text="steps / 2", help="Longest warmup that --shortest-warmup tries."),
 )  # fmt: skip
 

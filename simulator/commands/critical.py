@@ -35,8 +35,11 @@ _REPEATED = ("model", "data", "loss", "optimizer", "execution")
     cls=options.GroupedCommand,
     common="model param width data optimizer eta-trgt t-wrm steps safe shortest-warmup seeds",
     examples=(
-        ("warmup critical", "eta_c and eta_max of the default network, in 5 seeds"),
-        ("warmup critical --eta-trgt 16 --t-wrm 256", "Updates that a warmup from eta_c saves"),
+        ("warmup critical", "eta_c and eta_max of the default network, over 5 seeds"),
+        (
+            "warmup critical --eta-trgt 16 --t-wrm 256",
+            "Updates saved if the warmup starts at eta_c",
+        ),
         ("warmup critical --safe", "A learning rate that is safe without warmup"),
     ),
 )

@@ -27,7 +27,7 @@ __all__ = ["flow"]
     examples=(
         (
             "warmup flow --width 8 --activation tanh --samples 64 --eta-trgt 3",
-            "The central flow of a small network, beside its run",
+            "The central flow of a small network, compared with its run",
         ),
         (
             "warmup flow --width 8 --activation tanh --samples 64 --optimizer rmsprop",

@@ -26,7 +26,7 @@ __all__ = ["info"]
     examples=(
         ("warmup info sweep.zarr", "What the store holds"),
         ("warmup info sweep.zarr --command", "The command that makes it again"),
-        ("warmup info sweep.zarr --json", "All of it, for a program"),
+        ("warmup info sweep.zarr --json", "All of this as JSON, for a program"),
     ),
 )
 @options.store_argument

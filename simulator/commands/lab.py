@@ -39,7 +39,7 @@ def _apps() -> dict[str, Path]:
     ),
 )
 @options.positional("name", "App: why-warm-up (default) or check-your-own-threshold.", default="why-warm-up", metavar="[NAME]", shell_complete=_offer)  # fmt: skip
-@option("execution", "--port", type=int, default_text="2718, or the next free port", help="Port of the address.")  # fmt: skip
+@option("execution", "--port", type=int, default_text="2718, or the next free port", help="Port of the app.")  # fmt: skip
 @option("execution", "--browser/--no-browser", default=True, help="Open the app in a browser.")
 def lab(name: str, port: int | None, browser: bool) -> None:
     """Open an app with sliders in the browser; Ctrl-C stops it.

@@ -30,8 +30,8 @@ __all__ = ["plot"]
 @options.color_option
 @option("output", "--x", default="eta_trgt", metavar="DIMENSION", help="Dimension of the horizontal axis.")  # fmt: skip
 @option("output", "--y", default="t_wrm", metavar="DIMENSION", help="Dimension of the vertical axis.")  # fmt: skip
-@option("output", "--rows", metavar="DIMENSION", default_text="what is left", help="Dimension with a row of diagrams for each value.")  # fmt: skip
-@option("output", "--columns", metavar="DIMENSION", default_text="what is left", help="Dimension with a column of diagrams for each value.")  # fmt: skip
+@option("output", "--rows", metavar="DIMENSION", default_text="any other dimension that varies", help="Dimension with a row of diagrams for each value.")  # fmt: skip
+@option("output", "--columns", metavar="DIMENSION", default_text="any other dimension that varies", help="Dimension with a column of diagrams for each value.")  # fmt: skip
 @options.where_option
 @option("schedule", "--eta-init", type=int, default=0, metavar="INDEX", help="Index of the eta_init to draw, from 0.")  # fmt: skip
 @options.overwrite_figure_option

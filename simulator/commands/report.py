@@ -49,8 +49,8 @@ __all__ = ["report"]
 def report(store: Path, data: str | None, output: Path | None, **given: Any) -> None:
     """Write a store as one HTML page that works offline.
 
-    The page shows the phase diagram; a click on a cell shows its run. The runs of a store without
-    curves are repeated, bit for bit, if that takes at most ten minutes.
+    The page shows the phase diagram; a click on a cell shows its run. If the store has no curves,
+    its runs are repeated bit for bit, provided that this takes at most ten minutes.
     """
     from simulator.sweeps import load, open_store, selected, text_of
 

@@ -81,8 +81,8 @@ _WITH_REPLAY = DRAWING | {
 def run(**given: Any) -> None:
     """Train once and measure loss, sharpness and stability threshold.
 
-    The default is an SP network on handwritten digits, with a warmup to an eta_trgt at which it
-    does not train without warmup. Most options of the model, optimizer, schedule and curvature take
+    The default is an SP network on handwritten digits, with a warmup to an eta_trgt that is too
+    large to train without warmup. Most options of the model, optimizer, schedule and curvature take
     several values, such as --t-wrm 1,16,64. Up to 12 runs are drawn in one figure.
     """
     from simulator import figures
@@ -214,7 +214,7 @@ def _from_to(result: Run, name: str, of_no_consequence: bool) -> str:
     """First and last value of a sharpness, beside the threshold where it is that one's."""
     first, last = getattr(result, f"{name}_init"), getattr(result, f"{name}_final")
     values = f"{first:.4g} at the start, {last:.4g} at the end"
-    threshold = f"; the threshold was then {result.threshold[-1]:.4g}"
+    threshold = f"; the final threshold is {result.threshold[-1]:.4g}"
     return values if of_no_consequence else values + threshold
 
 

@@ -74,8 +74,8 @@ def sweep(**given: Any) -> None:
     includes both ends. Most options of the model, optimizer, schedule and curvature also take
     several values, such as --param sp,mup. Each such option is another axis of the grid.
 
-    The default is SP networks on handwritten digits, where the longest warmup trains with an
-    eta_trgt many times larger than without warmup.
+    The default is SP networks on handwritten digits. With the longest warmup, their largest
+    trainable eta_trgt is many times larger than without warmup.
     """
     from simulator import figures
     from simulator.figures.about import about_cell

@@ -44,8 +44,8 @@ def _offer(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
 def theory(**given: Any) -> None:
     """Check closed-form predictions against measurements.
 
-    Each law is measured on new random instances; the numbers shown are those of the worst one. The
-    exit code is 1 if a law fails.
+    Each law is compared with measurements on random instances. The numbers shown are those of the
+    worst instance. The exit code is 1 if a law fails.
     """
     from simulator.laws import LAWS
     from simulator.seeding import generator

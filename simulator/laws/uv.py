@@ -275,7 +275,7 @@ def invariant_line(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.0, picture=pictures.phases_of_one_example)
 def divergence_boundary(rng: np.random.Generator) -> Iterator[Reading]:
-    """A constant eta is bounded iff eta < 8 / (lam_0 + sqrt(lam_0^2 + 16 kappa^2 y (y - f_0))).
+    """GD at constant eta is bounded iff eta < 8 / (lam_0 + sqrt(lam_0^2 + 16 kappa^2 y (y - f_0))).
 
     4 / lam_0 at y = 0 (Lewkowycz et al. 2003.02218). Runs of 3,000 updates at 0.3 % to 30 % above
     or below it, from Gaussian weights and from any modes, in both representations.

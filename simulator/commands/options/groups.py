@@ -196,7 +196,7 @@ report_options = together(
 def output_options(figure: str) -> Callable[[Any], Any]:
     """Figure, JSON and config."""
     return together(
-        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="File of the figure. A file that shows something else is replaced only with --overwrite; a default file name gets a number instead."),
+        option("output", "--figure", type=click.Path(path_type=Path), metavar="FILE.png|svg|pdf", default_text=figure, help="File of the figure. An existing figure of something else is replaced only with --overwrite. A default file name gets a number instead."),
         style_options,
         report_options,
     )  # fmt: skip
