@@ -106,7 +106,7 @@ def _again(r, step):
     return int(step) >= len(r.ahead) and _ahead(r, r.kind, 2)[int(step)] > 0.9
 
 
-@rule(r"All of the warmup was needed\.")
+@rule(r"By this measure the warmup could not have ended earlier\.")
 def _needed(r):
     return not r.after.size or "again at step" in " ".join(r.spoken)
 

@@ -378,4 +378,4 @@ def test_left_alone_sp_flattens_and_mup_sharpens(parameterization, phase, digits
 
 def test_a_run_beyond_the_threshold_is_told_with_its_natural_phase(digits):
     story = explain(trained(SP, digits, 4, steps=50), natural="sharpness_reduction")
-    assert "where training stays stable, the sharpness falls (sharpness reduction)" in str(story)
+    assert "of the critical learning rate, the sharpness falls (sharpness reduction)" in str(story)

@@ -23,7 +23,7 @@ def test_a_run_is_told_with_its_table_and_figure(run, folder):
 def test_a_run_beyond_the_threshold_gets_a_gentle_one_beside_it(run):
     result = run(f"explain {SMALL} --eta-trgt 3 --t-wrm 1")
     text = " ".join(result.out.split())
-    assert "At a tenth of the critical learning rate, where training stays stable" in text
+    assert "In a separate stable run at a tenth of the critical learning rate, the" in text
 
 
 def test_a_cell_is_told_as_the_run_that_made_it(run):

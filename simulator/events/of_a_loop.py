@@ -88,7 +88,7 @@ def of_the_spikes(curves: Trajectory, events: Events) -> str:
 
 
 def of_the_warmup(curves: Trajectory) -> str:
-    """Whether all of the warmup was needed, and what starting it at eta_c would save."""
+    """Whether the warmup could have ended earlier, and the updates saved by a start at eta_c."""
     ramp, ratios = _ramp(curves), ratios_of_the_step(curves)
     if not ramp.size or ratios is None:
         return ""
@@ -117,7 +117,7 @@ def _need(curves: Trajectory, ramp: Array, ratios: Ratios) -> str:
     # Look ahead by the length of the warmup: the curvature is low for a while after a catapult.
     later = np.arange(end + 1, min(end + 1 + len(ramp), len(ahead)))
     later = later[ahead[later] > low]
-    needed = "All of the warmup was needed."
+    needed = "By this measure the warmup could not have ended earlier."
     if above[-1] == rows[-1]:
         return f"{text}. {needed}"
     if later.size:

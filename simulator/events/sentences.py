@@ -201,7 +201,7 @@ def _natural(curves: Trajectory, natural: str | None) -> str:
     if natural not in text:
         return ""
     return (
-        "At a tenth of the critical learning rate, where training stays stable, the "
+        "In a separate stable run at a tenth of the critical learning rate, the "
         f"{curves.sharpness_name} {text[natural]}."
     )
 
