@@ -89,7 +89,7 @@ def _evolves(r, change):
         return close(found[1], values[0]) and (len(values) < 2 or values[0] <= 0)
     if found := re.fullmatch(
         rf"fluctuates between {NUMBER} and {NUMBER}, and goes from {NUMBER} to {NUMBER} "
-        r"\(longest trend: (.*)\)",
+        r"\(over its longest stretch: (.*)\)",
         change,
     ):
         seen = values.min(), values.max(), values[0], values[-1]

@@ -176,7 +176,7 @@ def _evolution(curves: Trajectory) -> str:
         low, high = values.min(), values.max()
         return (
             f"fluctuates between {low:.3g} and {high:.3g}, and goes from {values[0]:.3g} to "
-            f"{values[-1]:.3g} (longest trend: {_PHASES[phase]})"
+            f"{values[-1]:.3g} (over its longest stretch: {_PHASES[phase]})"
         )
     points = [*corners, len(values) - 1]
     legs = np.diff(values[[0, *points]])
