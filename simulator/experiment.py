@@ -37,7 +37,7 @@ class Experiment:
         Samples in a batch. Default: all samples.
     layer_rates : bool
         Multiply the learning rate of each layer by the factor of the model's parameterization (muP
-        with an adaptive optimizer). The effective sharpness is then the pre-conditioned one.
+        with an adaptive optimizer). The effective sharpness is then the preconditioned one.
     sharpness_every : int
         Updates between measurements of the sharpness; further ones are made at events in between
         and after the last update. 0 measures nothing.
@@ -136,7 +136,7 @@ class Experiment:
 
     @property
     def preconditions(self) -> bool:
-        """Whether the runs have a pre-conditioned sharpness."""
+        """Whether the runs have a preconditioned sharpness."""
         return self.optimizer.adaptive or self.layer_rates
 
     @property

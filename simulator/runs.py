@@ -71,7 +71,7 @@ class Run(Trajectory):
         Residual norm of the largest Hessian eigenvalue. Infinite where the measurement did not
         converge, NaN where nothing was measured.
     converged : array of bool, shape (steps,)
-        False where an eigenvalue of this step (including the pre-conditioned one) did not reach the
+        False where an eigenvalue of this step (including the preconditioned one) did not reach the
         tolerance. Its value is the best estimate and may belong to another eigenvalue.
     n_unconverged : int
         Number of measurements that did not converge, including those after the last update.
@@ -205,13 +205,13 @@ class Run(Trajectory):
 
     @property
     def preconditioned_sharpness_init(self) -> float:
-        """Pre-conditioned sharpness before the first update; NaN if the run has none."""
+        """Preconditioned sharpness before the first update; NaN if the run has none."""
         curve = self.preconditioned_sharpness
         return math.nan if curve is None else float(curve[0])
 
     @property
     def preconditioned_sharpness_max(self) -> float:
-        """Largest pre-conditioned sharpness measured."""
+        """Largest preconditioned sharpness measured."""
         curve = self.preconditioned_sharpness
         return _largest(
             np.append([] if curve is None else curve, self.preconditioned_sharpness_final)

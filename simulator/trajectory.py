@@ -175,7 +175,7 @@ class Trajectory(Value):
     @property
     def sharpness_name(self) -> str:
         """The name of the effective sharpness."""
-        return "pre-conditioned sharpness" if self.adaptive else "sharpness"
+        return "preconditioned sharpness" if self.adaptive else "sharpness"
 
     @property
     def threshold(self) -> Array:

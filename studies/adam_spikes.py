@@ -125,7 +125,7 @@ def claims(found: xr.Dataset) -> list:
     return [
         *told, *late,
         claim(
-            "beta2 = 0.9 and 0.99: late pre-conditioned sharpness, in 38 / eta",
+            "beta2 = 0.9 and 0.99: late preconditioned sharpness, in 38 / eta",
             p.sel(way=["0.9", "0.99"]).mean("way"), 0.93, 1.08
         ),
         claim("eps = 1e-3: number of spikes", found["spikes"].sel(way="large eps"), most=0),

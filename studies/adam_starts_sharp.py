@@ -1,15 +1,15 @@
 """Adam starts far above 38 / eta, falls below it within ten steps, and returns to it.
 
-Kalra & Barkeshli 2024, sections 4.3 and 6.2, figures 2, 6 and 30: the pre-conditioned sharpness,
+Kalra & Barkeshli 2024, sections 4.3 and 6.2, figures 2, 6 and 30: the preconditioned sharpness,
 full batch, mean squared error, ReLU, at a constant rate of 0.01 unless stated otherwise. At first
 only coordinates with tiny gradients are above the threshold, so the loss does not exceed its
 initial value. Later the threshold determines when the loss rises, and in long runs the
-pre-conditioned sharpness stays near it. GI-Adam starts 1 / sqrt(1 - beta2) = 31.6 times flatter.
+preconditioned sharpness stays near it. GI-Adam starts 1 / sqrt(1 - beta2) = 31.6 times flatter.
 This ratio is exact at eps = 0, and smaller where gradients are small compared with eps = 1e-8 (down
 to 17 in muP).
 
 Limitations: networks learn a linear teacher with few inputs before they reach the threshold again.
-At a rate of 0.001 the pre-conditioned sharpness is at 0.1 to 0.4 of the threshold after 2,000
+At a rate of 0.001 the preconditioned sharpness is at 0.1 to 0.4 of the threshold after 2,000
 steps.
 """
 
@@ -30,7 +30,7 @@ ETA, SLOW, STEPS = 0.01, 0.001, 2000
 
 
 def measure(lab: Lab) -> xr.Dataset:
-    """Loss and pre-conditioned sharpness of each step, at two learning rates."""
+    """Loss and preconditioned sharpness of each step, at two learning rates."""
     data, steps = lab.data(128), STEPS // 2 if lab.quick else STEPS
 
     def curves(model: str, optimizer: str, seed: int) -> np.ndarray:
@@ -67,15 +67,15 @@ def claims(found: xr.Dataset) -> list:
         above, below = (_rises(loss, ratio, *ends) for ends in ((1, np.inf), (0, 0.8)))
         hover = ratio[:, -500:].mean(1)
         made += [
-            in_median(f"{name}: initial pre-conditioned sharpness of Adam", adam, least=5e3),
-            claim(f"{name}: pre-conditioned sharpness at 0.001, initial over after 10 updates",
+            in_median(f"{name}: initial preconditioned sharpness of Adam", adam, least=5e3),
+            claim(f"{name}: preconditioned sharpness at 0.001, initial over after 10 updates",
                   adam / one["tenth"][0], least=10),
-            claim(f"{name}: initial pre-conditioned sharpness at 0.01, in 38 / eta",
+            claim(f"{name}: initial preconditioned sharpness at 0.01, in 38 / eta",
                   ratio[:, 0], least=1),
             claim(f"{name}: largest loss over the initial loss", loss.max(1) / loss[:, 0], most=1),
-            claim(f"{name}: initial pre-conditioned sharpness, Adam over GI-Adam",
+            claim(f"{name}: initial preconditioned sharpness, Adam over GI-Adam",
                   adam / gi, least=15),
-            claim(f"{name}: late pre-conditioned sharpness, in 38 / eta", hover, 0.9, 1.07),
+            claim(f"{name}: late preconditioned sharpness, in 38 / eta", hover, 0.9, 1.07),
             claim(f"{name}: above 38 / eta, share of updates that raise the loss",
                   above, least=0.4),
             claim(f"{name}: below 0.8 of 38 / eta, share of updates that raise the loss",
@@ -103,14 +103,14 @@ def draw(found: xr.Dataset) -> object:
             band(ax, steps, curve, color=COLORS[rule], label=label)
         threshold(ax, steps, np.full(steps.size, 38 / ETA), r"38 / $\eta$")
         ax.set(xscale="log", yscale="log", title=name, xlabel="update")
-        ax.set_ylabel("pre-conditioned sharpness")
+        ax.set_ylabel("preconditioned sharpness")
         legend(ax)
         loss, ratio = (one[key].sel(optimizer="adam").values for key in ("loss", "sharpness"))
         share = np.transpose([_rises(loss, ratio * ETA / 38, *pair) for pair in pairwise(edges)])
         middle = (edges[:-1] + edges[1:]) / 2
         band(axes[2], middle, share, color=COLORS[model], marker=mark, ms=4, label=name)
     axes[2].axvline(1, color=COLORS["theory"], ls="--", lw=1.2)
-    axes[2].set(xlabel=r"pre-conditioned sharpness / (38 / $\eta$)")
+    axes[2].set(xlabel=r"preconditioned sharpness / (38 / $\eta$)")
     axes[2].set_ylabel("share of updates that raise the loss")
     axes[2].set_title("Adam")
     legend(axes[2])

@@ -2,7 +2,7 @@
 
 Kalra & Barkeshli 2024, section 4.3 and appendix G, figures 2 and 26: full batch, mean squared
 error, ReLU, t_wrm 1, 64, 256 and 1,024 to eta_trgt = 1/16. In SP the loss peaks without warmup;
-with 64 updates of warmup it never exceeds its initial value. The pre-conditioned sharpness falls
+with 64 updates of warmup it never exceeds its initial value. The preconditioned sharpness falls
 below 38 / eta_t, and later meets it again and stays there. It meets it later if the warmup is
 longer.
 
@@ -100,7 +100,7 @@ def claims(found: xr.Dataset) -> list:
                 f"{name}: step of the second contact with 38 / eta_t, t_wrm {longest} over 64",
                 (again.sel(last) / again.sel(t_wrm=64)).sel(one), least=1,
             ),
-            in_median(f"{name}, t_wrm {longest}: late pre-conditioned sharpness, in 38 / eta",
+            in_median(f"{name}, t_wrm {longest}: late preconditioned sharpness, in 38 / eta",
                       late.sel(last).sel(one), 0.85, 1.07),
         ]  # fmt: skip
     v = found["v"] / found["v"].sel(after=1)
@@ -132,7 +132,7 @@ def draw(found: xr.Dataset) -> object:
             ax.plot(one["step"] + 1, one, color=shade, lw=1.3, label=f"{t_wrm}")
         ax.axhline(1, color=COLORS["theory"], ls="--", lw=1.2)
         ax.set(xscale="log", yscale="log", title=name, xlabel="update", ylim=(1e-3, 100))
-        ax.set_ylabel(r"pre-conditioned sharpness / (38 / $\eta_t$)")
+        ax.set_ylabel(r"preconditioned sharpness / (38 / $\eta_t$)")
     sp.legend(title=symbols.T_WRM, frameon=False, fontsize="small")
     for rule, label in (("adam", "Adam"), ("gi-adam", "GI-Adam")):
         values = found["v"].sel(rule=rule)

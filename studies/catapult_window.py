@@ -1,7 +1,7 @@
 """Between 2 / lambda_0 and 4 / lambda_0 a catapult trains; above, linear networks diverge.
 
 Lewkowycz et al. 2020 and the eta_c, eta_max of Kalra & Barkeshli 2024, section 3. One output (+-1
-for odd and even digits), NTK parameterisation, width 512, depth 2, 64 samples, 200 updates at a
+for odd and even digits), NTK parameterization, width 512, depth 2, 64 samples, 200 updates at a
 constant eta. The table gives eta in units of 2 / lambda_0. Below 2 / lambda_0 the loss never rises.
 Above it the loss peaks within about 30 updates, and the run ends in a flatter region. The window
 ends at 4 / lambda_0 for linear and tanh networks (one of ten tanh networks already failed at 3.9).

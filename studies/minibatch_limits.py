@@ -3,7 +3,7 @@
 Kalra & Barkeshli 2024, sections B.1, 4.2 and E, figures 8, 10 and 13: muP networks on 256 digits,
 with a warmup of 256 updates, then a constant rate. The sharpness is that of all samples over the
 threshold of the optimizer, 2 / eta for SGD and 3.8 / eta for momentum 0.9. For Adam it is the
-pre-conditioned sharpness over 38 / eta. With all samples SGD and Adam end at the threshold,
+preconditioned sharpness over 38 / eta. With all samples SGD and Adam end at the threshold,
 momentum at 0.5 to 1 of it. With 16 samples per batch SGD ends slightly below it, momentum far below
 (many networks die), and Adam below a seventh of it, because v then holds the noise of the gradient.
 The sharpness of one batch of 16, which the paper shows, is above that of all samples.
@@ -45,7 +45,7 @@ def measure(lab: Lab) -> xr.Dataset:
         full = np.nanmedian(run.full_sharpness[late] / run.threshold[late])
         gradient = np.nan
         if name == "Adam":
-            # The pre-conditioned sharpness of all samples is known after the last update.
+            # The preconditioned sharpness of all samples is known after the last update.
             full = run.ratio_final
             gradient = np.nanmedian((run.batch_sharpness * run.eta / 2)[late])
         return np.nanmedian(run.ratio[late]), full, gradient
@@ -79,11 +79,11 @@ def claims(found: xr.Dataset) -> list:
                   momentum["full"].sel(whole), 0.65, 1.05),
         claim("Momentum, 16 samples: sharpness over 3.8 / eta",
               momentum["full"].sel(few), most=0.3),
-        claim("Adam, all samples: pre-conditioned sharpness over 38 / eta",
+        claim("Adam, all samples: preconditioned sharpness over 38 / eta",
               adam["full"].sel(whole), 0.85, 1.05),
-        claim("Adam, 16 samples: pre-conditioned sharpness over 38 / eta",
+        claim("Adam, 16 samples: preconditioned sharpness over 38 / eta",
               adam["full"].sel(few), 0.03, 0.14),
-        claim("Adam, 16 samples: pre-conditioned sharpness of one batch over 38 / eta",
+        claim("Adam, 16 samples: preconditioned sharpness of one batch over 38 / eta",
               adam["single"].sel(few), 0.05, 0.2),
         claim("Adam: batch sharpness over 2 / eta", adam["gradient"].max("batch"), most=0.02),
     ]  # fmt: skip
@@ -95,7 +95,7 @@ def claims(found: xr.Dataset) -> list:
                 most=0.5,
             ),
             claim(
-                "Adam, 64 samples: pre-conditioned sharpness over 38 / eta",
+                "Adam, 64 samples: preconditioned sharpness over 38 / eta",
                 adam["full"].sel(batch=64),
                 0.15,
                 0.55,

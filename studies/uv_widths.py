@@ -1,6 +1,6 @@
 """The shortest warmup of a UV model grows with half the logarithm of the width.
 
-This result is new. UV models of width 10^2 to 10^12 in the NTK parameterisation train on one
+This result is new. UV models of width 10^2 to 10^12 in the NTK parameterization train on one
 example with y = 1, whose labels have noise of size sigma = 0.01. The study draws phase diagrams of
 eta_trgt and t_wrm. Without warmup the models diverge above theory.uv.eta_max, about 4 / lambda.
 With warmup they train up to the ceiling 2 / (kappa |y|), kappa = width^(-1/2), if t_wrm exceeds

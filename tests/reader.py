@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 NUMBER = r"([-+]?\d[\d.]*(?:e[-+]?\d+)?)"
-NAME = r"(?:the |The )(sharpness|pre-conditioned sharpness)"
+NAME = r"(?:the |The )(sharpness|preconditioned sharpness)"
 LIMIT = r"(\S+ / eta(?: - \d[\d.e+-]*\d|))"
 PHASES = {"progressive sharpening": 1, "sharpness reduction": -1}
 CAUSES = (
@@ -53,7 +53,7 @@ class Reader:
         self.last_loss, self.constant = run.loss_final, run.constant_loss
         self.gradient, self.converged, self.plain = gradient, run.converged, run.sharpness
         adapted = run.preconditioned_sharpness
-        self.name = "sharpness" if adapted is None else "pre-conditioned sharpness"
+        self.name = "sharpness" if adapted is None else "preconditioned sharpness"
         self.sharpness = np.asarray(run.sharpness if adapted is None else adapted, float)
         if not np.isfinite(self.sharpness).any():
             self.name = "sharpness"

@@ -152,7 +152,7 @@ def _above(r, name, value, share, over):
     )  # fmt: skip
 
 
-@rule(r"With weight decay, multiples of the threshold are \((sharpness|pre-conditioned sharpness) "
+@rule(r"With weight decay, multiples of the threshold are \((sharpness|preconditioned sharpness) "
       r"\+ #\) / \(# / eta\)\.")  # fmt: skip
 def _decayed(r, name, decay, over):
     return name == r.name and close(over, r.over_eta) and close(decay, r.decay)
@@ -300,7 +300,7 @@ def _losses(r, first, last):
     return _ends(r, first, last) and bool(failed or not r.rows.size)
 
 
-@rule("The loss goes from # to #, and the final (sharpness|pre-conditioned sharpness) is # times "
+@rule("The loss goes from # to #, and the final (sharpness|preconditioned sharpness) is # times "
       r"the threshold\.")  # fmt: skip
 def _end(r, first, last, name, share):
     return name == r.name and _ends(r, first, last) and close(share, r.ratio[r.rows[-1]])

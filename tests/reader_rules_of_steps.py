@@ -6,7 +6,7 @@ import numpy as np
 from reader import close, rule
 
 KIND = "(directional|critical|batch)"
-TOP = "(sharpness|pre-conditioned sharpness|full sharpness)"
+TOP = "(sharpness|preconditioned sharpness|full sharpness)"
 
 
 @rule(r"NAME is measured on the batch of each update, not on all samples\.")

@@ -279,12 +279,12 @@ def parity(samples=32):
         ),
         pytest.param(
             lambda d: trained(SP, d, optimizer=sim.Adam(), eta=0.125, t_wrm=128),
-            ["pre-conditioned sharpness", "warms up", "38 / eta", "edge of stability"],
+            ["preconditioned sharpness", "warms up", "38 / eta", "edge of stability"],
             id="adam, warmup",
         ),
         pytest.param(
             lambda d: trained(SP, d, optimizer=sim.GIAdam(), eta=0.125),
-            ["pre-conditioned sharpness", "It falls below the threshold by step"], id="gi-adam",
+            ["preconditioned sharpness", "It falls below the threshold by step"], id="gi-adam",
         ),
     ],
 )  # fmt: skip

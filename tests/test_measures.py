@@ -269,7 +269,7 @@ def test_thresholds_are_not_mixed_in_a_story():
         np.full(rows, 190.0), StabilityLimit(38.0), directional_sharpness=np.full(rows, 30.0),
     )  # fmt: skip
     assert (
-        "the median directional sharpness is 1.5 times 2 / eta, and the median pre-conditioned "
+        "the median directional sharpness is 1.5 times 2 / eta, and the median preconditioned "
         "sharpness is 0.5 times 38 / eta." in sim.explain(run).paragraph
     )
 

@@ -1,4 +1,4 @@
-"""The pre-conditioned sharpness: that of the update about to be taken, by dense algebra."""
+"""The preconditioned sharpness: that of the update about to be taken, by dense algebra."""
 
 import json
 

@@ -236,7 +236,7 @@ def _report(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
     top = f"(sharpness + {decay:.4g})" if decay else "sharpness"
     click.echo(f"\nThe unit is the threshold at initialisation, {over:.4g} / {top}.")
     if spec.preconditions:
-        click.echo("This is the pre-conditioned sharpness of the first update.")
+        click.echo("This is the preconditioned sharpness of the first update.")
     click.echo(
         "From eta_c on, one update raises the loss; passes: forward passes of the search for eta_c."
     )

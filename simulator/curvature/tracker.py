@@ -51,7 +51,7 @@ class SharpnessTracker:
     seed : int
         Seed of the start vectors.
     preconditioner : array, shape (P,), optional
-        P of the pre-conditioned sharpness: the top of P^-1 H, through its symmetric form P^-1/2 H
+        P of the preconditioned sharpness: the top of P^-1 H, through its symmetric form P^-1/2 H
         P^-1/2. It may change between measurements.
     """
 

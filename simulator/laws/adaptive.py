@@ -82,7 +82,7 @@ def adam_first_update(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(0.005)
 def adam_first_sharpness(rng: np.random.Generator) -> Iterator[Reading]:
-    """Adam's first pre-conditioned sharpness on one example is |g|_1 / delta^2 / (1 - beta1).
+    """Adam's first preconditioned sharpness on one example is |g|_1 / delta^2 / (1 - beta1).
 
     Its Gauss-Newton part, derived here: it grows as sqrt(P), so it is high even from a flat start.
     As simulated for UV models with a target near their output, where nothing else counts.
@@ -131,7 +131,7 @@ def adam_first_critical_eta(rng: np.random.Generator) -> Iterator[Reading]:
 def adam_first_overshoot(rng: np.random.Generator) -> Iterator[Reading]:
     """On a quadratic Adam's first update overshoots iff eta lambda(P^-1 H) > 2 / (1 - beta1).
 
-    In some coordinate; as simulated, with the first pre-conditioned sharpness as measured. The
+    In some coordinate; as simulated, with the first preconditioned sharpness as measured. The
     limit of an empty momentum: 20 at beta1 = 0.9, where later ones may reach 38. Derived here.
     """
     for _ in range(24):
@@ -149,7 +149,7 @@ def adam_first_overshoot(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-8)
 def adam_quadratic_sharpness(rng: np.random.Generator) -> Iterator[Reading]:
-    """On a quadratic Adam's first pre-conditioned sharpness is max_i 1/|theta_i| / (1 - beta1).
+    """On a quadratic Adam's first preconditioned sharpness is max_i 1/|theta_i| / (1 - beta1).
 
     Derived here: P = (1 - beta1) c_i |theta_i|, so no curvature is left. As simulated.
     """
@@ -196,7 +196,7 @@ def _first_measured(model: MLP, data: Data, rule: Adam | GIAdam, seed: int) -> f
 
 @law(1e-10)
 def gi_adam_first_sharpness(rng: np.random.Generator) -> Iterator[Reading]:
-    """GI-Adam's first pre-conditioned sharpness is Adam's times sqrt(1 - beta2): 1/31.6 at 0.999.
+    """GI-Adam's first preconditioned sharpness is Adam's times sqrt(1 - beta2): 1/31.6 at 0.999.
 
     Kalra & Barkeshli 2406.09405, section 6.2. Both as simulated on small networks, eps = 0.
     """

@@ -283,7 +283,7 @@ def no_gain_on_quadratics(rng: np.random.Generator) -> Iterator[Reading]:
 
 @law(1e-6, picture=pictures.cycles)
 def rmsprop_cycle(rng: np.random.Generator) -> Iterator[Reading]:
-    """At eps = 0 RMSProp ends at |theta| = eta / 2, pre-conditioned sharpness exactly 2 / eta.
+    """At eps = 0 RMSProp ends at |theta| = eta / 2, preconditioned sharpness exactly 2 / eta.
 
     From any start on any curvature (derived here): not held at the threshold, but drawn to it.
     """

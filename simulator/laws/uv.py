@@ -230,7 +230,7 @@ def aligned_layers(rng: np.random.Generator) -> Iterator[Reading]:
 def sharpness_reduction_probability(rng: np.random.Generator) -> Iterator[Reading]:
     """A fraction 2 Phi(-|y| n^(s/2) / (sigma^2 |x|)) of wide networks ends flatter than it starts.
 
-    Kalra, He and Barkeshli 2311.02076 find the reduction in NTK parameterisation, not in muP. 4,000
+    Kalra, He and Barkeshli 2311.02076 find the reduction in NTK parameterization, not in muP. 4,000
     networks of width 64, weight by weight, at eta lam = 0.1 or so.
     """
     width, networks = 64, 4000

@@ -97,7 +97,7 @@ def shortest_warmup(rng: np.random.Generator) -> Iterator[Reading]:
 def warmup_from_the_edge(rng: np.random.Generator) -> Iterator[Reading]:
     """From 2/lam_0 the shortest t_wrm grows by (K - 2)/(2 (3 ln 3 - 2)) per e-fold of width.
 
-    K = eta_trgt lam_0, y = 0 in the NTK parameterisation: (K - 2) ln(1 / eps_0) / (3 ln 3 - 2) with
+    K = eta_trgt lam_0, y = 0 in the NTK parameterization: (K - 2) ln(1 / eps_0) / (3 ln 3 - 2) with
     eps_0 = 2 kappa |f_0| / lam_0 ~ n^(-1/2). Derived here, for the start that Kalra & Barkeshli
     2406.09405 advise. The mean of 24 seeds at widths 10^2 and 10^10: no noise, as eta lam >= 2.
     """
@@ -161,7 +161,7 @@ def gain_of_warmup(rng: np.random.Generator) -> Iterator[Reading]:
 def gain_of_wide_networks(rng: np.random.Generator) -> Iterator[Reading]:
     """Gaussian weights have r = 2 sigma^2 |x| n^((1-s)/2)/|y|: a gain ~ sqrt(n), or O(1) in muP.
 
-    In the NTK parameterisation, s = 0, and at s = 1: the flat start of muP that gains little of
+    In the NTK parameterization, s = 0, and at s = 1: the flat start of muP that gains little of
     Kalra & Barkeshli 2406.09405, section 4.1. Derived here; by bisection as for ``gain-of-warmup``,
     of one draw at each of three widths up to 10^6, with targets large against its output.
     """

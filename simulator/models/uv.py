@@ -38,7 +38,7 @@ class UV(Model):
     width : int
         n.
     s : float in [0, 1]
-        0 is the NTK parameterisation, 1 is muP.
+        0 is the NTK parameterization, 1 is muP.
     var_w : float
         Weight variance at s = 0.
     representation : {"gram", "parameters"}

@@ -28,7 +28,7 @@ class RMSProp(Optimizer):
 
     The form is PyTorch's: no bias correction, eps outside the root. (By default, optax puts eps
     inside the root, and PyTorch's beta2 is 0.99.) With P = sqrt(v_t) + eps held fixed it is
-    gradient descent on P^-1 H: stable iff eta times the pre-conditioned sharpness is below 2.
+    gradient descent on P^-1 H: stable iff eta times the preconditioned sharpness is below 2.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Adam(Optimizer):
     u_t = m^_t / (sqrt(v^_t) + eps), with m^_t = m_t / (1 - beta1^t), v^_t = v_t / (1 - beta2^t):
     the form of PyTorch and optax, eps outside the root. Written u_t = m_t / P with
     P = (1 - beta1^t)(sqrt(v^_t) + eps), this is a moving-average heavy ball on P^-1 H: with P held
-    fixed it is stable iff eta times the pre-conditioned sharpness is below
+    fixed it is stable iff eta times the preconditioned sharpness is below
     (2 + 2 beta1) / (1 - beta1), 38 at beta1 = 0.9 (Cohen et al. 2207.14484; Kalra & Barkeshli 2024,
     appendix B.1, whose printed P lacks the root). The first update, with the momentum empty, is
     stable up to 2 / (1 - beta1) only.
@@ -200,7 +200,7 @@ class GIAdam(Adam):
 
     The steps equal those of the uncorrected average with learning rate eta sqrt(1 - beta2^t): with
     v_0 > 0 the average is not biased, and the correction acts as a warmup. The first
-    pre-conditioned sharpness is sqrt(1 - beta2) times Adam's. v_0 uses the batch of the first
+    preconditioned sharpness is sqrt(1 - beta2) times Adam's. v_0 uses the batch of the first
     update; the paper's code draws another one.
 
     Parameters

@@ -51,7 +51,7 @@ class Recurrence(NamedTuple):
 class Optimizer(Named):
     """An update rule theta_{t+1} = theta_t - eta_t u_t and its stability limit.
 
-    For adaptive optimizers, "sharpness" means the pre-conditioned sharpness: the top eigenvalue of
+    For adaptive optimizers, "sharpness" means the preconditioned sharpness: the top eigenvalue of
     P^-1 H, with the P of ``preconditioner``.
     """
 

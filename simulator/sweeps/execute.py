@@ -136,7 +136,7 @@ def sweep(
     xarray.Dataset
         Its dimensions are those in ``over``, seed, eta_init, eta_trgt, t_wrm (and step), with a
         variable for each property of a run. Properties that a combination lacks, such as a
-        pre-conditioned sharpness, are NaN.
+        preconditioned sharpness, are NaN.
 
     Raises
     ------

@@ -33,7 +33,7 @@ CONVENTIONS = {
     "preconditioned_sharpness": "top eigenvalue of P^-1 H, P the preconditioner of the update "
     "about to be taken: adam (1 - beta1^t)(sqrt(v_t / (1 - beta2^t)) + eps), v_t with this "
     "gradient in it; rmsprop sqrt(v_t) + eps; divided by layers' learning-rate factors, if any",
-    "eta_critical": "learning rate whose stability threshold is the sharpness (pre-conditioned, "
+    "eta_critical": "learning rate whose stability threshold is the sharpness (preconditioned, "
     "where there is such a thing) at initialisation",
 }
 

@@ -1,7 +1,7 @@
-"""Adam and its variants: first step, pre-conditioned sharpness, and GI-Adam's warmup.
+"""Adam and its variants: first step, preconditioned sharpness, and GI-Adam's warmup.
 
 theta' = theta - eta m^ / D, D = sqrt(v^) + eps; m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t).
-The pre-conditioned sharpness is that of P^-1 H with P = (1 - beta1^t) D, which makes the update
+The preconditioned sharpness is that of P^-1 H with P = (1 - beta1^t) D, which makes the update
 eta m / P, a heavy ball of the plain moving average m. (Kalra & Barkeshli 2406.09405 print P without
 the root; their code has it.) So at t = 1 it is 1 / (1 - beta1) times the sharpness of D^-1 H, and
 its thresholds are those of a moving average.
@@ -39,7 +39,7 @@ def first_update(gradient: Real, eta: Real, eps: Real = 0.0) -> Real:
 
 @domain(GRADIENT, RESIDUAL, BETA1, "0 <= eps", gives=POSITIVE)
 def first_sharpness(gradient: Real, delta: Real, beta1: Real = 0.0, eps: Real = 0.0) -> Real:
-    """Gauss-Newton part of Adam's first pre-conditioned sharpness on one example.
+    """Gauss-Newton part of Adam's first preconditioned sharpness on one example.
 
     sum_i J_i^2 / (|g_i| + eps) / (1 - beta1), which at eps = 0 is |g|_1 / delta^2 / (1 - beta1),
     with g = delta J (..., P) the gradient of delta^2 / 2: the one eigenvalue of P^-1 J J^T. It
@@ -72,7 +72,7 @@ def first_sharpness_margin(x: Real, hidden: Real, v: Real) -> Real:
 
 @domain("-inf < theta(..., P)", BETA1, gives=POSITIVE)
 def first_quadratic_sharpness(theta: Real, beta1: Real = 0.0) -> Real:
-    """Adam's first pre-conditioned sharpness on 0.5 sum c_i theta_i^2: max_i 1 / |theta_i|.
+    """Adam's first preconditioned sharpness on 0.5 sum c_i theta_i^2: max_i 1 / |theta_i|.
 
     Divided by 1 - beta1; theta (..., P) where training starts. D_i = c_i |theta_i|, so the
     curvature drops out: coordinate i overshoots iff eta > 2 |theta_i|.
@@ -92,7 +92,7 @@ def first_critical_eta(gradient: Real, delta: Real) -> Real:
 
 @domain(BETA1, gives=POSITIVE)
 def first_limit(beta1: Real) -> Real:
-    """Stability limit of eta times pre-conditioned sharpness in Adam's first update.
+    """Stability limit of eta times preconditioned sharpness in Adam's first update.
 
     The limit is 2 / (1 - beta1): the momentum is still empty, so the step is that of gradient
     descent on D^-1 H.
@@ -102,7 +102,7 @@ def first_limit(beta1: Real) -> Real:
 
 @domain(BETA1, gives=POSITIVE)
 def late_limit(beta1: Real) -> Real:
-    """Stability limit of eta times pre-conditioned sharpness for Adam: (2 + 2 beta1) / (1 - beta1).
+    """Stability limit of eta times preconditioned sharpness for Adam: (2 + 2 beta1) / (1 - beta1).
 
     38 at beta1 = 0.9 (Cohen et al. 2207.14484), for fixed P.
     """
@@ -115,7 +115,7 @@ def primed_factor(t: Real, beta2: Real, a: Real = 1.0) -> Real:
 
     sqrt((1 - beta2^t) / (1 - (1 - a) beta2^t)), because v_t = g^2 (1 - beta2^t + a beta2^t) is also
     divided by 1 - beta2^t. At t = 1 it is exact, since no gradient has changed yet, and the first
-    pre-conditioned sharpness is lower by the same factor: sqrt(1 - beta2) for GI-Adam, a = 1 (Kalra
+    preconditioned sharpness is lower by the same factor: sqrt(1 - beta2) for GI-Adam, a = 1 (Kalra
     & Barkeshli 2406.09405, section 6.2); 1 / 31.6 at beta2 = 0.999.
     """
     gained = _complement(beta2, t)
@@ -126,7 +126,7 @@ def primed_factor(t: Real, beta2: Real, a: Real = 1.0) -> Real:
 def primed_denominator(gradient: Real, beta2: Real, eps: Real, a: Real = 1.0) -> Real:
     """D of the first update from v_0 = a g^2: |g| / `primed_factor` + eps.
 
-    If gradients are not far above eps, the first pre-conditioned sharpness falls by less than
+    If gradients are not far above eps, the first preconditioned sharpness falls by less than
     `primed_factor`: by (|g| + eps) / D, one entry per parameter.
     """
     return np.abs(gradient) / primed_factor(1, beta2, a) + eps

@@ -227,7 +227,7 @@ def adam_cycle_amplitude(eta: Real, beta1: Real = 0.0) -> Any:
 
     At eps = 0, after the bias corrections have decayed; eta / 2 for RMSProp, beta1 = 0. It holds
     for any curvature: v = (lambda theta)^2 and m = lambda theta (1 - beta1) / (1 + beta1), so the
-    pre-conditioned sharpness lambda / sqrt(v) = 1 / |theta| is the limit 2 (1 + beta1) / ((1 -
+    preconditioned sharpness lambda / sqrt(v) = 1 / |theta| is the limit 2 (1 + beta1) / ((1 -
     beta1) eta) exactly (derived here).
     """
     return 0.5 * eta * (1.0 - beta1) / (1.0 + beta1)

@@ -276,7 +276,7 @@ def squared_alignment(width: Real) -> Any:
 def reduction_probability(y: Real, width: Real, s: Real, var_w: Real, chi: Real) -> Any:
     """Fraction of wide networks that flow makes flatter: 2 Phi(-|y| n^(s/2) / (sigma^2 |x|)).
 
-    P(|f_0| > |y|), f_0 Gaussian: O(1) in the NTK parameterisation, vanishing in muP.
+    P(|f_0| > |y|), f_0 Gaussian: O(1) in the NTK parameterization, vanishing in muP.
     """
     deviation = np.abs(y) / np.sqrt(initial_moments(width, s, var_w, chi)[2])
     return np.where(y == 0.0, 1.0, 2.0 * ndtr(-deviation))
@@ -388,6 +388,6 @@ def loss_cap(kappa: Real, eta: Real) -> Any:
     """2 / (eta kappa)^2: no loss of a bounded run at constant eta exceeds it, as |eps_t| <= 2.
 
     At y = 0 lam never rises (S' - S = eps^2 (S - 4)) and caps the loss, by 2 kappa |f| <= lam_0, at
-    lam_0^2 / (8 kappa^2): this cap at eta lam_0 = 4. It is O(n) in the NTK parameterisation.
+    lam_0^2 / (8 kappa^2): this cap at eta lam_0 = 4. It is O(n) in the NTK parameterization.
     """
     return 2.0 / (eta * kappa) / (eta * kappa)

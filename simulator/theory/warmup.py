@@ -66,7 +66,7 @@ def largest_gain(delta: Real, lam: Real, kappa: Real, y: Real) -> Real:
 def typical_gain(width: Real, s: Real, var_w: Real, chi: Real, y: Real) -> Real:
     """`largest_gain` at the mean trace of Gaussian weights, from f = 0.
 
-    r = 2 sigma^2 sqrt(chi) n^((1-s)/2) / |y|: the gain grows as sqrt(n) in the NTK parameterisation
+    r = 2 sigma^2 sqrt(chi) n^((1-s)/2) / |y|: the gain grows as sqrt(n) in the NTK parameterization
     and not at all in muP: flat initialisations gain little from warmup.
     """
     lam = uv.initial_moments(width, s, var_w, chi)[0]

@@ -106,7 +106,7 @@ def spectra(
     """The spectrum of the loss on all samples at several steps of a run.
 
     The run is trained again, bit for bit, and is not changed. If its effective sharpness is the
-    pre-conditioned one, as for adaptive optimizers, the spectra are pre-conditioned, too, with the
+    preconditioned one, as for adaptive optimizers, the spectra are preconditioned, too, with the
     preconditioner of the next update.
 
     Parameters

@@ -83,7 +83,7 @@ def simulate(
         Default: all samples.
     layer_rates : bool
         Multiply the learning rate of each layer by the factor of the model's parameterization (muP
-        with an adaptive optimizer). The effective sharpness is then the pre-conditioned one, with P
+        with an adaptive optimizer). The effective sharpness is then the preconditioned one, with P
         divided by the factors.
     rates : array, shape (P,), optional
         Learning-rate factor of each parameter; replaces ``layer_rates``.

@@ -142,7 +142,7 @@ def eta_critical(
     """The learning rate at which this optimizer's threshold is the sharpness at initialisation.
 
     For GD 2 / sharpness: the unit of ``--eta-unit critical``. For adaptive optimizers, and with
-    ``rates``, the sharpness is the pre-conditioned one of the first update on all samples.
+    ``rates``, the sharpness is the preconditioned one of the first update on all samples.
 
     Parameters
     ----------

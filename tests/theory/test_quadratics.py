@@ -174,7 +174,7 @@ def test_warmup_comes_back_to_a_level_where_its_reach_says(level):
 
 @given(beta1=st.floats(0, 0.95), beta2=st.floats(0.0, 0.999), eta=st.floats(0.01, 1.0))
 def test_adam_s_cycle_is_one_and_its_sharpness_is_the_limit(beta1, beta2, eta):
-    """theta -> -theta, at the pre-conditioned sharpness 2 (1 + beta1) / ((1 - beta1) eta)."""
+    """theta -> -theta, at the preconditioned sharpness 2 (1 + beta1) / ((1 - beta1) eta)."""
     curvature = 3.0
     a = quadratics.adam_cycle_amplitude(eta, beta1)
     g = curvature * a

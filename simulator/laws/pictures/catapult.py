@@ -29,7 +29,7 @@ _STYLES = (
 def peak_times(s0: float, widths: Array, seeds: Array) -> Array:
     """Update at which the loss of a simulated run peaks, the mean over seeds, for each width.
 
-    From Gaussian weights in the NTK parameterisation, y = 0, at eta = s0 / lam_0.
+    From Gaussian weights in the NTK parameterization, y = 0, at eta = s0 / lam_0.
     """
     steps = round(60 + 2 * np.log(widths.max()) * catapult.peak_time_slope(s0))
     data = Data(np.ones((1, 1)), np.zeros((1, 1)))
