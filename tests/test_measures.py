@@ -318,7 +318,9 @@ def test_a_page_has_every_curve_and_the_story_of_a_run(data):
                 shown = columns[name][rows]
                 np.testing.assert_allclose(shown, getattr(run, name)[step], rtol=1e-6)
                 assert np.isfinite(shown).any()
-        assert cells.words[place] == sim.explain(run).paragraph
+        hidden = run.natural_phase == "unknown"
+        natural = sim.natural_phase(MODEL, data, optimizer=sim.GD()) if hidden else None
+        assert cells.words[place] == sim.explain(run, natural).paragraph
         assert "The sharpness is measured on the batch" in cells.words[place]
 
 
@@ -335,8 +337,8 @@ def test_the_script_of_a_page_shows_the_curves_of_the_chosen_run(data):
         "menus": [{"value": v, "options": [[v, v]], "name": "n"} for v in "0010"],
         "of": {"value": "all"}, "shape": list(spec.shape), "sheets": 1, "shown": {}, "every": {},
         "x_edges": [0, 1, 2], "y_edges": [0, 1], "outline": {},
+        "words": [[0]] * len(cells.words), "sentences": ["It trains."], "explain": "",
         "cells": {"data": {"row": first.tolist(), "span": cells.spans.first.tolist(),
-                           "words": cells.words,
                            **{k: v.tolist() for k, v in cells.frame.items()}}},
         "curves": {"data": {k: v.astype(float).tolist() for k, v in columns.items()}},
         "all_spans": {"data": {k: v.tolist() for k, v in cells.spans.columns.items()}},
