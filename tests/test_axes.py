@@ -166,7 +166,7 @@ def test_what_is_no_axis_is_refused_before_anything_is_written(over, message, da
 
 
 def test_an_axis_with_the_name_of_a_curve_is_refused(data):
-    with pytest.raises(InputError, match="loss: is a curve's name too"):
+    with pytest.raises(InputError, match="loss: is also the name of a curve"):
         sim.sweep(MLP(8, 2), data, over={"loss": ["mse", "xent"]}, curves=True, **GRID)
     assert sim.sweep(MLP(3, 2), data, over={"loss": ["mse", "xent"]}, **GRID).sizes["loss"] == 2
 
@@ -395,8 +395,8 @@ def test_a_handful_of_runs_is_drawn_over_one_another(run, folder):
     text = run(f"{line} --t-wrm 1,4 --optimizer gd,adam").out
     assert "optimizer gd, t_wrm 1" in text
     assert (folder / "few.png").exists()
-    runs = json.loads(run(f"{line} --t-wrm 1,4 --json").out)["runs"]
-    alone = json.loads(run(f"{line} --t-wrm 4 --json").out)["result"]
+    runs = json.loads(run(f"{line} --overwrite --t-wrm 1,4 --json").out)["runs"]
+    alone = json.loads(run(f"{line} --overwrite --t-wrm 4 --json").out)["result"]
     assert runs[1]["at"] == {"t_wrm": 4}
     assert runs[1]["result"]["loss_final"] == alone["loss_final"]
 

@@ -156,7 +156,7 @@ def test_the_quartic_is_beyond_it_and_it_says_so():
     found = central_flow(quartic([0.3]), schedule=[1.0] * 100, steps=100)
     assert found.theta[0] == pytest.approx(0.2886751, abs=1e-6)
     assert found.variance[-1] == pytest.approx(0.3888889, abs=1e-6)
-    assert any("curvature changes by up to 0.39" in doubt for doubt in found.doubts)
+    assert any("curvature changes by a fraction of up to 0.39" in doubt for doubt in found.doubts)
     run = descend([0.3], quartic([0.3]).gradient, 1.0, 200)
     assert [before[0] + after[0] for before, after in pairwise(run[-3:])] == pytest.approx([0, 0])
     assert run[-1] ** 2 == pytest.approx(0.25)

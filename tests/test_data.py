@@ -342,5 +342,5 @@ def test_a_file_that_was_cut_short_is_refused(tmp_path_factory, fraction):
     np.savez(file, x=X, y=LABELS)
     content = file.read_bytes()
     file.write_bytes(content[: int(fraction * len(content))])
-    with pytest.raises(InputError, match=r"data .*mine\.npz: is not a whole \.npz file"):
+    with pytest.raises(InputError, match=r"data .*mine\.npz: is not a complete \.npz file"):
         load_data(str(file))

@@ -150,7 +150,7 @@ def test_a_store_that_claims_to_be_of_a_person_s_own_model_is_only_read(run, sto
 def test_a_name_of_ours_is_not_to_be_taken():
     flat = {"loss": lambda theta: 0.0, "gradient": lambda theta: theta, "hvp": lambda theta, v: v}
     model = sim.Custom("mlp", **flat, init=lambda rng: rng.standard_normal(1))
-    with pytest.raises(sim.InputError, match="is the name of a model of ours"):
+    with pytest.raises(sim.InputError, match="is the name of a built-in model"):
         sim.sweep(model, eta_trgt=[0.1], steps=2)
 
 

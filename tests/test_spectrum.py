@@ -362,7 +362,7 @@ def test_the_figure_shows_each_spectrum_and_the_limit(digits):
     total = np.ma.filled(mesh.get_array(), 0.0)
     np.testing.assert_allclose(np.nansum(total, axis=0), trained.theta.size)
     lines = {line.get_label(): line for line in density.lines}
-    np.testing.assert_array_equal(lines["sharpness $\\lambda$"].get_ydata(), along.top[:, 0])
+    np.testing.assert_array_equal(lines["sharpness $\\lambda(H)$"].get_ydata(), along.top[:, 0])
     assert "stability limit" in lines
     assert condition.get_ylabel().startswith("largest")
     assert len(sim.figures.with_spectra(along)) == 5

@@ -230,7 +230,7 @@ def test_half_of_gradient_descent_is_gradient_descent_at_half_the_rate():
         run = sim.simulate(sim.UV(8), EXAMPLE, optimizer=optimizer, schedule=schedule, steps=9)
         np.testing.assert_allclose(run.loss, shipped.loss, rtol=1e-9, atol=1e-18)
     np.testing.assert_array_equal(run.eta, 0.15)
-    with pytest.raises(sim.InputError, match="is the name of a optimizer of ours"):
+    with pytest.raises(sim.InputError, match="is the name of a built-in optimizer"):
         sim.sweep(sim.UV(8), EXAMPLE, optimizer=replaced, eta_trgt=[0.3], steps=2)
 
 

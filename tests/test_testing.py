@@ -86,7 +86,7 @@ def test_a_bad_name_is_refused():
 
 
 def test_the_conjecture_of_the_docstring_is_a_test_as_printed():
-    lines = inspect.getdoc(testing).split("::\n\n", 1)[1].split("\n\nNumbers", 1)[0]
+    lines = inspect.getdoc(testing).split("::\n\n", 1)[1].split("\n\nInputs", 1)[0]
     code = re.sub(r"^    ", "", lines, flags=re.M)
     space = {}
     exec(code, space)

@@ -99,7 +99,7 @@ def test_each_takes_data_by_what_loads_them_and_nothing_else(name, tmp_path):
     call, file = OF_A_MODEL[name], tmp_path / "mine.npz"
     np.savez(file, x=DATA.x, y=DATA.y)
     assert call("mlp", file) == call("mlp", str(file)) == call("mlp", sim.load_data(file))
-    with pytest.raises(sim.InputError, match="data digit: unknown; give digits"):
+    with pytest.raises(sim.InputError, match="data digit: unknown; did you mean digits"):
         call("mlp", "digit")
     with pytest.raises(sim.InputError, match="data ndarray: is no Data; give one"):
         call("mlp", DATA.x)
@@ -164,7 +164,7 @@ def test_all_else_is_refused_by_a_sentence(kind, names, wrong):
 
 @pytest.mark.parametrize("wrong", [None, 3, DATA, [1.0, 0.5]])
 def test_what_is_no_run_has_no_story(wrong):
-    with pytest.raises(sim.InputError, match="no run"):
+    with pytest.raises(sim.InputError, match="is not a run"):
         sim.explain(wrong)
 
 

@@ -69,10 +69,10 @@ def _of_the_start(flow: Flow) -> Iterator[str]:
             'start="after" starts the flow after that catapult'
         )
     lasted = int((flow.critical > 0).sum())
-    if kappa * lasted < _DELAY:
+    if kappa > 0 and kappa * lasted < _DELAY:
         yield (
             f"Directions are critical for only {lasted} updates, fewer than 11 / kappa_1 = "
-            f"{_DELAY / kappa if kappa > 0 else np.inf:.3g}: the run may not oscillate yet"
+            f"{_DELAY / kappa:.3g}: the run may not oscillate yet"
         )
 
 

@@ -83,17 +83,24 @@ def chunks_with_curves(
         yield from _again(dataset, spec, data, on_progress)
         return
     names = [curve.name for curve in curves(spec, data)]
-    job, uncertain = _Job(spec, data), _uncertain(dataset, spec, data)
+    uncertain = _uncertain(dataset, spec, data)
+    # A user-defined model of a store cannot be trained.
+    job = _Job(spec, data) if uncertain.any() else None
     for region in spec.regions(dataset.attrs["chunk_shape"]):
         part = dataset[names].isel(dict(zip(spec.axes, region, strict=True)))
         part = load(part.transpose(*spec.axes, "step"), path)
-        again = job.layout.blank(uncertain[region].shape)
-        again[STATUS.name][~uncertain[region]] = "done"
-        if uncertain[region].any():
-            do(job, region, again)
+        beside = _gradients(job, region, uncertain[region]) if job else {}
         on_progress(int((dataset[STATUS.name].values[region] == "done").sum()))
-        beside = {variable.name: again[variable.name] for variable in (_GRADIENT, _CONVERGED)}
         yield region, beside | {name: part[name].values for name in names}
+
+
+def _gradients(job: _Job, region: Region, which: NDArray[np.bool_]) -> Chunk:
+    """What a store does not keep of ``which`` runs."""
+    again = job.layout.blank(which.shape)
+    again[STATUS.name][~which] = "done"
+    if which.any():
+        do(job, region, again)
+    return {variable.name: again[variable.name] for variable in (_GRADIENT, _CONVERGED)}
 
 
 def _uncertain(dataset: xr.Dataset, spec: Spec, data: Data | None) -> NDArray[np.bool_]:
