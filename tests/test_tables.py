@@ -41,7 +41,7 @@ def test_the_rest_of_a_table_is_the_test_split():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no table"),
+        ("", "is not a table"),
         ("a,b\n1,2\n", "no column to learn; name one with label"),
         ("y,label\n1,2\n", "has the columns y, label"),
         ("label\n1\n2\n", "no column of inputs"),

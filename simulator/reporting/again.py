@@ -111,8 +111,9 @@ def _uncertain(dataset: xr.Dataset, spec: Spec, data: Data | None) -> NDArray[np
     user_defined = any(
         is_recorded(thing) for _, part in spec.parts() for thing in (part.model, part.schedule)
     )
-    slow = _seconds(spec, data, int(found.sum())) > _SOON_SECONDS
-    return found & (not (user_defined or slow))
+    if user_defined or _seconds(spec, data, int(found.sum())) > _SOON_SECONDS:
+        return np.zeros_like(found)
+    return found
 
 
 class _Job(Job):
