@@ -75,8 +75,8 @@ def seen(monkeypatch):
         return "<html>"
 
     monkeypatch.setattr(figures, "phase_diagram", diagram)
-    monkeypatch.setattr(figures, "trajectory", lambda run: None)
-    monkeypatch.setattr(figures, "save", lambda figure, path: None)
+    monkeypatch.setattr(figures, "trajectory", lambda run, **options: None)
+    monkeypatch.setattr(figures, "save", lambda figure, path, *about: None)
     monkeypatch.setattr(reporting, "page", page)
     return found
 
