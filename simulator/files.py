@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from simulator.checks import InputError
 
-__all__ = ["check_target", "kind", "open_file", "scripts", "write_whole"]
+__all__ = ["check_target", "kind", "open_file", "replace_file", "scripts", "write_whole"]
 
 _KINDS = {
     stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link",
@@ -61,25 +61,29 @@ def check_target(option: str, path: Path) -> None:
             raise InputError(option, path, f"is {kind(mode)}; name a file")
 
 
-def write_whole(option: str, path: Path, content: bytes) -> None:
-    """Write a file, or replace one, in one step: what is at ``path`` is whole at any moment.
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file under another name and rename it, so that it is always complete."""
+    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
-    A link stays, and its target is replaced.
+
+def write_whole(option: str, path: Path, content: bytes) -> None:
+    """Write or replace the file that an option names, in one step. A link keeps its place.
 
     Raises
     ------
     InputError
-        Where it cannot be written.
+        If it cannot be written.
     """
-    path = Path(os.path.realpath(path))
-    beside = path.with_name(f".{uuid.uuid4().hex}.partial")
+    check_target(option, path)
     try:
-        beside.write_bytes(content)
-        beside.replace(path)
+        replace_file(Path(os.path.realpath(path)), content)
     except OSError as error:
         raise InputError(option, path, f"cannot be written: {error.strerror or error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def scripts(installed: str, checkout: str) -> dict[str, Path]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +27,6 @@ __all__ = [
     "Manifest",
     "attributes_of",
     "place_of",
-    "replace_file",
     "sealed",
 ]
 
@@ -73,17 +71,6 @@ def _hex(digest: Any) -> str:
 def place_of(region: Region, chunk_shape: Sequence[int]) -> str:
     """The name of the file with the digests of a chunk."""
     return ".".join(str(part.start // c) for part, c in zip(region, chunk_shape, strict=True))
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file under another name and rename it, so that it is always complete."""
-    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from zarr.storage import LocalStore
 
-from simulator.sweeps.digests import DAMAGE, FOLDER, ORIGIN, DamageError, Manifest, replace_file
+from simulator.files import replace_file
+from simulator.sweeps.digests import DAMAGE, FOLDER, ORIGIN, DamageError, Manifest
 from simulator.sweeps.layout import STATUS
 
 if TYPE_CHECKING:
