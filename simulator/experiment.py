@@ -120,6 +120,11 @@ class Experiment:
                 raise InputError("sharpness_every", 0, f"{name} is measured by it; give 1")
 
     @property
+    def brief(self) -> str:
+        """Model, optimizer and schedule in a line, with the options that are not the default."""
+        return ", ".join(one.brief() for one in (self.model, self.optimizer, self.schedule))
+
+    @property
     def follows_sharpness(self) -> bool:
         """Whether the top eigenvalues are measured."""
         return "sharpness" in self.measure and self.sharpness_every > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -31,13 +31,13 @@ class Named(ABC):
         """A copy with other values of some options."""
         return type(self)(**{**self.options(), **changes})
 
-    @property
-    def brief(self) -> str:
-        """The class and the options that differ from their defaults."""
+    def brief(self, without: Iterable[str] = ()) -> str:
+        """The class and the options that differ from their defaults, ``without`` some."""
         defaults = {f.name: f.default for f in fields(self) if f.default is not MISSING}
         changed = [
             f"{name}={value!r}"
             for name, value in self.options().items()
+            if name not in without
             if name not in defaults or repr(defaults[name]) != repr(value)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"

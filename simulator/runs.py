@@ -141,11 +141,7 @@ class Run(Trajectory):
         return vars(self) | {"given": self.given._replace(data=None)}
 
     def __repr__(self) -> str:
-        done = self.experiment
-        what = [done.model, done.optimizer, done.schedule]
-        return (
-            f"<Run: {', '.join(thing.brief for thing in what)}, seed {self.seed}; {self._headline}>"
-        )
+        return f"<Run: {self.experiment.brief}, seed {self.seed}; {self._headline}>"
 
     def save(self, path: str | Path) -> None:
         """Write the run to a .npz file that `load_run` reads; an existing file is replaced.

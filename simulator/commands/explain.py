@@ -80,7 +80,7 @@ def explain(**given: Any) -> None:
         story = _trained(run_again)
     else:
         refuse_others(given, _WITH_LOG, "the log")
-        drawing = drawing.showing({"log": source.name, "optimizer": options.optimizer_of().brief})
+        drawing = drawing.showing({"log": source.name, "optimizer": options.optimizer_of().brief()})
         columns = None if given["columns"] is None else given["columns"].split(",")
         story = describe(source, optimizer=options.optimizer_of(), columns=columns)
         note(str(story.source))

@@ -59,7 +59,9 @@ def about_experiment(of: Experiment, data: Mapping[str, Any] | None, seeds: Iter
     for field in fields(of):
         value = getattr(of, field.name)
         if isinstance(value, Named):
-            shown[field.name] = _brief(value, grid if field.name == "schedule" else ())
+            text = value.brief(grid if field.name == "schedule" else ())
+            # The address of a function is another in each process.
+            shown[field.name] = re.sub(r" at 0x[0-9a-f]+", "", text)
         elif field.name == "over":
             shown |= {axis.name: text_of(axis.labels) for axis in value}
         elif field.name not in ("seeds", "curves") and value != field.default:
@@ -77,18 +79,6 @@ def about_cell(spec: Spec, data: Data | None, cell: Sequence[int] | None = None)
     shown = about_experiment(spec, describe(data), (spec.seeds[cell[0]],))
     at = {name: value for name, value in spec.coordinates_of(cell).items() if name != "seed"}
     return shown | {name: text_of(value) for name, value in at.items()}
-
-
-def _brief(thing: Named, without: Iterable[str]) -> str:
-    """Its class, and the options that differ from their defaults."""
-    defaults = {field.name: field.default for field in fields(thing)}
-    changed = [
-        f"{name}={value}"
-        for name, value in thing.options().items()
-        if name not in without and repr(defaults.get(name)) != repr(value)
-    ]
-    # The address of a function is another in each process.
-    return re.sub(r" at 0x[0-9a-f]+", "", f"{type(thing).__name__}({', '.join(changed)})")
 
 
 def merged(every: Iterable[About]) -> About:

@@ -115,12 +115,11 @@ class Flow(Value):
     doubts: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        done = self.experiment
-        what = ", ".join(thing.brief for thing in (done.model, done.optimizer, done.schedule))
         loss = self.loss[np.isfinite(self.loss)]
         return (
-            f"<Flow: {what}, seed {self.seed}; {len(self.loss)} steps, loss {loss[0]:.4g} to "
-            f"{loss[-1]:.4g}, rank up to {self.rank.max()}, {len(self.doubts)} doubts>"
+            f"<Flow: {self.experiment.brief}, seed {self.seed}; {len(self.loss)} steps, "
+            f"loss {loss[0]:.4g} to {loss[-1]:.4g}, rank up to {self.rank.max()}, "
+            f"{len(self.doubts)} doubts>"
         )
 
     @property
