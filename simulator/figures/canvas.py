@@ -6,13 +6,13 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+import simulator
 from simulator.checks import InputError
 from simulator.figures.about import About, about, in_short, merged
 from simulator.figures.room import wrap_labels
@@ -169,7 +169,7 @@ def _metadata(ending: str, about: Mapping[str, str], command: str) -> dict[str, 
     """The same of every format, under the names that it has for them."""
     lines = [f"{name}: {text}" for name, text in about.items()]
     lines += [f"command: {command}"] if command else []
-    maker = "warmup-simulator " + version("warmup-simulator")
+    maker = f"warmup-simulator {simulator.__version__}"
     title, text, mark = in_short(about) or "warmup", "\n".join(lines), _mark(about)
     if ending == ".png":
         return {"Title": title, "Description": text, "Keywords": mark, "Software": maker}

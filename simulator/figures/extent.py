@@ -73,8 +73,8 @@ def sharpness_extent(curves: Trajectory) -> tuple[float, float] | None:
     if not values.size:
         return None
     # The threshold starts at infinity where eta starts at 0.
-    borne = _finite(curves.threshold)
-    last = borne[-1] if borne.size else 0.0
+    thresholds = _finite(curves.threshold)
+    last = thresholds[-1] if thresholds.size else 0.0
     top = _ABOVE * min(values.max(), 20 * max(values[0], last))
     positive = values[values > 0]
     if not positive.size or not top > 0:
