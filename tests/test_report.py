@@ -11,21 +11,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from program import content, forge, strict_json
 
 import simulator as sim
 from simulator.measures import CURVES
 from simulator.reporting import again, cells, chunks_with_curves, page
-from simulator.reporting.closed_forms import closed_forms
-from simulator.reporting.decimate import rows_to_keep
 from simulator.reporting.diagram import draw_diagram
 from simulator.reporting.panel import draw_panel
 from simulator.reporting.scales import DARK
 from simulator.sweeps import load, open_store
-from simulator.trajectory import Trajectory
 
 pytest.importorskip("bokeh")
 # Bokeh's own that are drawn when legends or boxes are selected, which the page does not allow; and
@@ -52,59 +46,6 @@ def packed(path):
 
 
 # The curves
-
-
-curves = st.integers(3, 60).flatmap(
-    lambda rows: st.lists(
-        arrays(float, rows, elements=st.floats(0, 1) | st.just(np.nan)), min_size=1, max_size=3
-    )
-)
-
-
-@given(curves=curves, most=st.integers(1, 70), data=st.data())
-def test_decimation_keeps_peaks_and_what_it_is_told_to(curves, most, data):
-    rows = len(curves[0])
-    always = data.draw(st.sets(st.integers(0, rows - 1), max_size=5))
-    kept = rows_to_keep(curves, most, always)
-    assert {0, rows - 1, *always} <= set(kept.tolist())
-    assert (np.diff(kept) > 0).all()
-    assert len(kept) <= max(most, 2 + len(always) + 2 * len(curves))
-    for curve in curves:
-        if np.isfinite(curve).any():
-            assert np.nanmax(curve[kept]) == np.nanmax(curve)
-            assert np.nanmin(curve[kept]) == np.nanmin(curve)
-
-
-@given(curves=curves)
-def test_what_decimation_leaves_out_would_not_be_seen(curves):
-    """With no bound on their number, the rows that are left out lie on the lines, to 0.1 %."""
-    kept = rows_to_keep(curves, most=10**6)
-    for curve in curves:
-        known = np.flatnonzero(np.isfinite(curve))
-        shown = np.intersect1d(kept, known)
-        if shown.size > 1 and shown[0] == known[0] and shown[-1] == known[-1]:
-            assert np.abs(curve[known] - np.interp(known, shown, curve[shown])).max() <= 1e-3 + 1e-9
-
-
-@settings(max_examples=10)
-@given(loss=arrays(float, 200, elements=st.floats(0.01, 100)))
-def test_every_peak_of_a_catapult_survives(loss):
-    spec = sim.sweeps.Spec(sim.Quadratic(), sim.GD(), eta_trgt=(1.0,), steps=200)
-    told = sim.sweep(sim.Quadratic(), eta_trgt=(1.0,), steps=1)
-    chunk = {
-        "loss": loss.reshape(1, 1, 1, 1, -1), "eta": np.full((1, 1, 1, 1, 200), 1.0),
-        "sharpness": np.full((1, 1, 1, 1, 200), 3.0),
-    }  # fmt: skip
-    found = cells.pack(told, spec, None, [((slice(0, 1),) * 4, chunk)])
-    kept = set(found.curves.columns["step"].tolist())
-    assert {c.peak for c in sim.events.find_events(curves_of(loss)).catapults} <= kept
-
-
-def curves_of(loss):
-    steps = np.arange(200.0)
-    return Trajectory(
-        steps, loss, np.ones(200), np.full(200, 3.0), np.full(200, np.nan), sim.GD().limit
-    )
 
 
 def test_the_page_has_the_curves_of_the_store(store):
@@ -388,69 +329,6 @@ def test_what_the_pointer_shows_is_written_plainly(figures):
             assert field.removeprefix("$index{").removesuffix("}") in formatter.args["source"].data
     labels = [label for tool in tools for label, _ in tool.tooltips]
     assert {"eta_trgt / eta_critical", "t_wrm (updates)"} <= set(labels)
-
-
-# Closed forms
-
-
-def one_example(**keywords):
-    data = sim.Data(np.array([[1.0, -0.5]]), np.array([[0.7]]))
-    model = sim.UV(10**6)
-    return model, data, sim.sweep(model, data, sharpness_every=0, **keywords)
-
-
-def test_the_line_of_the_largest_constant_eta_is_where_runs_diverge():
-    """Eta in units of eta_critical: of all seeds the median, of one seed its own."""
-    model, data, found = one_example(
-        eta_trgt=(1.0,), seeds=3, steps=1, eta_unit="critical"
-    )  # fmt: skip
-    spec = sim.sweeps.Spec(
-        model, sim.GD(), eta_trgt=(1.0,), seeds=(0, 1, 2), steps=1, eta_unit="critical",
-        sharpness_every=0,
-    )  # fmt: skip
-    own = [
-        closed_forms(found.isel(seed=[seed]), spec, data, np.ones(1)).eta_max for seed in range(3)
-    ]
-    for seed, line in enumerate(own):
-        unit = float(found["eta_critical"][seed].max())
-        for factor in (0.98, 1.02):
-            run = sim.simulate(
-                model, data, schedule=sim.Warmup(eta_trgt=factor * line * unit), steps=400,
-                seed=seed, sharpness_every=0,
-            )  # fmt: skip
-            assert run.diverged == (factor > 1)
-    assert closed_forms(found, spec, data, np.ones(1)).eta_max == np.median(own)
-
-
-@pytest.mark.slow
-def test_the_line_of_the_shortest_warmup_is_where_half_of_the_seeds_survive():
-    """From the edge, eta_init = eta_critical; by simulating every t_wrm."""
-    etas, times = np.array([4.0, 6.0, 8.0]), np.arange(2, 130, 4)
-    model, data, found = one_example(
-        eta_trgt=etas, eta_init=(1.0,), t_wrm=times, seeds=16, steps=600, eta_unit="critical"
-    )  # fmt: skip
-    spec = sim.sweeps.Spec(
-        model, sim.GD(), eta_trgt=tuple(etas), eta_init=(1.0,), t_wrm=tuple(times),
-        seeds=tuple(range(16)), steps=600, eta_unit="critical", sharpness_every=0,
-    )  # fmt: skip
-    line = closed_forms(found, spec, data, etas).shortest
-    alive = ~found["diverged"].isel(eta_init=0).transpose("seed", "eta_trgt", "t_wrm").values
-    half = times[(alive.mean(axis=0) >= 0.5).argmax(axis=-1)]
-    np.testing.assert_allclose(half, line, rtol=0.15)
-    slopes = np.polyfit(etas, half, 1)[0] / np.polyfit(etas, line, 1)[0]
-    assert 0.9 < slopes < 1.1
-
-
-def test_from_elsewhere_no_shortest_warmup_is_claimed():
-    model, data, found = one_example(
-        eta_trgt=(1.0,), eta_init=(0.0, 3.0), steps=1, eta_unit="critical"
-    )
-    spec = sim.sweeps.Spec(
-        model, sim.GD(), eta_trgt=(1.0,), eta_init=(0.0, 3.0), steps=1, eta_unit="critical",
-        sharpness_every=0,
-    )  # fmt: skip
-    for init in (0, 1):
-        assert np.isnan(closed_forms(found, spec, data, np.array([5.0]), init).shortest).all()
 
 
 # Size
