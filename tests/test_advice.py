@@ -124,5 +124,5 @@ def test_the_command_prints_every_seed_and_the_cost_of_the_shortest_warmup(run, 
         assert one["tried"] == {str(t): trains for t, trains in ours.tried.items()}
         updates += ours.updates
     assert found["updates"] == updates
-    assert f"cost {updates} updates" in told.out
+    assert f"took {updates} updates" in told.out
     assert len(found["seeds"]) == len(re.findall(r"^ +\d ", told.out, re.M)) == 5

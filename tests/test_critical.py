@@ -283,7 +283,10 @@ def test_a_search_that_is_told_to_stop_stops(digits):
 def test_where_no_update_raises_the_loss_it_says_so():
     found = sim.critical_learning_rate(sim.Quadratic([1.0]), eta_most=1.0)
     assert (found.eta_c, found.eta_max) == (math.inf, math.inf)
-    assert found.recommendation(5.0) == (0.5, "one update does not raise the loss up to 1")
+    assert found.recommendation(5.0) == (
+        0.5,
+        "no learning rate up to 1 raises the loss in one update",
+    )
     paper = sim.critical_learning_rate(sim.Quadratic([1.0]), eta_most=1.0, method="paper", steps=0)
     assert paper.eta_c == math.inf
 
@@ -299,7 +302,10 @@ def test_runs_too_short_for_any_rate_end_the_search(digits):
     found = sim.critical_learning_rate(sim.MLP(**NET), digits, steps=1)
     assert found.eta_max == 0.0
     assert found.updates < 20
-    assert "no constant learning rate of the search trains" in found.recommendation(1.0).reason
+    assert (
+        "none of the constant learning rates that were tried trains"
+        in found.recommendation(1.0).reason
+    )
 
 
 @pytest.mark.slow
