@@ -9,29 +9,34 @@ from reader import CAUSE, NUMBER, PHASES, Reader, close, rule
 
 __all__ = ["Reader"]
 
-TIMES = r"(?: \(# times the critical learning rate\))?"
+TIMES = r"(?: \(# times the critical learning rate( of the first batch)?\))?"
 
 
-def _times(r, times, top):
-    return times is None or close(times, top * r.ratio[0] / r.eta[0] if r.eta[0] else
-                                  top * (r.sharpness[0] + r.decay) / r.over_eta)  # fmt: skip
+def _times(r, times, of_batch, top):
+    if times is None:
+        return True
+    full = r.curvature["full"] if r.noisy else None
+    sharpness = r.sharpness if full is None else full
+    whose = bool(of_batch) == (r.noisy and full is None)
+    return whose and close(times, top * (sharpness[0] + r.decay) / r.over_eta)
 
 
 @rule("The learning rate is constant at #" + TIMES + r"\.")
-def _constant(r, eta, times):
-    return close(eta, r.eta[0]) and np.ptp(r.eta) <= 1e-6 * r.eta[0] and _times(r, times, r.eta[0])
+def _constant(r, eta, times, of_batch):
+    constant = close(eta, r.eta[0]) and np.ptp(r.eta) <= 1e-6 * r.eta[0]
+    return constant and _times(r, times, of_batch, r.eta[0])
 
 
 @rule("The learning rate warms up from # to #" + TIMES + " in # updates(?:( and then stays "
       r"constant)| and then decays to #)?\.")  # fmt: skip
-def _warmup(r, first, top, times, updates, stays, last):
+def _warmup(r, first, top, times, of_batch, updates, stays, last):
     n, peak = int(updates), r.eta.max()
     rises = (np.diff(r.eta[:n]) >= 0).all() and n - 1 == np.argmax(r.eta >= peak * (1 - 1e-8))
     then = np.ptp(r.eta[n - 1 :]) < 1e-6 * peak if stays else last is None or (
         close(last, r.eta[-1]) and r.eta[-1] < peak
     )  # fmt: skip
     ends = close(first, r.eta[0]) and close(top, peak) and r.eta[0] < peak
-    return ends and rises and then and _times(r, times, peak)
+    return ends and rises and then and _times(r, times, of_batch, peak)
 
 
 @rule(r"The learning rate is unknown\.")
@@ -49,10 +54,10 @@ def _falling(r, first, last):
 
 
 @rule("The learning rate rises and falls: it starts at #, ends at # and peaks at #" + TIMES + r"\.")
-def _wandering(r, first, last, top, times):
-    steps = np.diff(r.eta)
-    ends = close(first, r.eta[0]) and close(last, r.eta[-1]) and close(top, r.eta.max())
-    return ends and (steps > 0).any() and (steps < 0).any() and _times(r, times, r.eta.max())
+def _wandering(r, first, last, top, times, of_batch):
+    steps, peak = np.diff(r.eta), r.eta.max()
+    ends = close(first, r.eta[0]) and close(last, r.eta[-1]) and close(top, peak)
+    return ends and (steps > 0).any() and (steps < 0).any() and _times(r, times, of_batch, peak)
 
 
 @rule(r"The sharpness was not measured; only the loss is described\.")

@@ -93,11 +93,8 @@ def _schedule(curves: Trajectory) -> str:
     if not rows.size:
         return "The learning rate is unknown."
     eta = curves.eta[rows]
-    top, unit = float(eta.max()), curves.limit.eta(float(curves.effective_sharpness[0]))
-    # The preconditioned sharpness at an adaptive optimizer's first step does not predict its loss.
-    times = ""
-    if 0 < unit < np.inf and not curves.adaptive:
-        times = f" ({top / unit:.3g} times the critical learning rate)"
+    top = float(eta.max())
+    times = _times_critical(curves, top)
     still = 1e-9 * top
     if np.ptp(eta) <= still:
         return f"The learning rate is constant at {top:.3g}{times}."
@@ -119,6 +116,19 @@ def _schedule(curves: Trajectory) -> str:
         f"The learning rate warms up from {eta[0]:.3g} to {top:.3g}{times} in {updates} "
         f"updates{then}."
     )
+
+
+def _times_critical(curves: Trajectory, eta: float) -> str:
+    """In units of the critical learning rate, of all samples where that is known."""
+    sharpness, of_batch = curves.effective_sharpness, curves.updates_per_epoch > 1
+    if of_batch and curves.full_sharpness is not None:
+        sharpness, of_batch = curves.full_sharpness, False
+    unit = curves.limit.eta(float(sharpness[0]))
+    # The preconditioned sharpness at an adaptive optimizer's first step does not predict its loss.
+    if curves.adaptive or not 0 < unit < np.inf:
+        return ""
+    whose = " of the first batch" * of_batch
+    return f" ({eta / unit:.3g} times the critical learning rate{whose})"
 
 
 def _approach(curves: Trajectory, events: Events) -> str:
