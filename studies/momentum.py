@@ -101,12 +101,13 @@ def claims(found: xr.Dataset) -> list:
 
 def draw(found: xr.Dataset) -> object:
     axes = panels(2)
-    looks = {"0": "gd", "0.5": "momentum, 0.5", "0.9": "momentum, 0.9"}
-    for beta, color in looks.items():
+    looks = {"0": ("gd", ":"), "0.5": ("momentum, 0.5", "-"), "0.9": ("momentum, 0.9", "-.")}
+    for beta, (color, line) in looks.items():
         for ax, kind in zip(axes, ("warmup", "constant"), strict=True):
             if f"{kind}, {beta}" in CASES:
                 one = found["ratio"].sel(case=f"{kind}, {beta}").dropna("step")
-                band(ax, one["step"], one, color=COLORS[color], label=rf"$\beta$ = {beta}")
+                style = {"color": COLORS[color], "ls": line, "label": rf"$\beta$ = {beta}"}
+                band(ax, one["step"], one, **style)
     titles = (f"warmup to 2 {symbols.ETA_CRITICAL}", f"constant, 0.7 {symbols.ETA_CRITICAL}")
     for ax, title in zip(axes, titles, strict=True):
         ax.axhline(1, color=COLORS["theory"], ls="--", lw=1.2)

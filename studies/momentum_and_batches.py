@@ -94,15 +94,18 @@ def claims(found: xr.Dataset) -> list:
 
 def draw(found: xr.Dataset) -> object:
     (ax,) = axes = panels(1)
-    looks = {"mean": ("loss", "o", "batch sharpness"), "full": ("sharpness", "s", "full sharpness")}
+    looks = {
+        "mean": ("loss", "o:", "batch sharpness"), "full": ("sharpness", "s-", "full sharpness"),
+    }  # fmt: skip
     x = found.coords["batch"].values
     for name, (color, mark, label) in looks.items():
         values = found[name].transpose("batch", "seed").values
         if name == "mean":
             # Of all samples: its gradients are next to nothing between two catapults.
             values = np.where(x[:, None] == SAMPLES, np.nan, values)
-        ax.plot(x, np.median(values, axis=1), "-", color=COLORS[color], lw=1.4, label=label)
-        ax.plot(x, values, mark, ms=4, color=COLORS[color])
+        style = {"color": COLORS[color], "ms": 4}
+        ax.plot(x, np.median(values, axis=1), mark, lw=1.4, label=label, **style)
+        ax.plot(x, values, mark[0], **style)
     for limit, text in ((1 - BETA, r"$2(1-\beta)/\eta$"), (1 + BETA, r"$2(1+\beta)/\eta$")):
         ax.axhline(limit, color=COLORS["theory"], ls="--", lw=1)
         ax.annotate(text, (60, limit), xytext=(0, 4), textcoords="offset points", fontsize="small")

@@ -127,10 +127,11 @@ def draw(found: xr.Dataset) -> object:
     axes = panels(found.sizes["run"])
     updates = np.arange(1, STEPS + 1)
     for ax, name in zip(axes, found["run"].values, strict=True):
-        for decay, color in (("none", "gd"), ("linear", "loss")):
-            label = "constant" if decay == "none" else "decay"
+        for decay, color, line, label in (
+            ("none", "gd", "-", "constant"), ("linear", "loss", ":", "decay"),
+        ):  # fmt: skip
             curve = found["curve"].sel(run=name, decay=decay)
-            band(ax, updates, curve, color=COLORS[color], label=label)
+            band(ax, updates, curve, color=COLORS[color], ls=line, label=label)
         ax.axvspan(STEPS - T_DECAY, STEPS, color="#eeeeee", zorder=0)
         ax.set(yscale="log", xlabel="update", ylabel="loss / constant output's", title=str(name))
     legend(axes[0])
