@@ -79,9 +79,9 @@ def claims(found: xr.Dataset) -> list:
         of = found[variable].sel(case=case)
         return of.sel(t_wrm=256) - of.sel(t_wrm=1)
 
-    def spread(t_wrm: int) -> float:
+    def spread(t_wrm: int) -> xr.DataArray:
         of = found["accuracy"].sel(case="SP", t_wrm=t_wrm)
-        return float(of.max() - of.min())
+        return of.max() - of.min()
 
     sp = found["test_loss"].sel(case="SP")
     reach = found["eta_c"] / found["eta"].sel(t_wrm=256)
