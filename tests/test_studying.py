@@ -35,6 +35,12 @@ def test_a_seed_without_a_number_fails_a_claim(make):
     assert make("", [1.0, np.nan], most=2).spread == (1, 1, 1)
 
 
+@pytest.mark.parametrize("make", [claim, in_median])
+def test_a_claim_about_no_seed_fails(make):
+    """Such as those of the networks that train, where none does."""
+    assert not make("", [], most=2).holds
+
+
 SOURCE = '''"""Nothing is measured twice.
 
 By a test.
@@ -166,7 +172,7 @@ def test_a_page_says_what_was_run_and_whether_tolerances_were_set_on_it(
     assert line in text
     assert f"seeds {lab.first} to {lab.first + lab.count - 1} and slice {lab.slice}" in text
     assert f"this run uses {used} of them" in text
-    assert "tolerances were set on seeds 0 to 9 of slices 0, 1, 2, 3, 4, 5 and 11" in text
+    assert "tolerances were set on seeds 0 to 9 of slices 0, 1, 2, 3, 4, 5, 6, 7 and 11" in text
 
 
 def test_the_pages_of_this_repository_use_seeds_and_data_that_no_tolerance_was_set_on():

@@ -53,10 +53,10 @@ def claim(
 ) -> Claim:
     """Claim that every seed's statistic is between ``least`` and ``most``, inclusive.
 
-    If ``measured`` is a number, it is one statistic of all seeds.
+    If ``measured`` is a number, it is one statistic of all seeds. A claim about no seed fails.
     """
     values = np.atleast_1d(np.asarray(measured, float)).ravel()
-    holds = bool(((values >= least) & (values <= most)).all())
+    holds = values.size > 0 and bool(((values >= least) & (values <= most)).all())
     of_seeds = ", every seed" if values.size > 1 else ""
     return Claim(sentence, _range(least, most) + of_seeds, values, holds)
 
@@ -64,9 +64,9 @@ def claim(
 def in_median(
     sentence: str, measured: ArrayLike, least: float = -np.inf, most: float = np.inf
 ) -> Claim:
-    """Claim that the median over seeds is in this range; a seed with NaN fails it."""
+    """Claim that the median over seeds is in this range; a seed with NaN, or no seed, fails it."""
     values = np.atleast_1d(np.asarray(measured, float)).ravel()
-    middle = np.median(values)
+    middle = np.median(values) if values.size else np.nan
     return Claim(sentence, _range(least, most) + ", median", values, bool(least <= middle <= most))
 
 
