@@ -120,7 +120,6 @@ class Run(Trajectory):
     residual: Array
     n_unconverged: int
     theta: Array
-    loss_init: float
     sharpness_final: float
     preconditioned_sharpness_final: float
     diverged_step: int

@@ -47,8 +47,8 @@ class Trajectory(Value):
         The largest stable sharpness of the optimizer (preconditioned, if that was measured).
     converged : array of bool, shape (rows,), or None
         False where the measured sharpness did not converge; None if unknown.
-    loss_final : float
-        Loss after the last update; NaN if unknown.
+    loss_init, loss_final : float
+        Loss on all samples before the first update and after the last one; NaN if unknown.
     constant_loss : float or None
         Loss of the best constant output; None if unknown.
     unit : {"step", "epoch", "row"}
@@ -81,6 +81,7 @@ class Trajectory(Value):
     preconditioned_sharpness: Array | None
     limit: StabilityLimit
     converged: NDArray[np.bool_] | None = None
+    loss_init: float = math.nan
     loss_final: float = math.nan
     constant_loss: float | None = None
     unit: str = "step"

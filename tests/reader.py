@@ -19,6 +19,7 @@ CAUSES = (
     "driven by the rising learning rate while the sharpness falls (a rear-end collision)",
     "because training starts above the threshold",
     "of unknown cause",
+    "because the sharpness stays above the threshold",
 )
 CAUSE = f"({'|'.join(map(re.escape, CAUSES))})"
 SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z]|\d+ catapults|\d+ of|\d+ is|\d+ are)")
@@ -51,6 +52,7 @@ class Reader:
     def __init__(self, run, samples=None, batch=None, gradient=None):
         self.loss, self.eta = np.asarray(run.loss, float), np.asarray(run.eta, float)
         self.last_loss, self.constant = run.loss_final, run.constant_loss
+        self.first_loss = getattr(run, "loss_init", np.nan)
         self.gradient, self.converged, self.plain = gradient, run.converged, run.sharpness
         adapted = run.preconditioned_sharpness
         self.name = "sharpness" if adapted is None else "preconditioned sharpness"
@@ -131,6 +133,9 @@ class Reader:
         before = self.rows[self.rows < row]
         if cause == CAUSES[4]:
             return not before.size
+        if cause == CAUSES[6]:  # the crossing came before an earlier rise of the loss
+            earlier = self.excursions(self.averaged(None))[:-1]
+            return self.noisy or any(row <= end for _, _, end in earlier)
         if not before.size:
             return False
         eta_rises = self.eta[row] > self.eta[before[-1]]

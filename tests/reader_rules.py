@@ -21,19 +21,30 @@ def _times(r, times, of_batch, top):
     return whose and close(times, top * (sharpness[0] + r.decay) / r.over_eta)
 
 
-@rule("The learning rate is constant at #" + TIMES + r"\.")
-def _constant(r, eta, times, of_batch):
-    constant = close(eta, r.eta[0]) and np.ptp(r.eta) <= 1e-6 * r.eta[0]
-    return constant and _times(r, times, of_batch, r.eta[0])
+def _level(eta, until):
+    """Whether it keeps its first value up to this step, and not to the next."""
+    same = np.abs(eta / eta[0] - 1) <= 1e-6
+    return same[: until + 1].all() and not same[until + 1 :].any()
+
+
+@rule("The learning rate is constant at #" + TIMES + r"(?: until step # and then decays to #)?\.")
+def _constant(r, eta, times, of_batch, until, last):
+    good = close(eta, r.eta[0]) and _times(r, times, of_batch, r.eta[0])
+    if until is None:
+        return good and np.ptp(r.eta) <= 1e-6 * r.eta[0]
+    return good and close(last, r.eta[-1]) and _level(r.eta, int(until))
 
 
 @rule("The learning rate warms up from # to #" + TIMES + " in # updates(?:( and then stays "
-      r"constant)| and then decays to #)?\.")  # fmt: skip
-def _warmup(r, first, top, times, of_batch, updates, stays, last):
+      r"constant)| and then decays to #|, stays constant until step # and then decays to #)?"
+      r"\.")  # fmt: skip
+def _warmup(r, first, top, times, of_batch, updates, stays, falls, until, then_falls):
     n, peak = int(updates), r.eta.max()
     rises = (np.diff(r.eta[:n]) >= 0).all() and n - 1 == np.argmax(r.eta >= peak * (1 - 1e-8))
+    last = falls or then_falls
     then = np.ptp(r.eta[n - 1 :]) < 1e-6 * peak if stays else last is None or (
         close(last, r.eta[-1]) and r.eta[-1] < peak
+        and _level(r.eta[n - 1 :], int(until) - n + 1 if until else 0)
     )  # fmt: skip
     ends = close(first, r.eta[0]) and close(top, peak) and r.eta[0] < peak
     return ends and rises and then and _times(r, times, of_batch, peak)
@@ -60,9 +71,20 @@ def _wandering(r, first, last, top, times, of_batch):
     return ends and (steps > 0).any() and (steps < 0).any() and _times(r, times, of_batch, peak)
 
 
-@rule(r"The sharpness was not measured; only the loss is described\.")
-def _unmeasured(r):
-    return not np.isfinite(r.sharpness).any()
+@rule(r"The sharpness was not measured(; only the loss is described)?\.")
+def _unmeasured(r, only):
+    known = any(r.curvature[name] is not None for name in ("directional", "critical", "batch"))
+    return not np.isfinite(r.sharpness).any() and (only is None) == known
+
+
+@rule(r"The sharpness of the batches was not measured\.")
+def _only_the_full_sharpness(r):
+    return not np.isfinite(r.sharpness).any() and r.curvature["full"] is not None
+
+
+@rule(r"It reaches the threshold LIMIT, but not more\.")
+def _reaches(r, over):
+    return over == r.threshold and r.ratio[r.rows].max() == 1
 
 
 @rule(r"NAME (.*) before it crosses the threshold LIMIT (?:at step|between steps # and) #\.")
@@ -94,7 +116,7 @@ def _evolves(r, change):
         return close(found[1], values[0]) and (len(values) < 2 or values[0] <= 0)
     if found := re.fullmatch(
         rf"fluctuates between {NUMBER} and {NUMBER}, and goes from {NUMBER} to {NUMBER} "
-        r"\(over its longest stretch: (.*)\)",
+        r"\(the longest stretch between its extremes is (.*)\)",
         change,
     ):
         seen = values.min(), values.max(), values[0], values[-1]
@@ -149,8 +171,8 @@ def _longest(values, rows):
     return found
 
 
-@rule(r"NAME starts above the threshold: it is #, # times LIMIT\.")
-def _above(r, name, value, share, over):
+@rule(r"NAME starts above the threshold LIMIT: it is #, # times the threshold\.")
+def _above(r, name, over, value, share):
     return (
         name == r.name and close(value, r.sharpness[0]) and close(share, r.ratio[0])
         and r.ratio[0] > 1 and over == r.threshold
@@ -194,7 +216,7 @@ def _excursion(r, updates, start, times, zero, peak, end):
 @rule(r"# catapults follow from step # to step #, (.*)\.")
 def _several(r, count, start, end, causes):
     counts = [int(n) for n in re.findall(r"(\d+) ", causes)] or [int(count)]
-    named = [re.sub(r"\d+ ", "", cause) for cause in causes.split(", ")]
+    named = [re.sub(r"\d+ ", "", cause) for cause in causes.split(", and ")]
     known = all(r.caused(c, r.crossings_by(int(end))) for c in named)
     if r.noisy:
         return known and sum(counts) == int(count)
@@ -294,27 +316,50 @@ def _unrecovered(r, updates, lowest, step):
     )  # fmt: skip
 
 
-def _ends(r, first, last):
+GOES = "The loss( on all samples)? goes from # to #"
+
+
+def _ends(r, whole, first, last):
     final = r.last_loss if np.isfinite(r.last_loss) else r.loss[-1]
-    return close(first, r.loss[0]) and close(last, final) and not r.lost.size
+    known = r.noisy and np.isfinite(r.first_loss)
+    start = r.first_loss if known else r.loss[0]
+    return bool(whole) == known and close(first, start) and close(last, final) and not r.lost.size
 
 
-@rule(r"The loss goes from # to #\.")
-def _losses(r, first, last):
-    failed = re.search(r"dead|has failed|losses are equal|stuck", " ".join(r.spoken))
-    return _ends(r, first, last) and bool(failed or not r.rows.size)
+@rule(GOES + r"\.")
+def _losses(r, whole, first, last):
+    return _ends(r, whole, first, last)
 
 
-@rule("The loss goes from # to #, and the final (sharpness|preconditioned sharpness) is # times "
-      r"the threshold\.")  # fmt: skip
-def _end(r, first, last, name, share):
-    return name == r.name and _ends(r, first, last) and close(share, r.ratio[r.rows[-1]])
+@rule(r"The last measured (sharpness|preconditioned sharpness) is # times the threshold\.")
+def _end(r, name, share):
+    return name == r.name and close(share, r.ratio[r.rows[-1]])
 
 
-@rule(r"The loss goes from # to #, with a peak of # at step #\.")
-def _peaks(r, first, last, peak, step):
+@rule(r"The last measured (sharpness|preconditioned sharpness) is #, and no threshold applies at "
+      r"eta = 0\.")  # fmt: skip
+def _end_at_zero(r, name, value):
+    return name == r.name and r.eta[r.rows[-1]] == 0 and close(value, r.sharpness[r.rows[-1]])
+
+
+@rule(GOES + r", with a peak of # at step #\.")
+def _peaks(r, whole, first, last, peak, step):
     high = close(peak, r.loss.max()) and r.loss[int(step)] == r.loss.max()
-    return high and _ends(r, first, last) and r.loss.max() > max(float(first), float(last))
+    return high and _ends(r, whole, first, last) and r.loss.max() > max(float(first), float(last))
+
+
+@rule(r"Most of the last 32 losses are no better than the first\.")
+def _no_better_than_the_first(r):
+    losses = np.append(r.loss, r.last_loss) if np.isfinite(r.last_loss) else r.loss
+    return not r.constant and (losses[-32:] < losses[0]).mean() <= 0.5
+
+
+@rule(r"The loss still (grows|falls) at the end, by a factor of # in # updates\.")
+def _still_moves(r, verb, factor, steps):
+    late, up = r.loss[-int(steps) :], verb == "grows"
+    ratio = late[-1] / late[0] if up else late[0] / late[-1]
+    change = np.diff(late) if up else -np.diff(late)
+    return int(steps) == max(2, len(r.loss) // 4) and (change >= 0).all() and close(factor, ratio)
 
 
 @rule(r"The final loss is (no|less than 10 %) better than the best constant prediction \(#\)\.")

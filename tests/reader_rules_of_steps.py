@@ -88,7 +88,7 @@ def _ahead(r, kind, times=1):
     return (_steadied(ratio) if r.noisy and kind != "batch" else ratio)[: times * (end + 1)]
 
 
-TARGET = "# times 2 / #, the threshold at the full learning rate"
+TARGET = "# times 2 / #, the threshold at the largest learning rate"
 
 
 @rule(r"At the end of the warmup \(step #\) the " + KIND + " sharpness is " + TARGET + r"\.")
@@ -133,11 +133,13 @@ def _none_needed(r):
 
 
 @rule(r"The initial critical learning rate is eta_c = #( \(to second order\))?(, which is above "
-      r"the full learning rate)?\.")  # fmt: skip
-def _eta_c(r, eta_c, second_order, above):
+      r"the largest learning rate(: the curvature rises during the warmup)?)?\.")  # fmt: skip
+def _eta_c(r, eta_c, second_order, above, rises):
     curve = r.curvature["directional" if second_order else "critical"]
     r.eta_c = 2 / curve[np.isfinite(curve)][0]
-    return close(eta_c, r.eta_c) and bool(above) == (r.eta_c >= r.eta.max() * (1 - 1e-8))
+    is_above = r.eta_c >= r.eta.max() * (1 - 1e-8)
+    needed = is_above and "no warmup was needed" not in " ".join(r.spoken)
+    return close(eta_c, r.eta_c) and bool(above) == is_above and bool(rises) == needed
 
 
 @rule(r"A warmup that starts there saves # of the # updates\.")

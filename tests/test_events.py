@@ -205,6 +205,15 @@ def test_what_grew_in_the_last_doubling_drives(eta, sharpness, expected):
     assert expected in DRIVERS
 
 
+def test_a_catapult_without_a_crossing_of_its_own_is_not_driven_by_that_of_another():
+    loss = np.array([4, 2, 3, 1, 1, 2, 0.9, 0.8, 1.5, 0.7])
+    ratio = np.array([0.6, 1.2, 1.3, 1.2, 1.1, 1.2, 0.8, 1.1, 1.2, 0.9])
+    run = curves(loss, ratio=ratio, eta=ratio)
+    assert [c.driver for c in find_events(run).catapults] == ["warmup", "still", "warmup"]
+    assert [c.crossing for c in find_events(run).catapults] == [1, 4, 7]
+    assert "1 because the sharpness stays above the threshold" in explain(run).paragraph
+
+
 def test_without_a_sharpness_nothing_drives():
     assert approach(curves(np.ones(5)), -1)[0] == "unknown"
 

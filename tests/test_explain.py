@@ -57,6 +57,15 @@ def written(path, columns, header=True, steps=60):
     return run
 
 
+def test_a_sharpness_is_not_compared_with_the_threshold_of_another(run, folder):
+    """Adam's threshold is one of the preconditioned sharpness."""
+    written(folder / "log.csv", ("step", "loss", "eta", "sharpness"))
+    told = run("explain log.csv --optimizer adam")
+    text = " ".join(told.out.split())
+    assert "the threshold is for the preconditioned sharpness, which was not logged." in text
+    assert "38 / eta" not in text
+
+
 @pytest.mark.parametrize("header", [True, False])
 def test_a_table_is_told_as_the_run_that_it_logs(run, folder, header):
     names = ["step", "loss", "sharpness", "eta"]

@@ -69,7 +69,7 @@ def random_run(seed):
     schedule = sim.Warmup(
         float(rng.choice([0, 0, 0.1, 0.5, 1.0])) * eta, eta,
         int(rng.choice([1, min(8, steps), -(-steps // 4), -(-steps // 2), steps])),
-        float(rng.choice([0.5, 1, 1, 2])), str(rng.choice(["none", "none", "cosine"])),
+        float(rng.choice([0.5, 1, 1, 2])), str(rng.choice(["none", "none", "cosine", "wsd"])),
     )  # fmt: skip
     every = int(rng.choice([1, 1, 1, 2, 7, 0]))
     measure = ["sharpness"]

@@ -7,6 +7,7 @@ and the learning rate. Rows that were not measured are skipped.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ DRIVERS = {
     "sharpening": "the sharpness rises while the learning rate hardly rises",
     "both": "the learning rate and the sharpness rise together",
     "start": "the sharpness is above the threshold from the first step",
+    "still": "the sharpness has been above the threshold since an earlier catapult",
     "unknown": "the sharpness or the learning rate was not measured",
 }
 
@@ -48,7 +50,8 @@ class Catapult:
         The loss leaves its running minimum, peaks, and returns to that minimum.
     crossing : int
         First measured sharpness above the threshold: sharpening ends and the loss starts to grow.
-        -1 if the sharpness was not measured.
+        If it has been above since an earlier catapult, the first measurement of this one. -1 if the
+        sharpness was not measured.
     sharpest : int
         Largest sharpness: self-stabilization starts.
     calm : int
@@ -208,27 +211,33 @@ def turns(values: Curve) -> list[int]:
     return found
 
 
-def _catapult(curves: Trajectory, found: regimes.Catapult) -> Catapult:
-    """Add the stages of a catapult, from the measurements around it."""
-    ratio, sharpness = curves.ratio, curves.effective_sharpness
-    measured = np.flatnonzero(np.isfinite(ratio))
-    around = measured[regimes.measured_within(measured, found.start, found.end)]
-    above = around[ratio[around] > 1]
-    crossing = sharpest = calm = -1
-    before = after = math.nan
-    if above.size:
-        # The crossing may come while the loss still falls.
-        crossing = max(row for row in crossings(ratio) if row <= above[0])
-        calmer = around[(around >= max(found.peak, crossing)) & (ratio[around] <= 1)]
-        calm = int(calmer[0]) if calmer.size else int(around[-1])
-        during = measured[(measured >= crossing) & (measured <= calm)]
-        sharpest = int(during[np.argmax(sharpness[during])])
-        before, after = float(sharpness[crossing]), float(sharpness[around[-1]])
-    return Catapult(
-        found.start, found.peak, found.end, crossing, sharpest, calm,
-        float(curves.smooth_loss[found.peak] / curves.smooth_loss[found.start]),
-        before, after, *approach(curves, crossing),
-    )  # fmt: skip
+def _catapults(curves: Trajectory) -> Iterator[Catapult]:
+    """The catapults with their stages, from the measurements around each."""
+    ratio, sharpness, earlier = curves.ratio, curves.effective_sharpness, -1
+    measured, crossed = np.flatnonzero(np.isfinite(ratio)), crossings(ratio)
+    for found in curves.catapults:
+        around = measured[regimes.measured_within(measured, found.start, found.end)]
+        above = around[ratio[around] > 1]
+        crossing = sharpest = calm = -1
+        before = after = change = math.nan
+        driver = "unknown"
+        if above.size:
+            # The crossing may come while the loss still falls.
+            crossing = max(row for row in crossed if row <= above[0])
+            if crossing == earlier:
+                crossing, driver = int(above[0]), "still"
+            else:
+                earlier, (driver, change) = crossing, approach(curves, crossing)
+            calmer = around[(around >= max(found.peak, crossing)) & (ratio[around] <= 1)]
+            calm = int(calmer[0]) if calmer.size else int(around[-1])
+            during = measured[(measured >= crossing) & (measured <= calm)]
+            sharpest = int(during[np.argmax(sharpness[during])])
+            before, after = float(sharpness[crossing]), float(sharpness[around[-1]])
+        yield Catapult(
+            found.start, found.peak, found.end, crossing, sharpest, calm,
+            float(curves.smooth_loss[found.peak] / curves.smooth_loss[found.start]),
+            before, after, driver, change,
+        )  # fmt: skip
 
 
 def _unreturned(curves: Trajectory) -> int:
@@ -265,7 +274,7 @@ def find_events(curves: Trajectory) -> Events:
     stuck = curves.stuck
     # The rows after the last minimum of a diverging run belong to the divergence.
     hovering = [e for e in edges(curves) if diverged < 0 or e.end <= unreturned]
-    catapults = tuple(_catapult(curves, catapult) for catapult in curves.catapults)
+    catapults = tuple(_catapults(curves))
     failure = int(np.nanargmax(curves.loss)) if stuck else -1
     return Events(
         crossings=tuple(crossings(ratio)),

@@ -92,23 +92,25 @@ def of_the_warmup(curves: Trajectory) -> str:
     ramp, ratios = _ramp(curves), ratios_of_the_step(curves)
     if not ramp.size or ratios is None:
         return ""
-    return " ".join(part for part in (_need(curves, ramp, ratios), _saving(curves, ramp)) if part)
+    need, needed = _need(curves, ramp, ratios)
+    return " ".join(part for part in (need, _saving(curves, ramp, needed)) if part)
 
 
-def _need(curves: Trajectory, ramp: Array, ratios: Ratios) -> str:
-    """Compare the curvature during warmup with the threshold at the full learning rate."""
+def _need(curves: Trajectory, ramp: Array, ratios: Ratios) -> tuple[str, bool]:
+    """Compare the curvature during warmup with the threshold at its end; whether it was needed."""
     end, top, low = int(ramp[-1]), float(curves.eta[ramp[-1]]), regimes.AT_THRESHOLD[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         ahead = ratios._replace(values=ratios.values * (top / curves.eta)).steadied().values
     rows = ramp[~np.isnan(ahead[ramp])]
     if not rows.size:
-        return ""
-    target = f"2 / {top:.3g}, the threshold at the full learning rate"
+        return "", False
+    target = f"2 / {top:.3g}, the threshold at the largest learning rate"
     above = rows[ahead[rows] > low]
     if not above.size:
         return (
             f"During the warmup the {ratios.name} is at most {ahead[rows].max():.3g} times "
-            f"{target}. By this measure no warmup was needed."
+            f"{target}. By this measure no warmup was needed.",
+            False,
         )
     text = (
         f"At the end of the warmup (step {curves.at(end)}) the {ratios.name} is "
@@ -119,18 +121,20 @@ def _need(curves: Trajectory, ramp: Array, ratios: Ratios) -> str:
     later = later[ahead[later] > low]
     needed = "By this measure the warmup could not have ended earlier."
     if above[-1] == rows[-1]:
-        return f"{text}. {needed}"
+        return f"{text}. {needed}", True
     if later.size:
         back = curves.at(int(later[0]))
-        return f"{text}. It exceeds {low:g} times that threshold again at step {back}. {needed}"
+        again = f"It exceeds {low:g} times that threshold again at step {back}."
+        return f"{text}. {again} {needed}", True
     since = curves.at(int(rows[rows > above[-1]][0]))
     return (
         f"{text}. It is below {low:g} times that threshold from step {since} on. By this measure "
-        "the warmup could have ended there."
+        "the warmup could have ended there.",
+        True,
     )
 
 
-def _saving(curves: Trajectory, ramp: Array) -> str:
+def _saving(curves: Trajectory, ramp: Array, needed: bool) -> str:
     """How many updates a warmup that starts at eta_c saves: those below it."""
     found, order = _eta_c(curves)
     if not np.isfinite(found):
@@ -138,7 +142,8 @@ def _saving(curves: Trajectory, ramp: Array) -> str:
     top, updates = float(curves.eta[ramp[-1]]), curves.at(int(ramp[-1])) - curves.at(0) + 1
     initial = f"The initial critical learning rate is eta_c = {found:.3g}{order}"
     if found >= top:
-        return f"{initial}, which is above the full learning rate."
+        rises = ": the curvature rises during the warmup" * needed
+        return f"{initial}, which is above the largest learning rate{rises}."
     below = ramp[curves.eta[ramp] < found]
     saved = curves.at(int(below[-1])) - curves.at(0) + 1 if below.size else 0
     return f"{initial}. A warmup that starts there saves {saved} of the {updates} updates."
@@ -157,7 +162,7 @@ def _eta_c(curves: Trajectory) -> tuple[float, str]:
 
 
 def _ramp(curves: Trajectory) -> Array:
-    """The rows of the warmup, up to the first at the full learning rate; empty without a warmup."""
+    """The rows of the warmup, up to the first at the largest rate; empty without a warmup."""
     rows = np.flatnonzero(np.isfinite(curves.eta))
     if rows.size:
         eta = curves.eta[rows]

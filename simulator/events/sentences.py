@@ -11,7 +11,7 @@ from simulator import regimes
 from simulator.events.detect import Catapult, Edge, Events, turns
 from simulator.events.ending import end_of
 from simulator.events.of_a_loop import is_known_by_its_steps, of_the_spikes, of_the_warmup
-from simulator.events.step_curvature import of_the_step, which_hessian
+from simulator.events.step_curvature import of_the_step, ratios_of_the_step, which_hessian
 from simulator.trajectory import Trajectory
 
 __all__ = ["cause", "sentences"]
@@ -21,6 +21,7 @@ _CAUSES = {
     "sharpening": "driven by the rising sharpness",
     "both": "driven by the rising learning rate and the rising sharpness (a head-on collision)",
     "start": "because training starts above the threshold",
+    "still": "because the sharpness stays above the threshold",
     "unknown": "of unknown cause",
 }
 _REAR_END = "driven by the rising learning rate while the sharpness falls (a rear-end collision)"
@@ -105,12 +106,17 @@ def _schedule(curves: Trajectory) -> str:
             f"The learning rate rises and falls: it starts at {eta[0]:.3g}, ends at "
             f"{eta[-1]:.3g} and peaks at {top:.3g}{times}."
         )
+    level = int(np.count_nonzero(after >= top - still)) - 1
+    until = f" until step {curves.at(int(rows[reached + level]))}"
+    falls = f" and then decays to {after[-1]:.3g}"
     if reached == 0:
+        if level:
+            return f"The learning rate is constant at {top:.3g}{times}{until}{falls}."
         return f"The learning rate decays from {top:.3g} to {eta[-1]:.3g}."
     then = ""
     if len(after) > 1:
-        stays = np.ptp(after) <= still
-        then = " and then stays constant" if stays else f" and then decays to {after[-1]:.3g}"
+        then = f", stays constant{until}{falls}" if level else falls
+        then = " and then stays constant" if level == len(after) - 1 else then
     updates = curves.at(int(rows[reached])) - curves.at(0) + 1
     return (
         f"The learning rate warms up from {eta[0]:.3g} to {top:.3g}{times} in {updates} "
@@ -135,11 +141,17 @@ def _approach(curves: Trajectory, events: Events) -> str:
     """The sharpness below the threshold, where it evolves without instability."""
     name, sharpness, ratio = curves.sharpness_name, curves.effective_sharpness, curves.ratio
     seen = np.flatnonzero(np.isfinite(sharpness))
+    if not seen.size and curves.full_sharpness is not None:
+        return "The sharpness of the batches was not measured."
     if not seen.size:
-        return "The sharpness was not measured; only the loss is described."
+        only = "" if ratios_of_the_step(curves) else "; only the loss is described"
+        return f"The sharpness was not measured{only}."
     if not np.isfinite(ratio).any():
         first, last = sharpness[seen[0]], sharpness[seen[-1]]
-        return f"The {name} goes from {first:.3g} to {last:.3g}; its threshold is unknown."
+        why = "its threshold is unknown"
+        if np.isnan(curves.limit.over_eta):
+            why = "the threshold is for the preconditioned sharpness, which was not logged"
+        return f"The {name} goes from {first:.3g} to {last:.3g}; {why}."
     crossed = events.crossings[0] if events.crossings else -1
     if crossed == seen[0]:
         return _from_above(curves, events, crossed)
@@ -150,6 +162,10 @@ def _approach(curves: Trajectory, events: Events) -> str:
             f"{_when(curves, crossed)}."
         )
     nearest = float(np.nanmax(ratio))
+    if nearest == 1:
+        return (
+            f"The {name} {change}. It reaches the threshold {curves.threshold_text}, but not more."
+        )
     # Rounded down, so that a ratio below 1 is never shown as 1.
     share = f"{np.floor(1000 * nearest) / 1000:.3g}" if nearest > 0.1 else f"{nearest:.2g}"
     return (
@@ -186,7 +202,7 @@ def _evolution(curves: Trajectory) -> str:
         low, high = values.min(), values.max()
         return (
             f"fluctuates between {low:.3g} and {high:.3g}, and goes from {values[0]:.3g} to "
-            f"{values[-1]:.3g} (over its longest stretch: {_PHASES[phase]})"
+            f"{values[-1]:.3g} (the longest stretch between its extremes is {_PHASES[phase]})"
         )
     points = [*corners, len(values) - 1]
     legs = np.diff(values[[0, *points]])
@@ -210,17 +226,19 @@ def _natural(curves: Trajectory, natural: str | None) -> str:
     }
     if natural not in text:
         return ""
+    name, over = curves.sharpness_name, curves.limit.over_eta
+    rate = f" ({over:.3g} / initial {name})" if curves.adaptive else ""
     return (
-        "In a separate stable run at a tenth of the critical learning rate, the "
-        f"{curves.sharpness_name} {text[natural]}."
+        f"In a separate stable run at a tenth of the critical learning rate{rate}, the {name} "
+        f"{text[natural]}."
     )
 
 
 def _from_above(curves: Trajectory, events: Events, crossed: int) -> str:
     name, ratio = curves.sharpness_name, curves.ratio
     text = (
-        f"The {name} starts above the threshold: it is {curves.effective_sharpness[crossed]:.3g}, "
-        f"{ratio[crossed]:.3g} times {curves.threshold_text}."
+        f"The {name} starts above the threshold {curves.threshold_text}: it is "
+        f"{curves.effective_sharpness[crossed]:.3g}, {ratio[crossed]:.3g} times the threshold."
     )
     calm = np.flatnonzero(ratio <= 1)
     if events.stuck or events.diverged >= 0 or not calm.size:
@@ -250,8 +268,8 @@ def _catapults(curves: Trajectory, events: Events) -> str:
             f"{curves.at(first.start)}, {_peak(curves, first)} at step {curves.at(first.peak)} and "
             f"returns to that minimum at step {curves.at(first.end)}.{flattened}"
         )
-    causes = Counter(cause(catapult) for catapult in apart).most_common()
-    text = ", ".join(
+    causes = Counter(cause(catapult) for catapult in apart).items()
+    text = ", and ".join(
         reason if number == len(apart) else f"{number} {reason}" for reason, number in causes
     )
     highest = max(apart, key=lambda catapult: catapult.loss_ratio)
@@ -307,4 +325,4 @@ def _edge(curves: Trajectory, events: Events, number: int) -> str:
 def _entry(events: Events, edge: Edge) -> str:
     """What drives the entry, unless a catapult described before led to it."""
     described = events.apart and events.apart[0].start < edge.start
-    return "" if described or edge.driver in ("start", "unknown") else f", {cause(edge)},"
+    return "" if described or edge.driver in ("start", "still", "unknown") else f", {cause(edge)},"

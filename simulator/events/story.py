@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator import regimes
 from simulator.checks import InputError
 from simulator.events.detect import Events, find_events
 from simulator.events.from_log import curves_of
@@ -107,8 +109,8 @@ def explain(
     natural : str, optional
         The result of `simulator.natural_phase`, for a run that starts above the threshold.
     optimizer : Optimizer, optional
-        The optimizer of a log. The logged sharpness is compared with its stability limit. Default:
-        gradient descent.
+        The optimizer of a log. The logged sharpness, of an adaptive optimizer the preconditioned
+        sharpness, is compared with its stability limit. Default: gradient descent.
     columns : sequence of str, optional
         The columns of a log, if they have other names: ``["loss=train_loss", "eta=rate"]``, or the
         quantities of a table's columns in order, ``["step", "loss", "-", "eta"]``, where ``-``
@@ -135,6 +137,9 @@ def explain(
         log = read_log(run, columns)
         limit = StabilityLimit(2.0) if optimizer is None else optimizer.limit
         run, source = curves_of(log, limit), log.account
+        if optimizer is not None and optimizer.adaptive and not run.adaptive:
+            # Its threshold is one of the preconditioned sharpness.
+            run = replace(run, limit=StabilityLimit(math.nan))
     if not isinstance(run, Trajectory):
         raise InputError("run", run, "is not a run; give a Run, or the path of a log")
     with np.errstate(all="ignore"):  # a log may hold any number
@@ -150,6 +155,13 @@ def _table(curves: Trajectory, events: Events) -> tuple[Row, ...]:
     def number(value: float) -> str:
         return f"{value:.3g}" if np.isfinite(value) else "-"
 
+    measured = np.flatnonzero(np.isfinite(curves.ratio))
+
+    def between(start: int, end: int) -> str:
+        """The first and the last measurement of these rows, or the two around."""
+        around = sharpness[measured[regimes.measured_within(measured, start, end)]]
+        return f"{around[0]:.3g} to {around[-1]:.3g}" if around.size else ""
+
     inside = [(e.start, e.end) for e in events.edges] + [(c.crossing, c.end) for c in events.apart]
     for row in events.crossings:
         if not any(first <= row <= last for first, last in inside):
@@ -162,7 +174,7 @@ def _table(curves: Trajectory, events: Events) -> tuple[Row, ...]:
             Row(
                 curves.at(c.start), curves.at(c.end), "spike" if by_steps else "catapult",
                 f"x {c.loss_ratio:.3g} at {curves.at(c.peak)}",
-                f"{number(c.sharpness_before)} to {number(c.sharpness_after)}",
+                between(c.start, c.end),
                 verdict(curves, c) if by_steps else cause(c),
             )
         )  # fmt: skip
@@ -171,7 +183,7 @@ def _table(curves: Trajectory, events: Events) -> tuple[Row, ...]:
             Row(
                 curves.at(e.start), curves.at(e.end), "edge of stability",
                 f"{curves.loss[e.start]:.3g} to {curves.loss[e.end]:.3g}",
-                f"{number(sharpness[e.start])} to {number(sharpness[e.end])}",
+                between(e.start, e.end),
                 f"{e.mean_ratio:.2f} times the threshold on average",
             )
         )  # fmt: skip

@@ -57,9 +57,10 @@ def draw_curvature(curves: Trajectory, ax: Axes, axis: str = "ratio") -> Array:
     ax : Axes
     axis : {"ratio", "absolute"}
         Each curve over its own threshold, with a line at 1; or the curves and their thresholds.
-        Where the learning rate is not known there are no ratios.
+        Where the learning rate or the limit is not known there are no ratios.
     """
-    ratio = axis == "ratio" and bool(np.isfinite(curves.eta).any())
+    known = bool(np.isfinite(curves.eta).any()) and not np.isnan(curves.limit.over_eta)
+    ratio = axis == "ratio" and known
     shown = _shown(curves, every=not ratio)
     if not shown:
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center")

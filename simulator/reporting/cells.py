@@ -176,9 +176,11 @@ def pack(
                     cells.words[flat] = "This run failed when it was repeated for this page."
                     cells.other += 1
                     continue
-                final = float(dataset["loss_final"].values[cell])
+                first, last = (
+                    float(dataset[f"loss_{end}"].values[cell]) for end in ("init", "final")
+                )
                 which = cell[: len(spec.over)]
-                seen = _curves(parts[which], data, chunk, offset, final, constants[which])
+                seen = _curves(parts[which], data, chunk, offset, first, last, constants[which])
                 natural = gentle(which, cell[-4]) if seen.natural_phase == "unknown" else None
                 _put(cells, flat, seen, natural, most, shown_curves(spec))
                 cells.runs += 1
@@ -217,6 +219,7 @@ def _curves(
     data: Data | None,
     chunk: Chunk,
     at: tuple[int, ...],
+    initial: float,
     final: float,
     constant: float | None,
 ) -> Trajectory:
@@ -231,6 +234,7 @@ def _curves(
         limit=spec.optimizer.limit,
         converged=chunk["converged"][at] if "converged" in chunk else None,
         gradient_final=float(chunk["gradient_final"][at]) if "gradient_final" in chunk else np.nan,
+        loss_init=initial,
         loss_final=final,
         constant_loss=constant,
         updates_per_epoch=Batches(data.samples if data else 0, spec.batch_size, 0).per_epoch,
