@@ -81,9 +81,10 @@ _WITH_REPLAY = DRAWING | {
 def run(**given: Any) -> None:
     """Train once and measure loss, sharpness and stability threshold.
 
-    The default is an SP network on handwritten digits, with a warmup to an eta_trgt that is too
-    large to train without warmup. Most options of the model, optimizer, schedule and curvature take
-    several values, such as --t-wrm 1,16,64. Up to 12 runs are drawn in one figure.
+    The default is an SP network on handwritten digits, with a warmup to an eta_trgt at which most
+    such networks do not train without warmup. Most options of the model, optimizer, schedule and
+    curvature take several values, such as --t-wrm 1,16,64. They make at most 12 runs, which are
+    drawn in one figure.
     """
     from simulator import figures
     from simulator.figures.about import about_cell
