@@ -45,7 +45,7 @@ model_options = together(
     option("model", "--affine/--no-affine", default=None, default_text="no-affine", help="Train a gain and a shift for each normalised unit (mlp)."),
     option("model", "--norm-eps", type=float, default_text="1e-05", varies=True, help="Added to the variance in a layer norm (mlp)."),
     option("model", "--representation", metavar="gram|parameters", default_text="gram", varies=True, help="Train the weights (parameters), or their Gram matrices (gram); uv only."),
-    option("model", "--curvatures", type=Grid(), metavar="GRID", default_text="1", help="Eigenvalues of the Hessian (quadratic)."),
+    option("model", "--curvatures", type=Grid(), metavar="LIST", default_text="1", help="Eigenvalues of the Hessian, such as 1,10 or START:STOP:COUNT. The list is one Hessian, not several runs (quadratic)."),
     option("loss", "--loss", metavar="mse|xent", default_text="mse", varies=True, help="mse: 0.5 * mean squared error over samples and outputs; xent: mean cross-entropy (mlp)."),
 )  # fmt: skip
 
