@@ -127,7 +127,7 @@ def curvature_options(every: int, tol: float) -> Callable[[Any], Any]:
     return together(
         option("curvature", "--sharpness-every", type=int, default=every, varies=True, help="Updates between measurements of the sharpness, 0 = never. More are taken at the start, near the threshold and in catapults."),
         option("curvature", "--sharpness-tol", type=float, default=tol, varies=True, help="Relative error of the eigenvalues.", old="--accuracy"),
-        option("curvature", "--measure", default="sharpness", metavar="NAME,…", help="Curvatures to measure: sharpness, directional, critical (as often as the sharpness); batch, full, interaction (every --batch-every updates)."),
+        option("curvature", "--measure", default="sharpness", metavar="NAME,…", help="Curvatures to measure. sharpness: top eigenvalue of the Hessian on the batch of the update; directional: curvature along the update; critical: 2 / eta_c, with eta_c the smallest learning rate at which the update raises the loss; batch: mean over batches of the curvature of each along its gradient; full: top eigenvalue on all samples; interaction: mean over batches of g.Hg / G.G, with g the gradient of the batch, G and H of all samples. The last three are measured every --batch-every updates, the others as often as the sharpness."),
         option("curvature", "--batches", type=int, default=32, help="Random batches per measurement of batch or interaction."),
         option("curvature", "--batch-accuracy", type=float, default_text="none", help="Target relative standard error of the batch sharpness, reached with 16 to 512 batches."),
         option("curvature", "--batch-every", type=int, default_text="steps / 64", help="Updates between measurements of batch, full and interaction."),
