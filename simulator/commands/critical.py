@@ -33,7 +33,7 @@ _REPEATED = ("model", "data", "loss", "optimizer", "execution")
 
 @click.command(
     cls=options.GroupedCommand,
-    common="model param width data optimizer eta-trgt t-wrm steps safe shortest-warmup seeds",
+    common="model param width data optimizer eta-trgt t-wrm eta-unit steps safe shortest-warmup seeds",
     examples=(
         ("warmup critical", "eta_c and eta_max of the default network, over 5 seeds"),
         (
