@@ -82,6 +82,13 @@ def test_a_run_in_other_words_is_the_library_s_run(run, undrawn):
     )
 
 
+@pytest.mark.parametrize("batch_size", ["full", "5"])
+def test_a_minibatch_run_says_which_samples_a_sharpness_is_of(run, undrawn, batch_size):
+    out = run(f"run {NETWORK} --t-wrm 4 --batch-size {batch_size}").out
+    marks = ("(first batch)", "(all samples)", ", of all samples)")
+    assert {mark in out for mark in marks} == {batch_size != "full"}
+
+
 def test_a_run_says_where_its_seconds_went(run, undrawn):
     parts = ["compile", "step", "curvature"]
     told = strict_json(run(f"run {NETWORK} --t-wrm 4 --json").out)["seconds"]

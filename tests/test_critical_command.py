@@ -1,5 +1,6 @@
 """``warmup critical`` from the outside."""
 
+import math
 import re
 import shlex
 import signal
@@ -66,7 +67,7 @@ def test_where_eta_c_does_not_help_it_says_so(run):
     assert result.code == 0
     assert "Set eta_init to eta_trgt / 10 instead of eta_c: one update raises" in result.out
     assert "It saves nothing" in result.out
-    assert "A start at eta_c may harm: see above." in result.out
+    assert "From a start at eta_c training may fail: see above." in result.out
 
 
 def test_an_absolute_target_is_taken_as_it_is(run):
@@ -82,11 +83,32 @@ def test_eta_max_need_not_be_looked_for(run):
 
 
 def test_a_model_without_a_critical_rate_is_told_too(run):
-    line = "critical --model quadratic --eta-most 1 --steps 8"
+    line = "critical --model quadratic --eta-most 1 --steps 8 --eta-trgt 0.5 --t-wrm 8"
     told = run(line)
-    assert "no learning rate up to 1 raises" in told.out
+    advice = "There is no eta_c: no learning rate up to 1 raises the loss in one update. "
+    assert f"\n{advice}Set eta_init to eta_trgt / 10.\n" in told.out
+    assert "instead of eta_c" not in told.out
+    assert "from a start at eta_c" not in told.out.lower()
     assert "none" in told.out
     assert strict_json(run(f"{line} --json").out)["seeds"][0]["eta_c"] is None
+
+
+def test_seeds_with_and_without_a_critical_rate_are_advised_apart():
+    from simulator.catapult_search import Bracket
+    from simulator.commands.critical import _advice
+    from simulator.critical import Critical
+
+    def found(eta_c, eta_max, bracket):
+        return Critical(eta_c, eta_max, 1.0, Bracket(*bracket), Bracket(1.0, 2.0), 1, 1, 1)
+
+    usable, harmful = found(1.0, 2.0, (0.9, 1.0)), found(3.0, 2.0, (2.9, 3.0))
+    without = found(math.inf, 2.0, (8.0, math.inf))
+    assert _advice([usable, harmful, without]) == (
+        "Set eta_init to eta_trgt / 10 in 1 of 3 seeds instead of eta_c: one update raises the "
+        "loss only from eta_c = 3 on, but training fails above eta_max = 2. "
+        "There is no eta_c in 1 of 3 seeds: no learning rate up to 8 raises the loss in one "
+        "update. Set eta_init to eta_trgt / 10 there. In the other seeds set it to eta_c."
+    )
 
 
 def test_options_come_from_a_config_too(run, folder):

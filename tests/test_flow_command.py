@@ -18,6 +18,10 @@ def test_the_flow_is_told_with_its_doubts_and_drawn(run, folder):
     assert result.code == 0
     assert re.search(r"First contact  step \d+, kappa_1 0\.\d+", result.out)
     assert "Doubt          " in result.out
+    assert re.search(
+        r"Rank  .* at most (1 oscillating direction|\d+ oscillating directions)$", result.out, re.M
+    )
+    assert 'start="after"' not in result.out  # as Python spells it
     assert [path.name for path in folder.iterdir()] == ["flow.png"]
 
 

@@ -120,6 +120,15 @@ def test_help_texts_stand_once():
     assert [text for text, times in found.items() if times > 1] == []
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("more", ["--help", "--help-all"])
+def test_a_page_that_shows_GRID_defines_it(run, name, more):
+    text = run(f"{name} {more}").out
+    shows = re.search(r"^  .*--.* GRID\b", text, re.M) is not None
+    assert shows == (name in ("run", "sweep"))
+    assert text.count("GRID is a value, ") == shows
+
+
 # --- examples -----------------------------------------------------------------------------------
 
 

@@ -42,7 +42,13 @@ def rows(*edges):
         ((8.0, 64.0, 8.0), "The boundary at t_wrm 16 is that at 1; at 4 it is farther right."),
         (
             (8.0, 0.0),
-            "At t_wrm 4 the smallest eta_trgt does not train: give smaller ones, or steps.",
+            "The smallest eta_trgt does not train at t_wrm 4. Give smaller ones, or more steps if "
+            "the loss falls too slowly.",
+        ),
+        (
+            (0.0, 0.0, 8.0, np.nan, 0.0, 4.0),
+            "The smallest eta_trgt does not train at t_wrm 1, 4 and 256. Give smaller ones, or "
+            "more steps if the loss falls too slowly.",
         ),
         ((8.0, np.nan), "Some runs are missing: the boundary is not known."),
         ((8.0,), "One t_wrm only: give several to see what warmup does."),

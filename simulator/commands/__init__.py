@@ -43,11 +43,11 @@ __all__ = ["main", "warmup"]
 def warmup(ctx: click.Context) -> None:
     """Simulate learning-rate warmup in models small enough for exact theory.
 
-    Every example takes seconds and needs no internet connection.
+    These examples take seconds and need no internet connection.
     """
     if ctx.invoked_subcommand is None:
         click.echo(warmup.example_lines)
-        click.echo("Each takes seconds and works offline. All commands: warmup --help")
+        click.echo("These take seconds and work offline. All commands: warmup --help")
 
 
 for _command in (run, sweep, critical, flow, explain, theory, study, plot, report, info, lab):

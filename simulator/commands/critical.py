@@ -33,7 +33,7 @@ _REPEATED = ("model", "data", "loss", "optimizer", "execution")
 
 @click.command(
     cls=options.GroupedCommand,
-    common="model param width data optimizer eta-trgt t-wrm steps safe shortest-warmup seeds",
+    common="model param width data optimizer eta-trgt t-wrm eta-unit steps safe shortest-warmup seeds",
     examples=(
         ("warmup critical", "eta_c and eta_max of the default network, over 5 seeds"),
         (
@@ -252,22 +252,45 @@ def _report(given: dict[str, Any], spec: Spec, found: list[Critical]) -> None:
 
 
 def _advice(found: list[Critical]) -> str:
-    """What to set eta_init to, in a sentence or two."""
+    """What to set eta_init to, in a few sentences."""
     good = [one.eta_c for one in found if one.usable]
-    others = [one for one in found if not one.usable]
-    # Whatever eta_trgt is, the reason against eta_c is the same.
-    reason = others[0].recommendation(1.0).reason if others else ""
-    if not others:
+    if len(good) == len(found):
         middle = number(statistics.median(good))
         which = (
             f"the eta_c of your seed (median {middle})" if len(good) > 1 else f"eta_c = {middle}"
         )
         return f"Set eta_init to {which}."
-    share = f"in {len(others)} of {len(found)} seeds " if good else ""
-    fallback = f"Set eta_init to eta_trgt / 10 {share}instead of eta_c: {reason}."
+    sentences = []
+    if harmful := [one for one in found if _is_harmful(one)]:
+        share = _share(harmful, found)
+        sentences.append(
+            f"Set eta_init to eta_trgt / 10{share} instead of eta_c: {_reason(harmful[0])}."
+        )
+    if without := [one for one in found if not math.isfinite(one.eta_c)]:
+        share = _share(without, found)
+        there = " there" * bool(share)
+        sentences.append(
+            f"There is no eta_c{share}: {_reason(without[0])}. "
+            f"Set eta_init to eta_trgt / 10{there}."
+        )
     if good:
-        return f"{fallback} In the other seeds set it to eta_c."
-    return fallback
+        sentences.append("In the other seeds set it to eta_c.")
+    return " ".join(sentences)
+
+
+def _is_harmful(one: Critical) -> bool:
+    """Whether there is an eta_c, but training fails from there."""
+    return math.isfinite(one.eta_c) and not one.usable
+
+
+def _share(some: list[Critical], found: list[Critical]) -> str:
+    """How many of the seeds these are, if not all."""
+    return "" if len(some) == len(found) else f" in {len(some)} of {len(found)} seeds"
+
+
+def _reason(one: Critical) -> str:
+    """Why a warmup does not start at eta_c; the same for every eta_trgt."""
+    return one.recommendation(1.0).reason
 
 
 def _report_plans(
@@ -291,11 +314,9 @@ def _report_plans(
 
 def _verdict(t_wrm: int, middle: dict[str, float], found: list[Critical]) -> str:
     """Whether it is worth it, in a sentence."""
-    bad = sum(not one.usable for one in found)
-    harm = ""
-    if bad:
-        seeds = "" if bad == len(found) else f" in {bad} of {len(found)} seeds"
-        harm = f" A start at eta_c may harm{seeds}: see above."
+    harmful, harm = [one for one in found if _is_harmful(one)], ""
+    if harmful:
+        harm = f" From a start at eta_c training may fail{_share(harmful, found)}: see above."
     if middle["t_save"] <= 0:
         return (
             f"It saves nothing: it skips {number(middle['saved'])} updates of {t_wrm}, and the search "

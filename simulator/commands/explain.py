@@ -62,8 +62,9 @@ def explain(**given: Any) -> None:
     """Explain a run or a training log in words.
 
     For a store, --cell names the run. For a log, the optimizer's options give the stability
-    threshold, and a note on stderr says which columns were read. Without SOURCE, the options are
-    those of warmup run.
+    threshold, and a note on stderr says which columns were read. Without SOURCE, a run is trained.
+    The options of its model, data, optimizer and schedule are those of warmup run, but each takes
+    one value.
     """
     import numpy as np
 

@@ -131,10 +131,12 @@ def _sentence(rows: list[dict[str, Any]]) -> str:
         return "One t_wrm only: give several to see what warmup does."
     if before != before or after != after:
         return "Some runs are missing: the boundary is not known."
-    if not all(row["eta_trgt_max"] > 0 for row in (first, last)):
-        fails = next(row["t_wrm"] for row in (first, last) if not row["eta_trgt_max"] > 0)
+    if not (before and after):
+        *others, final = (str(row["t_wrm"]) for row in rows if row["eta_trgt_max"] == 0)
+        fails = f"{', '.join(others)} and {final}" if others else final
         return (
-            f"At t_wrm {fails} the smallest eta_trgt does not train: give smaller ones, or steps."
+            f"The smallest eta_trgt does not train at t_wrm {fails}. Give smaller ones, or more "
+            "steps if the loss falls too slowly."
         )
     spans = f"t_wrm {first['t_wrm']} to {last['t_wrm']}"
     beyond = [row["at_grid_end"] for row in (first, last)]

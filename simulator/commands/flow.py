@@ -147,7 +147,8 @@ def _report(spec: Spec, found: Flow) -> None:
             f"First contact  step {found.first_contact}, kappa_1 {found.kappa_1:.2g}; the flow "
             f"starts at step {found.start}"
         )
-        click.echo(f"Rank           at most {found.rank.max()} oscillating directions")
+        rank = int(found.rank.max())
+        click.echo(f"Rank           at most {rank} oscillating direction{'s' * (rank != 1)}")
     late = slice(max(found.start, 3 * len(found.eta) // 4), None)
     assert found.run is not None
     run, predicted, centre = (

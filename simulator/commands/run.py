@@ -81,9 +81,10 @@ _WITH_REPLAY = DRAWING | {
 def run(**given: Any) -> None:
     """Train once and measure loss, sharpness and stability threshold.
 
-    The default is an SP network on handwritten digits, with a warmup to an eta_trgt that is too
-    large to train without warmup. Most options of the model, optimizer, schedule and curvature take
-    several values, such as --t-wrm 1,16,64. Up to 12 runs are drawn in one figure.
+    The default is an SP network on handwritten digits, with a warmup to an eta_trgt at which most
+    such networks do not train without warmup. Most options of the model, optimizer, schedule and
+    curvature take several values, such as --t-wrm 1,16,64. They make at most 12 runs, which are
+    drawn in one figure.
     """
     from simulator import figures
     from simulator.figures.about import about_cell
@@ -213,7 +214,9 @@ def one_run(given: dict[str, Any]) -> Spec:
 def _from_to(result: Run, name: str, of_no_consequence: bool) -> str:
     """First and last value of a sharpness, beside the threshold where it is that one's."""
     first, last = getattr(result, f"{name}_init"), getattr(result, f"{name}_final")
-    values = f"{first:.4g} at the start, {last:.4g} at the end"
+    # With minibatches the curve is of the batch of each update, and its end of all samples.
+    batch, full = (" (first batch)", " (all samples)") if result.updates_per_epoch > 1 else ("", "")
+    values = f"{first:.4g} at the start{batch}, {last:.4g} at the end{full}"
     threshold = f"; the final threshold is {result.threshold[-1]:.4g}"
     return values if of_no_consequence else values + threshold
 
@@ -230,7 +233,8 @@ def _report(spec: Spec, cell: tuple[int, ...], result: Run, found: dict[str, Any
     schedule = "" if spec.schedule.name == "warmup" else f"{spec.schedule.name}, "
     click.echo(f"{spec.model.name}, {spec.optimizer.name}, {schedule}{where}")
     if spec.eta_unit == "critical":
-        click.echo(f"(eta in units of eta_critical = {found['eta_critical']:.4g})")
+        samples = ", of all samples" * (result.updates_per_epoch > 1)
+        click.echo(f"(eta in units of eta_critical = {found['eta_critical']:.4g}{samples})")
     click.echo(f"\nOutcome        {marked(result.outcome)}: {OUTCOMES[result.outcome]}")
     if result.forward_passes:
         click.echo(f"Searches       {result.forward_passes} forward passes besides the updates")

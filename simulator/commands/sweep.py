@@ -70,9 +70,8 @@ _SHOWN = ("status", "outcome", "trainable", "diverged", "loss_final")
 def sweep(**given: Any) -> None:
     """Train on a grid of settings and draw the phase diagram.
 
-    GRID is a value, a list such as 1,2,4, or a range START:STOP:COUNT or START:STOP:COUNT:log that
-    includes both ends. Most options of the model, optimizer, schedule and curvature also take
-    several values, such as --param sp,mup. Each such option is another axis of the grid.
+    Most options of the model, optimizer, schedule and curvature take several values, such as
+    --param sp,mup. Each such option is an axis of the grid.
 
     The default is SP networks on handwritten digits. With the longest warmup, their largest
     trainable eta_trgt is many times larger than without warmup.

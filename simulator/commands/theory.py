@@ -149,7 +149,8 @@ def _cells(finding: Finding) -> tuple[str, ...]:
     allowed = f"{finding.law.tolerance:.0e}" if finding.law.tolerance else "0"
     off = f"{finding.difference:.1e}" if finding.difference else "0"
     if finding.relation == "iff":
-        return f"{finding.agreeing} agree", "of", str(finding.instances), off, allowed, verdict
+        agree = f"{finding.instances} agree"
+        return str(finding.agreeing), "of", agree, off, allowed, verdict
     return (
         f"{finding.measured:.6g}", finding.relation, f"{finding.predicted:.6g}", off, allowed,
         verdict,

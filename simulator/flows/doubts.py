@@ -65,8 +65,8 @@ def _of_the_start(flow: Flow) -> Iterator[str]:
     if kappa > LARGEST_KAPPA:
         yield (
             f"kappa_1 = {kappa:.2g} is above {LARGEST_KAPPA}: the flow does not describe the first "
-            f"catapult, at step {contact}, and its weights may be wrong from there on; "
-            'start="after" starts the flow after that catapult'
+            f"catapult, at step {contact}, and its weights may be wrong from there on; set "
+            'start to "after" to begin after that catapult'
         )
     lasted = int((flow.critical > 0).sum())
     if kappa > 0 and kappa * lasted < _DELAY:

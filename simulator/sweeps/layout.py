@@ -68,7 +68,7 @@ VARIABLES = (
     Variable("loss_init", "float64", "1", "training loss before the first update", lambda r: r.loss_init),
     Variable("loss_max", "float64", "1", "largest finite loss", lambda r: r.loss_max),
     Variable("loss_final", "float64", "1", "training loss after the last update", lambda r: r.loss_final),
-    Variable("sharpness_init", "float64", "1", "top Hessian eigenvalue before the first update", lambda r: r.sharpness_init),
+    Variable("sharpness_init", "float64", "1", "top Hessian eigenvalue before the first update, on its batch", lambda r: r.sharpness_init),
     Variable("sharpness_max", "float64", "1", "largest top Hessian eigenvalue measured", lambda r: r.sharpness_max),
     Variable("sharpness_final", "float64", "1", "top Hessian eigenvalue after the last update", lambda r: r.sharpness_final),
     Variable("preconditioned_sharpness_init", "float64", "1", "top eigenvalue of P^-1 H of the first update", lambda r: r.preconditioned_sharpness_init, needs="preconditioner"),
@@ -97,8 +97,8 @@ VARIABLES = (
 )  # fmt: skip
 
 CURVES = (
-    Variable("loss", "float64", "1", "loss before each update", lambda r: r.loss),
-    Variable("sharpness", "float64", "1", "top Hessian eigenvalue before each update", lambda r: r.sharpness),
+    Variable("loss", "float64", "1", "loss before each update, on its batch", lambda r: r.loss),
+    Variable("sharpness", "float64", "1", "top Hessian eigenvalue before each update, on its batch", lambda r: r.sharpness),
     Variable("preconditioned_sharpness", "float64", "1", "top eigenvalue of P^-1 H of each update", lambda r: r.preconditioned_sharpness, needs="preconditioner"),
     Variable("directional_sharpness", "float64", "1", "u.Hu / u.g of each update u", lambda r: r.directional_sharpness, needs="directional"),
     Variable("critical_sharpness", "float64", "1", "2 / eta_c, eta_c the smallest learning rate at which the update raises the loss; 0: none", lambda r: r.critical_sharpness, needs="critical"),

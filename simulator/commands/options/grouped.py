@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from simulator.checks import InputError
 from simulator.commands.completion import one_of_these
+from simulator.commands.grids import BatchSize, Grid, Several
 
 __all__ = [
     "GROUPS", "GroupedOption", "Positional", "argument", "option", "option_name", "positional",
@@ -47,6 +49,13 @@ class GroupedOption(click.Option):
         _ARGUMENTS[self.name] = self.argument
         if old:
             _ARGUMENTS[old.lstrip("-").replace("-", "_")] = self.argument
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        number = self.type in (click.INT, click.FLOAT) or isinstance(self.type, BatchSize)
+        one = number or (self.varies and not isinstance(self.type, (Grid, Several)))
+        if one and isinstance(value, str) and ("," in value or (number and ":" in value)):
+            raise InputError(self.name or "", value, f"{ctx.command_path} takes one value")
+        return super().type_cast_value(ctx, value)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         record = super().get_help_record(ctx)

@@ -45,7 +45,7 @@ model_options = together(
     option("model", "--affine/--no-affine", default=None, default_text="no-affine", help="Train a gain and a shift for each normalised unit (mlp)."),
     option("model", "--norm-eps", type=float, default_text="1e-05", varies=True, help="Added to the variance in a layer norm (mlp)."),
     option("model", "--representation", metavar="gram|parameters", default_text="gram", varies=True, help="Train the weights (parameters), or their Gram matrices (gram); uv only."),
-    option("model", "--curvatures", type=Grid(), metavar="GRID", default_text="1", help="Eigenvalues of the Hessian (quadratic)."),
+    option("model", "--curvatures", type=Grid(), metavar="LIST", default_text="1", help="Eigenvalues of the Hessian, such as 1,10 or START:STOP:COUNT. The list is one Hessian, not several runs (quadratic)."),
     option("loss", "--loss", metavar="mse|xent", default_text="mse", varies=True, help="mse: 0.5 * mean squared error over samples and outputs; xent: mean cross-entropy (mlp)."),
 )  # fmt: skip
 
@@ -127,7 +127,7 @@ def curvature_options(every: int, tol: float) -> Callable[[Any], Any]:
     return together(
         option("curvature", "--sharpness-every", type=int, default=every, varies=True, help="Updates between measurements of the sharpness, 0 = never. More are taken at the start, near the threshold and in catapults."),
         option("curvature", "--sharpness-tol", type=float, default=tol, varies=True, help="Relative error of the eigenvalues.", old="--accuracy"),
-        option("curvature", "--measure", default="sharpness", metavar="NAME,…", help="Curvatures to measure: sharpness, directional, critical (as often as the sharpness); batch, full, interaction (every --batch-every updates)."),
+        option("curvature", "--measure", default="sharpness", metavar="NAME,…", help="Curvatures to measure. sharpness: top eigenvalue of the Hessian on the batch of the update; directional: curvature along the update; critical: 2 / eta_c, with eta_c the smallest learning rate at which the update raises the loss; batch: mean over batches of the curvature of each along its gradient; full: top eigenvalue on all samples; interaction: mean over batches of g.Hg / G.G, with g the gradient of the batch, G and H of all samples. The last three are measured every --batch-every updates, the others as often as the sharpness."),
         option("curvature", "--batches", type=int, default=32, help="Random batches per measurement of batch or interaction."),
         option("curvature", "--batch-accuracy", type=float, default_text="none", help="Target relative standard error of the batch sharpness, reached with 16 to 512 batches."),
         option("curvature", "--batch-every", type=int, default_text="steps / 64", help="Updates between measurements of batch, full and interaction."),

@@ -15,6 +15,12 @@ __all__ = ["CommandGroup", "GroupedCommand"]
 
 _ALL = "warmup.help_all"
 
+# What stands for a value in the help, defined on each page that uses it.
+_DEFINITIONS = {
+    "GRID": "GRID is a value, a list such as 1,2,4, or a range START:STOP:COUNT or "
+    "START:STOP:COUNT:log that includes both ends.",
+}
+
 
 class _Page(click.Command):
     """A command whose help begins with ``examples``, pairs of a line and what it does."""
@@ -41,9 +47,13 @@ class _Page(click.Command):
             with formatter.section("Examples"):
                 formatter.write(self.example_lines)
         with formatter.indentation():
-            for text in others:
+            for text in [*others, *self._definitions()]:
                 formatter.write("\n")
                 formatter.write_text(text)
+
+    def _definitions(self) -> list[str]:
+        used = {getattr(parameter, "metavar", None) for parameter in self.params}
+        return [text for metavar, text in _DEFINITIONS.items() if metavar in used]
 
     @property
     def example_lines(self) -> str:
