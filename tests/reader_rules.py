@@ -216,7 +216,7 @@ def _excursion(r, updates, start, times, zero, peak, end):
 @rule(r"# catapults follow from step # to step #, (.*)\.")
 def _several(r, count, start, end, causes):
     counts = [int(n) for n in re.findall(r"(\d+) ", causes)] or [int(count)]
-    named = [re.sub(r"\d+ ", "", cause) for cause in causes.split(", and ")]
+    named = [re.sub(r"\d+ ", "", cause) for cause in re.split(r", (?:and )?(?=\d)", causes)]
     known = all(r.caused(c, r.crossings_by(int(end))) for c in named)
     if r.noisy:
         return known and sum(counts) == int(count)

@@ -269,9 +269,11 @@ def _catapults(curves: Trajectory, events: Events) -> str:
             f"returns to that minimum at step {curves.at(first.end)}.{flattened}"
         )
     causes = Counter(cause(catapult) for catapult in apart).items()
-    text = ", and ".join(
+    *others, text = (
         reason if number == len(apart) else f"{number} {reason}" for reason, number in causes
     )
+    if others:
+        text = f"{', '.join(others)}, and {text}"
     highest = max(apart, key=lambda catapult: catapult.loss_ratio)
     return (
         f"{len(apart)} catapults follow from step {curves.at(first.start)} to step "
