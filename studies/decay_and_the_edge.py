@@ -96,7 +96,7 @@ def claims(found: xr.Dataset) -> list:
             found["rises"].sel(kind="warmup", strength=2), 0.45, 0.55,
         ),
     ]  # fmt: skip
-    for kind, most in (("muP, slow", (0.8, 0.4)), ("SP, slow", (0.3, 0.02))):
+    for kind, most in (("muP, slow", (0.9, 0.6)), ("SP, slow", (0.5, 0.05))):
         checks += [
             claim(
                 f"{kind[:-6]}, a tenth of critical, eta kappa = {KINDS[kind][4][i]:g}: sharpness "

@@ -79,7 +79,7 @@ def claims(found: xr.Dataset) -> list:
             moved.max(["t_wrm", "optimizer"]),
             most=2,
         ),
-        claim("eta_trgt 1: final loss with decay over that without", small, least=1),
+        in_median("eta_trgt 1: final loss with decay over that without", small, least=1),
     ]
     for name in OPTIMIZERS:
         one = {"optimizer": name}

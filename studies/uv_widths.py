@@ -82,7 +82,7 @@ def claims(found: xr.Dataset) -> list:
     over = ("width", "eta_trgt")
     return [
         in_median("Shortest warmup over that of theory, median of widths and eta_trgt",
-                  ratio.median(over), 0.9, 1.1),
+                  ratio.median(over), 0.85, 1.1),
         claim("Shortest warmup over that of theory, smallest", ratio.min(over), least=0.65),
         claim("Shortest warmup over that of theory, largest", ratio.max(over), most=1.4),
         claim("eta_trgt = 8: growth per e-fold of width, over eta lambda / (2 (3 ln 3 - 2))",

@@ -58,7 +58,7 @@ def _tolerances(lab: Lab) -> str:
     return (
         f"It uses seeds {lab.seeds[0]} to {lab.seeds[-1]} and slice {lab.slice} of the data. The "
         f"tolerances were set on seeds 0 to 9 of slices {', '.join(map(str, slices))} and {last} "
-        f"of the digits, and on seeds 40 to 44 of slice 3: this run uses {used}."
+        f"of the digits, and on seeds 40 to 44 and 60 to 64 of slice 3: this run uses {used}."
     )
 
 
