@@ -296,7 +296,7 @@ def test_lists_in_a_config_are_axes_too(run, undrawn, folder):
         ("sweep --optimizer gd,momentum --beta2 0.9", "--beta2 0.9: the optimizer gd, momentum"),
         ("run --seed 0 --width 3,4 -o many.zarr", "use warmup sweep --curves"),
         ("run --t-wrm 1:13:13", "give at most 12"),
-        ("explain --width 3,4", "'3,4'"),
+        ("explain --width 3,4", "--width 3,4: warmup explain takes one value."),
     ],
 )
 def test_a_list_that_is_none_is_one_sentence(run, folder, line, message):
