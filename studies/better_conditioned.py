@@ -15,6 +15,10 @@ either: at the end of the ramp the first measure may still be that of the initia
 times eta_critical is near the largest rate that trains. There the loss ends higher and the rank
 lower than at half of eta_critical in one network of five, and one in fifteen diverges: the claim is
 about the others.
+
+On slice 3 with seeds 80 to 84, 2 claims fail: "SP: top eigenvalue over bulk, eta 0.5 over eta 16"
+is [1.19 2.06 2.62], not at least 1.2, every seed; "SP: top eigenvalue over bulk, eta 2 over eta 8"
+is [0.996 1.19 1.66], not at least 1.2, median.
 """
 
 from __future__ import annotations

@@ -11,6 +11,9 @@ Limitations: the two differ far from the edge. Adam with beta2 = 0.999 is there 
 between its spikes, and its critical sharpness is 1.5 to 2.5 times its directional sharpness. A long
 step kills small ReLU networks without raising the loss: then no step length raises the loss, and
 the critical sharpness is 0.
+
+On slice 3 with seeds 80 to 84, one claim fails: "GD, late: share of updates where directional
+sharpness predicts whether the loss rises" is [0.742 0.894 0.944], not at least 0.75, every seed.
 """
 
 from __future__ import annotations

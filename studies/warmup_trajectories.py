@@ -13,6 +13,9 @@ the threshold: at width 48 they meet from k = 1.8 on, at 0.25 to 0.58 of the fir
 with a 4 times slower warmup at 1.4 times the k. Needs classes.
 
 The claim that SP meets at k = 2 was worded after slice 20 and seeds 10 to 14, which are shown here.
+
+On slice 3 with seeds 80 to 84, one claim fails: "muP, 8 times faster: eta * sharpness / 2 after
+they meet, median" is [1.27 1.42 1.66], not at least 1.3, every seed.
 """
 
 from __future__ import annotations
