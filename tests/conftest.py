@@ -40,12 +40,6 @@ def pytest_addoption(parser):
     parser.addoption("--stores", type=int, default=6, help="Stores that are damaged.")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config):
-    """One more than there are cores: many tests wait for programs that they have started."""
-    return (os.cpu_count() or 1) + 1
-
-
 # Seconds that a test may take on a busy machine, for each seed and each 15 examples.
 PATIENCE = 600
 
