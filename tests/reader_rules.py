@@ -348,10 +348,12 @@ def _peaks(r, whole, first, last, peak, step):
     return high and _ends(r, whole, first, last) and r.loss.max() > max(float(first), float(last))
 
 
-@rule(r"Most of the last 32 losses are no better than the first\.")
-def _no_better_than_the_first(r):
+@rule(r"Most of the last 32 losses are (no|less than 10 %) better than the first\.")
+def _no_better_than_the_first(r, how):
     losses = np.append(r.loss, r.last_loss) if np.isfinite(r.last_loss) else r.loss
-    return not r.constant and (losses[-32:] < losses[0]).mean() <= 0.5
+    bound = losses[0] * (1.0 if how == "no" else 0.9)
+    known = r.constant is None if how == "no" else r.constant == 0
+    return known and (losses[-32:] < bound).mean() <= 0.5
 
 
 @rule(r"The loss still (grows|falls) at the end, by a factor of # in # updates\.")

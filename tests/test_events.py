@@ -214,6 +214,14 @@ def test_a_catapult_without_a_crossing_of_its_own_is_not_driven_by_that_of_anoth
     assert "1 because the sharpness stays above the threshold" in explain(run).paragraph
 
 
+@pytest.mark.parametrize(("constant", "how"), [(None, "no"), (0.0, "less than 10 %")])
+def test_a_stuck_run_says_what_it_is_compared_with(constant, how):
+    loss = np.full(50, 1.05 if constant is None else 0.95)
+    loss[0], loss[-9] = 1.0, 0.94
+    run = curves(loss, constant_loss=constant)
+    assert f"losses are {how} better than the first." in explain(run).paragraph
+
+
 def test_without_a_sharpness_nothing_drives():
     assert approach(curves(np.ones(5)), -1)[0] == "unknown"
 

@@ -82,7 +82,10 @@ def _why_stuck(curves: Trajectory, events: Events) -> str:
                 f"{best}."
             )
     else:
-        text += f" Most of the last {regimes.LAST_LOSSES} losses are no better than the first."
+        better = "no" if constant is None else "less than 10 %"
+        text += (
+            f" Most of the last {regimes.LAST_LOSSES} losses are {better} better than the first."
+        )
     if curves.gradient_final == 0.0:
         return f"{text}{_DEAD}"
     if peaked and events.inflation > _INFLATED:
