@@ -7,9 +7,9 @@ where longer warmup keeps helping (tanh, and cross-entropy), the boundary is suc
 corresponds to floors from 10^-2 to 10^-17. The smallest of these is below double precision, and
 they differ between cases, so the formula does not predict the slope. With tanh and mean squared
 error the boundary may rise more slowly: on slice 3 by 1.7 for four times t_wrm. With mean squared
-error the noise of minibatches raises the boundary of short warmups, as the formula predicts for a
-higher floor. With cross-entropy the noise lowers it, which the formula does not predict. Needs data
-with classes.
+error the noise of minibatches raises the boundary of short warmups (on slice 3 it does not), as the
+formula predicts for a higher floor. With cross-entropy the noise lowers it, which the formula does
+not predict. Needs data with classes.
 
 On slice 3 with seeds 80 to 84, one claim fails: "SP tanh, t_wrm 128: boundary with minibatches over
 that with full batches" is [0.595 0.841 3.36], not at least 1, median.
