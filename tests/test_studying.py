@@ -172,7 +172,10 @@ def test_a_page_says_what_was_run_and_whether_tolerances_were_set_on_it(
     assert line in text
     assert f"seeds {lab.first} to {lab.first + lab.count - 1} and slice {lab.slice}" in text
     assert f"this run uses {used} of them" in text
-    assert "tolerances were set on seeds 0 to 9 of slices 0, 1, 2, 3, 4, 5, 6, 7 and 11" in text
+    assert (
+        "tolerances were set on seeds 0 to 9 of slices 0, 1, 2, 3, 4, 5, 6, 7, 11 and on seeds 40"
+        in text
+    )
 
 
 def test_the_pages_of_this_repository_use_seeds_and_data_that_no_tolerance_was_set_on():

@@ -327,4 +327,4 @@ def _edge(curves: Trajectory, events: Events, number: int) -> str:
 def _entry(events: Events, edge: Edge) -> str:
     """What drives the entry, unless a catapult described before led to it."""
     described = events.apart and events.apart[0].start < edge.start
-    return "" if described or edge.driver in ("start", "still", "unknown") else f", {cause(edge)},"
+    return "" if described or edge.driver in ("start", "unknown") else f", {cause(edge)},"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.checks import InputError
-from simulator.studying.lab import SET_ON_SEEDS, SET_ON_SLICES, Lab
+from simulator.studying.lab import SET_ON, Lab
 
 __all__ = ["BEGIN", "END", "write_page"]
 
@@ -52,13 +52,16 @@ def _table_of_all(results: Sequence[Any]) -> str:
 
 def _tolerances(lab: Lab) -> str:
     """Which seeds and slices the tolerances come from, and whether this run uses them."""
-    seen = set(lab.seeds) & set(SET_ON_SEEDS) or lab.slice in SET_ON_SLICES
-    *slices, last = SET_ON_SLICES
+    seen = any({*lab.seeds} & {*seeds} or lab.slice in slices for seeds, slices in SET_ON.items())
+    where = " and ".join(
+        f"on seeds {seeds[0]} to {seeds[-1]} of {'slice' if len(slices) == 1 else 'slices'} "
+        f"{', '.join(map(str, slices))}"
+        for seeds, slices in SET_ON.items()
+    )
     used = "some of them" if seen else "none of them"
     return (
         f"It uses seeds {lab.seeds[0]} to {lab.seeds[-1]} and slice {lab.slice} of the data. The "
-        f"tolerances were set on seeds 0 to 9 of slices {', '.join(map(str, slices))} and {last} "
-        f"of the digits, and on seeds 40 to 44 and 60 to 64 of slice 3: this run uses {used}."
+        f"tolerances were set {where} of the digits: this run uses {used}."
     )
 
 
